@@ -1,0 +1,56 @@
+# Two commands are enough: `make demo` shows the gate at work, `make test` proves it.
+PYTHON ?= python3.11
+SPEECH ?= ../shared/speech/manifest.csv
+VENV := .venv
+BIN := $(VENV)/bin
+UV := uv==0.13.9
+
+.PHONY: setup demo test check train evaluate bench peers lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON): install Python 3.11, or make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+demo: setup
+	$(BIN)/kaimen demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not slow"
+
+# The shipped encoder, from recordings to the card beside it; goes on after an interruption.
+train: setup peers
+	$(BIN)/kaimen-train fit $(SPEECH)
+	$(BIN)/kaimen-train export $(SPEECH)
+
+evaluate: setup
+	$(BIN)/kaimen-train evaluate $(SPEECH)
+
+bench: setup
+	$(BIN)/kaimen bench
+
+# GE2E, the teacher and a peer to measure against, needs torch: an environment of its own.
+peers: .venv-peers/.ready
+
+.venv-peers/.ready: training/peers/requirements.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra litert --extra bench --extra dev \
+		--universal --generate-hashes --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .venv-peers build

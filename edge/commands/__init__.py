@@ -1,0 +1,1 @@
+"""The commands of ``kaimen``, a file for each: ``add`` its options, then ``run``."""

@@ -1,0 +1,32 @@
+"""How an answer of the gate is shown, to a person and to a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.gate import Answer, seconds_into
+
+
+def as_fields(answer: Answer) -> dict[str, Any]:
+    """One answer as an object: what was said when, and every score behind the decision."""
+    decision = answer.decision
+    return {
+        "verdict": decision.verdict.value,
+        "student": decision.student,
+        "score": decision.score,
+        "threshold": decision.threshold,
+        "nearest": [{"student": m.student, "score": m.score} for m in decision.nearest],
+        "reason": decision.reason,
+        "began": seconds_into(answer.phrase.start),
+        "ended": seconds_into(answer.phrase.end),
+        "latency": answer.latency,
+        "computed": answer.computed,
+    }
+
+
+def as_line(answer: Answer) -> str:
+    """One answer in a line."""
+    decision = answer.decision
+    mark = "[green]open   [/green]" if decision.opens else "[yellow]unknown[/yellow]"
+    at = f"{seconds_into(answer.phrase.start):7.2f} s"
+    return f"{mark} {at}  {decision.reason}  [dim]{answer.latency * 1000:.0f} ms[/dim]"

@@ -1,0 +1,121 @@
+"""What several commands do alike: find recordings, load what a gate needs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.door.pins import mock_pins, on_a_pi, real_pins
+from edge.door.relay import Relay
+from edge.errors import NoSpeech, RecordingError, SettingsError
+from edge.gallery import Calibration, Gallery, calibrate
+from edge.gallery.calibration import FPIR, beside
+from edge.screen import Screen
+from edge.settings import Settings
+from edge.sound.quality import require_voice
+from edge.sound.recording import SUFFIXES, main_phrase, read
+from edge.voice.encoder import Encoder, Voiceprint
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings of ``--config``, or the defaults."""
+    return Settings.read(arguments.config)
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The encoder that the settings name."""
+    return Encoder(settings.encoder.path, runtime=settings.encoder.runtime or None)
+
+
+def load_gallery(settings: Settings, encoder: Encoder) -> Gallery:
+    """The gallery that the settings name."""
+    return Gallery.load(settings.gallery.file, encoder.identity)
+
+
+def calibrate_anew(
+    settings: Settings, gallery: Gallery, encoder: Encoder, fpir: float | None = None
+) -> Calibration:
+    """Calibrate and keep it; for the FPIR it was last calibrated for unless another is given."""
+    path = beside(settings.gallery.file)
+    if fpir is None:
+        kept = Calibration.load(path)
+        fpir = FPIR if kept is None else kept.fpir
+    learned = calibrate(gallery, encoder.card, fpir)
+    learned.save(path)
+    return learned
+
+
+def current_calibration(
+    settings: Settings, gallery: Gallery, encoder: Encoder, screen: Screen
+) -> Calibration:
+    """The calibration of just this gallery, learned anew where the kept one is of another."""
+    kept = Calibration.load(beside(settings.gallery.file))
+    if kept is not None and kept.gallery == gallery.checksum():
+        return kept
+    screen.say("the gallery changed since it was calibrated; calibrating it now")
+    return calibrate_anew(settings, gallery, encoder)
+
+
+def relay_of(settings: Settings, screen: Screen) -> Relay:
+    """The door's relay: real on a Pi unless mock pins are asked for."""
+    door = settings.door
+    real = on_a_pi() and not door.mock
+    if not real:
+        screen.say("pins are simulated: no relay is switched")
+    return Relay(
+        door.pin,
+        pins=real_pins() if real else mock_pins(),
+        lease=door.lease,
+        active_high=door.active_high,
+    )
+
+
+def embed_recording(encoder: Encoder, path: Path) -> Voiceprint:
+    """The voiceprint of a recording that enrolls somebody: it must hold a voice.
+
+    Raises RecordingError with the path.
+    """
+    try:
+        phrase = main_phrase(read(path)).samples
+        require_voice(phrase)
+        return encoder.embed(phrase)
+    except NoSpeech as error:
+        raise error.at(path) from None
+
+
+def embed_usable(
+    encoder: Encoder, paths: Sequence[Path], screen: Screen
+) -> tuple[list[Voiceprint], list[RecordingError]]:
+    """Voiceprints of the recordings that can be used, and what is wrong with the others."""
+    found: list[Voiceprint] = []
+    refused: list[RecordingError] = []
+    for path in paths:
+        try:
+            found.append(embed_recording(encoder, path))
+        except RecordingError as error:
+            refused.append(error)
+            screen.error(error)
+    return found, refused
+
+
+def recordings_in(folder: Path) -> dict[str, list[Path]]:
+    """Recordings by student of a folder laid out as student/recording.(wav|flac|mp3).
+
+    Raises SettingsError for a folder that cannot be read or holds none.
+    """
+    try:
+        students = sorted(each for each in folder.iterdir() if each.is_dir())
+        found = {each.name: _sound_files(each) for each in students}
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename}: the folder cannot be read ({error.strerror})"
+        ) from None
+    found = {name: files for name, files in found.items() if files}
+    if not found:
+        raise SettingsError(f"{folder}: no student/recording{SUFFIXES[-1]} in it; see --help")
+    return found
+
+
+def _sound_files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)

@@ -1,0 +1,53 @@
+"""``kaimen listen``: recordings through the whole gate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.commands import answers, common
+from edge.errors import NoSpeech, RecordingError
+from edge.gate import Gate
+from edge.screen import Screen
+from edge.sound.recording import Recording
+
+EXAMPLE = """example:
+  kaimen listen probe.wav
+  kaimen listen --json day.mp3 | jq .verdict
+
+A recording may be of any length and hold many phrases. Each phrase is answered as at the
+gate, the relay included (simulated where there is no Pi)."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC or MP3)")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Answer every phrase of every file; 0 if all files could be heard."""
+    settings = common.settings_of(arguments)
+    encoder = common.load_encoder(settings)
+    gallery = common.load_gallery(settings, encoder)
+    calibration = common.current_calibration(settings, gallery, encoder, screen)
+    refused = 0
+    with common.relay_of(settings, screen) as relay:
+        gate = Gate(encoder, gallery, calibration.threshold, relay)
+        for path in arguments.files:
+            try:
+                _play(gate, path, screen)
+            except RecordingError as error:
+                refused += 1
+                screen.error(error)
+    return RecordingError.exit_code if refused else 0
+
+
+def _play(gate: Gate, path: Path, screen: Screen) -> None:
+    if not screen.as_json and path:
+        screen.out.print(f"[bold]{path}[/bold]")
+    heard = 0
+    for answer in gate.listen(Recording.open(path)):
+        heard += 1
+        screen.result({"path": str(path), **answers.as_fields(answer)}, answers.as_line(answer))
+    if not heard:
+        raise NoSpeech("no phrase is heard in it; the door stays shut", path)

@@ -1,0 +1,82 @@
+"""From scores to one answer, with the reasons behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+BEST = 3  # of a student's recordings that count towards the score
+
+
+class Verdict(Enum):
+    """What the gate answers."""
+
+    OPEN = "open"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A student, and how alike the probe is."""
+
+    student: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one probe: the nearest students first, and the threshold they met."""
+
+    verdict: Verdict
+    threshold: float
+    nearest: tuple[Match, ...]
+
+    @property
+    def opens(self) -> bool:
+        """Whether the door may open."""
+        return self.verdict is Verdict.OPEN
+
+    @property
+    def student(self) -> str | None:
+        """Who was let in."""
+        return self.nearest[0].student if self.opens else None
+
+    @property
+    def score(self) -> float | None:
+        """The nearest student's score; None in an empty gallery."""
+        return self.nearest[0].score if self.nearest else None
+
+    @property
+    def reason(self) -> str:
+        """One sentence for a person."""
+        if not self.nearest:
+            return "nobody is enrolled"
+        best = self.nearest[0]
+        if self.opens:
+            return f"{best.student} at {best.score:.3f}, the threshold is {self.threshold:.3f}"
+        return (
+            f"nearest is {best.student} at {best.score:.3f}, "
+            f"{self.threshold - best.score:.3f} below the threshold of {self.threshold:.3f}"
+        )
+
+
+def student_score(cosines: NDArray[np.float32]) -> float:
+    """One student's score: the mean of the BEST highest cosines, shape (recordings,).
+
+    One bad recording among five does no harm, and one lucky likeness opens nothing.
+    """
+    return float(np.sort(cosines)[-BEST:].mean())
+
+
+def decide(nearest: Sequence[Match], threshold: float) -> Decision:
+    """Open for the nearest student if the score reaches the threshold.
+
+    A score or threshold that is no number opens nothing.
+    """
+    ordered = tuple(sorted(nearest, key=lambda match: -match.score))
+    opens = bool(ordered) and ordered[0].score >= threshold
+    return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered)

@@ -1,0 +1,1 @@
+"""A day at the gate: a class is enrolled, then all sorts of people come to the door."""

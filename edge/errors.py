@@ -1,0 +1,80 @@
+"""What can go wrong, each with a sentence for a person and an exit code for a program.
+
+Every error is Kaimen's own and a built-in one, so callers may catch either.
+The exit codes are documented in ``docs/commands.md``; 2 is left to usage errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class KaimenError(Exception):
+    """Anything Kaimen refuses to do; its text says what to do next."""
+
+    exit_code = 1
+
+
+class SettingsError(KaimenError, ValueError):
+    """The configuration file or an option asks for something impossible."""
+
+    exit_code = 2
+
+
+class RecordingError(KaimenError, ValueError):
+    """A recording cannot be used."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, path: Path | str | None = None) -> None:
+        self.path = None if path is None else str(path)
+        self.reason = message
+        super().__init__(message if path is None else f"{path}: {message}")
+
+    def at(self, path: Path | str) -> RecordingError:
+        """The same error, with the file it happened in."""
+        return type(self)(self.reason, path)
+
+
+class UnreadableRecording(RecordingError, OSError):
+    """The file is missing, forbidden, empty, or no sound file."""
+
+
+class RecordingTooLong(RecordingError):
+    """Longer than one phrase can be; a stream belongs into ``kaimen listen``."""
+
+
+class BrokenSamples(RecordingError):
+    """Samples that are no numbers: NaN or infinite."""
+
+
+class NoSpeech(RecordingError):
+    """Silence, noise, or too little voice to know anybody by."""
+
+
+class EncoderError(KaimenError, RuntimeError):
+    """The encoder or its card is missing, damaged, or does not fit this program."""
+
+    exit_code = 4
+
+
+class GalleryError(KaimenError, RuntimeError):
+    """The gallery is missing, damaged, or made by another encoder."""
+
+    exit_code = 4
+
+
+class StorageError(KaimenError, OSError):
+    """Something could not be written; what was there before is untouched."""
+
+    exit_code = 6
+
+
+class DeviceError(KaimenError, OSError):
+    """A microphone or a pin cannot be used."""
+
+    exit_code = 5
+
+
+class MicrophoneLost(DeviceError):
+    """The microphone stopped delivering sound."""

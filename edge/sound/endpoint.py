@@ -1,0 +1,155 @@
+"""Where a phrase begins and ends in a stream.
+
+A frame of 10 ms counts as speech while its level, after pre-emphasis, stands out from the
+room. The room's level is the quietest moment of the last two seconds (minimum statistics;
+R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum
+statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001, here without its spectrum):
+steady noise of any level becomes the room after that time, and speech always has gaps.
+
+Levels decide alone, on purpose: the learned detectors that were tried missed one-second
+words of real speakers (``docs/sound.md``), and what is no voice is far from every student.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.sound import SAMPLE_RATE, Samples
+
+FRAME = 160  # samples: 10 ms
+PRE_EMPHASIS = 0.97
+SMOOTHING = 5  # frames over which the room's level is averaged
+ROOM_MEMORY = 200  # frames in which the quietest moment is the room
+ROOM_LEVEL = -65.0  # dB, assumed of a room that has not been heard yet
+NO_ROOM = -110.0  # dB below which it is no room but digital silence, as MP3 puts in front
+QUIETEST = -65.0  # dB below which nothing is speech
+ABOVE_ROOM_TO_BEGIN = 12.0  # dB
+ABOVE_ROOM_TO_GO_ON = 8.0  # dB
+BELOW_PEAK_TO_GO_ON = 36.0  # dB: what is fainter beside the phrase is its echo
+HANGOVER = 0.30  # seconds without speech that end a phrase; stops and breaths are shorter
+SHORTEST = 0.12  # seconds of speech frames a phrase must have: a short "up"
+LONGEST = 4.0  # seconds after which a phrase is cut
+PADDING = 0.03  # seconds kept before the first and after the last speech frame
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Somebody spoke: the sound, and when in the stream its speech began and ended."""
+
+    samples: Samples  # (n,), with PADDING on both sides
+    start: int  # the first speech sample, counted from the start of the stream
+    end: int  # one past the last speech sample
+    heard: int  # samples of the stream that had been heard when the end was certain
+
+    @property
+    def seconds(self) -> float:
+        """How long somebody spoke."""
+        return (self.end - self.start) / SAMPLE_RATE
+
+    @property
+    def waited(self) -> float:
+        """Seconds from the last speech sample until the end was certain."""
+        return (self.heard - self.end) / SAMPLE_RATE
+
+
+def levels(samples: Samples, before: float = 0.0) -> Samples:
+    """Levels in dB of the whole frames of ``samples`` after pre-emphasis, shape (frames,).
+
+    ``before`` is the sample that came before the first.
+    """
+    whole = samples[: len(samples) // FRAME * FRAME]
+    previous = np.concatenate((np.array([before], np.float32), whole))[: len(whole)]
+    framed = (whole - np.float32(PRE_EMPHASIS) * previous).reshape(-1, FRAME)
+    power: Samples = 10 * np.log10(np.mean(framed**2, axis=1) + np.float32(1e-12))
+    return power
+
+
+def background(samples: Samples) -> float | None:
+    """Level in dB of the quietest moment of a recording; None where no room is heard."""
+    power = levels(samples)
+    power = power[power > NO_ROOM]
+    if len(power) < SMOOTHING:
+        return None
+    means = np.convolve(power, np.full(SMOOTHING, 1 / SMOOTHING), "valid")
+    return float(means.min())
+
+
+class Endpointer:
+    """Finds phrases in blocks of any size; a function of what it has heard."""
+
+    def __init__(self, *, floor: float | None = None) -> None:
+        first = ROOM_LEVEL if floor is None else floor
+        # What was known beforehand counts as heard for the first ROOM_MEMORY frames.
+        self._room = deque([first] * ROOM_MEMORY, maxlen=ROOM_MEMORY)
+        self._recent: deque[float] = deque(maxlen=SMOOTHING)
+        self._rest = np.zeros(0, np.float32)
+        self._kept: list[Samples] = []  # frames of the open phrase, or the last few of silence
+        self._position = 0  # samples heard in whole frames
+        self._last = 0.0  # the sample before the next frame
+        self._forget()
+
+    def _forget(self) -> None:
+        self._speaking = False
+        self._speech = 0  # frames of speech in the open phrase
+        self._silence = 0  # frames since the last of them
+        self._peak = -np.inf
+        self._start = 0
+
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody is in the middle of a phrase."""
+        return self._speaking
+
+    def push(self, block: Samples) -> list[Phrase]:
+        """Hear a block, shape (n,); return the phrases that ended in it."""
+        sound = np.concatenate((self._rest, block))
+        power = levels(sound, self._last)
+        ended = []
+        for index, level in enumerate(power):
+            frame = sound[index * FRAME : (index + 1) * FRAME]
+            phrase = self._hear(frame, float(level))
+            if phrase is not None:
+                ended.append(phrase)
+        if len(power):
+            self._last = float(sound[len(power) * FRAME - 1])
+        self._rest = sound[len(power) * FRAME :]
+        return ended
+
+    def _hear(self, frame: Samples, level: float) -> Phrase | None:
+        if level > NO_ROOM:
+            self._recent.append(level)
+            if len(self._recent) == SMOOTHING:
+                self._room.append(sum(self._recent) / SMOOTHING)
+        room = min(self._room)
+        self._kept.append(frame)
+        self._position += FRAME
+        if not self._speaking:
+            padding = round(PADDING * SAMPLE_RATE / FRAME)
+            del self._kept[: -padding - 1]
+            if level < max(room + ABOVE_ROOM_TO_BEGIN, QUIETEST):
+                return None
+            self._speaking = True
+            self._start = self._position - FRAME
+        self._peak = max(self._peak, level)
+        if level >= max(room + ABOVE_ROOM_TO_GO_ON, QUIETEST, self._peak - BELOW_PEAK_TO_GO_ON):
+            self._speech += 1
+            self._silence = 0
+        else:
+            self._silence += 1
+        too_long = self._position - self._start >= LONGEST * SAMPLE_RATE
+        if self._silence < HANGOVER * SAMPLE_RATE / FRAME and not too_long:
+            return None
+        return self._close()
+
+    def _close(self) -> Phrase | None:
+        end = self._position - self._silence * FRAME
+        surplus = max(0, self._silence - round(PADDING * SAMPLE_RATE / FRAME))
+        kept = self._kept[: len(self._kept) - surplus]
+        enough = self._speech >= SHORTEST * SAMPLE_RATE / FRAME
+        phrase = Phrase(np.concatenate(kept), self._start, end, self._position) if enough else None
+        self._kept = self._kept[len(kept) :]
+        self._forget()
+        return phrase

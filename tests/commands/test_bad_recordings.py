@@ -1,0 +1,243 @@
+"""Whatever somebody calls a recording: one sentence, the documented exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.commands.demo import RECORDINGS
+from edge.gallery import Gallery
+from edge.sound.recording import read
+from edge.voice.encoder import Encoder
+
+USABLE = 0
+UNUSABLE = 3  # docs/commands.md
+
+Make = Callable[[Path], Path]
+
+
+def voice() -> np.ndarray:
+    return read(RECORDINGS / "anning" / "phrase-1.mp3")
+
+
+def write(path: Path, samples: np.ndarray, rate: int = 16_000, subtype: str = "FLOAT") -> Path:
+    soundfile.write(path, samples, rate, subtype=subtype)
+    return path
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "empty.mp3"
+    path.touch()
+    return path
+
+
+def text(folder: Path) -> Path:
+    path = folder / "text.mp3"
+    path.write_text("芝麻开门\n" * 500, encoding="utf-8")
+    return path
+
+
+def silence(folder: Path) -> Path:
+    return write(folder / "silence.wav", np.zeros(32_000))
+
+
+def noise(folder: Path) -> Path:
+    random = np.random.default_rng(0)
+    return write(folder / "noise.wav", 0.1 * random.standard_normal(32_000))
+
+
+def not_numbers(folder: Path) -> Path:
+    samples = voice()
+    samples[1_000:1_010] = np.nan
+    return write(folder / "nan.wav", samples)
+
+
+def eight_kilohertz_stereo(folder: Path) -> Path:
+    halved = voice()[::2]
+    return write(folder / "stereo.wav", np.stack((halved, halved), 1), 8_000, "PCM_16")
+
+
+def ten_minutes(folder: Path) -> Path:
+    random = np.random.default_rng(0)
+    samples = 1e-3 * random.standard_normal(600 * 16_000).astype(np.float32)
+    spoken = voice()
+    samples[: len(spoken)] += spoken
+    samples[-len(spoken) - 16_000 : -16_000] += spoken
+    return write(folder / "long.wav", samples, subtype="PCM_16")
+
+
+def missing(folder: Path) -> Path:
+    return folder / "nowhere.mp3"
+
+
+def folder_itself(folder: Path) -> Path:
+    path = folder / "folder.mp3"
+    path.mkdir()
+    return path
+
+
+# What each is, for a command that wants one phrase and for one that hears a stream.
+BAD: dict[Make, tuple[int, int]] = {
+    empty: (UNUSABLE, UNUSABLE),
+    text: (UNUSABLE, UNUSABLE),
+    silence: (UNUSABLE, UNUSABLE),
+    noise: (UNUSABLE, UNUSABLE),
+    not_numbers: (UNUSABLE, UNUSABLE),
+    eight_kilohertz_stereo: (USABLE, USABLE),
+    ten_minutes: (UNUSABLE, USABLE),
+    missing: (UNUSABLE, UNUSABLE),
+    folder_itself: (UNUSABLE, UNUSABLE),
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "kaimen.toml"
+    gallery = tmp_path / "gallery" / "gallery.npz"
+    path.write_text(
+        f'[gallery]\npath = "{gallery}"\n[door]\nmock = true\nlease = 0.05\n', encoding="utf-8"
+    )
+    return path
+
+
+def kaimen(config: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge.cli", *map(str, arguments)]
+    return subprocess.run(
+        [*command, "--config", str(config), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+
+
+def objects(output: str) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def is_one_sentence(fields: dict, path: Path) -> bool:
+    return fields["path"] == str(path) and 10 < len(fields["error"]) < 160
+
+
+@pytest.fixture
+def enrolled(config: Path, tmp_path: Path) -> Path:
+    """A configuration with one student, and what its gallery holds."""
+    takes = sorted((RECORDINGS / "anning").glob("phrase-[1-3].mp3"))
+    assert kaimen(config, "enroll", "--student", "anning", *takes).returncode == 0
+    return tmp_path / "gallery" / "gallery.npz"
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_enrolling_a_bad_recording_changes_nothing(
+    make: Make, config: Path, enrolled: Path, tmp_path: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in enrolled.parent.iterdir()}
+    path = make(tmp_path)
+    done = kaimen(config, "enroll", "--student", "somebody", path)
+    assert done.returncode == BAD[make][0], done.stderr
+    assert done.stderr == ""
+    after = {path.name: path.read_bytes() for path in enrolled.parent.iterdir()}
+    if BAD[make][0] == USABLE:
+        assert "somebody" in Gallery.load(enrolled, Encoder().identity)
+    else:
+        assert is_one_sentence(objects(done.stdout)[0], path)
+        assert after == before
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_listening_to_a_bad_recording_opens_nothing_and_goes_on(
+    make: Make, config: Path, enrolled: Path, tmp_path: Path
+) -> None:
+    path = make(tmp_path)
+    good = RECORDINGS / "anning" / "phrase-6.mp3"
+    done = kaimen(config, "listen", path, good)
+    assert done.returncode == BAD[make][1], done.stderr
+    assert done.stderr == ""
+    *answers, last = objects(done.stdout)
+    assert (last["path"], last["verdict"]) == (str(good), "open")
+    if BAD[make][1] == UNUSABLE:
+        assert len(answers) == 1 and is_one_sentence(answers[0], path)
+    else:
+        assert {answer["verdict"] for answer in answers} <= {"open", "unknown"}
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_embedding_a_bad_recording_keeps_the_good_ones(
+    make: Make, config: Path, tmp_path: Path
+) -> None:
+    path, out = make(tmp_path), tmp_path / "points.npz"
+    good = RECORDINGS / "bowen" / "phrase-1.mp3"
+    done = kaimen(config, "embed", path, good, "--out", out)
+    assert done.returncode == BAD[make][0], done.stderr
+    assert done.stderr == ""
+    with np.load(out) as points:
+        embedded = points["paths"].tolist()
+        assert points["vectors"].shape == (len(embedded), Encoder().card.dimension)
+    assert embedded == ([str(path), str(good)] if BAD[make][0] == USABLE else [str(good)])
+
+
+def test_embedding_nothing_usable_writes_nothing(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "points.npz"
+    assert kaimen(config, "embed", text(tmp_path), "--out", out).returncode == UNUSABLE
+    assert not out.exists()
+
+
+def test_both_phrases_of_a_ten_minute_recording_are_answered_where_they_are(
+    config: Path, enrolled: Path, tmp_path: Path
+) -> None:
+    done = kaimen(config, "listen", ten_minutes(tmp_path))
+    answers = objects(done.stdout)
+    assert [answer["verdict"] for answer in answers] == ["open", "open"]
+    assert answers[0]["began"] < 1 and 595 < answers[1]["ended"] < 600
+
+
+def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the permission; root, whom nothing is forbidden, is told no by hand."""
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        refuse = PermissionError(13, "Permission denied", str(path))
+        for name in ("iterdir", "open"):
+            original = getattr(Path, name)
+
+            def refused(
+                self: Path, *rest: object, original: Callable = original, **named: object
+            ) -> object:
+                if self == path or path in self.parents:
+                    raise refuse
+                return original(self, *rest, **named)
+
+            monkeypatch.setattr(Path, name, refused)
+
+
+def test_a_folder_without_permission_is_named(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from edge.cli import main
+
+    folder = tmp_path / "school"
+    folder.mkdir()
+    forbidden(folder, monkeypatch)
+    arguments = ["enroll", "--from", str(folder), "--config", str(config), "--json"]
+    assert main(arguments) == 2
+    assert str(folder) in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_recording_without_permission_is_named(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from edge.cli import main
+
+    path = write(tmp_path / "voice.wav", voice())
+    forbidden(path, monkeypatch)
+    out = tmp_path / "points.npz"
+    assert main(["embed", str(path), "--out", str(out), "--json"]) == UNUSABLE
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["path"] == str(path)
+    assert not out.exists()

@@ -1,0 +1,143 @@
+"""The commands as somebody uses them, on the recordings that come with Kaimen."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.cli import COMMANDS, main
+from edge.commands.demo import RECORDINGS
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "kaimen.toml"
+    path.write_text(
+        f'[gallery]\npath = "{tmp_path}/gallery.npz"\n[door]\nmock = true\nlease = 0.05\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: str | Path) -> tuple[int, list[dict]]:
+    code = main([*map(str, arguments), "--json"])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def takes(voice: str, numbers: str = "1-5") -> list[Path]:
+    return sorted((RECORDINGS / voice).glob(f"phrase-[{numbers}].mp3"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example_in_its_help(
+    name: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert re.search(rf"example:\n  kaimen {name}", capsys.readouterr().out)
+
+
+def test_the_public_commands_are_these() -> None:
+    assert list(COMMANDS) == [
+        "demo", "run", "listen", "enroll", "students", "calibrate", "embed", "bench",
+    ]  # fmt: skip
+
+
+def test_enrolled_students_are_listed_heard_and_removed(
+    config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for voice in ("anning", "bowen"):
+        code, said = run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)
+        assert code == 0 and said[0] == {"student": voice, "recordings": 5, "refused": 0}
+    assert run(capsys, "students", "--config", config)[1] == [
+        {"student": "anning", "recordings": 5},
+        {"student": "bowen", "recordings": 5},
+    ]
+    probe = RECORDINGS / "bowen" / "phrase-6.mp3"
+    code, (answer,) = run(capsys, "listen", probe, "--config", config)
+    assert (code, answer["verdict"], answer["student"]) == (0, "open", "bowen")
+    assert [near["student"] for near in answer["nearest"]] == ["bowen", "anning"]
+    assert answer["score"] >= answer["threshold"] > 0
+
+    assert run(capsys, "students", "--remove", "bowen", "--config", config)[0] == 0
+    code, (answer,) = run(capsys, "listen", probe, "--config", config)
+    assert (code, answer["verdict"], answer["student"]) == (0, "unknown", None)
+
+
+def test_a_school_is_enrolled_from_a_folder(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for voice in ("anning", "bowen", "dezhi"):
+        (tmp_path / "school" / voice).mkdir(parents=True)
+        for take in takes(voice):
+            shutil.copy(take, tmp_path / "school" / voice)
+    code, said = run(capsys, "enroll", "--from", tmp_path / "school", "--config", config)
+    assert code == 0
+    assert said[-1]["students"] == 3 and said[-1]["recordings"] == 15
+
+
+def test_a_stricter_fpir_asks_for_more_and_is_kept_when_more_enroll(
+    config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for voice in ("anning", "bowen", "dezhi"):
+        run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)
+    loose = run(capsys, "calibrate", "--fpir", "0.2", "--config", config)[1][0]
+    strict = run(capsys, "calibrate", "--fpir", "0.001", "--config", config)[1][0]
+    assert loose["threshold"] < strict["threshold"]
+    run(capsys, "enroll", "--student", "fangfei", *takes("fangfei"), "--config", config)
+    code, (again,) = run(capsys, "calibrate", "--config", config)
+    assert code == 0 and again["fpir"] == 0.001 and again["students"] == 4
+
+
+def test_a_manifest_is_embedded_with_its_own_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    shutil.copy(RECORDINGS / "anning" / "phrase-1.mp3", tmp_path / "a.mp3")
+    shutil.copy(RECORDINGS / "anning" / "phrase-2.mp3", tmp_path / "b.mp3")
+    manifest.write_text("path,split\na.mp3,train\nb.mp3,eval\n", encoding="utf-8")
+    out = tmp_path / "points.npz"
+    arguments = ("embed", "--manifest", manifest, "--split", "eval", "--out", out)
+    assert run(capsys, *arguments)[0] == 0
+    with np.load(out) as points:
+        assert sorted(points.files) == ["paths", "vectors"]
+        assert points["paths"].tolist() == ["b.mp3"]
+        assert np.linalg.norm(points["vectors"], axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (["enroll"], 2, "--student"),
+        (["enroll", "--student", "a"], 2, "--from"),
+        (["enroll", "--from", "/nowhere"], 2, "cannot be read"),
+        (["embed", "--out", "x.npz"], 2, "--manifest"),
+        (["embed", "--manifest", "/nowhere.csv", "--out", "x.npz"], 2, "cannot be read"),
+        (["calibrate", "--fpir", "2"], 2, "between 0 and 1"),
+        (["listen", "x.wav"], 4, "begin with 'kaimen enroll'"),
+        (["students"], 4, "begin with 'kaimen enroll'"),
+        (["demo", "--encoder", "/nowhere.tflite"], 4, "no card"),
+        (["demo", "--speech", "/nowhere"], 2, "cannot be read"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_with_what_to_do(
+    arguments: list[str], code: int, hint: str, config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    found, (said,) = run(capsys, *arguments, "--config", config)
+    assert found == code
+    assert hint in said["error"] and "\n" not in said["error"]
+
+
+def test_a_point_file_that_cannot_be_written_is_an_error_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "points.npz"
+    code, said = run(capsys, "embed", RECORDINGS / "bowen" / "phrase-1.mp3", "--out", out)
+    assert code == 6 and "cannot be written" in said[-1]["error"]

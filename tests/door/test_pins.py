@@ -1,0 +1,59 @@
+"""Real pins on a Pi, mock pins elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from gpiozero import OutputDevice
+
+from edge.door import pins
+from edge.door.pins import Change, forget, mock_pins, on_a_pi, real_pins, trace
+from edge.errors import DeviceError
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [(b"Raspberry Pi 4 Model B Rev 1.4\0", True), (b"Some Board\0", False), (b"\xff\xfe", False)],
+)
+def test_a_pi_is_known_by_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: bytes, expected: bool
+) -> None:
+    (tmp_path / "model").write_bytes(model)
+    monkeypatch.setattr(pins, "MODEL", tmp_path / "model")
+    assert on_a_pi() is expected
+
+
+def test_a_machine_without_a_model_is_no_pi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "MODEL", tmp_path / "model")
+    assert not on_a_pi()
+
+
+def test_pins_that_cannot_be_used_are_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gpiozero.pins.lgpio", None)  # importing it fails
+    with pytest.raises(DeviceError, match="mock = true") as caught:
+        real_pins()
+    assert caught.value.exit_code == 5
+
+
+def test_a_trace_tells_everything_since_it_was_begun_anew() -> None:
+    factory = mock_pins()
+    with OutputDevice(4, pin_factory=factory) as device:
+        device.on()
+        device.off()
+        device.on()
+        assert [change.on for change in trace(factory, 4)] == [False, True, False, True]
+        forget(factory, 4)
+        assert trace(factory, 4) == [Change(0.0, True)]
+        device.off()
+        assert [change.on for change in trace(factory, 4)] == [True, False]
+
+
+def test_mock_pins_of_two_gates_know_nothing_of_each_other() -> None:
+    one, other = mock_pins(), mock_pins()
+    with OutputDevice(4, pin_factory=one) as device, OutputDevice(4, pin_factory=other):
+        device.on()
+        assert [change.on for change in trace(other, 4)] == [False]

@@ -1,0 +1,102 @@
+"""From scores to one answer."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.decision import Match, Verdict, decide, student_score
+
+COSINES = st.floats(-1, 1, width=32)
+MATCHES = st.lists(st.builds(Match, st.sampled_from("ABCDE"), COSINES), max_size=6)
+
+
+@given(st.lists(COSINES, min_size=1, max_size=8))
+def test_a_students_score_is_the_mean_of_the_three_best(cosines: list[float]) -> None:
+    best = sorted(cosines, reverse=True)[:3]
+    score = student_score(np.array(cosines, np.float32))
+    assert score == pytest.approx(sum(best) / len(best), abs=1e-6)
+
+
+def test_one_lucky_likeness_among_five_does_not_make_a_score() -> None:
+    lucky = np.array([1.0, 0.1, 0.1, 0.1, 0.1], np.float32)
+    assert student_score(lucky) == pytest.approx(0.4)
+
+
+def test_two_bad_recordings_among_five_do_no_harm() -> None:
+    bad = np.array([0.8, -1.0, 0.8, -1.0, 0.8], np.float32)
+    assert student_score(bad) == pytest.approx(0.8)
+
+
+@given(MATCHES, COSINES)
+def test_the_door_opens_exactly_if_the_best_score_reaches_the_threshold(
+    nearest: list[Match], threshold: float
+) -> None:
+    decision = decide(nearest, threshold)
+    best = max((match.score for match in nearest), default=None)
+    assert decision.opens is (best is not None and best >= threshold)
+    assert decision.opens is (decision.verdict is Verdict.OPEN)
+    assert decision.score == best
+    assert decision.threshold == threshold
+
+
+@given(MATCHES)
+def test_the_nearest_are_given_best_first(nearest: list[Match]) -> None:
+    scores = [match.score for match in decide(nearest, 0).nearest]
+    assert scores == sorted((match.score for match in nearest), reverse=True)
+
+
+def test_who_is_let_in_is_the_best_wherever_they_stand() -> None:
+    decision = decide([Match("Li", 0.5), Match("Wang", 0.9), Match("Anna", 0.7)], 0.6)
+    assert decision.student == "Wang"
+    assert [match.student for match in decision.nearest] == ["Wang", "Anna", "Li"]
+
+
+def test_nobody_is_let_in_below_the_threshold() -> None:
+    assert decide([Match("Li", 0.5)], 0.6).student is None
+
+
+def test_a_score_that_just_reaches_the_threshold_opens() -> None:
+    assert decide([Match("Li", 0.6)], 0.6).opens
+
+
+def test_of_two_equally_near_the_first_is_named() -> None:
+    assert decide([Match("Li", 0.7), Match("Wang", 0.7)], 0.6).student == "Li"
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.5, nan])
+def test_an_empty_gallery_opens_for_nobody(threshold: float) -> None:
+    decision = decide([], threshold)
+    assert decision.verdict is Verdict.UNKNOWN
+    assert (decision.student, decision.score) == (None, None)
+
+
+@pytest.mark.parametrize("score", [nan, -inf])
+def test_a_score_that_is_no_number_opens_nothing(score: float) -> None:
+    assert not decide([Match("Li", score)], -1.0).opens
+
+
+def test_a_threshold_that_is_no_number_opens_nothing() -> None:
+    assert not decide([Match("Li", 1.0)], nan).opens
+
+
+def test_a_recording_that_is_no_number_opens_nothing() -> None:
+    score = student_score(np.array([0.9, nan, 0.9, 0.9], np.float32))
+    assert not decide([Match("Li", score)], 0.5).opens
+
+
+@pytest.mark.parametrize(
+    ("nearest", "reason"),
+    [
+        ([], "nobody is enrolled"),
+        ([Match("Li", 0.75)], "Li at 0.750, the threshold is 0.600"),
+        ([Match("Li", 0.5)], "nearest is Li at 0.500, 0.100 below the threshold of 0.600"),
+    ],
+    ids=["empty", "open", "unknown"],
+)
+def test_the_reason_is_one_sentence(nearest: list[Match], reason: str) -> None:
+    assert decide(nearest, 0.6).reason == reason

@@ -1,0 +1,262 @@
+"""Trains the deep encoder; a killed run goes on from its last checkpoint.
+
+The teacher leads first (its points, and how alike it finds two clips), then the margin
+softmax and the contrast within a batch take over: ``Plan`` says how fast.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow import keras
+
+from edge.voice import features
+from training import losses, teacher
+from training.augment import Augmenter, rooms
+from training.batches import SIZE, Batch, batches
+from training.corpus import NOISE, Clips, Row, cut, of_split
+from training.metrics import equal_error_rate
+from training.networks import deep
+
+log = logging.getLogger(__name__)
+
+HELD_OUT = {"mandarin20": 2, "arabic40": 2, "commands": 30}  # speakers never trained on
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how hard to train."""
+
+    steps: int = 6_000
+    rate: float = 2e-3  # peak learning rate
+    warmup: int = 300  # steps
+    decay: float = 1e-2  # weight decay
+    margin: float = 0.2  # radians, reached at half of the steps
+    teacher_end: float = 0.15  # weight of the teacher's points at the end; 2 at the start
+    likeness_until: float = 0.4  # share of the steps after which pairs follow nobody
+    averaging: float = 0.998  # of the weights
+    seed: int = 1
+    save_every: int = 250
+    check_every: int = 1_000
+
+
+def held_out(rows: list[Row]) -> set[tuple[str, str]]:
+    """(corpus, speaker) that training does not see, drawn by a hash of their names."""
+    chosen: set[tuple[str, str]] = set()
+    for corpus, count in HELD_OUT.items():
+        speakers = {row.speaker for row in rows if row.corpus == corpus and row.speaker}
+        ordered = sorted(speakers, key=lambda name: sha256(name.encode()).digest())
+        # A small corpus keeps at least two thirds of its speakers for training.
+        chosen |= {(corpus, name) for name in ordered[: min(count, len(ordered) // 3)]}
+    return chosen
+
+
+class Warmed(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate: a straight rise, then half a cosine down to nearly nothing."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        done = tf.cast(step, tf.float32)
+        rising = (done + 1) / self.plan.warmup
+        falling = 0.5 * (1 + tf.cos(math.pi * done / self.plan.steps)) + 0.002
+        return self.plan.rate * tf.minimum(1.0, rising) * falling
+
+    def get_config(self) -> dict[str, Plan]:
+        return {"plan": self.plan}
+
+
+class Fit:
+    """The state of a run: network, class centres, optimizer, averaged weights, step."""
+
+    def __init__(self, plan: Plan, classes: int, folder: Path) -> None:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        keras.utils.set_random_seed(plan.seed)
+        self.plan = plan
+        self.network = deep.build()
+        dimension = self.network.output_shape[-1]
+        normal = tf.random_normal_initializer(stddev=0.05, seed=plan.seed)
+        self.centres = tf.Variable(normal((classes, dimension)), name="centres")
+        self.student = tf.Variable(normal((dimension, 256)), name="towards_teacher")
+        self.variables = [*self.network.trainable_variables, self.centres, self.student]
+        self.averaged = [tf.Variable(v, trainable=False) for v in self.network.weights]
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.optimizer = keras.optimizers.AdamW(
+            Warmed(plan), weight_decay=plan.decay, global_clipnorm=5.0
+        )
+        self.optimizer.build(self.variables)
+        self.checkpoints = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                network=self.network,
+                centres=self.centres,
+                student=self.student,
+                averaged=self.averaged,
+                optimizer=self.optimizer,
+                step=self.step,
+            ),
+            str(folder),
+            max_to_keep=2,
+        )
+        self._learn = tf.function(self._learn_eagerly, reduce_retracing=True)
+
+    def learn(self, heard: NDArray, labels: NDArray, taught: NDArray) -> dict[str, float]:
+        """One step on features (batch, frames, MELS), labels (batch,), teacher's points."""
+        found = self._learn(
+            tf.constant(heard, tf.float32), tf.constant(labels, tf.int32), tf.constant(taught)
+        )
+        return {name: float(value) for name, value in found.items()}
+
+    def _learn_eagerly(
+        self, heard: tf.Tensor, labels: tf.Tensor, taught: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        plan = self.plan
+        done = tf.cast(self.step, tf.float32) / plan.steps
+        with tf.GradientTape() as tape:
+            points = tf.math.l2_normalize(self.network(heard, training=True), 1)
+            towards = tf.math.l2_normalize(points @ self.student, 1)
+            found = {
+                "teacher": 1 - tf.reduce_mean(tf.reduce_sum(towards * taught, 1)),
+                "likeness": losses.likeness(points, taught),
+                "contrast": losses.contrast(points, labels),
+                "margin": losses.margin_softmax(
+                    points,
+                    tf.math.l2_normalize(self.centres, 1),
+                    labels,
+                    plan.margin * tf.minimum(1.0, 2 * done),
+                ),
+            }
+            led = tf.maximum(0.0, 1 - done / plan.likeness_until)
+            total = (
+                found["teacher"] * (plan.teacher_end + (2 - plan.teacher_end) * led)
+                + found["likeness"] * 5 * led
+                + found["contrast"] * 0.5
+                + found["margin"] * (0.1 + 0.4 * tf.minimum(1.0, 4 * done))
+            )
+        gradients = tape.gradient(total, self.variables)
+        self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+        # Averages start from the weights as they are, and grow longer with the run.
+        step = tf.cast(self.step, tf.float32)
+        keep = tf.minimum(plan.averaging, (1 + step) / (10 + step))
+        for mean, weight in zip(self.averaged, self.network.weights, strict=True):
+            mean.assign(keep * mean + (1 - keep) * weight)
+        self.step.assign_add(1)
+        return found
+
+    def encoder(self, frames: int | None = None) -> keras.Model:
+        """The network with averaged weights, in float32."""
+        policy = keras.mixed_precision.global_policy()
+        keras.mixed_precision.set_global_policy("float32")
+        network = deep.build(frames=frames)
+        keras.mixed_precision.set_global_policy(policy)
+        network.set_weights([weight.numpy() for weight in self.averaged])
+        return network
+
+
+def heard_at_the_gate(clips: Clips, indices: list[int], frames: int) -> NDArray[np.float32]:
+    """Clean features as the gate computes them, one window a clip, (clips, frames, MELS)."""
+    windows = []
+    for index in indices:
+        clip = clips[index]
+        clip = clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
+        values = features.level_free(features.log_mel(clip))
+        windows.append(features.fit_frames(values, frames)[0])
+    return np.stack(windows)
+
+
+def check(network: keras.Model, clips: Clips, frames: int) -> float:
+    """Pair EER over the held-out speakers: same corpus, same text, as spoken."""
+    indices = [i for i, label in enumerate(clips.labels) if label["speed"] == 1]
+    points = network.predict(heard_at_the_gate(clips, indices, frames), 64, verbose=0)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    said = np.array([f"{clips.labels[i]['corpus']} {clips.labels[i]['text']}" for i in indices])
+    who = np.array([clips.labels[i]["speaker"] for i in indices])
+    first, second = np.triu_indices(len(points), 1)
+    paired = said[first] == said[second]
+    first, second = first[paired], second[paired]
+    scores = np.sum(points[first] * points[second], axis=1)
+    same = who[first] == who[second]
+    return equal_error_rate(scores[same], scores[~same])
+
+
+def fit(rows: list[Row], folder: Path, plan: Plan, *, frames: int) -> Path:
+    """Train on the train split of ``rows``; returns the file with the averaged weights."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    rows = of_split(rows, "train")
+    kept_back = held_out(rows)
+    corpus = folder / "corpus"
+    speech = cut([row for row in rows if row.corpus != NOISE], corpus)
+    noise = cut([row for row in rows if row.corpus == NOISE], corpus)
+    taught = teacher.points(speech, corpus)
+
+    def kept(index: int) -> bool:
+        label = speech.labels[index]
+        return (label["corpus"], label["speaker"]) in kept_back
+
+    apart = [index for index in range(len(speech)) if kept(index)]
+    seen = np.array([index for index in range(len(speech)) if not kept(index)])
+    clips, held = speech.only(seen), speech.only(np.array(apart))
+    labels, classes = _classes(clips)
+    taught = _towards_speaker(taught[seen], labels, classes)
+    log.info("%d clips, %d voices; %d clips held out", len(clips), classes, len(held))
+
+    run = Fit(plan, classes, folder / "checkpoints")
+    run.checkpoints.restore_or_initialize()
+    augmenter = Augmenter(noise, clips, rooms(corpus, plan.seed), np.random.default_rng())
+    steps = range(int(run.step.numpy()), plan.steps)
+    began = time.monotonic()
+    recent: list[dict[str, float]] = []
+    for batch in batches(clips, augmenter, seed=plan.seed, steps=steps):
+        recent.append(_learn(run, batch, labels, taught))
+        done = batch.step + 1
+        if done % 50 == 0:
+            mean = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+            speed = (done - steps.start) * SIZE / (time.monotonic() - began)
+            figures = "  ".join(f"{name} {value:.3f}" for name, value in mean.items())
+            log.info("step %d/%d  %s  %.0f clips/s", done, plan.steps, figures, speed)
+            recent.clear()
+        if done % plan.save_every == 0 or done == plan.steps:
+            run.checkpoints.save()
+        if done % plan.check_every == 0 or done == plan.steps:
+            eer = check(run.encoder(frames), held, frames)
+            log.info("step %d/%d  held-out pair EER %.2f %%", done, plan.steps, 100 * eer)
+    weights = folder / "deep.weights.h5"
+    run.encoder(frames).save_weights(weights)
+    (folder / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
+    return weights
+
+
+def _learn(run: Fit, batch: Batch, labels: NDArray, taught: NDArray) -> dict[str, float]:
+    return run.learn(batch.features, labels[batch.clips], taught[batch.clips])
+
+
+def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:
+    """A number for each speaker at each speed, UNKNOWN for voices without a name."""
+    numbers: dict[tuple[str, str, float], int] = {}
+    labels = np.full(len(clips), UNKNOWN, np.int32)
+    for index, label in enumerate(clips.labels):
+        if label["speaker"]:
+            voice = (str(label["corpus"]), str(label["speaker"]), float(label["speed"]))
+            labels[index] = numbers.setdefault(voice, len(numbers))
+    return labels, len(numbers)
+
+
+def _towards_speaker(taught: NDArray, labels: NDArray, classes: int) -> NDArray[np.float32]:
+    """Half the teacher's point of the clip, half the mean of its speaker's: words blur it."""
+    sums = np.zeros((classes, taught.shape[1]), np.float32)
+    np.add.at(sums, labels[labels >= 0], taught[labels >= 0])
+    means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    mixed = taught.copy()
+    mixed[labels >= 0] += means[labels[labels >= 0]]
+    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)

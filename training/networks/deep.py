@@ -1,0 +1,63 @@
+"""The deep encoder: a small time-delay network with squeeze-and-excitation.
+
+Time is halved at once, then each block looks one step to both sides and is gated by the
+phrase as a whole; all blocks' outputs together are pooled over time. Taken from ECAPA-TDNN
+(B. Desplanques et al., Interspeech 2020, arXiv 2005.07143): residual blocks with
+squeeze-and-excitation and the aggregation of all of them. Different on purpose, so that
+int8 loses little: pooling by mean and mean absolute deviation under a sigmoid gate instead
+of softmax attention and standard deviation (softmax over many frames gives weights of a few
+1/256, and a square root has no int8 kernel in the gate's runtime).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+from tensorflow import keras
+
+from edge.voice.features import MELS
+
+layers = keras.layers
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape of a deep encoder."""
+
+    channels: int = 192
+    blocks: int = 4
+    squeeze: int = 48
+    pooled: int = 384
+    dimension: int = 192
+
+
+def build(shape: Shape = Shape(), frames: int | None = None) -> keras.Model:
+    """An encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
+    heard = keras.Input((frames, MELS), name="features")
+    flow = _step(heard, shape.channels, width=5, stride=2)
+    levels = []
+    for _ in range(shape.blocks):
+        change = _step(flow, shape.channels, width=3)
+        change = _step(change, shape.channels, active=False)
+        gate = layers.GlobalAveragePooling1D(keepdims=True)(change)
+        gate = layers.Dense(shape.squeeze, "relu")(gate)
+        gate = layers.Dense(shape.channels, "sigmoid")(gate)
+        flow = layers.ReLU()(layers.Add()([flow, layers.Multiply()([change, gate])]))
+        levels.append(flow)
+    flow = _step(layers.Concatenate()(levels), shape.pooled)
+    weight = layers.Dense(shape.pooled, "sigmoid")(_step(flow, shape.squeeze))
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(layers.Multiply()([flow, weight]))
+    spread = layers.Multiply()([tf.abs(layers.Subtract()([flow, mean])), weight])
+    pooled = layers.Concatenate()([layers.Flatten()(mean), layers.GlobalAveragePooling1D()(spread)])
+    pooled = layers.BatchNormalization()(pooled)
+    point = layers.Dense(shape.dimension, name="point")(pooled)
+    return keras.Model(heard, layers.Activation("linear", dtype="float32")(point))
+
+
+def _step(
+    flow: tf.Tensor, channels: int, width: int = 1, stride: int = 1, active: bool = True
+) -> tf.Tensor:
+    flow = layers.Conv1D(channels, width, stride, padding="same", use_bias=False)(flow)
+    flow = layers.BatchNormalization()(flow)
+    return layers.ReLU()(flow) if active else flow

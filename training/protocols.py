@@ -1,0 +1,204 @@
+"""The trials every figure is measured on; ``docs/protocols.md`` describes them in words.
+
+All trials stay within a corpus. ``Points`` hold what an encoder made of the recordings, so
+any encoder, a peer's too, is measured on the same trials.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decision import BEST
+from edge.sound import SAMPLE_RATE, Samples
+from training.corpus import Row, speech_of
+from training.metrics import equal_error_rate, minimum_cost, threshold_at
+
+Points = NDArray[np.float32]  # (n, dimension), unit-length rows
+Embed = Callable[[Sequence[Samples]], Points]
+
+PAIRED = ("mandarin20", "arabic40", "commands")  # corpora of the pair protocol
+PHRASES = (("语音", "识别"), ("中国", "上海"), ("北京", "饭店"), ("数字", "语言"))
+NEAR_ALIKE = (("北京", "背景"), ("上海", "商行"), ("中国", "总工"), ("复旦", "饭店"))
+PAUSE = 0.05  # seconds between the two words of a phrase
+ENROLLED = range(1, 6)  # takes that enroll
+PROBES = {"mandarin20": range(6, 9), "arabic40": range(6, 7)}  # takes that come to the gate
+FPIRS = (0.01, 0.05)
+ROUNDS = 1_000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Said:
+    """Takes of one text by all speakers of a corpus: speaker -> take -> point."""
+
+    text: str
+    takes: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
+
+    def enrolled(self, speaker: str) -> Points:
+        """The points that enroll a speaker."""
+        takes = self.takes[speaker]
+        return np.stack([takes[take] for take in ENROLLED if take in takes])
+
+    def probes(self, speaker: str, numbers: Iterable[int]) -> Points:
+        """The points with which a speaker comes to the gate."""
+        takes = self.takes[speaker]
+        return np.stack([takes[take] for take in numbers if take in takes])
+
+
+def scores(enrolled: Points, probes: Points) -> NDArray[np.float32]:
+    """The gate's own score of each probe, (probes,): mean of the best cosines."""
+    best: NDArray[np.float32] = np.sort(probes @ enrolled.T, axis=1)[:, -BEST:].mean(axis=1)
+    return best
+
+
+def by_text(rows: Sequence[Row], points: Points) -> list[Said]:
+    """Recordings of one corpus, by text."""
+    texts: dict[str, Said] = {}
+    for row, point in zip(rows, points, strict=True):
+        said = texts.setdefault(row.text, Said(row.text))
+        said.takes.setdefault(row.speaker, {})[row.take] = point
+    return [texts[text] for text in sorted(texts)]
+
+
+def joined(rows: Sequence[Row]) -> tuple[list[tuple[str, str, int]], list[Samples]]:
+    """Phrases of two words by one speaker in one take: (text, speaker, take), and the sound."""
+    words = {(row.text, row.speaker, row.take): row for row in rows}
+    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
+    names, sounds = [], []
+    for first, second in PHRASES:
+        for text, speaker, take in sorted(words):
+            if text == first and (second, speaker, take) in words:
+                halves = [speech_of(words[word, speaker, take].file) for word in (first, second)]
+                names.append((first + second, speaker, take))
+                sounds.append(np.concatenate((halves[0], pause, halves[1])))
+    return names, sounds
+
+
+def phrases(rows: Sequence[Row], embed: Embed) -> list[Said]:
+    """The joined phrases of mandarin20, embedded, by text."""
+    names, sounds = joined(rows)
+    texts: dict[str, Said] = {}
+    for (text, speaker, take), point in zip(names, embed(sounds), strict=True):
+        texts.setdefault(text, Said(text)).takes.setdefault(speaker, {})[take] = point
+    return list(texts.values())
+
+
+def pair(rows: Sequence[Row], points: Points) -> dict[str, float]:
+    """All pairs of recordings of the same text: EER and minDCF."""
+    targets, strangers = [], []
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[row.text].append(index)
+    for indices in groups.values():
+        chosen = points[indices]
+        who = np.array([rows[index].speaker for index in indices])
+        first, second = np.triu_indices(len(indices), 1)
+        cosines = (chosen @ chosen.T)[first, second]
+        same = who[first] == who[second]
+        targets.append(cosines[same])
+        strangers.append(cosines[~same])
+    return _errors(np.concatenate(targets), np.concatenate(strangers))
+
+
+def verify(texts: Sequence[Said], numbers: Iterable[int]) -> dict[str, float]:
+    """Every probe against every enrolled speaker of the same text."""
+    targets, strangers = [], []
+    numbers = list(numbers)
+    for said in texts:
+        for student in said.takes:
+            enrolled = said.enrolled(student)
+            for speaker in said.takes:
+                found = scores(enrolled, said.probes(speaker, numbers))
+                (targets if speaker == student else strangers).append(found)
+    return _errors(np.concatenate(targets), np.concatenate(strangers))
+
+
+def _errors(targets: NDArray, strangers: NDArray) -> dict[str, float]:
+    return {
+        "eer": equal_error_rate(targets, strangers),
+        "min_dcf": minimum_cost(targets, strangers),
+        "targets": len(targets),
+        "strangers": len(strangers),
+    }
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """Scores at a gate that must tell who it is, by the speaker who stood there."""
+
+    strangers: dict[str, NDArray[np.float32]]  # best score over a gallery without them
+    students: dict[str, NDArray[np.float32]]  # own score; -inf where somebody else is nearer
+
+    def fnir(self, fpir: float, speakers: Sequence[str] | None = None) -> tuple[float, float]:
+        """(FNIR, threshold) at which ``fpir`` of the strangers are let in."""
+        names = list(self.strangers) if speakers is None else speakers
+        strangers = np.concatenate([self.strangers[name] for name in names])
+        students = np.concatenate([self.students[name] for name in names])
+        threshold = threshold_at(strangers, fpir)
+        return float(np.mean(students < threshold)), threshold
+
+    def interval(self, fpir: float, seed: int = 0) -> tuple[float, float]:
+        """95 % interval of the FNIR by bootstrap over speakers."""
+        random = np.random.default_rng(seed)
+        names = list(self.strangers)
+        drawn = [self.fnir(fpir, random.choice(names, len(names)))[0] for _ in range(ROUNDS)]
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        return float(low), float(high)
+
+
+def open_set(texts: Sequence[Said], numbers: Iterable[int]) -> OpenSet:
+    """One speaker at a time is a stranger to a gallery of all the others saying the same."""
+    numbers = list(numbers)
+    strangers: dict[str, list[NDArray]] = defaultdict(list)
+    students: dict[str, list[NDArray]] = defaultdict(list)
+    for said in texts:
+        speakers = sorted(said.takes)
+        # table[s][p] are the scores of speaker p's probes against speaker s.
+        table = {
+            student: {
+                speaker: scores(said.enrolled(student), said.probes(speaker, numbers))
+                for speaker in speakers
+            }
+            for student in speakers
+        }
+        for stranger in speakers:
+            gallery = [name for name in speakers if name != stranger]
+            strangers[stranger].append(np.max([table[s][stranger] for s in gallery], axis=0))
+            for student in gallery:
+                rivals = [table[s][student] for s in gallery if s != student]
+                own = table[student][student]
+                known = own >= np.max(rivals, axis=0) if rivals else np.full(len(own), True)
+                students[student].append(np.where(known, own, -np.inf))
+    return OpenSet(_joined(strangers), _joined(students))
+
+
+def _joined(pieces: Mapping[str, list[NDArray]]) -> dict[str, NDArray[np.float32]]:
+    return {name: np.concatenate(each) for name, each in pieces.items()}
+
+
+def wrong_phrase(texts: Sequence[Said], threshold: float) -> dict[str, float]:
+    """Share of an enrolled speaker's probes of another text that open, over all and near-alike."""
+    by_name = {said.text: said for said in texts}
+    near = {frozenset(pair) for pair in NEAR_ALIKE}
+    opened: list[NDArray] = []
+    opened_near: list[NDArray] = []
+    for enrolled in texts:
+        for other in texts:
+            if enrolled.text == other.text:
+                continue
+            for speaker in set(enrolled.takes) & set(other.takes):
+                probes = other.probes(speaker, PROBES["mandarin20"])
+                opens = scores(enrolled.enrolled(speaker), probes) >= threshold
+                opened.append(opens)
+                if frozenset((enrolled.text, other.text)) in near and enrolled.text in by_name:
+                    opened_near.append(opens)
+    return {
+        "opened": float(np.mean(np.concatenate(opened))),
+        "opened_near_alike": float(np.mean(np.concatenate(opened_near))),
+        "trials": sum(map(len, opened)),
+        "trials_near_alike": sum(map(len, opened_near)),
+    }
