@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from edge.errors import KaimenError, RecordingError
+from edge.storage import write_whole
 
 Item = TypeVar("Item")
 
@@ -23,7 +26,7 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False)
+        self.out = Console(highlight=False, record=True)  # for whoever wants a picture
         if not self.out.is_terminal:
             self.out.width = WIDTH
         self.beside = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -51,6 +54,12 @@ class Screen:
             sys.stdout.flush()
         else:
             self.beside.print(f"[red]✗[/red] {_plain(str(error))}")
+
+    def picture(self, path: Path, title: str) -> None:
+        """Draw what was shown to a person so far as an SVG."""
+        # Rich refers to web fonts; a picture of an offline gate asks nobody.
+        drawn = re.sub(r"@font-face \{.*?\}", "", self.out.export_svg(title=title), flags=re.S)
+        write_whole(path, lambda file: file.write(drawn.encode()))
 
     def progress(self, items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
         """Yield the items under a progress bar, where somebody looks."""

@@ -11,10 +11,11 @@ from typing import IO, Any
 from edge.errors import StorageError
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
     """Let ``write`` fill a file beside ``path``, then move it there in one step.
 
-    Raises StorageError; whatever was at ``path`` is then untouched.
+    A private file is for its owner alone; others may read what the umask lets them. Raises
+    StorageError; whatever was at ``path`` is then untouched.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +26,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+                if not private:
+                    Path(file.name).chmod(0o666 & ~_umask())
                 Path(file.name).replace(path)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
@@ -34,6 +37,13 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         raise StorageError(
             f"{path}: cannot be written ({error.strerror}); what was there is untouched"
         ) from None
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
 
 
 def _sync(folder: Path) -> None:

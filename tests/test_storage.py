@@ -38,6 +38,17 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(
     assert synced == [False, True]  # the file, then the folder with its name
 
 
+@pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o640)])
+def test_a_private_file_is_for_its_owner_alone(tmp_path: Path, private: bool, mode: int) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "b.txt", hello, private=private)
+        assert os.umask(0o027) == 0o027  # left as it was
+    finally:
+        os.umask(before)
+    assert (tmp_path / "b.txt").stat().st_mode & 0o777 == mode
+
+
 def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "b.txt"
     path.write_bytes(b"old")

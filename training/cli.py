@@ -21,6 +21,7 @@ from rich.table import Table
 from edge.errors import KaimenError
 from edge.voice.encoder import SHIPPED
 from training.corpus import read_manifest
+from training.peers.call import PEERS
 
 MANIFEST = Path("../shared/speech/manifest.csv")
 FOLDER = Path("build")
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "kaimen-train evaluate speech/manifest.csv --json",
     )
     measuring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    measuring.add_argument("--peer", choices=PEERS, help="a peer instead, on the same trials")
     measuring.add_argument("--json", action="store_true", help="one JSON object")
     return top
 
@@ -94,20 +96,23 @@ def _fit(chosen: argparse.Namespace) -> int:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from training.evaluate import evaluate
+    from training.evaluate import evaluate, of_encoder
     from training.export import add_measured, export
 
     rows = read_manifest(chosen.manifest)
-    card = export(rows, chosen.folder, chosen.out)
-    add_measured(chosen.out, evaluate(rows, chosen.out))
+    export(rows, chosen.folder, chosen.out)
+    with of_encoder(chosen.out) as embed:
+        card = add_measured(chosen.out, evaluate(rows, embed))
     Console().print_json(data=asdict(card))
     return 0
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
-    from training.evaluate import evaluate
+    from training.evaluate import evaluate, of_encoder, of_peer
 
-    figures = evaluate(read_manifest(chosen.manifest), chosen.encoder)
+    rows = read_manifest(chosen.manifest)
+    with of_peer(chosen.peer) if chosen.peer else of_encoder(chosen.encoder) as embed:
+        figures = evaluate(rows, embed)
     if chosen.json:
         sys.stdout.write(json.dumps(figures) + "\n")
     else:

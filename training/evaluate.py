@@ -1,9 +1,10 @@
-"""Measures an encoder by the protocols, on the eval split of a manifest."""
+"""Measures an encoder, or a peer, by the protocols, on the eval split of a manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from edge.sound import Samples
 from edge.voice.encoder import Encoder
 from training import protocols
 from training.corpus import Row, of_split, speech_of
+from training.peers import call
 from training.progress import track
+
+WORKERS = 2
+PEER_BATCH = 600  # sounds a call of a peer
 
 _encoder: Encoder | None = None  # one a worker process: interpreters cannot be sent to one
 
@@ -24,48 +29,69 @@ def _begin(path: Path) -> None:
     _encoder = Encoder(path)
 
 
-def _speech(row: Row) -> Samples:
-    return speech_of(row.file)
-
-
 def _embed(samples: Samples) -> protocols.Points:
     assert _encoder is not None
     return _encoder.embed(samples)
 
 
-def evaluate(rows: Sequence[Row], encoder: Path, *, workers: int = 2) -> dict[str, Any]:
+def _speech(row: Row) -> Samples:
+    return speech_of(row.file)
+
+
+@contextmanager
+def of_encoder(path: Path) -> Iterator[protocols.Embed]:
+    """Embed by an encoder's file, in several processes. Raises EncoderError."""
+    Encoder(path)  # a bad file is an error here, not a broken pool
+    with ProcessPoolExecutor(WORKERS, initializer=_begin, initargs=(path,)) as pool:
+
+        def embed(sounds: Sequence[Samples]) -> protocols.Points:
+            made = pool.map(_embed, sounds, chunksize=16)
+            return np.stack(list(track(made, "embedding", len(sounds))))
+
+        yield embed
+
+
+@contextmanager
+def of_peer(name: str) -> Iterator[protocols.Embed]:
+    """Embed by a peer in its own environment. Raises SettingsError without it."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+
+        def embed(sounds: Sequence[Samples]) -> protocols.Points:
+            whole = [np.int16(np.clip(sound, -1, 1) * 32767) for sound in sounds]
+            batches = [whole[at : at + PEER_BATCH] for at in range(0, len(whole), PEER_BATCH)]
+            made = pool.map(lambda batch: call.embed(batch, name), batches)
+            return np.concatenate(list(track(made, f"asking {name}", len(batches))))
+
+        yield embed
+
+
+def evaluate(rows: Sequence[Row], embed: protocols.Embed) -> dict[str, Any]:
     """Figures by protocol and corpus; protocols whose corpora are missing are left out.
 
     Raises SettingsError where none of them can be measured.
     """
     found: dict[str, Any] = {"pair": {}, "phrase": {}, "open_set": {}, "wrong_phrase": {}}
     rows = of_split(rows, "eval")
-    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(encoder,)) as pool:
-
-        def embed(sounds: Sequence[Samples]) -> protocols.Points:
-            made = pool.map(_embed, sounds, chunksize=16)
-            return np.stack(list(track(made, "embedding", len(sounds))))
-
-        for corpus in protocols.PAIRED:
-            chosen = [row for row in rows if row.corpus == corpus]
-            if not chosen:
-                continue
+    for corpus in protocols.PAIRED:
+        chosen = [row for row in rows if row.corpus == corpus]
+        if not chosen:
+            continue
+        with ProcessPoolExecutor(WORKERS) as pool:
             cutting = pool.map(_speech, chosen, chunksize=16)
-            points = embed(list(track(cutting, f"reading {corpus}", len(chosen))))
-            found["pair"][corpus] = protocols.pair(chosen, points)
-            texts = protocols.by_text(chosen, points)
-            if corpus == "arabic40":
-                openly = protocols.open_set(texts, protocols.PROBES[corpus])
-                found["open_set"][corpus] = _open_set(openly)
-            if corpus == "mandarin20":
-                joined = protocols.phrases(chosen, embed)
-                probes = protocols.PROBES[corpus]
-                found["phrase"] = protocols.verify(joined, probes)
-                openly = protocols.open_set(joined, probes)
-                found["open_set"]["phrase"] = _open_set(openly)
-                of_words = protocols.open_set(texts, probes)
-                _, threshold = of_words.fnir(max(protocols.FPIRS))
-                found["wrong_phrase"] = protocols.wrong_phrase(texts, threshold)
+            sounds = list(track(cutting, f"reading {corpus}", len(chosen)))
+        points = embed(sounds)
+        found["pair"][corpus] = protocols.pair(chosen, points)
+        texts = protocols.by_text(chosen, points)
+        if corpus == "arabic40":
+            openly = protocols.open_set(texts, protocols.PROBES[corpus])
+            found["open_set"][corpus] = _open_set(openly)
+        if corpus == "mandarin20":
+            joined = protocols.phrases(chosen, embed)
+            probes = protocols.PROBES[corpus]
+            found["phrase"] = protocols.verify(joined, probes)
+            found["open_set"]["phrase"] = _open_set(protocols.open_set(joined, probes))
+            _, threshold = protocols.open_set(texts, probes).fnir(max(protocols.FPIRS))
+            found["wrong_phrase"] = protocols.wrong_phrase(texts, threshold)
     if not found["pair"]:
         raise SettingsError(
             f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see docs"

@@ -89,10 +89,12 @@ def _write_card(card: Card, encoder: Path) -> None:
     write_whole(encoder.with_suffix(".json"), lambda file: file.write(text.encode()))
 
 
-def add_measured(encoder: Path, figures: dict[str, Any]) -> None:
+def add_measured(encoder: Path, figures: dict[str, Any]) -> Card:
     """Put figures measured on the eval split on an encoder's card."""
     card = Card.read(encoder.with_suffix(".json"))
-    _write_card(replace(card, measured={**card.measured, **figures}), encoder)
+    card = replace(card, measured={**card.measured, **figures})
+    _write_card(card, encoder)
+    return card
 
 
 def agree(

@@ -44,4 +44,7 @@ def threshold_at(strangers: Scores, share: float) -> float:
     """The lowest threshold at which at most ``share`` of the strangers' scores pass."""
     ordered = np.sort(strangers)[::-1]
     allowed = int(np.floor(share * len(ordered)))
-    return float(np.nextafter(ordered[allowed], np.inf)) if allowed < len(ordered) else -np.inf
+    if allowed >= len(ordered):
+        return -np.inf
+    # The next number of the scores' own kind: half of one would be rounded away on comparison.
+    return float(np.nextafter(ordered[allowed], ordered.dtype.type(np.inf)))

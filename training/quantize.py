@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 layers = tf.keras.layers
 
-USUAL = 0.93  # share of the windows that count as usual in each activation
+USUAL = 0.8  # share of the windows that count as usual in each activation
 
 
 def quantize(network: tf.keras.Model, shown: NDArray[np.float32]) -> bytes:

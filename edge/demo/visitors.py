@@ -20,6 +20,7 @@ from edge.sound.recording import read
 ENROLLED = 5  # recordings a student at most
 OTHER = "other"
 EVERY = 3  # of the people, the last stays a stranger
+OTHERWISE = 6  # of the people, the first also says the other phrase
 
 
 class Kind(Enum):
@@ -62,12 +63,13 @@ def plan(people: dict[str, list[Path]]) -> Day:
         phrases = [file for file in files if not file.stem.startswith(OTHER)]
         others = [file for file in files if file.stem.startswith(OTHER)]
         if number % EVERY == 0:
-            visitors += [_visitor(name, Kind.STRANGER, file) for file in phrases[:2] + others[:1]]
+            visitors += [_visitor(name, Kind.STRANGER, file) for file in phrases[:2]]
         elif len(phrases) > 1:
             first = min(ENROLLED, len(phrases) - 1)
             enrolling[name] = phrases[:first]
             visitors += [_visitor(name, Kind.STUDENT, file) for file in phrases[first:][:2]]
-            visitors += [_visitor(name, Kind.OTHER_PHRASE, file) for file in others[:1]]
+            if number % OTHERWISE == 1:
+                visitors += [_visitor(name, Kind.OTHER_PHRASE, file) for file in others[:1]]
     if len(enrolling) < 2 or not any(v.kind is Kind.STRANGER for v in visitors):
         raise SettingsError(
             "too few people for a demo: at least three, each with two recordings or more"

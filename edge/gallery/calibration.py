@@ -12,6 +12,7 @@ set the least the threshold may be.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -52,9 +53,11 @@ class Calibration:
     def load(cls, path: Path) -> Calibration | None:
         """Read it; None where there is none that can be used: it is learned anew in no time."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            kept = cls(**json.loads(path.read_text(encoding="utf-8")))
+            usable = math.isfinite(kept.threshold) and 0 < kept.fpir < 1
         except (OSError, ValueError, TypeError):
             return None
+        return kept if usable else None
 
 
 def beside(gallery: Path) -> Path:

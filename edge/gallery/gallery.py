@@ -140,7 +140,7 @@ class Gallery:
         # In memory first: a zip file that cannot be finished complains once more when it is freed.
         whole = io.BytesIO()
         np.savez(whole, **fields)
-        write_whole(path, lambda file: file.write(whole.getbuffer()))
+        write_whole(path, lambda file: file.write(whole.getbuffer()), private=True)
 
     @classmethod
     def load(cls, path: Path, encoder: str) -> Gallery:

@@ -13,14 +13,14 @@ from edge.errors import DeviceError, MicrophoneLost
 from edge.sound import BLOCK, SAMPLE_RATE, Samples
 
 PATIENCE = 2.0  # seconds without sound after which a microphone is lost
-WAITING = 500  # blocks kept while a decision is made; a full queue is a lost microphone
+WAITING = 500  # blocks kept while a decision is made; more is counted as an overrun
 
 
 def _sounddevice() -> Any:
     """PortAudio's binding, imported only here: a gate fed from files does without."""
     try:
         import sounddevice
-    except OSError:
+    except (ImportError, OSError):
         raise DeviceError(
             "PortAudio is not installed; on Debian: sudo apt-get install libportaudio2"
         ) from None
@@ -42,13 +42,13 @@ class Microphone:
     def _find(self, name: str | None) -> dict[str, Any]:
         try:
             devices = [d for d in self._portaudio.query_devices() if d["max_input_channels"] > 0]
-            if name is None and devices:
+            if not name and devices:
                 return dict(self._portaudio.query_devices(kind="input"))
         except self._portaudio.PortAudioError as error:
             raise DeviceError(f"no microphone can be asked for: {error}") from None
         if not devices:
             raise DeviceError("no microphone is connected; plug one in, or check 'arecord -l'")
-        matching = [d for d in devices if name is not None and name.lower() in d["name"].lower()]
+        matching = [d for d in devices if name and name.lower() in d["name"].lower()]
         if not matching:
             known = ", ".join(sorted({d["name"] for d in devices}))
             raise DeviceError(f"no microphone is called {name!r}; connected: {known}")

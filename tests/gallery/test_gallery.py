@@ -179,6 +179,11 @@ def test_a_gallery_is_saved_into_a_folder_that_is_not_there_yet(tmp_path: Path) 
     assert len(Gallery.load(path, "encoder")) == 4
 
 
+def test_a_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
+    enrolled(SMALL).save(tmp_path / "gallery.npz")
+    assert (tmp_path / "gallery.npz").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_loaded_gallery_finds_and_enrolls(tmp_path: Path) -> None:
     enrolled(SMALL).save(tmp_path / "gallery.npz")
     gallery = Gallery.load(tmp_path / "gallery.npz", "encoder")

@@ -15,7 +15,7 @@ from edge.commands.demo import RECORDINGS
 def test_students_open_strangers_and_noises_do_not(capsys: pytest.CaptureFixture) -> None:
     assert main(["demo", "--json"]) == 0
     *visits, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert summary["right"] == summary["judged"] >= 40
+    assert summary["right"] == summary["judged"] >= 36
     for visit in visits:
         states = [on for _, on in visit["trace"]]
         if visit["kind"] == "student":

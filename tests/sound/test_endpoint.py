@@ -145,6 +145,16 @@ def test_digital_silence_around_a_phrase_does_no_harm() -> None:
     assert seconds(phrase.end) == pytest.approx(3.7, abs=0.02)
 
 
+@pytest.mark.parametrize("lead", [0.03, 0.1, 0.5])
+def test_digital_silence_before_a_recording_is_not_its_room(lead: float) -> None:
+    recording = in_a_room(silence(0.5), spoken(0.7), silence(0.5), level=-45)
+    stream = np.concatenate((silence(lead), recording))
+    assert background(stream) == pytest.approx(background(recording), abs=1)
+    (phrase,) = hear(stream, floor=background(stream))
+    assert seconds(phrase.start) == pytest.approx(lead + 0.5, abs=0.02)
+    assert seconds(phrase.end) == pytest.approx(lead + 1.2, abs=0.02)
+
+
 @pytest.mark.parametrize("level", [-50, -35, -20])
 def test_steady_noise_becomes_the_room(level: float) -> None:
     late = [phrase for phrase in hear(noise(8, level)) if seconds(phrase.end) > 2.5]
@@ -170,5 +180,8 @@ def test_a_constant_offset_does_not_move_a_phrase() -> None:
     assert seconds(phrase.end) == pytest.approx(4.7, abs=0.02)
 
 
-def test_the_background_is_none_where_there_is_too_little_sound() -> None:
-    assert background(silence(0)) is None
+@pytest.mark.parametrize(
+    "sound", [silence(0), silence(1), noise(0.04, -50)], ids=["no", "0", "short"]
+)
+def test_the_background_is_none_where_no_room_is_heard(sound: Samples) -> None:
+    assert background(sound) is None

@@ -180,7 +180,7 @@ def test_the_floor_of_a_recording_is_its_quietest_moment() -> None:
 
 
 def test_a_recording_too_short_to_tell_has_no_floor() -> None:
-    assert Recording(silence(0.03)).floor is None
+    assert Recording(noise(0.03, -50)).floor is None
 
 
 def test_a_phrase_that_lasts_to_the_end_of_its_file_is_found() -> None:
