@@ -23,6 +23,8 @@ UNUSABLE = 3  # docs/commands.md
 
 Make = Callable[[Path], Path]
 
+pytestmark = pytest.mark.slow  # each command is a process of its own
+
 
 def voice() -> np.ndarray:
     return read(RECORDINGS / "anning" / "phrase-1.mp3")

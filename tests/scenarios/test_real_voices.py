@@ -24,7 +24,10 @@ MANIFEST = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech")) / "manifest
 LEASE = 0.03  # seconds
 ENROLLING, PROBING = range(1, 6), range(6, 9)
 
-pytestmark = pytest.mark.skipif(not MANIFEST.exists(), reason=f"no real voices at {MANIFEST}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not MANIFEST.exists(), reason=f"no real voices at {MANIFEST}"),
+]
 
 Phrases = dict[str, dict[str, dict[int, Samples]]]  # text, speaker, take
 

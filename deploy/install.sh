@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Puts Kaimen and its service on a Raspberry Pi (or any Debian with systemd), from a checkout.
+#   sudo deploy/install.sh            into /opt/kaimen, with the service
+#   deploy/install.sh FOLDER          only the program, into FOLDER
+set -euo pipefail
+cd "$(dirname "$0")/.."
+prefix=${1:-/opt/kaimen}
+python=${PYTHON:-python3}
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "Python 3.11 or later is needed; on Raspberry Pi OS, upgrade to bookworm" >&2
+    exit 1
+}
+ldconfig -p | grep -q libportaudio || {
+    echo "PortAudio is missing: sudo apt-get install libportaudio2" >&2
+    exit 1
+}
+extras=
+grep -qs "Raspberry Pi" /proc/device-tree/model && extras='[pi]'
+"$python" -m venv "$prefix"
+"$prefix/bin/python" -m pip install --quiet --disable-pip-version-check ".$extras"
+"$prefix/bin/kaimen" --version
+
+if [ $# -eq 0 ]; then
+    id kaimen >/dev/null 2>&1 || useradd --system --home-dir /var/lib/kaimen kaimen
+    for group in audio gpio; do
+        getent group $group >/dev/null && usermod --append --groups $group kaimen
+    done
+    install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen
+    install -d /etc/kaimen
+    [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
+    install -m 644 systemd/kaimen-gate.service /etc/systemd/system/
+    systemctl daemon-reload
+    echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"
+    echo "Start:   sudo systemctl enable --now kaimen-gate"
+fi

@@ -1,0 +1,73 @@
+"""The teacher is asked once for each clip; without one, a sentence says how to get one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import SettingsError
+from training import teacher
+from training.corpus import Clips
+from training.peers import call
+
+COUNT = 7
+
+
+@pytest.fixture
+def clips() -> Clips:
+    """Clip n is n + 1 samples of n."""
+    lengths = np.arange(1, COUNT + 1)
+    ends = np.cumsum(lengths)
+    samples = np.repeat(np.arange(COUNT), lengths).astype(np.int16)
+    return Clips(samples, ends - lengths, ends, [{"path": str(n)} for n in range(COUNT)])
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sounds each call asked for; the point of a sound is (its value, its length)."""
+    counts: list[int] = []
+
+    def embed(sounds: Sequence[np.ndarray]) -> np.ndarray:
+        counts.append(len(sounds))
+        return np.array([[sound[0], len(sound)] for sound in sounds], np.float32)
+
+    monkeypatch.setattr(call, "embed", embed)
+    monkeypatch.setattr(teacher, "BATCH", 3)
+    return counts
+
+
+def test_every_clip_has_its_point_in_order(clips: Clips, asked: list[int], tmp_path: Path) -> None:
+    found = teacher.points(clips, tmp_path)
+    np.testing.assert_array_equal(found, [[n, n + 1] for n in range(COUNT)])
+    assert sorted(asked) == [1, 3, 3]
+
+
+def test_a_teacher_is_asked_once(clips: Clips, asked: list[int], tmp_path: Path) -> None:
+    first = teacher.points(clips, tmp_path)
+    asked.clear()
+    np.testing.assert_array_equal(teacher.points(clips, tmp_path), first)
+    assert asked == []
+
+
+def test_after_an_interruption_only_the_rest_is_asked_for(
+    clips: Clips, asked: list[int], tmp_path: Path
+) -> None:
+    teacher.points(clips, tmp_path)
+    next(tmp_path.rglob("0000003.npy")).unlink()
+    asked.clear()
+    assert len(teacher.points(clips, tmp_path)) == COUNT
+    assert asked == [3]
+
+
+def test_other_clips_are_asked_for_anew(clips: Clips, asked: list[int], tmp_path: Path) -> None:
+    teacher.points(clips, tmp_path)
+    some = clips.only(np.arange(2))
+    np.testing.assert_array_equal(teacher.points(some, tmp_path), [[0, 1], [1, 2]])
+
+
+def test_without_peers_it_is_said_how_to_install_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="make peers"):
+        call.embed([np.zeros(400, np.int16)], python=tmp_path / "nowhere")
