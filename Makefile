@@ -33,6 +33,7 @@ check: setup
 train: setup peers
 	$(BIN)/kaimen-train fit $(SPEECH)
 	$(BIN)/kaimen-train export $(SPEECH)
+	cp build/deep.weights.h5 training/weights/
 
 evaluate: setup
 	$(BIN)/kaimen-train evaluate $(SPEECH)

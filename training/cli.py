@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import KaimenError
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return {"fit": _fit, "export": _export, "evaluate": _evaluate}[chosen.command](chosen)
     except KaimenError as error:
-        Console(stderr=True, highlight=False).print(f"[red]✗[/red] {error}")
+        shown = Console(stderr=True, highlight=False, soft_wrap=True)
+        shown.print(f"[red]✗[/red] {escape(str(error))}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

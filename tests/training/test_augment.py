@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.sound import SAMPLE_RATE, Samples  # noqa: E402
-from edge.voice import features  # noqa: E402
-from tests.sounds import noise, spoken  # noqa: E402
-from training import augment  # noqa: E402
-from training.augment import Augmenter, rooms  # noqa: E402
-from training.corpus import Clips  # noqa: E402
+from edge.sound import SAMPLE_RATE, Samples
+from edge.voice import features
+from tests.sounds import noise, spoken
+from training import augment
+from training.augment import Augmenter, rooms
+from training.corpus import Clips
 
 FRAMES = 60
 LENGTH = (FRAMES - 1) * features.HOP + features.WINDOW  # samples that make so many frames
@@ -86,7 +87,7 @@ def test_the_same_state_gives_the_same_features(make: Make) -> None:
 def test_no_two_draws_are_alike(make: Make) -> None:
     augmenter = make(0)
     drawn = [augmenter(CLIP, FRAMES) for _ in range(8)]
-    assert not any(np.array_equal(one, other) for one, other in zip(drawn, drawn[1:], strict=False))
+    assert not any(np.array_equal(one, other) for one, other in pairwise(drawn))
 
 
 def test_a_clip_is_not_changed_itself(make: Make) -> None:

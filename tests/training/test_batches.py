@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.voice.features import MELS  # noqa: E402
-from tests.sounds import noise, spoken  # noqa: E402
-from training import batches as module  # noqa: E402
-from training.augment import Augmenter  # noqa: E402
-from training.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, batches  # noqa: E402
-from training.corpus import Clips  # noqa: E402
+from edge.voice.features import MELS
+from tests.sounds import noise, spoken
+from training import batches as module
+from training.augment import Augmenter
+from training.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, batches
+from training.corpus import Clips
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -33,9 +33,7 @@ def labelled(corpus: str, speakers: int, texts: str = "ab", takes: int = 3) -> l
             "text": text,
             "speed": speed,
         }
-        for speaker, text, take, speed in product(
-            range(speakers), texts, range(takes), (1.0, 0.9)
-        )
+        for speaker, text, take, speed in product(range(speakers), texts, range(takes), (1.0, 0.9))
     ]
 
 

@@ -82,9 +82,7 @@ def test_the_encoder_of_the_gate_has_the_shape_it_was_shipped_with() -> None:
 
 
 def test_every_block_has_weights_of_its_own() -> None:
-    counts = [
-        deep.build(deep.Shape(8, blocks, 4, 16, 5)).count_params() for blocks in range(1, 4)
-    ]
+    counts = [deep.build(deep.Shape(8, blocks, 4, 16, 5)).count_params() for blocks in range(1, 4)]
     assert np.diff(counts, 2) == [0]
     assert counts[0] < counts[1]
 
@@ -135,7 +133,9 @@ def test_an_extreme_window_is_not_usual(network: tf.keras.Model, heard: np.ndarr
 
 
 @pytest.fixture(scope="module")
-def encoder(network: tf.keras.Model, heard: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def encoder(
+    network: tf.keras.Model, heard: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The small network in eight bits, with its card."""
     content = quantize(network, heard)
     path = tmp_path_factory.mktemp("encoder") / "encoder.tflite"

@@ -158,9 +158,7 @@ def refuse(constant: str) -> None:
 
 @needs_encoder
 @pytest.mark.slow
-def test_the_command_prints_one_json_object(
-    manifest: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["evaluate", str(manifest), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line, parse_constant=refuse)
@@ -181,12 +179,13 @@ def test_the_command_shows_a_table_to_a_person(
 
 
 def failure(capsys: pytest.CaptureFixture, *arguments: str | Path) -> tuple[int, str]:
-    """Exit code, and what is said, without the line breaks of the screen."""
+    """Exit code, and the one sentence that is said."""
     code = cli.main(list(map(str, arguments)))
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("✗ ")
-    return code, said.err.removeprefix("✗ ").replace("\n", "")
+    (sentence,) = said.err.splitlines()
+    assert sentence.startswith("✗ ")
+    return code, sentence
 
 
 @pytest.mark.parametrize("command", ["fit", "export", "evaluate"])
@@ -197,7 +196,7 @@ def test_a_manifest_that_is_missing_is_said_in_a_sentence(
         pytest.importorskip("tensorflow")
     code, said = failure(capsys, command, tmp_path / "none.csv")
     assert code == 2
-    assert "cannot be read as a manifest" in said and "Traceback" not in said
+    assert "cannot be read as a manifest" in said
 
 
 def test_a_manifest_with_no_eval_rows_is_said_in_a_sentence(
@@ -209,7 +208,7 @@ def test_a_manifest_with_no_eval_rows_is_said_in_a_sentence(
         pytest.skip("no encoder is shipped")
     code, said = failure(capsys, "evaluate", path, "--json")
     assert code == 2
-    assert "no eval rows" in said and "Traceback" not in said
+    assert "no eval rows" in said
 
 
 @pytest.mark.parametrize("damage", ["missing", "without a card", "not what its card says"])
@@ -225,7 +224,7 @@ def test_an_encoder_that_cannot_be_trusted_is_said_in_a_sentence(
         shutil.copy(SHIPPED.with_suffix(".json"), tmp_path)
     code, said = failure(capsys, "evaluate", manifest, "--encoder", encoder)
     assert code == 4
-    assert "Traceback" not in said
+    assert str(encoder.with_suffix("")) in said
 
 
 def test_a_name_in_brackets_is_shown_as_it_is(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def slow_points(targets: list, strangers: list) -> list[tuple[Fraction, Fraction
 def slow_equal_error_rate(targets: list, strangers: list) -> Fraction:
     """Where the straight lines between neighbouring points cross the diagonal."""
     points = slow_points(targets, strangers)
-    for (missed, let_in), (more, fewer) in zip(points, points[1:], strict=False):
+    for (missed, let_in), (more, fewer) in pairwise(points):
         if more >= fewer:
             gap, closes = let_in - missed, (let_in - missed) - (fewer - more)
             return missed + gap / closes * (more - missed)
@@ -39,7 +40,7 @@ def slow_equal_error_rate(targets: list, strangers: list) -> Fraction:
 
 
 def slow_minimum_cost(targets: list, strangers: list, p_target: Fraction) -> Fraction:
-    costs = [p_target * m + (1 - p_target) * l for m, l in slow_points(targets, strangers)]
+    costs = [p_target * m + (1 - p_target) * f for m, f in slow_points(targets, strangers)]
     return min(costs) / min(p_target, 1 - p_target)
 
 

@@ -32,9 +32,7 @@ def row(text: str, speaker: str, take: int, folder: Path = Path()) -> Row:
     return Row(path, folder / path, "mandarin20", "eval", speaker, text)
 
 
-def rows_of(
-    texts: Sequence[str] = WORDS, speakers: Sequence[str] = (ANN, BEN, CAI)
-) -> list[Row]:
+def rows_of(texts: Sequence[str] = WORDS, speakers: Sequence[str] = (ANN, BEN, CAI)) -> list[Row]:
     return [row(*which) for which in product(texts, speakers, TAKES)]
 
 
