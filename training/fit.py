@@ -35,16 +35,9 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how hard to train: the steps, then a polish with a larger margin.
-
-    The large-margin phase at the end is that of D. Garcia-Romero et al., "MagNetO: x-vector
-    magnitude estimation network plus offset", Odyssey 2020, and of most systems since.
-    """
+    """How long and how hard to train."""
 
     steps: int = 8_000
-    polish: int = 0  # steps after these
-    polish_rate: float = 4e-4  # peak learning rate then
-    polish_margin: float = 0.4  # radians, reached at half of the polish
     rate: float = 2e-3  # peak learning rate
     warmup: int = 300  # steps
     decay: float = 1e-2  # weight decay
@@ -55,11 +48,6 @@ class Plan:
     seed: int = 1
     save_every: int = 250
     check_every: int = 1_000
-
-    @property
-    def total(self) -> int:
-        """All steps."""
-        return self.steps + self.polish
 
 
 def held_out(rows: list[Row]) -> set[tuple[str, str]]:
@@ -74,22 +62,16 @@ def held_out(rows: list[Row]) -> set[tuple[str, str]]:
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate: a straight rise, then half a cosine down; once more for the polish."""
+    """The learning rate: a straight rise, then half a cosine down to nearly nothing."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        plan = self.plan
         done = tf.cast(step, tf.float32)
-        first = plan.rate * self._wave(done, plan.steps)
-        second = plan.polish_rate * self._wave(done - plan.steps, max(1, plan.polish))
-        return tf.where(done < plan.steps, first, second)
-
-    def _wave(self, done: tf.Tensor, length: int) -> tf.Tensor:
         rising = (done + 1) / self.plan.warmup
-        falling = 0.5 * (1 + tf.cos(math.pi * done / length)) + 0.002
-        return tf.minimum(1.0, rising) * falling
+        falling = 0.5 * (1 + tf.cos(math.pi * done / self.plan.steps)) + 0.002
+        return self.plan.rate * tf.minimum(1.0, rising) * falling
 
     def get_config(self) -> dict[str, Plan]:
         return {"plan": self.plan}
@@ -139,11 +121,7 @@ class Fit:
         self, heard: tf.Tensor, labels: tf.Tensor, taught: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         plan = self.plan
-        step = tf.cast(self.step, tf.float32)
-        done = step / plan.steps
-        polished = tf.maximum(0.0, step - plan.steps) / max(1, plan.polish)
-        margin = plan.margin * tf.minimum(1.0, 2 * done)
-        margin += (plan.polish_margin - plan.margin) * tf.minimum(1.0, 2 * polished)
+        done = tf.cast(self.step, tf.float32) / plan.steps
         with tf.GradientTape() as tape:
             points = tf.math.l2_normalize(self.network(heard, training=True), 1)
             towards = tf.math.l2_normalize(points @ self.student, 1)
@@ -155,7 +133,7 @@ class Fit:
                     points,
                     tf.math.l2_normalize(self.centres, 1),
                     labels,
-                    margin,
+                    plan.margin * tf.minimum(1.0, 2 * done),
                 ),
             }
             led = tf.maximum(0.0, 1 - done / plan.likeness_until)
@@ -168,6 +146,7 @@ class Fit:
         gradients = tape.gradient(total, self.variables)
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
         # Averages start from the weights as they are, and grow longer with the run.
+        step = tf.cast(self.step, tf.float32)
         keep = tf.minimum(plan.averaging, (1 + step) / (10 + step))
         for mean, weight in zip(self.averaged, self.network.weights, strict=True):
             mean.assign(keep * mean + (1 - keep) * weight)
@@ -235,7 +214,7 @@ def fit(rows: list[Row], folder: Path, plan: Plan, *, frames: int) -> Path:
     run = Fit(plan, classes, folder / "checkpoints")
     run.checkpoints.restore_or_initialize()
     augmenter = Augmenter(noise, clips, rooms(corpus, plan.seed), np.random.default_rng())
-    steps = range(int(run.step.numpy()), plan.total)
+    steps = range(int(run.step.numpy()), plan.steps)
     began = time.monotonic()
     recent: list[dict[str, float]] = []
     for batch in batches(clips, augmenter, seed=plan.seed, steps=steps):
@@ -245,13 +224,13 @@ def fit(rows: list[Row], folder: Path, plan: Plan, *, frames: int) -> Path:
             mean = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
             speed = (done - steps.start) * SIZE / (time.monotonic() - began)
             figures = "  ".join(f"{name} {value:.3f}" for name, value in mean.items())
-            log.info("step %d/%d  %s  %.0f clips/s", done, plan.total, figures, speed)
+            log.info("step %d/%d  %s  %.0f clips/s", done, plan.steps, figures, speed)
             recent.clear()
-        if done % plan.save_every == 0 or done == plan.total:
+        if done % plan.save_every == 0 or done == plan.steps:
             run.checkpoints.save()
-        if done % plan.check_every == 0 or done == plan.total:
+        if done % plan.check_every == 0 or done == plan.steps:
             eer = check(run.encoder(frames), held, frames)
-            log.info("step %d/%d  held-out pair EER %.2f %%", done, plan.total, 100 * eer)
+            log.info("step %d/%d  held-out pair EER %.2f %%", done, plan.steps, 100 * eer)
     weights = folder / "deep.weights.h5"
     run.encoder(frames).save_weights(weights)
     (folder / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")

@@ -23,7 +23,7 @@ from edge.quiet import hushed
 from edge.sound import Samples
 from edge.voice import features
 
-# In order of preference: on x86 the newer one runs int8 seven times as fast.
+# In order of preference: on x86 the newer one runs int8 many times as fast.
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"
 

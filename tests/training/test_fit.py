@@ -186,16 +186,13 @@ def test_other_corpora_and_voices_without_a_name_are_all_trained_on() -> None:
     assert held_out(voices("others", 40) + nameless) == set()
 
 
-def test_the_rate_rises_falls_and_rises_once_more_for_the_polish() -> None:
-    plan = Plan(steps=100, polish=50, warmup=10, rate=1e-2, polish_rate=1e-3)
-    rate = [float(Warmed(plan)(tf.constant(step))) for step in range(plan.total)]
+def test_the_rate_rises_in_a_line_and_falls_to_nearly_nothing() -> None:
+    plan = Plan(steps=100, warmup=10, rate=1e-2)
+    rate = [float(Warmed(plan)(tf.constant(step))) for step in range(plan.steps)]
     assert int(np.argmax(rate)) == 9
     assert rate[9] == pytest.approx(1e-2, rel=0.03)
     assert rate[0] == pytest.approx(1e-3, rel=0.03)
-    assert rate[99] < 1e-4
-    assert int(np.argmax(rate[100:])) == 9
-    assert rate[109] == pytest.approx(1e-3, rel=0.1)
-    assert rate[-1] < 1e-5
+    assert rate[-1] < 1e-4
 
 
 @pytest.mark.slow
