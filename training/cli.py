@@ -15,14 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import KaimenError
-from edge.voice.encoder import SHIPPED
+from edge.screen import WIDTH
+from edge.voice.encoder import SHIPPED, Encoder
 from training.corpus import read_manifest
-from training.peers.call import PEERS
+from training.evaluate import PEERS
 
 MANIFEST = Path("../shared/speech/manifest.csv")
 FOLDER = Path("build")
@@ -66,10 +68,20 @@ def parser() -> argparse.ArgumentParser:
     measuring = add(
         "evaluate",
         "measure an encoder by the protocols, on the eval split",
-        "kaimen-train evaluate speech/manifest.csv --json",
+        "kaimen-train evaluate speech/manifest.csv --peer ge2e --report accuracy.html",
+        work,
     )
     measuring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
-    measuring.add_argument("--peer", choices=PEERS, help="a peer instead, on the same trials")
+    measuring.add_argument(
+        "--peer", choices=PEERS, action="append", default=[], help="a peer on the same trials, too"
+    )
+    measuring.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the float network on the same trials, too"
+    )
+    measuring.add_argument(
+        "--conditions", action="store_true", help="also in noise, in rooms, cut short"
+    )
+    measuring.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page")
     measuring.add_argument("--json", action="store_true", help="one JSON object")
     return top
 
@@ -104,46 +116,81 @@ def _export(chosen: argparse.Namespace) -> int:
     rows = read_manifest(chosen.manifest)
     export(rows, chosen.folder, chosen.out)
     with of_encoder(chosen.out) as embed:
-        card = add_measured(chosen.out, evaluate(rows, embed))
+        card = add_measured(chosen.out, _without_curves(evaluate(rows, embed)))
     Console().print_json(data=asdict(card))
     return 0
 
 
+def _without_curves(figures: Any) -> Any:
+    """Figures less the points of the DET curves: a card is for reading."""
+    if not isinstance(figures, dict):
+        return figures
+    return {key: _without_curves(value) for key, value in figures.items() if key != "det"}
+
+
 def _evaluate(chosen: argparse.Namespace) -> int:
-    from training.evaluate import evaluate, of_encoder, of_peer
+    from training import evaluate as measuring
 
     rows = read_manifest(chosen.manifest)
-    with of_peer(chosen.peer) if chosen.peer else of_encoder(chosen.encoder) as embed:
-        figures = evaluate(rows, embed)
+    frames = Encoder(chosen.encoder).card.frames
+    measured = {"int8": lambda: measuring.of_encoder(chosen.encoder)}
+    if chosen.weights:
+        measured["float"] = lambda: measuring.of_weights(chosen.weights, frames)
+    for peer in chosen.peer:
+        measured[peer] = lambda peer=peer: measuring.of_peer(peer)
+    every: dict[str, dict[str, Any]] = {}
+    for name, begin in measured.items():
+        with begin() as embed:
+            every[name] = measuring.evaluate(rows, embed)
+            if chosen.conditions:
+                from training.conditions import under_conditions
+
+                every[name]["conditions"] = under_conditions(rows, embed, chosen.folder)
+    if chosen.report:
+        from training.report import write
+
+        write(every, chosen.report)
     if chosen.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
+        # The encoder's own figures come first, those of others beside them by name.
+        own = every.pop("int8")
+        sys.stdout.write(json.dumps({**own, "others": every}) + "\n")
     else:
-        _print(figures)
+        for name, figures in every.items():
+            _print(figures, name)
     return 0
 
 
-def _print(figures: dict[str, Any]) -> None:
-    table = Table("protocol", "on", "figure", "%", "trials", title=None)
-    for corpus, pair in figures["pair"].items():
-        table.add_row("pair", corpus, "EER", _percent(pair["eer"]), _trials(pair))
+def _print(figures: dict[str, Any], name: str) -> None:
+    table = Table("protocol", "on", "figure", "%", "trials", title=name, box=SIMPLE_HEAD)
+    rates = [("pair", corpus, pair) for corpus, pair in figures["pair"].items()]
     if figures["phrase"]:
-        phrase = figures["phrase"]
-        table.add_row("phrase", "mandarin20", "EER", _percent(phrase["eer"]), _trials(phrase))
-    for name, openly in figures["open_set"].items():
+        rates.append(("phrase", "mandarin20", figures["phrase"]))
+    for corpus, conditions in figures.get("conditions", {}).items():
+        rates += [(condition, corpus, found) for condition, found in conditions.items()]
+    for protocol, corpus, found in rates:
+        shown = _with_interval(found["eer"], found["interval"])
+        table.add_row(protocol, corpus, "EER", shown, _trials(found))
+    for corpus, openly in figures["open_set"].items():
         for key, value in openly.items():
             if key.startswith("fnir_at_fpir_"):
                 fpir = key.removeprefix("fnir_at_fpir_")
-                low, high = openly[f"interval_at_fpir_{fpir}"]
-                shown = f"{_percent(value)} ({_percent(low)} to {_percent(high)})"
-                table.add_row(
-                    "open set", name, f"FNIR at FPIR {float(fpir):.0%}", shown, _trials(openly)
-                )
-    if figures["wrong_phrase"]:
-        wrong = figures["wrong_phrase"]
-        for key, name in (("opened", "opened"), ("opened_near_alike", "opened, near-alike")):
-            trials = wrong[key.replace("opened", "trials")]
-            table.add_row("wrong phrase", "mandarin20", name, _percent(wrong[key]), str(trials))
-    Console().print(table)
+                shown = _with_interval(value, openly[f"interval_at_fpir_{fpir}"])
+                figure = f"FNIR at FPIR {float(fpir):.0%}"
+                table.add_row("open set", corpus, figure, shown, _trials(openly))
+    wrong = figures["wrong_phrase"]
+    for key, figure in (("opened", "opened"), ("opened_near_alike", "opened, near-alike")):
+        if key in wrong:
+            trials = str(wrong[key.replace("opened", "trials")])
+            table.add_row("wrong phrase", "mandarin20", figure, _percent(wrong[key]), trials)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(table)
+
+
+def _with_interval(value: float, interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{_percent(value)} ({_percent(low)} to {_percent(high)})"
 
 
 def _percent(share: float) -> str:

@@ -12,13 +12,15 @@ import numpy as np
 
 from edge.errors import SettingsError
 from edge.sound import Samples
+from edge.voice import features
 from edge.voice.encoder import Encoder
 from training import protocols
 from training.corpus import Row, of_split, speech_of
-from training.peers import call
+from training.peers import call, mfcc39
 from training.progress import track
 
 WORKERS = 2
+PEERS = ("ge2e", "mfcc39")
 PEER_BATCH = 600  # sounds a call of a peer
 
 _encoder: Encoder | None = None  # one a worker process: interpreters cannot be sent to one
@@ -52,8 +54,33 @@ def of_encoder(path: Path) -> Iterator[protocols.Embed]:
 
 
 @contextmanager
+def of_weights(path: Path, frames: int) -> Iterator[protocols.Embed]:
+    """Embed by the float network that was quantized: what int8 is compared with."""
+    from training.networks import deep
+
+    network = deep.build(frames=frames)
+    network.load_weights(path)
+
+    def embed(sounds: Sequence[Samples]) -> protocols.Points:
+        windows = [
+            features.fit_frames(features.level_free(features.log_mel(sound)), frames)
+            for sound in sounds
+        ]
+        points = network.predict(np.concatenate(windows), 64, verbose=0)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        ends = np.cumsum([len(each) for each in windows])
+        sums = np.stack([own.sum(axis=0) for own in np.split(points, ends[:-1])])
+        return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+    yield embed
+
+
+@contextmanager
 def of_peer(name: str) -> Iterator[protocols.Embed]:
-    """Embed by a peer in its own environment. Raises SettingsError without it."""
+    """Embed by one of PEERS; GE2E in its own environment. Raises SettingsError without it."""
+    if name == "mfcc39":
+        yield mfcc39.embed
+        return
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def embed(sounds: Sequence[Samples]) -> protocols.Points:
@@ -63,6 +90,14 @@ def of_peer(name: str) -> Iterator[protocols.Embed]:
             return np.concatenate(list(track(made, f"asking {name}", len(batches))))
 
         yield embed
+
+
+def speech(rows: Sequence[Row], corpus: str) -> list[Samples]:
+    """Trimmed speech of the recordings of one corpus, read in several processes."""
+    chosen = [row for row in rows if row.corpus == corpus]
+    with ProcessPoolExecutor(WORKERS) as pool:
+        cutting = pool.map(_speech, chosen, chunksize=16)
+        return list(track(cutting, f"reading {corpus}", len(chosen)))
 
 
 def evaluate(rows: Sequence[Row], embed: protocols.Embed) -> dict[str, Any]:
@@ -76,10 +111,7 @@ def evaluate(rows: Sequence[Row], embed: protocols.Embed) -> dict[str, Any]:
         chosen = [row for row in rows if row.corpus == corpus]
         if not chosen:
             continue
-        with ProcessPoolExecutor(WORKERS) as pool:
-            cutting = pool.map(_speech, chosen, chunksize=16)
-            sounds = list(track(cutting, f"reading {corpus}", len(chosen)))
-        points = embed(sounds)
+        points = embed(speech(chosen, corpus))
         found["pair"][corpus] = protocols.pair(chosen, points)
         texts = protocols.by_text(chosen, points)
         if corpus == "arabic40":

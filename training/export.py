@@ -24,7 +24,7 @@ from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
 from training.corpus import NOISE, Clips, Row, cut, of_split
-from training.fit import HELD_OUT, heard_at_the_gate, held_out
+from training.fit import HELD_OUT, WEIGHTS, heard_at_the_gate, held_out
 from training.networks import deep
 from training.quantize import quantize, rotate
 
@@ -43,7 +43,10 @@ def export(rows: Sequence[Row], folder: Path, out: Path) -> Card:
     Raises EncoderError when the runtimes or the precisions do not agree.
     """
     network = deep.build(frames=FRAMES)
-    network.load_weights(folder / "deep.weights.h5")
+    weights = folder / WEIGHTS
+    if not weights.exists():
+        raise EncoderError(f"{weights}: no weights there; train them with 'kaimen-train fit'")
+    network.load_weights(weights)
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     random = np.random.default_rng(0)

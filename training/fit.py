@@ -19,6 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import keras
 
+from edge.errors import SettingsError
 from edge.voice import features
 from training import losses, teacher
 from training.augment import Augmenter, rooms
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 HELD_OUT = {"mandarin20": 2, "arabic40": 2, "commands": 30}  # speakers never trained on
 UNKNOWN = -1
+WEIGHTS = "deep.weights.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,10 @@ def fit(rows: list[Row], folder: Path, plan: Plan, *, frames: int) -> Path:
     corpus = folder / "corpus"
     speech = cut([row for row in rows if row.corpus != NOISE], corpus)
     noise = cut([row for row in rows if row.corpus == NOISE], corpus)
+    if not len(noise) or not len(speech):
+        raise SettingsError(
+            f"training needs recordings of speakers and of {NOISE!r}; see docs/encoder.md"
+        )
     taught = teacher.points(speech, corpus)
 
     def kept(index: int) -> bool:
@@ -228,10 +234,10 @@ def fit(rows: list[Row], folder: Path, plan: Plan, *, frames: int) -> Path:
             recent.clear()
         if done % plan.save_every == 0 or done == plan.steps:
             run.checkpoints.save()
-        if done % plan.check_every == 0 or done == plan.steps:
+        if len(held) and (done % plan.check_every == 0 or done == plan.steps):
             eer = check(run.encoder(frames), held, frames)
             log.info("step %d/%d  held-out pair EER %.2f %%", done, plan.steps, 100 * eer)
-    weights = folder / "deep.weights.h5"
+    weights = folder / WEIGHTS
     run.encoder(frames).save_weights(weights)
     (folder / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
     return weights

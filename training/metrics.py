@@ -48,3 +48,43 @@ def threshold_at(strangers: Scores, share: float) -> float:
         return -np.inf
     # The next number of the scores' own kind: half of one would be rounded away on comparison.
     return float(np.nextafter(ordered[allowed], ordered.dtype.type(np.inf)))
+
+
+def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
+    """Share of targets missed where at most these shares of strangers are let in."""
+    thresholds = np.array([threshold_at(strangers, float(share)) for share in let_in])
+    missed: Scores = np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
+    return missed
+
+
+def interval_of_equal_error_rate(
+    scores: Scores,
+    same: NDArray[np.bool_],
+    first: NDArray[np.int_],
+    second: NDArray[np.int_],
+    *,
+    rounds: int = 200,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval by bootstrap over speakers: trials count as often as both are drawn.
+
+    scores, whether both sides are the same speaker, and the numbers of the speakers on both
+    sides, all (trials,). A speaker drawn twice counts twice against others, not four times
+    against themselves.
+    """
+    random = np.random.default_rng(seed)
+    speakers = int(max(first.max(), second.max())) + 1
+    order = np.argsort(scores)
+    same, first, second = same[order], first[order], second[order]
+    found = []
+    for _ in range(rounds):
+        drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
+        weights = np.where(same, drawn[first], drawn[first] * drawn[second])
+        targets, strangers = np.cumsum(weights * same), np.cumsum(weights * ~same)
+        if targets[-1] == 0 or strangers[-1] == 0:
+            continue  # one speaker alone was drawn: there is nobody to be taken for
+        missed, let_in = targets / targets[-1], 1 - strangers / strangers[-1]
+        at = int(np.argmax(missed >= let_in))
+        found.append((missed[at] + let_in[at]) / 2)
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,13 @@ from numpy.typing import NDArray
 from edge.decision import BEST
 from edge.sound import SAMPLE_RATE, Samples
 from training.corpus import Row, speech_of
-from training.metrics import equal_error_rate, minimum_cost, threshold_at
+from training.metrics import (
+    equal_error_rate,
+    interval_of_equal_error_rate,
+    minimum_cost,
+    misses_at,
+    threshold_at,
+)
 
 Points = NDArray[np.float32]  # (n, dimension), unit-length rows
 Embed = Callable[[Sequence[Samples]], Points]
@@ -29,6 +37,7 @@ ENROLLED = range(1, 6)  # takes that enroll
 PROBES = {"mandarin20": range(6, 9), "arabic40": range(6, 7)}  # takes that come to the gate
 FPIRS = (0.01, 0.05)
 ROUNDS = 1_000  # of the bootstrap
+DET = np.geomspace(0.001, 0.5, 41)  # shares of strangers let in at which a curve is drawn
 
 
 @dataclass(frozen=True)
@@ -87,43 +96,70 @@ def phrases(rows: Sequence[Row], embed: Embed) -> list[Said]:
     return list(texts.values())
 
 
-def pair(rows: Sequence[Row], points: Points) -> dict[str, float]:
-    """All pairs of recordings of the same text: EER and minDCF."""
-    targets, strangers = [], []
+def pair(rows: Sequence[Row], points: Points, others: Points | None = None) -> dict[str, Any]:
+    """All pairs of recordings of the same text.
+
+    With ``others``, the same recordings under another condition, each pair is tried twice:
+    one of the two as it is, the other under the condition.
+    """
+    found = _Trials()
+    numbers = {name: n for n, name in enumerate(sorted({row.speaker for row in rows}))}
     groups: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[row.text].append(index)
     for indices in groups.values():
-        chosen = points[indices]
-        who = np.array([rows[index].speaker for index in indices])
+        cosines = points[indices] @ (points if others is None else others)[indices].T
+        who = np.array([numbers[rows[index].speaker] for index in indices])
         first, second = np.triu_indices(len(indices), 1)
-        cosines = (chosen @ chosen.T)[first, second]
-        same = who[first] == who[second]
-        targets.append(cosines[same])
-        strangers.append(cosines[~same])
-    return _errors(np.concatenate(targets), np.concatenate(strangers))
+        found.add(cosines[first, second], who[first], who[second])
+        if others is not None:
+            found.add(cosines[second, first], who[first], who[second])
+    return found.errors()
 
 
-def verify(texts: Sequence[Said], numbers: Iterable[int]) -> dict[str, float]:
-    """Every probe against every enrolled speaker of the same text."""
-    targets, strangers = [], []
+def verify(
+    texts: Sequence[Said], numbers: Iterable[int], others: Sequence[Said] | None = None
+) -> dict[str, Any]:
+    """Every probe against every enrolled speaker of the same text.
+
+    With ``others``, the same texts under another condition, the probes are those.
+    """
+    found = _Trials()
     numbers = list(numbers)
-    for said in texts:
-        for student in said.takes:
-            enrolled = said.enrolled(student)
-            for speaker in said.takes:
-                found = scores(enrolled, said.probes(speaker, numbers))
-                (targets if speaker == student else strangers).append(found)
-    return _errors(np.concatenate(targets), np.concatenate(strangers))
+    for said, probed in zip(texts, others or texts, strict=True):
+        order = {name: number for number, name in enumerate(sorted(said.takes))}
+        for student, speaker in product(order, order):
+            scored = scores(said.enrolled(student), probed.probes(speaker, numbers))
+            sides = (np.full(len(scored), order[name]) for name in (student, speaker))
+            found.add(scored, *sides)
+    return found.errors()
 
 
-def _errors(targets: NDArray, strangers: NDArray) -> dict[str, float]:
-    return {
-        "eer": equal_error_rate(targets, strangers),
-        "min_dcf": minimum_cost(targets, strangers),
-        "targets": len(targets),
-        "strangers": len(strangers),
-    }
+@dataclass
+class _Trials:
+    """Scores of trials, and the numbers of the speakers on both sides."""
+
+    scores: list[NDArray] = field(default_factory=list)
+    first: list[NDArray] = field(default_factory=list)
+    second: list[NDArray] = field(default_factory=list)
+
+    def add(self, scored: NDArray, first: NDArray, second: NDArray) -> None:
+        self.scores.append(scored)
+        self.first.append(first)
+        self.second.append(second)
+
+    def errors(self) -> dict[str, Any]:
+        every, first, second = map(np.concatenate, (self.scores, self.first, self.second))
+        same = first == second
+        targets, strangers = every[same], every[~same]
+        return {
+            "eer": equal_error_rate(targets, strangers),
+            "interval": interval_of_equal_error_rate(every, same, first, second),
+            "min_dcf": minimum_cost(targets, strangers),
+            "targets": len(targets),
+            "strangers": len(strangers),
+            "det": misses_at(targets, strangers, DET).tolist(),
+        }
 
 
 @dataclass(frozen=True)
@@ -181,24 +217,23 @@ def _joined(pieces: Mapping[str, list[NDArray]]) -> dict[str, NDArray[np.float32
 
 
 def wrong_phrase(texts: Sequence[Said], threshold: float) -> dict[str, float]:
-    """Share of an enrolled speaker's probes of another text that open, over all and near-alike."""
-    by_name = {said.text: said for said in texts}
+    """Share of an enrolled speaker's probes of another text that open, over all and near-alike.
+
+    Without another text, or without a near-alike pair among them, there is no such figure.
+    """
     near = {frozenset(pair) for pair in NEAR_ALIKE}
     opened: list[NDArray] = []
     opened_near: list[NDArray] = []
-    for enrolled in texts:
-        for other in texts:
-            if enrolled.text == other.text:
-                continue
-            for speaker in set(enrolled.takes) & set(other.takes):
-                probes = other.probes(speaker, PROBES["mandarin20"])
-                opens = scores(enrolled.enrolled(speaker), probes) >= threshold
-                opened.append(opens)
-                if frozenset((enrolled.text, other.text)) in near and enrolled.text in by_name:
-                    opened_near.append(opens)
-    return {
-        "opened": float(np.mean(np.concatenate(opened))),
-        "opened_near_alike": float(np.mean(np.concatenate(opened_near))),
-        "trials": sum(map(len, opened)),
-        "trials_near_alike": sum(map(len, opened_near)),
-    }
+    for enrolled, other in permutations(texts, 2):
+        for speaker in set(enrolled.takes) & set(other.takes):
+            probes = other.probes(speaker, PROBES["mandarin20"])
+            opens = scores(enrolled.enrolled(speaker), probes) >= threshold
+            opened.append(opens)
+            if frozenset((enrolled.text, other.text)) in near:
+                opened_near.append(opens)
+    found: dict[str, float] = {}
+    for end, kind in (("", opened), ("_near_alike", opened_near)):
+        if kind:
+            found[f"opened{end}"] = float(np.mean(np.concatenate(kind)))
+            found[f"trials{end}"] = sum(map(len, kind))
+    return found

@@ -155,6 +155,7 @@ def encoder(
     return path
 
 
+@pytest.mark.slow
 def test_everything_in_the_file_is_an_integer(encoder: Path) -> None:
     interpreter = tf.lite.Interpreter(model_path=str(encoder))
     (taken,), (given) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -163,6 +164,7 @@ def test_everything_in_the_file_is_an_integer(encoder: Path) -> None:
     assert not kinds & {np.float16, np.float32, np.float64}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_both_runtimes_give_the_point_of_the_network(
     encoder: Path, network: tf.keras.Model, runtime: str

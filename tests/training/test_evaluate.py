@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("scipy")
+
 from edge.errors import EncoderError, SettingsError
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice import features
@@ -157,12 +159,11 @@ def refuse(constant: str) -> None:
 
 
 @needs_encoder
-@pytest.mark.slow
 def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["evaluate", str(manifest), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line, parse_constant=refuse)
-    assert set(found) == {"pair", "phrase", "open_set", "wrong_phrase"}
+    assert set(found) >= {"pair", "phrase", "open_set", "wrong_phrase"}
     assert set(found["pair"]) == set(protocols.PAIRED)
 
 

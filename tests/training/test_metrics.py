@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import det_curve, equal_error_rate, minimum_cost, threshold_at
+from training.metrics import (
+    det_curve,
+    equal_error_rate,
+    interval_of_equal_error_rate,
+    minimum_cost,
+    misses_at,
+    threshold_at,
+)
 
 # Whole numbers have ties, and survive transforms without a rounding that would make new ones.
 WHOLE = st.lists(st.integers(-40, 40), min_size=1, max_size=40)
@@ -154,3 +161,34 @@ def test_a_curve_without_scores_of_a_kind_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="both kinds"):
         measure(np.array(targets), np.array(strangers))
+
+
+@given(WHOLE, WHOLE)
+def test_misses_are_those_of_the_best_threshold_that_is_allowed(
+    targets: list, strangers: list
+) -> None:
+    shares = [0.0, 0.25, 0.5, 1.0]
+    found = misses_at(np.array(targets, float), np.array(strangers, float), np.array(shares))
+    points = slow_points(targets, strangers)
+    fewest = [min(missed for missed, let_in in points if let_in <= share) for share in shares]
+    np.testing.assert_allclose(found, np.array(fewest, float), atol=1e-12)
+
+
+def trials(spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of all pairs of 10 speakers' 6 takes, and who is on both sides."""
+    random = np.random.default_rng(0)
+    who = np.repeat(np.arange(10), 6)
+    first, second = np.triu_indices(len(who), 1)
+    first, second = who[first], who[second]
+    same = first == second
+    return same + spread * random.normal(size=len(same)), same, first, second
+
+
+def test_the_interval_brackets_the_equal_error_rate() -> None:
+    scores, same, first, second = trials(spread=0.5)
+    low, high = interval_of_equal_error_rate(scores, same, first, second)
+    assert 0 < low < equal_error_rate(scores[same], scores[~same]) < high < 0.5
+
+
+def test_perfectly_apart_there_is_no_interval() -> None:
+    assert interval_of_equal_error_rate(*trials(spread=0.0)) == (0, 0)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from edge.errors import SettingsError
 
 PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
-PEERS = ("ge2e",)
 
 
 def embed(

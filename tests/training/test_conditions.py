@@ -1,0 +1,130 @@
+"""Trials under other conditions, and the page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.sound import SAMPLE_RATE, Samples
+from edge.voice.features import classic39
+from tests.sounds import in_a_room, noise, silence, spoken
+from training import augment
+from training.conditions import SECONDS, SNRS, changes, under_conditions
+from training.corpus import Row, read_manifest
+from training.peers import mfcc39
+from training.protocols import pair, verify
+
+# Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for rooms, of which three are enough."""
+    pytest.importorskip("pyroomacoustics")
+    monkeypatch.setattr(augment, "ROOMS", 3)
+    return tmp_path
+
+
+def signal_to_noise(sound: Samples, changed: Samples) -> float:
+    return float(20 * np.log10(np.std(sound) / np.std(changed - sound)))
+
+
+def test_noise_and_babble_are_as_loud_as_their_name_says(folder: Path) -> None:
+    sound = spoken(1.0)
+    found = changes([spoken(2.0, 220)], [noise(3.0, -20)], folder)
+    for decibels in SNRS:
+        for kind in ("noise", "babble"):
+            changed = found[f"{kind}, {decibels} dB"](sound)
+            assert changed.shape == sound.shape and changed.dtype == np.float32
+            assert signal_to_noise(sound, changed) == pytest.approx(decibels, abs=0.1)
+
+
+def test_kinds_for_which_there_is_no_sound_are_left_out(folder: Path) -> None:
+    assert set(changes([], [], folder)) == {"room"}
+
+
+def test_a_room_is_heard_after_the_sound_has_begun(folder: Path) -> None:
+    click = np.zeros(8_000, np.float32)
+    click[2_000] = 1
+    heard = changes([], [], folder)["room"](click)
+    assert not np.abs(heard[:1_900]).max() > 1e-3
+    assert np.count_nonzero(np.abs(heard[2_100:]) > 1e-3) > 10
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Row]:
+    """Two words by three synthetic voices, and a noise."""
+    lines = ["path,corpus,split,speaker,text"]
+    for number, text in enumerate(("语音", "识别")):
+        for speaker in range(3):
+            for take in range(1, 9):
+                name = f"{number}-{speaker}-{take}.wav"
+                word = spoken(0.4, 100 + 60 * speaker + take + 20 * number)
+                sound = in_a_room(silence(0.2), word, silence(0.35), seed=take)
+                soundfile.write(tmp_path / name, sound, SAMPLE_RATE)
+                lines.append(f"{name},mandarin20,eval,s{speaker},{text}")
+    soundfile.write(tmp_path / "hiss.wav", noise(1.0, -20), SAMPLE_RATE)
+    lines.append("hiss.wav,noise,train,,")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_manifest(tmp_path / "manifest.csv")
+
+
+def test_every_condition_is_measured(rows: list[Row], folder: Path) -> None:
+    found = under_conditions(rows, mfcc39.embed, folder)
+    assert set(found) == {"mandarin20", "phrase"}
+    assert set(found["phrase"]) == {*(f"{seconds:g} s" for seconds in SECONDS), "whole"}
+    pairs = found["mandarin20"]
+    assert set(pairs) == {"clean", "room", *(f"noise, {decibels} dB" for decibels in SNRS)}
+    # Either side of a pair may be the one that is disturbed.
+    assert pairs["room"]["targets"] == 2 * pairs["clean"]["targets"]
+    assert pairs["clean"]["eer"] <= pairs["noise, 5 dB"]["eer"]
+
+
+def test_the_same_condition_on_both_sides_is_no_condition(rows: list[Row]) -> None:
+    chosen = [row for row in rows if row.split == "eval"]
+    points = np.random.default_rng(0).normal(size=(len(chosen), 4)).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert pair(chosen, points, points)["eer"] == pytest.approx(pair(chosen, points)["eer"])
+
+
+def test_probes_come_from_the_condition_and_the_enrolled_do_not() -> None:
+    from training.protocols import Said
+
+    here, there = np.eye(2, dtype=np.float32)
+    takes = range(1, 9)
+    plain = Said("a", {"x": dict.fromkeys(takes, here), "y": dict.fromkeys(takes, there)})
+    swapped = Said("a", {"x": dict.fromkeys(takes, there), "y": dict.fromkeys(takes, here)})
+    assert verify([plain], [6])["eer"] == 0
+    assert verify([plain], [6], [swapped])["eer"] == 1
+
+
+def test_cosines_of_the_classic_peer_rank_pairs_as_distances_do() -> None:
+    sounds: Sequence[Samples] = [spoken(0.5, 90 + 17 * n) + noise(0.5, -40, n) for n in range(8)]
+    means = np.stack([classic39(sound).mean(axis=0) for sound in sounds])
+    distances = np.linalg.norm(means[:, None] - means[None], axis=2)
+    points = mfcc39.embed(sounds).astype(np.float64)
+    above = np.triu_indices(len(sounds), 1)
+    assert np.argsort(-(points @ points.T)[above]).tolist() == np.argsort(distances[above]).tolist()
+
+
+def test_the_page_shows_every_encoder_and_refers_to_nothing_outside(
+    rows: list[Row], folder: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    from training.evaluate import evaluate
+    from training.report import write
+
+    figures: dict[str, Any] = evaluate(rows, mfcc39.embed)
+    figures["conditions"] = under_conditions(rows, mfcc39.embed, folder)
+    page = folder / "page.html"
+    write({"one": figures, "other <b>": figures}, page)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 2 and "pair, mandarin20" in text
+    assert "<th>other &lt;b&gt;</th>" in text
+    assert "src=" not in text and 'href="http' not in text
