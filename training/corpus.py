@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +22,7 @@ import soxr
 from numpy.typing import NDArray
 
 from edge.errors import NoSpeech, RecordingError, SettingsError
-from edge.sound import SAMPLE_RATE, Samples
+from edge.sound import SAMPLE_RATE, Samples, endpoint
 from edge.sound.recording import main_phrase, phrases, read
 from training.progress import track
 
@@ -140,9 +141,7 @@ def cut(
 ) -> Clips:
     """Decode, trim and speed-perturb rows into ``folder``, once; then map them from there."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(
-        json.dumps([[row.path for row in rows], list(speeds)]).encode()
-    ).hexdigest()[:12]
+    name = _fingerprint(rows, speeds)
     sound, index = folder / f"clips-{name}.i16", folder / f"clips-{name}.json"
     if not index.exists():
         labels: list[dict[str, str | float]] = []
@@ -164,8 +163,22 @@ def cut(
                     )
         index.write_text(json.dumps({"lengths": lengths, "labels": labels}), encoding="utf-8")
     stored = json.loads(index.read_text(encoding="utf-8"))
-    ends = np.cumsum(stored["lengths"])
-    return Clips(np.memmap(sound, np.int16, "r"), ends - stored["lengths"], ends, stored["labels"])
+    lengths_of = np.array(stored["lengths"], np.int64)
+    ends = np.cumsum(lengths_of)
+    # An empty file cannot be mapped.
+    samples = np.memmap(sound, np.int16, "r") if len(ends) else np.zeros(0, np.int16)
+    return Clips(samples, ends - lengths_of, ends, stored["labels"])
+
+
+def _fingerprint(rows: Sequence[Row], speeds: Sequence[float]) -> str:
+    """Changes with anything that changes the clips: rows, files, speeds, the endpointing."""
+    recordings = [
+        [row.path, row.corpus, row.speaker, row.text, row.file.stat().st_size]
+        for row in rows
+        if row.file.exists()
+    ]
+    said = json.dumps([recordings, list(speeds), inspect.getsource(endpoint)])
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def of_split(rows: Iterable[Row], split: str) -> list[Row]:

@@ -18,8 +18,9 @@ BATCH = 2_000  # clips a call
 
 def points(clips: Clips, folder: Path, *, workers: int = 2) -> NDArray[np.float32]:
     """GE2E's unit-length points, shape (clips, 256). Raises SettingsError without GE2E."""
-    name = hashlib.sha256(repr([len(clips), int(clips.ends[-1]), clips.labels[-1]]).encode())
-    folder = folder / f"ge2e-{name.hexdigest()[:12]}"
+    known = hashlib.sha256(clips.starts.tobytes() + clips.ends.tobytes())
+    known.update(repr([label["path"] for label in clips.labels]).encode())
+    folder = folder / f"ge2e-{known.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, len(clips), BATCH)
     with ThreadPoolExecutor(workers) as pool:

@@ -183,10 +183,21 @@ def test_damaged_and_silent_files_are_left_out(tmp_path: Path, folder: Path) -> 
 def test_clips_are_cut_once(tmp_path: Path, folder: Path) -> None:
     file = write(tmp_path / "word.wav", word())
     first = cut([row(file)], folder, workers=1)
-    file.unlink()
+    file.write_bytes(bytes(file.stat().st_size))  # could not be cut again
     again = cut([row(file)], folder, workers=1)
     assert again.labels == first.labels
     np.testing.assert_array_equal(again[2], first[2])
+
+
+def test_a_recording_that_was_replaced_is_cut_anew(tmp_path: Path, folder: Path) -> None:
+    file = write(tmp_path / "word.wav", word())
+    first = cut([row(file)], folder, speeds=(1.0,), workers=1)
+    write(file, word(1.2))
+    assert len(cut([row(file)], folder, speeds=(1.0,), workers=1)[0]) != len(first[0])
+
+
+def test_nothing_gives_no_clips(folder: Path) -> None:
+    assert len(cut([], folder, workers=1)) == 0
 
 
 def test_other_rows_and_other_speeds_are_cut_anew(tmp_path: Path, folder: Path) -> None:
