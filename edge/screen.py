@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -26,7 +27,7 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, record=True)  # for whoever wants a picture
+        self.out = Console(highlight=False)
         if not self.out.is_terminal:
             self.out.width = WIDTH
         self.beside = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -53,10 +54,14 @@ class Screen:
             sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
             sys.stdout.flush()
         else:
-            self.beside.print(f"[red]✗[/red] {_plain(str(error))}")
+            self.beside.print(f"[red]✗[/red] {escape(str(error))}")
+
+    def remember(self) -> None:
+        """Keep what is shown from now on, for a picture; a gate that runs for years does not."""
+        self.out.record = True
 
     def picture(self, path: Path, title: str) -> None:
-        """Draw what was shown to a person so far as an SVG."""
+        """Draw what was shown to a person since ``remember`` as an SVG."""
         # Rich refers to web fonts; a picture of an offline gate asks nobody.
         drawn = re.sub(r"@font-face \{.*?\}", "", self.out.export_svg(title=title), flags=re.S)
         write_whole(path, lambda file: file.write(drawn.encode()))
@@ -67,7 +72,3 @@ class Screen:
             yield from items
         else:
             yield from track(items, what, total, console=self.beside, transient=True)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
+
 from edge.gate import Answer, seconds_into
 
 
@@ -29,4 +31,4 @@ def as_line(answer: Answer) -> str:
     decision = answer.decision
     mark = "[green]open   [/green]" if decision.opens else "[yellow]unknown[/yellow]"
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
-    return f"{mark} {at}  {decision.reason}  [dim]{answer.latency * 1000:.0f} ms[/dim]"
+    return f"{mark} {at}  {escape(decision.reason)}  [dim]{answer.latency * 1000:.0f} ms[/dim]"

@@ -11,6 +11,7 @@ from typing import Any
 
 from gpiozero.pins.mock import MockFactory
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from edge.commands import common
@@ -68,6 +69,8 @@ class Visit:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll a class, let the visitors come, show what happened; 0 if all went right."""
     settings = common.settings_of(arguments)
+    if arguments.picture:
+        screen.remember()
     encoder = Encoder(arguments.encoder) if arguments.encoder else common.load_encoder(settings)
     day = plan(common.recordings_in(arguments.speech or RECORDINGS))
     gallery = Gallery(encoder.identity, encoder.card.dimension)
@@ -150,13 +153,13 @@ def _cells(visit: Visit, threshold: float) -> list[str]:
     door = "[green]open[/green]" if visit.opened else "shut"
     if not visit.answers:
         nothing = "[dim]no phrase[/dim]"
-        said = [visitor.name, visitor.kind.value, visitor.said, nothing, "", "", ""]
+        said = [escape(visitor.name), visitor.kind.value, escape(visitor.said), nothing, "", "", ""]
     else:
         answer = visit.answers[-1]
-        nearest = answer.decision.nearest[0].student
+        nearest = escape(answer.decision.nearest[0].student)
         milliseconds = f"{answer.latency * 1000:.0f}"
         scores = [f"{answer.decision.score:.3f}", f"{threshold:.3f}"]
-        said = [visitor.name, visitor.kind.value, visitor.said, nearest]
+        said = [escape(visitor.name), visitor.kind.value, escape(visitor.said), nearest]
         said += [*scores, milliseconds]
     return [*said, door, _drawn(visit.trace), mark]
 

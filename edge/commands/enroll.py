@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.markup import escape
+
 from edge.commands import common
 from edge.errors import GalleryError, RecordingError, SettingsError
 from edge.gallery import Gallery
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         more = f"; {WANTED} would be safer" if len(voiceprints) < NEEDED else ""
         screen.result(
             {"student": student, "recordings": len(voiceprints), "refused": len(errors)},
-            f"[green]✓[/green] {student}: {len(voiceprints)} recordings{more}",
+            f"[green]✓[/green] {escape(student)}: {len(voiceprints)} recordings{more}",
         )
     if enrolled:
         # The gallery first: a calibration of another gallery is noticed and learned anew.

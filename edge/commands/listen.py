@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.markup import escape
+
 from edge.commands import answers, common
 from edge.errors import NoSpeech, RecordingError
 from edge.gate import Gate
@@ -43,8 +45,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _play(gate: Gate, path: Path, screen: Screen) -> None:
-    if not screen.as_json and path:
-        screen.out.print(f"[bold]{path}[/bold]")
+    if not screen.as_json:
+        screen.out.print(f"[bold]{escape(str(path))}[/bold]")
     heard = 0
     for answer in gate.listen(Recording.open(path)):
         heard += 1

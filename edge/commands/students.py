@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rich.markup import escape
 from rich.table import Table
 
 from edge.commands import common
@@ -27,12 +28,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.remove:
         gallery.remove(arguments.remove)
         gallery.save(settings.gallery.file)
-        screen.result({"removed": arguments.remove}, f"{arguments.remove} is forgotten")
+        screen.result({"removed": arguments.remove}, f"{escape(arguments.remove)} is forgotten")
         return 0
     table = Table("student", "recordings")
     for student in gallery.students:
         count = len(gallery.voiceprints(student))
-        table.add_row(student, str(count))
+        table.add_row(escape(student), str(count))
         screen.result({"student": student, "recordings": count})
     if not screen.as_json:
         screen.out.print(table)

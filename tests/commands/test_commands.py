@@ -141,3 +141,15 @@ def test_a_point_file_that_cannot_be_written_is_an_error_of_its_own(
     out = tmp_path / "file" / "points.npz"
     code, said = run(capsys, "embed", RECORDINGS / "bowen" / "phrase-1.mp3", "--out", out)
     assert code == 6 and "cannot be written" in said[-1]["error"]
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(
+    config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name = "[/red]李"
+    arguments = ["enroll", "--student", name, *map(str, takes("anning")), "--config", str(config)]
+    assert main(arguments) == 0
+    assert main(["students", "--config", str(config)]) == 0
+    probe = str(RECORDINGS / "anning" / "phrase-6.mp3")
+    assert main(["listen", probe, "--config", str(config)]) == 0
+    assert capsys.readouterr().out.count(name) == 3

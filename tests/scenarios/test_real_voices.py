@@ -16,6 +16,7 @@ from edge.gallery import Gallery, calibrate
 from edge.gate import Gate
 from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import Recording, main_phrase
+from edge.sound.recording import phrases as found
 from edge.voice.encoder import Encoder
 from training.corpus import read_manifest
 from training.protocols import joined
@@ -114,6 +115,15 @@ def strangers_visits(encoder: Encoder, phrases: Phrases) -> list[Visit]:
             others = {name: takes for name, takes in speakers.items() if name != stranger}
             found += visits(encoder, enroll(encoder, others), {stranger: speakers[stranger]})
     return found
+
+
+def test_few_phrases_are_cut_in_two(phrases: Phrases) -> None:
+    every = [
+        sound for speakers in phrases.values() for takes in speakers.values()
+        for sound in takes.values()
+    ]  # fmt: skip
+    assert len(every) == 224
+    assert sum(len(found(sound)) > 1 for sound in every) <= 5
 
 
 def test_all_seven_speakers_come_with_all_four_phrases(students_visits: list[Visit]) -> None:
