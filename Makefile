@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
 
-.PHONY: setup demo test check train evaluate bench peers lock clean
+.PHONY: setup demo test check train ladder evaluate bench peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -33,7 +33,11 @@ check: setup
 train: setup peers
 	$(BIN)/kaimen-train fit $(SPEECH)
 	$(BIN)/kaimen-train export $(SPEECH)
-	cp build/deep.weights.h5 training/weights/
+	cp build/deep/encoder.weights.h5 training/weights/deep.weights.h5
+
+# Every rung from the 39 features to the deep encoder, beside each other.
+ladder: setup peers
+	$(BIN)/kaimen-train ladder $(SPEECH) --figure docs/ladder.svg
 
 evaluate: setup
 	$(BIN)/kaimen-train evaluate $(SPEECH)
@@ -41,12 +45,14 @@ evaluate: setup
 bench: setup
 	$(BIN)/kaimen bench
 
-# GE2E, the teacher and a peer to measure against, needs torch: an environment of its own.
+# GE2E and CAM++, teachers and peers to measure against, need torch: an environment of their own.
 peers: .venv-peers/.ready
 
-.venv-peers/.ready: training/peers/requirements.txt
+.venv-peers/.ready: training/peers/requirements.txt training/peers/without-dependencies.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r training/peers/without-dependencies.txt
 	touch $@
 
 lock: setup

@@ -21,7 +21,7 @@ from training.progress import track
 ROOMS = 300
 LONGEST_ECHO = 0.5  # seconds of a room's answer that are kept
 IN_A_ROOM = 0.3  # share of the clips
-IN_NOISE = 0.4
+IN_NOISE = 0.5
 AMONG_VOICES = 0.3  # of those: babble instead of noise
 SNR = (3.0, 25.0)  # dB
 MICROPHONE = 4.0  # dB, deviation of the microphone's curve at its knots

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -54,10 +55,10 @@ def parser() -> argparse.ArgumentParser:
     fitting = add(
         "fit",
         "train the deep encoder; goes on where it was interrupted",
-        "kaimen-train fit speech/manifest.csv --steps 8000",
+        "kaimen-train fit speech/manifest.csv --steps 10000",
         work,
     )
-    fitting.add_argument("--steps", type=int, default=8_000, help="batches (default 8000)")
+    fitting.add_argument("--steps", type=int, default=10_000, help="batches (default 10000)")
     exporting = add(
         "export",
         "quantize the trained encoder, compare both runtimes, write it with its card",
@@ -65,6 +66,25 @@ def parser() -> argparse.ArgumentParser:
         work,
     )
     exporting.add_argument("--out", type=Path, default=SHIPPED, help="the .tflite to write")
+    climbing = add(
+        "ladder",
+        "train, export and measure every rung from the 39 features to the deep encoder",
+        "kaimen-train ladder speech/manifest.csv --figure ladder.svg",
+        work,
+    )
+    climbing.add_argument(
+        "--encoder", type=Path, default=SHIPPED, help="the deep encoder, made by 'fit' and 'export'"
+    )
+    climbing.add_argument("--figure", type=Path, metavar="FILE", help="draw the errors as an SVG")
+    climbing.add_argument("--json", action="store_true", help="one JSON object a rung")
+    scoring = add(
+        "scoring",
+        "compare rules for a student's score, on speakers held out of training",
+        "kaimen-train scoring speech/manifest.csv",
+        work,
+    )
+    scoring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    scoring.add_argument("--json", action="store_true", help="one JSON object")
     measuring = add(
         "evaluate",
         "measure an encoder by the protocols, on the eval split",
@@ -91,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     try:
-        return {"fit": _fit, "export": _export, "evaluate": _evaluate}[chosen.command](chosen)
+        return COMMANDS[chosen.command](chosen)
     except KaimenError as error:
         shown = Console(stderr=True, highlight=False, soft_wrap=True)
         shown.print(f"[red]✗[/red] {escape(str(error))}")
@@ -102,22 +122,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 # TensorFlow takes seconds to import, so each command imports only what it needs.
 def _fit(chosen: argparse.Namespace) -> int:
-    from training.export import FRAMES
     from training.fit import Plan, fit
+    from training.networks import RUNGS
 
-    fit(read_manifest(chosen.manifest), chosen.folder, Plan(steps=chosen.steps), frames=FRAMES)
+    fit(read_manifest(chosen.manifest), chosen.folder, Plan(steps=chosen.steps), RUNGS["deep"])
     return 0
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from training.evaluate import evaluate, of_encoder
+    from training.evaluate import embedded, evaluate, hear, of_encoder
     from training.export import add_measured, export
+    from training.networks import RUNGS
 
     rows = read_manifest(chosen.manifest)
-    export(rows, chosen.folder, chosen.out)
+    export(rows, chosen.folder, RUNGS["deep"], chosen.out)
     with of_encoder(chosen.out) as embed:
-        card = add_measured(chosen.out, _without_curves(evaluate(rows, embed)))
+        figures = evaluate(embedded(hear(rows), embed))
+    card = add_measured(chosen.out, _without_curves(figures))
     Console().print_json(data=asdict(card))
+    return 0
+
+
+def _ladder(chosen: argparse.Namespace) -> int:
+    from training.ladder import climb
+    from training.report import draw_ladder
+
+    Encoder(chosen.encoder)
+    steps = climb(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)
+    if chosen.figure:
+        draw_ladder(steps, chosen.figure)
+    if chosen.json:
+        sys.stdout.writelines(json.dumps(asdict(step)) + "\n" for step in steps)
+        return 0
+    names = ("rung", "what it is", "layers", "parameters", "kB", "ms")
+    table = Table(*names, *steps[0].pair, "phrase", "FNIR", title="EER, %", box=SIMPLE_HEAD)
+    for step in steps:
+        size = (f"{step.parameters:,}", f"{step.bytes / 1000:.0f}", f"{step.milliseconds:.2f}")
+        errors = map(_percent, (*step.pair.values(), step.phrase, step.fnir))
+        table.add_row(step.name, step.what, str(step.layers), *size, *errors)
+    _show(table)
+    return 0
+
+
+def _scoring(chosen: argparse.Namespace) -> int:
+    from training.scoring import compare
+
+    found = compare(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)
+    if chosen.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    corpora = list(next(iter(found.values())))
+    table = Table("score", *corpora, "mean", title="EER, %", box=SIMPLE_HEAD)
+    for name, errors in found.items():
+        mean = sum(errors.values()) / len(errors)
+        table.add_row(name, *(_percent(errors[corpus]) for corpus in corpora), _percent(mean))
+    _show(table)
     return 0
 
 
@@ -131,21 +190,31 @@ def _without_curves(figures: Any) -> Any:
 def _evaluate(chosen: argparse.Namespace) -> int:
     from training import evaluate as measuring
 
+    Encoder(chosen.encoder)  # a bad file is said before anything is read
     rows = read_manifest(chosen.manifest)
-    frames = Encoder(chosen.encoder).card.frames
-    measured = {"int8": lambda: measuring.of_encoder(chosen.encoder)}
-    if chosen.weights:
-        measured["float"] = lambda: measuring.of_weights(chosen.weights, frames)
-    for peer in chosen.peer:
-        measured[peer] = lambda peer=peer: measuring.of_peer(peer)
+    heard = measuring.hear(rows)
     every: dict[str, dict[str, Any]] = {}
-    for name, begin in measured.items():
-        with begin() as embed:
-            every[name] = measuring.evaluate(rows, embed)
-            if chosen.conditions:
-                from training.conditions import under_conditions
+    made: dict[str, measuring.Embedded] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        measured = {"int8": lambda: measuring.of_encoder(chosen.encoder)}
+        if chosen.weights:
+            from training.export import from_weights
 
-                every[name]["conditions"] = under_conditions(rows, embed, chosen.folder)
+            card = Encoder(chosen.encoder).card
+            float32 = from_weights(chosen.weights, card, Path(scratch, "float32.tflite"))
+            measured["float"] = lambda: measuring.of_encoder(float32)
+        for peer in chosen.peer:
+            measured[peer] = lambda peer=peer: measuring.of_peer(peer)
+        for name, begin in measured.items():
+            with begin() as embed:
+                made[name] = measuring.embedded(heard, embed)
+                every[name] = measuring.evaluate(made[name])
+                if chosen.conditions:
+                    from training.conditions import under_conditions
+
+                    conditions = under_conditions(made[name], embed, rows, chosen.folder)
+                    every[name]["conditions"] = conditions
+    cost = measuring.cost_of_int8(made["int8"], made["float"]) if chosen.weights else {}
     if chosen.report:
         from training.report import write
 
@@ -153,10 +222,12 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     if chosen.json:
         # The encoder's own figures come first, those of others beside them by name.
         own = every.pop("int8")
-        sys.stdout.write(json.dumps({**own, "others": every}) + "\n")
+        sys.stdout.write(json.dumps({**own, "cost_of_int8": cost, "others": every}) + "\n")
     else:
         for name, figures in every.items():
             _print(figures, name)
+        if cost:
+            _print_cost(cost)
     return 0
 
 
@@ -182,6 +253,21 @@ def _print(figures: dict[str, Any], name: str) -> None:
         if key in wrong:
             trials = str(wrong[key.replace("opened", "trials")])
             table.add_row("wrong phrase", "mandarin20", figure, _percent(wrong[key]), trials)
+    _show(table)
+
+
+def _print_cost(cost: dict[str, dict[str, float]]) -> None:
+    names = ("trials", "EER int8, %", "float, %", "ratio", "flipped, %", "mean cosine")
+    table = Table(*names, title="what int8 costs", box=SIMPLE_HEAD)
+    for trials, found in cost.items():
+        both = (found["eer"], found["eer_float"])
+        ratio = f"{both[0] / both[1]:.3f}" if both[1] else ""
+        cosine = f"{found['mean_cosine']:.4f}" if "mean_cosine" in found else ""
+        table.add_row(trials, *map(_percent, both), ratio, _percent(found["flipped"]), cosine)
+    _show(table)
+
+
+def _show(table: Table) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
@@ -199,6 +285,15 @@ def _percent(share: float) -> str:
 
 def _trials(figures: dict[str, Any]) -> str:
     return f"{figures.get('targets', figures.get('students'))} / {figures['strangers']}"
+
+
+COMMANDS = {
+    "fit": _fit,
+    "export": _export,
+    "ladder": _ladder,
+    "scoring": _scoring,
+    "evaluate": _evaluate,
+}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ heard in training, the voices of the babble and the rooms were not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from scipy.signal import fftconvolve
 from edge.sound import SAMPLE_RATE, Samples
 from training import protocols
 from training.augment import rooms
-from training.corpus import NOISE, Row, of_split
-from training.evaluate import speech
+from training.corpus import NOISE, Row
+from training.evaluate import PHRASED, Embedded, speech
 
 SNRS = (20, 10, 5)  # dB
 SECONDS = (0.6, 1.0, 1.5, 2.0)
@@ -28,25 +29,23 @@ Change = Callable[[Samples], Samples]
 
 
 def under_conditions(
-    rows: Sequence[Row], embed: protocols.Embed, folder: Path
+    made: Embedded, embed: protocols.Embed, rows: Sequence[Row], folder: Path
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """EER by condition: of pairs by corpus, one side changed; of phrases, probes cut short."""
-    chosen = of_split(rows, "eval")
+    """EER by condition: of pairs by corpus, one side changed; of phrases, probes cut short.
+
+    ``made`` is what ``embed`` made of all as it was recorded, ``rows`` hold the noise.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    sounds = {corpus: speech(chosen, corpus) for corpus in protocols.PAIRED}
-    noise = [row for row in rows if row.corpus == NOISE]
-    for corpus in protocols.PAIRED:
-        of_corpus = [row for row in chosen if row.corpus == corpus]
-        if not of_corpus:
-            continue
-        clean = embed(sounds[corpus])
-        found[corpus] = {"clean": protocols.pair(of_corpus, clean)}
-        voices = [each for other, said in sounds.items() if other != corpus for each in said]
-        for name, change in changes(voices, speech(noise, NOISE), folder).items():
-            changed = embed([change(sound) for sound in sounds[corpus]])
-            found[corpus][name] = protocols.pair(of_corpus, clean, changed)
-        if corpus == "mandarin20":
-            found["phrase"] = _by_duration(of_corpus, embed)
+    noise = speech(rows, NOISE)
+    for corpus, sounds in made.heard.speech.items():
+        own, clean = made.heard.rows[corpus], made.points[corpus]
+        found[corpus] = {"clean": protocols.pairs(own, clean).errors()}
+        others = (said for other, said in made.heard.speech.items() if other != corpus)
+        for name, change in changes(list(chain(*others)), noise, folder).items():
+            changed = embed([change(sound) for sound in sounds])
+            found[corpus][name] = protocols.pairs(own, clean, changed).errors()
+    if made.phrases:
+        found["phrase"] = _by_duration(made, embed)
     return found
 
 
@@ -81,14 +80,13 @@ def changes(voices: Sequence[Samples], noise: Sequence[Samples], folder: Path) -
     return found
 
 
-def _by_duration(rows: Sequence[Row], embed: protocols.Embed) -> dict[str, dict[str, Any]]:
+def _by_duration(made: Embedded, embed: protocols.Embed) -> dict[str, dict[str, Any]]:
     """Phrases enrolled whole, probes cut to their first seconds (shorter ones as they are)."""
-    probes = protocols.PROBES["mandarin20"]
-    whole = protocols.phrases(rows, embed)
+    probes = protocols.PROBES[PHRASED]
     found = {}
     for seconds in SECONDS:
-        length = round(seconds * SAMPLE_RATE)
-        cut = protocols.phrases(rows, lambda sounds, n=length: embed([s[:n] for s in sounds]))
-        found[f"{seconds:g} s"] = protocols.verify(whole, probes, cut)
-    found["whole"] = protocols.verify(whole, probes)
+        cut = [sound[: round(seconds * SAMPLE_RATE)] for sound in made.heard.phrases]
+        short = protocols.by_phrase(made.heard.names, embed(cut))
+        found[f"{seconds:g} s"] = protocols.verifications(made.phrases, probes, short).errors()
+    found["whole"] = protocols.verifications(made.phrases, probes).errors()
     return found

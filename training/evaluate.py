@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import numpy as np
 
 from edge.errors import SettingsError
 from edge.sound import Samples
-from edge.voice import features
 from edge.voice.encoder import Encoder
 from training import protocols
 from training.corpus import Row, of_split, speech_of
+from training.metrics import equal_error_rate
 from training.peers import call, mfcc39
 from training.progress import track
 
 WORKERS = 2
-PEERS = ("ge2e", "mfcc39")
+PEERS = ("ge2e", "campplus", "mfcc39")
+PHRASED = "mandarin20"  # the corpus whose words are joined to phrases
 PEER_BATCH = 600  # sounds a call of a peer
 
 _encoder: Encoder | None = None  # one a worker process: interpreters cannot be sent to one
@@ -54,30 +56,8 @@ def of_encoder(path: Path) -> Iterator[protocols.Embed]:
 
 
 @contextmanager
-def of_weights(path: Path, frames: int) -> Iterator[protocols.Embed]:
-    """Embed by the float network that was quantized: what int8 is compared with."""
-    from training.networks import deep
-
-    network = deep.build(frames=frames)
-    network.load_weights(path)
-
-    def embed(sounds: Sequence[Samples]) -> protocols.Points:
-        windows = [
-            features.fit_frames(features.level_free(features.log_mel(sound)), frames)
-            for sound in sounds
-        ]
-        points = network.predict(np.concatenate(windows), 64, verbose=0)
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        ends = np.cumsum([len(each) for each in windows])
-        sums = np.stack([own.sum(axis=0) for own in np.split(points, ends[:-1])])
-        return sums / np.linalg.norm(sums, axis=1, keepdims=True)
-
-    yield embed
-
-
-@contextmanager
 def of_peer(name: str) -> Iterator[protocols.Embed]:
-    """Embed by one of PEERS; GE2E in its own environment. Raises SettingsError without it."""
+    """Embed by one of PEERS, networks in an environment of theirs. SettingsError without it."""
     if name == "mfcc39":
         yield mfcc39.embed
         return
@@ -92,6 +72,25 @@ def of_peer(name: str) -> Iterator[protocols.Embed]:
         yield embed
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The eval split as the protocols need it, read once: trimmed speech and joined phrases."""
+
+    rows: dict[str, list[Row]]  # by corpus
+    speech: dict[str, list[Samples]]
+    names: list[protocols.Name]  # of the phrases
+    phrases: list[Samples]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What an encoder made of it."""
+
+    heard: Heard
+    points: dict[str, protocols.Points]  # by corpus
+    phrases: list[protocols.Said]
+
+
 def speech(rows: Sequence[Row], corpus: str) -> list[Samples]:
     """Trimmed speech of the recordings of one corpus, read in several processes."""
     chosen = [row for row in rows if row.corpus == corpus]
@@ -100,35 +99,68 @@ def speech(rows: Sequence[Row], corpus: str) -> list[Samples]:
         return list(track(cutting, f"reading {corpus}", len(chosen)))
 
 
-def evaluate(rows: Sequence[Row], embed: protocols.Embed) -> dict[str, Any]:
-    """Figures by protocol and corpus; protocols whose corpora are missing are left out.
-
-    Raises SettingsError where none of them can be measured.
-    """
-    found: dict[str, Any] = {"pair": {}, "phrase": {}, "open_set": {}, "wrong_phrase": {}}
+def hear(rows: Sequence[Row]) -> Heard:
+    """Read the eval split. Raises SettingsError where no protocol has anything to measure."""
     rows = of_split(rows, "eval")
-    for corpus in protocols.PAIRED:
-        chosen = [row for row in rows if row.corpus == corpus]
-        if not chosen:
-            continue
-        points = embed(speech(chosen, corpus))
-        found["pair"][corpus] = protocols.pair(chosen, points)
-        texts = protocols.by_text(chosen, points)
-        if corpus == "arabic40":
-            openly = protocols.open_set(texts, protocols.PROBES[corpus])
-            found["open_set"][corpus] = _open_set(openly)
-        if corpus == "mandarin20":
-            joined = protocols.phrases(chosen, embed)
-            probes = protocols.PROBES[corpus]
-            found["phrase"] = protocols.verify(joined, probes)
-            found["open_set"]["phrase"] = _open_set(protocols.open_set(joined, probes))
-            _, threshold = protocols.open_set(texts, probes).fnir(max(protocols.FPIRS))
-            found["wrong_phrase"] = protocols.wrong_phrase(texts, threshold)
-    if not found["pair"]:
+    by_corpus = {
+        corpus: [row for row in rows if row.corpus == corpus] for corpus in protocols.PAIRED
+    }
+    by_corpus = {corpus: chosen for corpus, chosen in by_corpus.items() if chosen}
+    if not by_corpus:
         raise SettingsError(
             f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see docs"
         )
+    sounds = {corpus: speech(chosen, corpus) for corpus, chosen in by_corpus.items()}
+    names, phrases = protocols.joined(by_corpus.get(PHRASED, []), sounds.get(PHRASED, []))
+    return Heard(by_corpus, sounds, names, phrases)
+
+
+def embedded(heard: Heard, embed: protocols.Embed) -> Embedded:
+    """Embed all that was heard."""
+    points = {corpus: embed(sounds) for corpus, sounds in heard.speech.items()}
+    phrases = protocols.by_phrase(heard.names, embed(heard.phrases)) if heard.names else []
+    return Embedded(heard, points, phrases)
+
+
+def evaluate(made: Embedded) -> dict[str, Any]:
+    """Figures by protocol and corpus; protocols whose corpora are missing are left out."""
+    found: dict[str, Any] = {"pair": {}, "phrase": {}, "open_set": {}, "wrong_phrase": {}}
+    for corpus, points in made.points.items():
+        rows = made.heard.rows[corpus]
+        found["pair"][corpus] = protocols.pairs(rows, points).errors()
+        texts = protocols.by_text(rows, points)
+        if corpus == "arabic40":
+            openly = protocols.open_set(texts, protocols.PROBES[corpus])
+            found["open_set"][corpus] = _open_set(openly)
+        if corpus == PHRASED:
+            probes = protocols.PROBES[corpus]
+            found["phrase"] = protocols.verifications(made.phrases, probes).errors()
+            found["open_set"]["phrase"] = _open_set(protocols.open_set(made.phrases, probes))
+            _, threshold = protocols.open_set(texts, probes).fnir(max(protocols.FPIRS))
+            found["wrong_phrase"] = protocols.wrong_phrase(texts, threshold)
     return found
+
+
+def cost_of_int8(made: Embedded, exact: Embedded) -> dict[str, dict[str, float]]:
+    """What quantization costs, by protocol: EER over float's, mean cosine, flipped verdicts."""
+    found = {}
+    for corpus, points in made.points.items():
+        rows = made.heard.rows[corpus]
+        trials = [protocols.pairs(rows, each) for each in (points, exact.points[corpus])]
+        cosines = np.sum(points * exact.points[corpus], axis=1)
+        found[f"pair, {corpus}"] = _cost(*trials) | {"mean_cosine": float(cosines.mean())}
+    if made.phrases:
+        probes = protocols.PROBES[PHRASED]
+        trials = [protocols.verifications(each.phrases, probes) for each in (made, exact)]
+        found["phrase"] = _cost(*trials)
+    return found
+
+
+def _cost(int8: protocols.Trials, exact: protocols.Trials) -> dict[str, float]:
+    ours, theirs = (
+        equal_error_rate(each.scores[each.same], each.scores[~each.same]) for each in (int8, exact)
+    )
+    return {"eer": ours, "eer_float": theirs, "flipped": int8.flipped(exact)}
 
 
 def _open_set(openly: protocols.OpenSet) -> dict[str, Any]:

@@ -20,37 +20,33 @@ from numpy.typing import NDArray
 
 from edge.decision import student_score
 from edge.errors import EncoderError
+from edge.sound import Samples
 from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
 from training.corpus import NOISE, Clips, Row, cut, of_split
-from training.fit import HELD_OUT, WEIGHTS, heard_at_the_gate, held_out
-from training.networks import deep
-from training.quantize import quantize, rotate
+from training.fit import HELD_OUT, heard_at_the_gate, held_out
+from training.networks import FRAMES, RUNGS, WEIGHTS, Rung
+from training.quantize import exact, quantize, rotate
 
 log = logging.getLogger(__name__)
 
-FRAMES = 150  # of the gate's input: 1.5 s
 CALIBRATING = 600  # windows shown to the quantizer
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
-PRECISIONS_AGREE = 0.99  # least mean cosine
+PRECISIONS_AGREE = 0.995  # least mean cosine
 
 
-def export(rows: Sequence[Row], folder: Path, out: Path) -> Card:
-    """Quantize the weights of a run in ``folder``; write ``out`` and its card.
+def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
+    """Quantize a trained rung, whose run is in ``folder``; write ``out`` and its card.
 
     Raises EncoderError when the runtimes or the precisions do not agree.
     """
-    network = deep.build(frames=FRAMES)
-    weights = folder / WEIGHTS
-    if not weights.exists():
-        raise EncoderError(f"{weights}: no weights there; train them with 'kaimen-train fit'")
-    network.load_weights(weights)
+    network = load(rung, folder)
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     random = np.random.default_rng(0)
-    shown = random.choice(len(clips), CALIBRATING, replace=False)
+    shown = random.choice(len(clips), min(CALIBRATING, len(clips)), replace=False)
     windows = heard_at_the_gate(clips, list(shown), FRAMES)
     rotate(network)
     content = quantize(network, windows)
@@ -60,31 +56,48 @@ def export(rows: Sequence[Row], folder: Path, out: Path) -> Card:
         for index, label in enumerate(clips.labels)
         if (label["corpus"], label["speaker"]) in kept_back and label["speed"] == 1
     ]
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    plan = folder / rung.name / "plan.json"
     voices = {(row.corpus, row.speaker) for row in train if row.speaker} - kept_back
     card = Card(
-        name="deep",
+        name=rung.name,
         sha256=hashlib.sha256(content).hexdigest(),
         frames=FRAMES,
         values=features.MELS,
-        dimension=network.output_shape[-1],
+        dimension=network.output_shape[-1] + (rung.lift is not None),
         features=features.constants(),
         strangers={"mean": 0.0, "deviation": 1.0},
-        training={"recordings": len(train), "speakers": len(voices), "plan": plan},
+        training={
+            "recordings": len(train),
+            "speakers": len(voices),
+            "plan": json.loads(plan.read_text(encoding="utf-8")) if rung.trained else None,
+        },
         measured={"parameters": network.count_params(), "bytes": len(content)},
+        lift=rung.lift,
     )
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "encoder.tflite")
         trial.write_bytes(content)
         _write_card(card, trial)
+        float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
         compared = random.choice(apart, min(COMPARED, len(apart)), replace=False)
-        agreement = agree(network, trial, clips, list(compared))
+        agreement = agree(trial, float32, [long_enough(clips[index]) for index in compared])
         log.info("agreement: %s", agreement)
         strangers = development_strangers(Encoder(trial), clips, apart)
     card = replace(card, strangers=strangers, measured={**card.measured, **agreement})
     write_whole(out, lambda file: file.write(content))
     _write_card(card, out)
     return card
+
+
+def load(rung: Rung, folder: Path) -> tf.keras.Model:
+    """A trained rung, float32. Raises EncoderError where it was not trained."""
+    network = rung.builder(folder)(FRAMES)
+    if rung.trained:
+        weights = folder / rung.name / WEIGHTS
+        if not weights.exists():
+            raise EncoderError(f"{weights}: no weights there; train them with 'kaimen-train fit'")
+        network.load_weights(weights)
+    return network
 
 
 def _write_card(card: Card, encoder: Path) -> None:
@@ -100,21 +113,35 @@ def add_measured(encoder: Path, figures: dict[str, Any]) -> Card:
     return card
 
 
-def agree(
-    network: tf.keras.Model, trial: Path, clips: Clips, indices: list[int]
-) -> dict[str, float]:
+def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
+    """Write a network in float32 as an encoder with a card; returns where."""
+    content = exact(network)
+    out.write_bytes(content)
+    _write_card(replace(card, sha256=hashlib.sha256(content).hexdigest()), out)
+    return out
+
+
+def from_weights(weights: Path, card: Card, out: Path) -> Path:
+    """Write the float32 encoder of which ``card``'s was quantized. Raises EncoderError."""
+    network = RUNGS[card.name].make(card.frames)
+    try:
+        network.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{weights}: not weights of {card.name!r} ({error})") from None
+    rotate(network)
+    return write_exact(network, card, out)
+
+
+def agree(trial: Path, float32: Path, sounds: Sequence[Samples]) -> dict[str, float]:
     """Cosines between the runtimes, and between int8 and float32. Raises EncoderError."""
-    first, second = (
-        np.stack([Encoder(trial, runtime=name).embed(_long_enough(clips[i])) for i in indices])
-        for name in RUNTIMES
-    )
+
+    def points(path: Path, runtime: str) -> NDArray[np.float32]:
+        encoder = Encoder(path, runtime=runtime)
+        return np.stack([encoder.embed(sound) for sound in sounds])
+
+    first, second = (points(trial, name) for name in RUNTIMES)
     runtimes = np.sum(first * second, axis=1)
-    short = [at for at, i in enumerate(indices) if _windows(clips[i]) == 1]
-    exact = network.predict(
-        heard_at_the_gate(clips, [indices[at] for at in short], FRAMES), 32, verbose=0
-    )
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    precisions = np.sum(first[short] * exact, axis=1)
+    precisions = np.sum(first * points(float32, RUNTIMES[0]), axis=1)
     if runtimes.min() < RUNTIMES_AGREE:
         raise EncoderError(f"the runtimes disagree: least cosine {runtimes.min():.5f}")
     if precisions.mean() < PRECISIONS_AGREE:
@@ -126,12 +153,9 @@ def agree(
     }
 
 
-def _long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
+def long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A clip, or one too short for a frame said again until it is not."""
     return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
-
-
-def _windows(clip: NDArray[np.float32]) -> int:
-    return len(features.fit_frames(features.log_mel(_long_enough(clip)), FRAMES))
 
 
 def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> dict[str, float]:
@@ -143,7 +167,7 @@ def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> d
     for index in apart:
         label = clips.labels[index]
         who = (str(label["corpus"]), str(label["speaker"]))
-        points.setdefault(who, []).append(encoder.embed(_long_enough(clips[index])))
+        points.setdefault(who, []).append(encoder.embed(long_enough(clips[index])))
     scores = []
     for corpus in HELD_OUT:
         speakers = {who: np.stack(each) for who, each in points.items() if who[0] == corpus}

@@ -33,6 +33,12 @@ def equal_error_rate(targets: Scores, strangers: Scores) -> float:
     return float(missed[at - 1] + share * (missed[at] - missed[at - 1]))
 
 
+def equal_error_threshold(targets: Scores, strangers: Scores) -> float:
+    """The lowest threshold at which at least as many are missed as let in."""
+    thresholds, missed, let_in = det_curve(targets, strangers)
+    return float(thresholds[int(np.argmax(missed >= let_in))])
+
+
 def minimum_cost(targets: Scores, strangers: Scores, p_target: float = 0.01) -> float:
     """MinDCF with unit costs, normalised by the better of always and never (NIST SRE 2008)."""
     _, missed, let_in = det_curve(targets, strangers)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from edge.decision import BEST
 from edge.sound import SAMPLE_RATE, Samples
-from training.corpus import Row, speech_of
+from training.corpus import Row
 from training.metrics import (
     equal_error_rate,
+    equal_error_threshold,
     interval_of_equal_error_rate,
     minimum_cost,
     misses_at,
@@ -28,6 +29,7 @@ from training.metrics import (
 
 Points = NDArray[np.float32]  # (n, dimension), unit-length rows
 Embed = Callable[[Sequence[Samples]], Points]
+Name = tuple[str, str, int]  # of a joined phrase: text, speaker, take
 
 PAIRED = ("mandarin20", "arabic40", "commands")  # corpora of the pair protocol
 PHRASES = (("语音", "识别"), ("中国", "上海"), ("北京", "饭店"), ("数字", "语言"))
@@ -73,36 +75,37 @@ def by_text(rows: Sequence[Row], points: Points) -> list[Said]:
     return [texts[text] for text in sorted(texts)]
 
 
-def joined(rows: Sequence[Row]) -> tuple[list[tuple[str, str, int]], list[Samples]]:
-    """Phrases of two words by one speaker in one take: (text, speaker, take), and the sound."""
-    words = {(row.text, row.speaker, row.take): row for row in rows}
+def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], list[Samples]]:
+    """Phrases of two words by one speaker in one take: their names, and how they sound."""
+    words = {
+        (row.text, row.speaker, row.take): sound for row, sound in zip(rows, sounds, strict=True)
+    }
     pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
-    names, sounds = [], []
+    names, phrases = [], []
     for first, second in PHRASES:
         for text, speaker, take in sorted(words):
             if text == first and (second, speaker, take) in words:
-                halves = [speech_of(words[word, speaker, take].file) for word in (first, second)]
+                one, other = (words[word, speaker, take] for word in (first, second))
                 names.append((first + second, speaker, take))
-                sounds.append(np.concatenate((halves[0], pause, halves[1])))
-    return names, sounds
+                phrases.append(np.concatenate((one, pause, other)))
+    return names, phrases
 
 
-def phrases(rows: Sequence[Row], embed: Embed) -> list[Said]:
-    """The joined phrases of mandarin20, embedded, by text."""
-    names, sounds = joined(rows)
+def by_phrase(names: Sequence[Name], points: Points) -> list[Said]:
+    """Joined phrases, embedded, by text."""
     texts: dict[str, Said] = {}
-    for (text, speaker, take), point in zip(names, embed(sounds), strict=True):
+    for (text, speaker, take), point in zip(names, points, strict=True):
         texts.setdefault(text, Said(text)).takes.setdefault(speaker, {})[take] = point
     return list(texts.values())
 
 
-def pair(rows: Sequence[Row], points: Points, others: Points | None = None) -> dict[str, Any]:
+def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> Trials:
     """All pairs of recordings of the same text.
 
     With ``others``, the same recordings under another condition, each pair is tried twice:
     one of the two as it is, the other under the condition.
     """
-    found = _Trials()
+    found = Trials()
     numbers = {name: n for n, name in enumerate(sorted({row.speaker for row in rows}))}
     groups: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -114,17 +117,17 @@ def pair(rows: Sequence[Row], points: Points, others: Points | None = None) -> d
         found.add(cosines[first, second], who[first], who[second])
         if others is not None:
             found.add(cosines[second, first], who[first], who[second])
-    return found.errors()
+    return found
 
 
-def verify(
+def verifications(
     texts: Sequence[Said], numbers: Iterable[int], others: Sequence[Said] | None = None
-) -> dict[str, Any]:
+) -> Trials:
     """Every probe against every enrolled speaker of the same text.
 
     With ``others``, the same texts under another condition, the probes are those.
     """
-    found = _Trials()
+    found = Trials()
     numbers = list(numbers)
     for said, probed in zip(texts, others or texts, strict=True):
         order = {name: number for number, name in enumerate(sorted(said.takes))}
@@ -132,25 +135,38 @@ def verify(
             scored = scores(said.enrolled(student), probed.probes(speaker, numbers))
             sides = (np.full(len(scored), order[name]) for name in (student, speaker))
             found.add(scored, *sides)
-    return found.errors()
+    return found
 
 
 @dataclass
-class _Trials:
+class Trials:
     """Scores of trials, and the numbers of the speakers on both sides."""
 
-    scores: list[NDArray] = field(default_factory=list)
-    first: list[NDArray] = field(default_factory=list)
-    second: list[NDArray] = field(default_factory=list)
+    _scores: list[NDArray] = field(default_factory=list)
+    _first: list[NDArray] = field(default_factory=list)
+    _second: list[NDArray] = field(default_factory=list)
 
     def add(self, scored: NDArray, first: NDArray, second: NDArray) -> None:
-        self.scores.append(scored)
-        self.first.append(first)
-        self.second.append(second)
+        """Further trials, each argument of shape (trials,)."""
+        self._scores.append(scored)
+        self._first.append(first)
+        self._second.append(second)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """All scores, (trials,)."""
+        return np.concatenate(self._scores)
+
+    @property
+    def same(self) -> NDArray[np.bool_]:
+        """Whether a speaker met themself, (trials,)."""
+        same: NDArray[np.bool_] = np.concatenate(self._first) == np.concatenate(self._second)
+        return same
 
     def errors(self) -> dict[str, Any]:
-        every, first, second = map(np.concatenate, (self.scores, self.first, self.second))
-        same = first == second
+        """EER with its interval, minDCF, and the DET curve."""
+        every, same = self.scores, self.same
+        first, second = np.concatenate(self._first), np.concatenate(self._second)
         targets, strangers = every[same], every[~same]
         return {
             "eer": equal_error_rate(targets, strangers),
@@ -160,6 +176,11 @@ class _Trials:
             "strangers": len(strangers),
             "det": misses_at(targets, strangers, DET).tolist(),
         }
+
+    def flipped(self, exact: Trials) -> float:
+        """Share of the trials that end otherwise than ``exact`` at the threshold of its EER."""
+        threshold = equal_error_threshold(exact.scores[exact.same], exact.scores[~exact.same])
+        return float(np.mean((self.scores >= threshold) != (exact.scores >= threshold)))
 
 
 @dataclass(frozen=True)

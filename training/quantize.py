@@ -21,15 +21,28 @@ USUAL = 0.8  # share of the windows that count as usual in each activation
 def quantize(network: tf.keras.Model, shown: NDArray[np.float32]) -> bytes:
     """A fully integer-quantized TFLite file; ``shown`` is (windows, frames, MELS)."""
     shown = shown[usual(network, shown)]
-    fixed = tf.function(network).get_concrete_function(
-        tf.TensorSpec((1, *network.input_shape[1:]), tf.float32)
-    )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([fixed], network)
+    converter = _converter(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([window[np.newaxis]] for window in shown)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
+    return _converted(converter)
+
+
+def exact(network: tf.keras.Model) -> bytes:
+    """The same network as a TFLite file in float32: what int8 is compared with."""
+    return _converted(_converter(network))
+
+
+def _converter(network: tf.keras.Model) -> tf.lite.TFLiteConverter:
+    fixed = tf.function(network).get_concrete_function(
+        tf.TensorSpec((1, *network.input_shape[1:]), tf.float32)
+    )
+    return tf.lite.TFLiteConverter.from_concrete_functions([fixed], network)
+
+
+def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own
@@ -53,7 +66,12 @@ def usual(network: tf.keras.Model, shown: NDArray[np.float32]) -> NDArray[np.boo
 
 
 def rotate(network: tf.keras.Model) -> None:
-    """Rotate the point that the layer "point" makes, at random; in place."""
+    """Rotate the point that the layer "point" makes, at random; in place.
+
+    Networks without one (the first rungs of the ladder) stay as they are.
+    """
+    if "point" not in [layer.name for layer in network.layers]:
+        return
     layer = network.get_layer("point")
     kernel, bias = layer.get_weights()
     normal = np.random.default_rng(0).standard_normal((len(bias),) * 2)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -17,6 +17,9 @@ from matplotlib.figure import Figure
 
 from edge.storage import write_whole
 from training.protocols import DET, FPIRS
+
+if TYPE_CHECKING:
+    from training.ladder import Step
 
 TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4)
 STYLE = """
@@ -59,6 +62,30 @@ def write(every: Figures, path: Path) -> None:
         f"<style>{STYLE}</style>{page}</html>\n"
     )
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def draw_ladder(steps: Sequence[Step], path: Path) -> None:
+    """Draw the rungs' errors against depth, size and time, as an SVG. Raises StorageError."""
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    against = (
+        ("layers with learned weights", [step.layers for step in steps], "linear"),
+        ("file, kB", [step.bytes / 1000 for step in steps], "log"),
+        ("sound to point, ms", [step.milliseconds for step in steps], "linear"),
+    )
+    for place, (name, values, scale) in zip(figure.subplots(1, 3), against, strict=True):
+        errors = [100 * step.phrase for step in steps]
+        place.plot(values, errors, "o", color="#c0392b")
+        for step, value, error in zip(steps, values, errors, strict=True):
+            place.annotate(
+                step.name, (value, error), xytext=(5, 4), textcoords="offset points", fontsize=8
+            )
+        place.set(xlabel=name, ylabel="phrase EER, %", xscale=scale)
+        place.set_ylim(bottom=0)
+        place.margins(x=0.15)
+        place.grid(alpha=0.3)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def _tasks(every: Figures) -> dict[str, dict[str, Mapping[str, Any]]]:

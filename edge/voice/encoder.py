@@ -38,11 +38,14 @@ class Card:
     sha256: str
     frames: int  # of one window of features
     values: int  # a frame
-    dimension: int
+    dimension: int  # of a voiceprint
     features: dict[str, float]  # the constants of edge.voice.features
     strangers: dict[str, float]  # mean and deviation of strangers' scores, in development
     training: dict[str, Any]
     measured: dict[str, Any]
+    # Where distances count and not directions, points are lifted so high above the origin that
+    # the plane they lie in is nearly a sphere: cosines then rank as Euclidean distances do.
+    lift: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -98,7 +101,8 @@ class Encoder:
             raise EncoderError(f"{path}: the runtime refuses it ({str(error).strip()})") from None
         (self._input,) = self._network.get_input_details()
         (self._output,) = self._network.get_output_details()
-        expected = ([1, self.card.frames, self.card.values], [1, self.card.dimension])
+        made = self.card.dimension - (self.card.lift is not None)
+        expected = ([1, self.card.frames, self.card.values], [1, made])
         found = (self._input["shape"].tolist(), self._output["shape"].tolist())
         if found != expected:
             raise EncoderError(f"{path}: shapes {found} are not the card's {expected}")
@@ -120,7 +124,8 @@ class Encoder:
     def _run(self, window: features.Features) -> NDArray[np.float32]:
         self._network.set_tensor(self._input["index"], _quantize(window[np.newaxis], self._input))
         self._network.invoke()
-        return _dequantize(self._network.get_tensor(self._output["index"])[0], self._output)
+        point = _dequantize(self._network.get_tensor(self._output["index"])[0], self._output)
+        return point if self.card.lift is None else np.append(point, np.float32(self.card.lift))
 
 
 def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:

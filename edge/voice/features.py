@@ -71,7 +71,7 @@ def _window() -> NDArray[np.float32]:
 
 
 @cache
-def _cosines() -> NDArray[np.float32]:
+def cepstral_basis() -> NDArray[np.float32]:
     """The orthonormal DCT-II that turns MELS log energies into CEPSTRA, shape (MELS, CEPSTRA)."""
     angles = np.pi / MELS * np.outer(np.arange(MELS) + 0.5, np.arange(CEPSTRA))
     scale = np.where(np.arange(CEPSTRA) == 0, np.sqrt(1 / MELS), np.sqrt(2 / MELS))
@@ -101,7 +101,7 @@ def level_free(log_energies: Features) -> Features:
 
 def classic39(samples: Samples) -> Features:
     """13 cepstra, their deltas and the deltas' deltas, shape (frames, 39)."""
-    cepstra = log_mel(samples) @ _cosines()
+    cepstra = log_mel(samples) @ cepstral_basis()
     first = deltas(cepstra)
     return np.concatenate((cepstra, first, deltas(first)), axis=1)
 

@@ -18,7 +18,7 @@ from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import Recording, main_phrase
 from edge.sound.recording import phrases as found
 from edge.voice.encoder import Encoder
-from training.corpus import read_manifest
+from training.corpus import read_manifest, speech_of
 from training.protocols import joined
 
 MANIFEST = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech")) / "manifest.csv"
@@ -65,8 +65,9 @@ def phrases() -> Phrases:
     rows = [
         row for row in read_manifest(MANIFEST) if (row.corpus, row.split) == ("mandarin20", "eval")
     ]
+    names, sounds = joined(rows, [speech_of(row.file) for row in rows])
     found: Phrases = {}
-    for (text, speaker, take), sound in zip(*joined(rows), strict=True):
+    for (text, speaker, take), sound in zip(names, sounds, strict=True):
         found.setdefault(text, {}).setdefault(speaker, {})[take] = in_a_room(sound)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 import pytest
 
 from edge.sound import Samples
-from edge.voice import features
-from edge.voice.encoder import RUNTIMES, SHIPPED, Encoder
+from edge.voice.encoder import RUNTIMES, Encoder
 from training.corpus import of_split, read_manifest, speech_of
 
 MANIFEST = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech")) / "manifest.csv"
@@ -48,19 +46,13 @@ def test_both_runtimes_make_the_same_points(speech: list[Samples]) -> None:
 
 # Keras warns of what it will drop one day.
 @pytest.mark.filterwarnings("ignore")
-def test_eight_bits_make_nearly_the_points_of_the_float_network(speech: list[Samples]) -> None:
+def test_eight_bits_make_nearly_the_points_of_the_float_network(
+    speech: list[Samples], tmp_path: Path
+) -> None:
     pytest.importorskip("tensorflow")
-    from training.networks import deep
-    from training.quantize import rotate
+    from training.export import from_weights
 
-    card = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
-    network = deep.build(frames=card["frames"])
-    network.load_weights(WEIGHTS)
-    rotate(network)
-    heard = [features.level_free(features.log_mel(samples)) for samples in speech]
-    windows = [features.fit_frames(values, card["frames"]) for values in heard]
-    single = [index for index, each in enumerate(windows) if len(each) == 1]
-    exact = network.predict(np.stack([windows[index][0] for index in single]), 32, verbose=0)
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    rounded = points([speech[index] for index in single], RUNTIMES[0])
-    assert np.sum(exact * rounded, axis=1).mean() >= 0.99
+    float32 = Encoder(from_weights(WEIGHTS, Encoder().card, tmp_path / "float32.tflite"))
+    exact = np.stack([float32.embed(samples) for samples in speech])
+    rounded = points(speech, RUNTIMES[0])
+    assert np.sum(exact * rounded, axis=1).mean() >= 0.995

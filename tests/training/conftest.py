@@ -1,4 +1,7 @@
-"""TensorFlow is imported here once, where its packages may announce their deprecations."""
+"""A run of training as small as can be.
+
+TensorFlow is imported here once, where its packages may announce their deprecations.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,18 @@ import contextlib
 import logging
 import os
 import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.sound import SAMPLE_RATE
+from tests.sounds import in_a_room, noise, silence, spoken
+from training.corpus import Row, read_manifest
+
+if TYPE_CHECKING:
+    from tests.training.tiny import Batches
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -18,3 +33,46 @@ with warnings.catch_warnings(), contextlib.suppress(ImportError):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope="module")
+def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+    """Six speakers of mandarin20, three of commands, one without a name, noise; some of eval."""
+    folder = tmp_path_factory.mktemp("speech")
+    lines = ["path,corpus,split,speaker,text"]
+
+    def record(name: str, sound: np.ndarray, *fields: str) -> None:
+        soundfile.write(folder / name, sound, SAMPLE_RATE)
+        lines.append(",".join((name, *fields)))
+
+    voices = [("mandarin20", "train", f"m{n}") for n in range(6)]
+    voices += [("commands", "train", f"c{n}") for n in range(3)]
+    voices += [("commands", "train", ""), ("mandarin20", "eval", "e0")]
+    for number, (corpus, split, speaker) in enumerate(voices):
+        for take in range(4):
+            text = "ab"[take % 2]
+            word = spoken(0.45 + 0.02 * take, 90 + 12 * number + take)
+            sound = in_a_room(silence(0.2), word, silence(0.4), seed=number)
+            record(f"{number}-{take}.wav", sound, corpus, split, speaker, text)
+    record("noise.wav", noise(1.0, -30), "noise", "train", "", "")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_manifest(folder / "manifest.csv")
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> Batches:
+    """A run is small, and its batches are watched."""
+    from tests.training import tiny
+    from training import batches as batching
+    from training import fit as fitting
+    from training import teacher
+
+    monkeypatch.setattr(teacher, "points", tiny.fake_points)
+    monkeypatch.setattr(fitting, "rooms", lambda *_: [np.ones(1, np.float32)])
+    monkeypatch.setattr(batching, "GROUPS", 2)
+    monkeypatch.setattr(batching, "SPEAKERS", 2)
+    monkeypatch.setattr(batching, "FRAMES", (tiny.FRAMES,))
+    monkeypatch.setattr(batching, "FRAMES_SHARE", (1.0,))
+    watched = tiny.Batches()
+    monkeypatch.setattr(fitting, "batches", watched)
+    return watched

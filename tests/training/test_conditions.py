@@ -16,8 +16,9 @@ from tests.sounds import in_a_room, noise, silence, spoken
 from training import augment
 from training.conditions import SECONDS, SNRS, changes, under_conditions
 from training.corpus import Row, read_manifest
+from training.evaluate import embedded, evaluate, hear
 from training.peers import mfcc39
-from training.protocols import pair, verify
+from training.protocols import pairs, verifications
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -76,7 +77,7 @@ def rows(tmp_path: Path) -> list[Row]:
 
 
 def test_every_condition_is_measured(rows: list[Row], folder: Path) -> None:
-    found = under_conditions(rows, mfcc39.embed, folder)
+    found = under_conditions(embedded(hear(rows), mfcc39.embed), mfcc39.embed, rows, folder)
     assert set(found) == {"mandarin20", "phrase"}
     assert set(found["phrase"]) == {*(f"{seconds:g} s" for seconds in SECONDS), "whole"}
     pairs = found["mandarin20"]
@@ -90,7 +91,9 @@ def test_the_same_condition_on_both_sides_is_no_condition(rows: list[Row]) -> No
     chosen = [row for row in rows if row.split == "eval"]
     points = np.random.default_rng(0).normal(size=(len(chosen), 4)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    assert pair(chosen, points, points)["eer"] == pytest.approx(pair(chosen, points)["eer"])
+    assert pairs(chosen, points, points).errors()["eer"] == pytest.approx(
+        pairs(chosen, points).errors()["eer"]
+    )
 
 
 def test_probes_come_from_the_condition_and_the_enrolled_do_not() -> None:
@@ -100,8 +103,8 @@ def test_probes_come_from_the_condition_and_the_enrolled_do_not() -> None:
     takes = range(1, 9)
     plain = Said("a", {"x": dict.fromkeys(takes, here), "y": dict.fromkeys(takes, there)})
     swapped = Said("a", {"x": dict.fromkeys(takes, there), "y": dict.fromkeys(takes, here)})
-    assert verify([plain], [6])["eer"] == 0
-    assert verify([plain], [6], [swapped])["eer"] == 1
+    assert verifications([plain], [6]).errors()["eer"] == 0
+    assert verifications([plain], [6], [swapped]).errors()["eer"] == 1
 
 
 def test_cosines_of_the_classic_peer_rank_pairs_as_distances_do() -> None:
@@ -117,11 +120,11 @@ def test_the_page_shows_every_encoder_and_refers_to_nothing_outside(
     rows: list[Row], folder: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    from training.evaluate import evaluate
     from training.report import write
 
-    figures: dict[str, Any] = evaluate(rows, mfcc39.embed)
-    figures["conditions"] = under_conditions(rows, mfcc39.embed, folder)
+    made = embedded(hear(rows), mfcc39.embed)
+    figures: dict[str, Any] = evaluate(made)
+    figures["conditions"] = under_conditions(made, mfcc39.embed, rows, folder)
     page = folder / "page.html"
     write({"one": figures, "other <b>": figures}, page)
     text = page.read_text(encoding="utf-8")

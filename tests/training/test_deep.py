@@ -53,7 +53,7 @@ def voice(pitch: float) -> Samples:
 def network() -> tf.keras.Model:
     """A small network for windows of FRAMES."""
     tf.keras.utils.set_random_seed(0)
-    return randomized(deep.build(SMALL, frames=FRAMES))
+    return randomized(deep.build(FRAMES, SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def cosines(points: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [SMALL, deep.Shape(8, 1, 4, 16, 5)])
 def test_an_encoder_ends_in_its_dimension(shape: deep.Shape) -> None:
-    network = deep.build(shape, frames=FRAMES)
+    network = deep.build(FRAMES, shape)
     assert network.input_shape == (None, FRAMES, features.MELS)
     assert network.output_shape == (None, shape.dimension)
 
@@ -82,14 +82,16 @@ def test_the_encoder_of_the_gate_has_the_shape_it_was_shipped_with() -> None:
 
 
 def test_every_block_has_weights_of_its_own() -> None:
-    counts = [deep.build(deep.Shape(8, blocks, 4, 16, 5)).count_params() for blocks in range(1, 4)]
+    counts = [
+        deep.build(shape=deep.Shape(8, blocks, 4, 16, 5)).count_params() for blocks in range(1, 4)
+    ]
     assert np.diff(counts, 2) == [0]
     assert counts[0] < counts[1]
 
 
 @pytest.mark.parametrize("frames", [1, 37, 150])
 def test_a_network_without_a_length_hears_any(frames: int) -> None:
-    network = deep.build(SMALL)
+    network = deep.build(shape=SMALL)
     heard = np.random.default_rng(0).normal(size=(2, frames, features.MELS))
     points = network(heard.astype(np.float32)).numpy()
     assert points.shape == (2, SMALL.dimension)
@@ -97,7 +99,7 @@ def test_a_network_without_a_length_hears_any(frames: int) -> None:
 
 
 def test_one_set_of_weights_serves_any_length(network: tf.keras.Model, heard: np.ndarray) -> None:
-    free = deep.build(SMALL)
+    free = deep.build(shape=SMALL)
     free.set_weights(network.get_weights())
     np.testing.assert_allclose(free(heard).numpy(), network(heard).numpy(), atol=1e-4)
 

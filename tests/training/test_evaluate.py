@@ -23,7 +23,7 @@ from edge.voice.encoder import SHIPPED, Encoder
 from tests.sounds import in_a_room, silence, spoken
 from training import cli, protocols
 from training.corpus import Row, read_manifest
-from training.evaluate import evaluate, of_encoder
+from training.evaluate import cost_of_int8, embedded, evaluate, hear, of_encoder
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -74,7 +74,7 @@ def mean_spectra(sounds: Sequence[Samples]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def figures(rows: list[Row]) -> dict[str, Any]:
     """What is found with the plain encoder."""
-    return evaluate(rows, mean_spectra)
+    return evaluate(embedded(hear(rows), mean_spectra))
 
 
 def test_every_protocol_is_measured(figures: dict[str, Any]) -> None:
@@ -114,11 +114,12 @@ def test_pairs_are_of_the_points_the_encoder_gave(rows: list[Row]) -> None:
         """Two recordings of one speaker follow each other in the manifest."""
         return np.repeat(np.eye(SPEAKERS, dtype=np.float32), 2, axis=0)[: len(sounds)]
 
-    assert evaluate(commands, by_order)["pair"]["commands"]["eer"] == 0
+    assert evaluate(embedded(hear(commands), by_order))["pair"]["commands"]["eer"] == 0
 
 
 def test_protocols_without_their_corpus_are_left_out(rows: list[Row]) -> None:
-    found = evaluate([row for row in rows if row.corpus == "commands"], mean_spectra)
+    commands = [row for row in rows if row.corpus == "commands"]
+    found = evaluate(embedded(hear(commands), mean_spectra))
     assert set(found["pair"]) == {"commands"}
     assert (found["phrase"], found["open_set"], found["wrong_phrase"]) == ({}, {}, {})
 
@@ -127,7 +128,25 @@ def test_protocols_without_their_corpus_are_left_out(rows: list[Row]) -> None:
 def test_with_nothing_to_measure_it_is_said(corpus: str, split: str) -> None:
     rows = [Row("a.wav", Path("a.wav"), corpus, split, "s0", "a")]
     with pytest.raises(SettingsError, match="no eval rows of mandarin20, arabic40, commands"):
-        evaluate(rows, mean_spectra)
+        hear(rows)
+
+
+def test_what_int8_costs_is_measured_on_the_same_trials(rows: list[Row]) -> None:
+    heard = hear(rows)
+    exact = embedded(heard, mean_spectra)
+    same = cost_of_int8(exact, exact)
+    assert set(same) == {"pair, mandarin20", "pair, arabic40", "pair, commands", "phrase"}
+    for found in same.values():
+        assert found["eer"] == found["eer_float"]
+        assert found["flipped"] == 0
+
+    def coarse(sounds: Sequence[Samples]) -> np.ndarray:
+        points = np.round(mean_spectra(sounds) * 8)
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    found = cost_of_int8(embedded(heard, coarse), exact)["pair, mandarin20"]
+    assert 0 < found["flipped"] < 0.5
+    assert 0.9 < found["mean_cosine"] < 0.999
 
 
 @needs_encoder
@@ -189,7 +208,7 @@ def failure(capsys: pytest.CaptureFixture, *arguments: str | Path) -> tuple[int,
     return code, sentence
 
 
-@pytest.mark.parametrize("command", ["fit", "export", "evaluate"])
+@pytest.mark.parametrize("command", ["fit", "export", "ladder", "evaluate"])
 def test_a_manifest_that_is_missing_is_said_in_a_sentence(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -245,7 +264,7 @@ def test_a_command_that_is_interrupted_says_so_by_its_code(
     assert cli.main(["evaluate"]) == 130
 
 
-@pytest.mark.parametrize("command", ["fit", "export", "evaluate"])
+@pytest.mark.parametrize("command", ["fit", "export", "ladder", "evaluate"])
 def test_every_command_shows_an_example_in_its_help(
     command: str, capsys: pytest.CaptureFixture
 ) -> None:

@@ -3,148 +3,74 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
-from edge.sound import SAMPLE_RATE  # noqa: E402
-from tests.sounds import in_a_room, noise, silence, spoken  # noqa: E402
-from training import batches as batching  # noqa: E402
-from training import fit as fitting  # noqa: E402
-from training import teacher  # noqa: E402
-from training.corpus import Clips, Row, read_manifest  # noqa: E402
+from tests.training.tiny import FRAMES, Batches  # noqa: E402
+from training.corpus import Row  # noqa: E402
 from training.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out  # noqa: E402
-from training.networks import deep  # noqa: E402
+from training.networks import Rung, deep  # noqa: E402
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
 ]
 
-FRAMES = 60
 SMALL = deep.Shape(channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
+RUNG = Rung("small", "a deep encoder as small as can be", 1, partial(deep.build, shape=SMALL))
 PLAN = Plan(steps=4, warmup=1, save_every=2, check_every=4)
 
 
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """Six speakers of mandarin20, three of commands, one without a name, noise; some of eval."""
-    folder = tmp_path_factory.mktemp("speech")
-    lines = ["path,corpus,split,speaker,text"]
-
-    def record(name: str, sound: np.ndarray, *fields: str) -> None:
-        soundfile.write(folder / name, sound, SAMPLE_RATE)
-        lines.append(",".join((name, *fields)))
-
-    voices = [("mandarin20", "train", f"m{n}") for n in range(6)]
-    voices += [("commands", "train", f"c{n}") for n in range(3)]
-    voices += [("commands", "train", ""), ("mandarin20", "eval", "e0")]
-    for number, (corpus, split, speaker) in enumerate(voices):
-        for take in range(4):
-            text = "ab"[take % 2]
-            word = spoken(0.45 + 0.02 * take, 90 + 12 * number + take)
-            sound = in_a_room(silence(0.2), word, silence(0.4), seed=number)
-            record(f"{number}-{take}.wav", sound, corpus, split, speaker, text)
-    record("noise.wav", noise(1.0, -30), "noise", "train", "", "")
-    (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return read_manifest(folder / "manifest.csv")
-
-
-def fake_points(clips: Clips, folder: Path) -> np.ndarray:
-    """A teacher who knows nothing, but always the same."""
-    points = np.random.default_rng(0).normal(size=(len(clips), 256)).astype(np.float32)
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
-
-
-class Batches:
-    """The real batches; remembers what was asked and given, and may be killed before a step."""
-
-    def __init__(self) -> None:
-        self.clips: Clips | None = None
-        self.steps: list[int] = []
-        self.given: list[np.ndarray] = []
-        self.killed_before: int | None = None
-        self._made = batching.batches
-
-    def __call__(self, clips: Clips, *rest: Any, **options: Any) -> Iterator[batching.Batch]:
-        self.clips = clips
-        for batch in self._made(clips, *rest, **options):
-            if batch.step == self.killed_before:
-                raise KeyboardInterrupt
-            self.steps.append(batch.step)
-            self.given.append(batch.clips)
-            yield batch
-
-
-@pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Batches]:
-    """A run is small, and its batches are watched."""
-    monkeypatch.setattr(teacher, "points", fake_points)
-    monkeypatch.setattr(deep, "build", partial(deep.build, SMALL))
-    monkeypatch.setattr(fitting, "rooms", lambda *_: [np.ones(1, np.float32)])
-    monkeypatch.setattr(batching, "GROUPS", 2)
-    monkeypatch.setattr(batching, "SPEAKERS", 2)
-    monkeypatch.setattr(batching, "FRAMES", (FRAMES,))
-    monkeypatch.setattr(batching, "FRAMES_SHARE", (1.0,))
-    watched = Batches()
-    monkeypatch.setattr(fitting, "batches", watched)
-    policy = tf.keras.mixed_precision.global_policy()
-    yield watched
-    tf.keras.mixed_precision.set_global_policy(policy)
-
-
 def weights_of(path: Path) -> list[np.ndarray]:
-    network = deep.build(frames=FRAMES)
+    network = RUNG.make(FRAMES)
     network.load_weights(path)
     return network.get_weights()
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
-    rows: list[Row], batches: Batches, tmp_path: Path
+    tiny_rows: list[Row], batches: Batches, tmp_path: Path
 ) -> None:
     batches.killed_before = 3
     with pytest.raises(KeyboardInterrupt):
-        fit(rows, tmp_path / "killed", PLAN, frames=FRAMES)
+        fit(tiny_rows, tmp_path / "killed", PLAN, RUNG, frames=FRAMES)
     assert batches.steps == [0, 1, 2]
     assert not list(tmp_path.rglob("*.h5"))
 
     batches.killed_before = None
     batches.steps.clear()
-    resumed = fit(rows, tmp_path / "killed", PLAN, frames=FRAMES)
+    resumed = fit(tiny_rows, tmp_path / "killed", PLAN, RUNG, frames=FRAMES)
     assert batches.steps == [2, 3]  # from the checkpoint after two
 
-    whole = fit(rows, tmp_path / "whole", PLAN, frames=FRAMES)
+    whole = fit(tiny_rows, tmp_path / "whole", PLAN, RUNG, frames=FRAMES)
     for one, other in zip(weights_of(resumed), weights_of(whole), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_a_run_leaves_its_weights_and_its_plan(
-    rows: list[Row], batches: Batches, tmp_path: Path
+    tiny_rows: list[Row], batches: Batches, tmp_path: Path
 ) -> None:
-    path = fit(rows, tmp_path, PLAN, frames=FRAMES)
+    path = fit(tiny_rows, tmp_path, PLAN, RUNG, frames=FRAMES)
     weights = weights_of(path)
     assert all(np.isfinite(weight).all() for weight in weights)
-    kept = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    kept = json.loads((tmp_path / "small" / "plan.json").read_text(encoding="utf-8"))
     assert Plan(**kept) == PLAN
 
 
 @pytest.mark.slow
 def test_a_run_that_is_done_trains_no_further(
-    rows: list[Row], batches: Batches, tmp_path: Path
+    tiny_rows: list[Row], batches: Batches, tmp_path: Path
 ) -> None:
-    first = weights_of(fit(rows, tmp_path, PLAN, frames=FRAMES))
+    first = weights_of(fit(tiny_rows, tmp_path, PLAN, RUNG, frames=FRAMES))
     batches.steps.clear()
-    again = weights_of(fit(rows, tmp_path, PLAN, frames=FRAMES))
+    again = weights_of(fit(tiny_rows, tmp_path, PLAN, RUNG, frames=FRAMES))
     assert batches.steps == []
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -152,14 +78,14 @@ def test_a_run_that_is_done_trains_no_further(
 
 @pytest.mark.slow
 def test_nobody_held_out_and_nobody_of_eval_is_trained_on(
-    rows: list[Row], batches: Batches, tmp_path: Path
+    tiny_rows: list[Row], batches: Batches, tmp_path: Path
 ) -> None:
-    fit(rows, tmp_path, PLAN, frames=FRAMES)
-    apart = held_out([row for row in rows if row.split == "train"])
+    fit(tiny_rows, tmp_path, PLAN, RUNG, frames=FRAMES)
+    apart = held_out([row for row in tiny_rows if row.split == "train"])
     assert len(apart) == 2 + 1  # of six and of three
     assert batches.clips is not None
     trained = {(label["corpus"], label["speaker"]) for label in batches.clips.labels}
-    everybody = {(row.corpus, row.speaker) for row in rows if row.split == "train"}
+    everybody = {(row.corpus, row.speaker) for row in tiny_rows if row.split == "train"}
     assert trained == everybody - apart - {("noise", "")}
     assert max(map(np.max, batches.given)) < len(batches.clips)
 
@@ -203,7 +129,8 @@ def test_training_learns_what_it_is_shown(tmp_path: Path) -> None:
     kinds = random.normal(size=(4, 1, 64))  # a spectrum for each voice
     heard = kinds[labels] + 0.3 * random.normal(size=(16, FRAMES, 64))
     taught = np.eye(4, 256, dtype=np.float32)[labels]
-    run = Fit(Plan(steps=60, warmup=5, rate=1e-2), 4, tmp_path)
+    plan = Plan(steps=60, warmup=5, rate=1e-2)
+    run = Fit(plan, RUNG.make, classes=4, taught=256, folder=tmp_path)
     losses = [run.learn(heard, labels, taught) for _ in range(40)]
     assert losses[-1]["teacher"] < 0.5 * losses[0]["teacher"]
     assert losses[-1]["contrast"] < losses[0]["contrast"]
@@ -213,7 +140,7 @@ def test_training_learns_what_it_is_shown(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("batches")
 def test_the_encoder_has_the_averaged_weights_in_whole_precision(tmp_path: Path) -> None:
-    run = Fit(PLAN, 2, tmp_path)
+    run = Fit(PLAN, RUNG.make, classes=2, taught=256, folder=tmp_path)
     for number, mean in enumerate(run.averaged):
         mean.assign(tf.fill(mean.shape, 0.01 * (number + 1)))
     encoder = run.encoder(FRAMES)
@@ -221,4 +148,5 @@ def test_the_encoder_has_the_averaged_weights_in_whole_precision(tmp_path: Path)
         np.testing.assert_allclose(weight, 0.01 * (number + 1))
     assert encoder.input_shape[1] == FRAMES
     assert {layer.compute_dtype for layer in encoder.layers} == {"float32"}
-    assert tf.keras.mixed_precision.global_policy().name == "mixed_bfloat16"
+    assert "bfloat16" in {layer.compute_dtype for layer in run.network.layers}
+    assert tf.keras.mixed_precision.global_policy().name == "float32"

@@ -79,7 +79,7 @@ def test_recordings_are_sorted_by_text_speaker_and_take() -> None:
 
 def test_pairs_are_all_pairs_of_a_text() -> None:
     rows = rows_of()
-    found = protocols.pair(rows, perfect(rows))
+    found = protocols.pairs(rows, perfect(rows)).errors()
     within = 3 * comb(8, 2)
     assert found["targets"] == 3 * within  # three texts
     assert found["strangers"] == 3 * (comb(24, 2) - within)
@@ -89,24 +89,24 @@ def test_recordings_of_two_texts_are_no_pair() -> None:
     # Ann says one text as ben says the other: a pair across texts would be an error.
     rows = rows_of(texts=("a", "b"), speakers=(ANN, BEN))
     points = np.stack([axis(int((row.text == "a") == (row.speaker == ANN))) for row in rows])
-    assert protocols.pair(rows, points)["eer"] == 0
+    assert protocols.pairs(rows, points).errors()["eer"] == 0
 
 
 def test_perfect_points_make_no_pair_errors() -> None:
     rows = rows_of()
-    found = protocols.pair(rows, perfect(rows))
+    found = protocols.pairs(rows, perfect(rows)).errors()
     assert (found["eer"], found["min_dcf"]) == (0, 0)
 
 
 def test_points_that_know_nobody_err_as_a_coin_does() -> None:
     rows = rows_of(speakers=[f"s{n}" for n in range(8)])
     points = unit(np.random.default_rng(3).normal(size=(len(rows), DIMENSION)))
-    assert protocols.pair(rows, points)["eer"] == pytest.approx(0.5, abs=0.06)
+    assert protocols.pairs(rows, points).errors()["eer"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_every_probe_is_verified_against_every_student_of_its_text() -> None:
     rows = rows_of()
-    found = protocols.verify(protocols.by_text(rows, perfect(rows)), (6, 7, 8))
+    found = protocols.verifications(protocols.by_text(rows, perfect(rows)), (6, 7, 8)).errors()
     assert found["targets"] == 3 * 3 * 3  # texts, speakers, probes
     assert found["strangers"] == 3 * (3 * 2) * 3
     assert (found["eer"], found["min_dcf"]) == (0, 0)
@@ -116,14 +116,17 @@ def test_a_probe_that_is_nobody_is_an_error_of_verification() -> None:
     rows = rows_of(texts=("a",), speakers=(ANN, BEN))
     points = perfect(rows)
     points[7] = axis(9)  # ann's last probe scores zero, as a stranger does
-    found = protocols.verify(protocols.by_text(rows, points), (6, 7, 8))
+    found = protocols.verifications(protocols.by_text(rows, points), (6, 7, 8)).errors()
     # One of 6 targets lies among the strangers: from (0, 1) to (1/6, 0).
     assert found["eer"] == pytest.approx(1 / 7)
 
 
 def test_numbers_of_probes_may_be_given_once() -> None:
     said = protocols.by_text(rows_of(), perfect(rows_of()))
-    assert protocols.verify(said, iter((6, 7, 8))) == protocols.verify(said, (6, 7, 8))
+    once, again = (
+        protocols.verifications(said, numbers).errors() for numbers in (iter((6, 7, 8)), (6, 7, 8))
+    )
+    assert once == again
 
 
 def test_everybody_is_once_a_stranger_and_else_a_student() -> None:
@@ -241,14 +244,18 @@ def words(tmp_path: Path) -> list[Row]:
     return rows
 
 
+def spoken_words(words: list[Row]) -> list[np.ndarray]:
+    return [speech_of(each.file) for each in words]
+
+
 def test_phrases_are_joined_within_a_speaker_and_a_take(words: list[Row]) -> None:
-    names, sounds = protocols.joined(words)
+    names, sounds = protocols.joined(words, spoken_words(words))
     assert sorted(names) == [("北京饭店", ANN, 1), ("语音识别", ANN, 1), ("语音识别", ANN, 2)]
     assert len(sounds) == len(names)
 
 
 def test_a_joined_phrase_is_its_halves_with_a_pause_between(words: list[Row]) -> None:
-    names, sounds = protocols.joined(words)
+    names, sounds = protocols.joined(words, spoken_words(words))
     sound = sounds[names.index(("语音识别", ANN, 2))]
     first, second = speech_of(words[2].file), speech_of(words[3].file)
     pause = round(0.05 * SAMPLE_RATE)
@@ -259,11 +266,9 @@ def test_a_joined_phrase_is_its_halves_with_a_pause_between(words: list[Row]) ->
 
 
 def test_joined_phrases_are_embedded_in_their_order(words: list[Row]) -> None:
-    def length(sounds: Sequence[np.ndarray]) -> np.ndarray:
-        return np.array([[len(sound)] for sound in sounds], np.float32)
-
-    names, sounds = protocols.joined(words)
-    found = {said.text: said.takes for said in protocols.phrases(words, length)}
+    names, sounds = protocols.joined(words, spoken_words(words))
+    lengths = np.array([[len(sound)] for sound in sounds], np.float32)
+    found = {said.text: said.takes for said in protocols.by_phrase(names, lengths)}
     assert set(found) == {"语音识别", "北京饭店"}
     for (text, speaker, take), sound in zip(names, sounds, strict=True):
         assert found[text][speaker][take] == len(sound)

@@ -167,6 +167,24 @@ def test_a_long_phrase_is_the_mean_of_its_windows(plain: Encoder) -> None:
     np.testing.assert_allclose(plain.embed(long), mean / np.linalg.norm(mean), atol=1e-5)
 
 
+def test_where_distances_count_cosines_rank_as_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, Network)
+    lifted = Encoder(write(tmp_path, lift=200.0, dimension=DIMENSION + 1), runtime=RUNTIME)
+    sounds = [spoken(0.4, 90 + 30 * number) + noise(0.4, -40, number) for number in range(6)]
+    points = np.stack([lifted.embed(sound) for sound in sounds]).astype(np.float64)
+    assert points.shape[1] == DIMENSION + 1
+    plain = []
+    for sound in sounds:
+        heard = features.level_free(features.log_mel(sound))
+        plain.append(features.fit_frames(heard, FRAMES)[0].mean(axis=0)[:DIMENSION])
+    above = np.triu_indices(len(sounds), 1)
+    cosines = (points @ points.T)[above]
+    distances = np.linalg.norm(np.stack(plain)[:, None] - np.stack(plain), axis=2)[above]
+    assert np.argsort(-cosines).tolist() == np.argsort(distances).tolist()
+
+
 def test_less_than_a_frame_is_no_speech(plain: Encoder) -> None:
     with pytest.raises(NoSpeech):
         plain.embed(silence(0.01))

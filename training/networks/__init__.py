@@ -1,1 +1,63 @@
-"""Encoders as Keras networks; all take log-mel features and end in a point."""
+"""The ladder of encoders, from the classic 39 features to the deep encoder.
+
+All take log-mel features (batch, frames, MELS) and end in a point (batch, dimension).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tensorflow import keras
+
+from training.networks import by_frame, deep
+
+FRAMES = 150  # of the gate's input: 1.5 s
+WEIGHTS = "encoder.weights.h5"  # of a rung, in its folder
+
+Build = Callable[[int | None], keras.Model]  # from the number of frames, None for any
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One encoder of the ladder."""
+
+    name: str
+    what: str  # in words, for the table
+    layers: int  # with weights that were learned
+    make: Callable[..., keras.Model]
+    after: str | None = None  # the rung whose trained weights ``make`` starts from
+    trained: bool = True
+    lift: float | None = None  # where distances count: see edge.voice.encoder.Card
+
+    def builder(self, folder: Path) -> Build:
+        """What builds the network, where ``folder`` has a folder for each rung."""
+        if self.after is None:
+            return self.make
+        return partial(self.make, first=folder / self.after / WEIGHTS)
+
+
+LADDER = (
+    Rung(
+        "classic39",
+        "the 39 features, Euclidean",
+        0,
+        by_frame.classic,
+        trained=False,
+        lift=by_frame.LIFT,
+    ),
+    Rung("single", "sigmoid(X W + B)", 1, by_frame.single),
+    Rung("relay", "a second layer on the frozen first", 2, by_frame.relay, after="single"),
+    Rung(
+        "joint-linear",
+        "two layers at once, no hidden sigmoid",
+        2,
+        partial(by_frame.joint, hidden=None),
+    ),
+    Rung("joint", "two layers at once", 2, by_frame.joint),
+    Rung("several", "five layers", by_frame.HIDDEN + 1, by_frame.several),
+    Rung("deep", "the deep encoder, which sees time", deep.LAYERS, deep.build),
+)
+RUNGS = {rung.name: rung for rung in LADDER}

@@ -20,6 +20,9 @@ from edge.voice.features import MELS
 
 layers = keras.layers
 
+LAYERS = 12  # convolutions and dense layers in a row, less the gates beside them
+CEILING = 6.0  # of every activation: what stands out costs all others bits
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -32,7 +35,7 @@ class Shape:
     dimension: int = 192
 
 
-def build(shape: Shape = Shape(), frames: int | None = None) -> keras.Model:
+def build(frames: int | None = None, shape: Shape = Shape()) -> keras.Model:
     """An encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
     heard = keras.Input((frames, MELS), name="features")
     flow = _step(heard, shape.channels, width=5, stride=2)
@@ -43,7 +46,7 @@ def build(shape: Shape = Shape(), frames: int | None = None) -> keras.Model:
         gate = layers.GlobalAveragePooling1D(keepdims=True)(change)
         gate = layers.Dense(shape.squeeze, "relu")(gate)
         gate = layers.Dense(shape.channels, "sigmoid")(gate)
-        flow = layers.ReLU()(layers.Add()([flow, layers.Multiply()([change, gate])]))
+        flow = layers.ReLU(CEILING)(layers.Add()([flow, layers.Multiply()([change, gate])]))
         levels.append(flow)
     flow = _step(layers.Concatenate()(levels), shape.pooled)
     weight = layers.Dense(shape.pooled, "sigmoid")(_step(flow, shape.squeeze))
@@ -60,4 +63,4 @@ def _step(
 ) -> tf.Tensor:
     flow = layers.Conv1D(channels, width, stride, padding="same", use_bias=False)(flow)
     flow = layers.BatchNormalization()(flow)
-    return layers.ReLU()(flow) if active else flow
+    return layers.ReLU(CEILING)(flow) if active else flow

@@ -1,0 +1,107 @@
+"""The ladder is climbed on a corpus as small as can be."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("scipy")
+pytest.importorskip("matplotlib")
+
+from edge.sound import SAMPLE_RATE
+from edge.voice.encoder import SHIPPED, Encoder
+from tests.sounds import in_a_room, silence, spoken
+from tests.training.tiny import Batches
+from training import cli, ladder
+from training.corpus import Row, read_manifest
+from training.fit import Plan
+from training.ladder import climb
+from training.networks import LADDER, RUNGS
+
+pytestmark = [
+    # Keras 2.14 seeds itself in a way that Python has come to dislike.
+    pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+    pytest.mark.skipif(not SHIPPED.exists(), reason="no encoder is shipped"),
+]
+CLIMBED = ("classic39", "single", "relay", "deep")
+
+
+@pytest.fixture
+def rows(tiny_rows: list[Row], tmp_path: Path) -> list[Row]:
+    """The tiny corpus, and three eval speakers who say the words of a phrase."""
+    lines = ["path,corpus,split,speaker,text"]
+    for (number, text), speaker, take in product(
+        enumerate(("语音", "识别")), range(3), range(1, 9)
+    ):
+        word = spoken(0.4, 100 + 60 * speaker + take + 20 * number)
+        sound = in_a_room(silence(0.2), word, silence(0.35), seed=take)
+        name = f"{number}-{speaker}-{take}.wav"
+        soundfile.write(tmp_path / name, sound, SAMPLE_RATE)
+        lines.append(f"{name},mandarin20,eval,e{speaker},{text}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [row for row in tiny_rows if row.split == "train"] + read_manifest(
+        tmp_path / "manifest.csv"
+    )
+
+
+@pytest.mark.slow
+def test_every_rung_is_trained_exported_and_measured(
+    rows: list[Row], batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "LADDER", [RUNGS[name] for name in CLIMBED])
+    plan = Plan(steps=2, warmup=1, save_every=2, check_every=2)
+    steps = climb(rows, tmp_path / "build", SHIPPED, plan)
+    assert [step.name for step in steps] == list(CLIMBED)
+    for step in steps:
+        assert 0 <= step.phrase <= 1 and 0 <= step.fnir <= 1
+        assert set(step.pair) == {"mandarin20"}
+        assert step.milliseconds > 0 and step.bytes > 0
+    for name in CLIMBED[:-1]:
+        encoder = Encoder(tmp_path / "build" / "ladder" / f"{name}.tflite")
+        point = encoder.embed(spoken(0.5))
+        assert point.shape == (encoder.card.dimension,)
+        assert np.linalg.norm(point) == pytest.approx(1, abs=1e-5)
+
+
+def steps() -> list[ladder.Step]:
+    """A step for each rung, with figures made up."""
+    return [
+        ladder.Step(
+            rung.name,
+            rung.what,
+            rung.layers,
+            1_000,
+            4_000,
+            1.0 + at,
+            {"mandarin20": 0.3 / (at + 1)},
+            0.2 / (at + 1),
+            0.5,
+        )
+        for at, rung in enumerate(LADDER)
+    ]
+
+
+def test_the_command_shows_a_table_and_draws_a_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,corpus,split,speaker,text\n", encoding="utf-8")
+    monkeypatch.setattr(ladder, "climb", lambda *_: steps())
+    figure = tmp_path / "ladder.svg"
+    assert cli.main(["ladder", str(manifest), "--figure", str(figure)]) == 0
+    shown = capsys.readouterr().out
+    drawn = figure.read_text(encoding="utf-8")
+    assert drawn.count("<svg") == 1
+    for rung in LADDER:
+        assert rung.name in shown
+        assert rung.name in drawn  # as a comment beside the drawn letters
+    assert cli.main(["ladder", str(manifest), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [rung.name for rung in LADDER]
