@@ -29,6 +29,7 @@ from training.evaluate import PEERS
 
 MANIFEST = Path("../shared/speech/manifest.csv")
 FOLDER = Path("build")
+WEIGHTS = Path(__file__).parent / "weights" / "deep.weights.h5"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, summary: str, example: str, *parents: Any) -> argparse.ArgumentParser:
         return subs.add_parser(
             name,
-            parents=[manifest, *parents],
+            parents=parents,
             help=summary,
             description=summary,
             epilog=f"example:\n  {example}",
@@ -55,14 +56,16 @@ def parser() -> argparse.ArgumentParser:
     fitting = add(
         "fit",
         "train the deep encoder; goes on where it was interrupted",
-        "kaimen-train fit speech/manifest.csv --steps 10000",
+        "kaimen-train fit speech/manifest.csv --steps 9000",
+        manifest,
         work,
     )
-    fitting.add_argument("--steps", type=int, default=10_000, help="batches (default 10000)")
+    fitting.add_argument("--steps", type=int, default=9_000, help="batches (default 9000)")
     exporting = add(
         "export",
         "quantize the trained encoder, compare both runtimes, write it with its card",
         "kaimen-train export speech/manifest.csv --out edge/models/encoder.tflite",
+        manifest,
         work,
     )
     exporting.add_argument("--out", type=Path, default=SHIPPED, help="the .tflite to write")
@@ -70,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "ladder",
         "train, export and measure every rung from the 39 features to the deep encoder",
         "kaimen-train ladder speech/manifest.csv --figure ladder.svg",
+        manifest,
         work,
     )
     climbing.add_argument(
@@ -77,18 +81,42 @@ def parser() -> argparse.ArgumentParser:
     )
     climbing.add_argument("--figure", type=Path, metavar="FILE", help="draw the errors as an SVG")
     climbing.add_argument("--json", action="store_true", help="one JSON object a rung")
+    learning = add(
+        "curve",
+        "train briefly on shares of the voices: what more of them would buy",
+        "kaimen-train curve speech/manifest.csv --figure curve.svg",
+        manifest,
+        work,
+    )
+    learning.add_argument("--figure", type=Path, metavar="FILE", help="draw the errors as an SVG")
+    learning.add_argument("--json", action="store_true", help="one JSON object a run")
     scoring = add(
         "scoring",
         "compare rules for a student's score, on speakers held out of training",
         "kaimen-train scoring speech/manifest.csv",
+        manifest,
         work,
     )
     scoring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
     scoring.add_argument("--json", action="store_true", help="one JSON object")
+    timing = add(
+        "speed",
+        "time a phrase in int8, in float32 and at the peers, one thread each",
+        "kaimen-train speed --peer ge2e",
+    )
+    timing.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    timing.add_argument(
+        "--weights", type=Path, default=WEIGHTS, metavar="FILE", help="its float network"
+    )
+    timing.add_argument(
+        "--peer", choices=("ge2e", "campplus"), action="append", default=[], help="a peer, too"
+    )
+    timing.add_argument("--json", action="store_true", help="one JSON object")
     measuring = add(
         "evaluate",
         "measure an encoder by the protocols, on the eval split",
         "kaimen-train evaluate speech/manifest.csv --peer ge2e --report accuracy.html",
+        manifest,
         work,
     )
     measuring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
@@ -164,6 +192,23 @@ def _ladder(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _curve(chosen: argparse.Namespace) -> int:
+    from training.curve import curve
+    from training.report import draw_curve
+
+    points = curve(read_manifest(chosen.manifest), chosen.folder)
+    if chosen.figure:
+        draw_curve(points, chosen.figure)
+    if chosen.json:
+        sys.stdout.writelines(json.dumps(asdict(point)) + "\n" for point in points)
+        return 0
+    table = Table("speakers", *points[0].pair, "phrase", title="EER, %", box=SIMPLE_HEAD)
+    for point in points:
+        table.add_row(str(point.speakers), *map(_percent, (*point.pair.values(), point.phrase)))
+    _show(table)
+    return 0
+
+
 def _scoring(chosen: argparse.Namespace) -> int:
     from training.scoring import compare
 
@@ -176,6 +221,25 @@ def _scoring(chosen: argparse.Namespace) -> int:
     for name, errors in found.items():
         mean = sum(errors.values()) / len(errors)
         table.add_row(name, *(_percent(errors[corpus]) for corpus in corpora), _percent(mean))
+    _show(table)
+    return 0
+
+
+def _speed(chosen: argparse.Namespace) -> int:
+    from training.export import from_weights
+    from training.speed import measure
+
+    card = Encoder(chosen.encoder).card
+    with tempfile.TemporaryDirectory() as scratch:
+        float32 = from_weights(chosen.weights, card, Path(scratch, "float32.tflite"))
+        taken = measure(chosen.encoder, float32, chosen.peer)
+    if chosen.json:
+        sys.stdout.write(json.dumps(taken) + "\n")
+        return 0
+    first = next(iter(taken.values()))
+    table = Table("what", "median ms", "times the first", title="1.5 s of sound", box=SIMPLE_HEAD)
+    for name, milliseconds in taken.items():
+        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / first:.2f}")
     _show(table)
     return 0
 
@@ -291,7 +355,9 @@ COMMANDS = {
     "fit": _fit,
     "export": _export,
     "ladder": _ladder,
+    "curve": _curve,
     "scoring": _scoring,
+    "speed": _speed,
     "evaluate": _evaluate,
 }
 

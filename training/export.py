@@ -43,13 +43,12 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     Raises EncoderError when the runtimes or the precisions do not agree.
     """
     network = load(rung, folder)
+    rotate(network)
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     random = np.random.default_rng(0)
     shown = random.choice(len(clips), min(CALIBRATING, len(clips)), replace=False)
-    windows = heard_at_the_gate(clips, list(shown), FRAMES)
-    rotate(network)
-    content = quantize(network, windows)
+    content = quantize(network, heard_at_the_gate(clips, list(shown), FRAMES))
     kept_back = held_out(list(train))
     apart = [
         index
@@ -58,22 +57,12 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     ]
     plan = folder / rung.name / "plan.json"
     voices = {(row.corpus, row.speaker) for row in train if row.speaker} - kept_back
-    card = Card(
-        name=rung.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        frames=FRAMES,
-        values=features.MELS,
-        dimension=network.output_shape[-1] + (rung.lift is not None),
-        features=features.constants(),
-        strangers={"mean": 0.0, "deviation": 1.0},
-        training={
-            "recordings": len(train),
-            "speakers": len(voices),
-            "plan": json.loads(plan.read_text(encoding="utf-8")) if rung.trained else None,
-        },
-        measured={"parameters": network.count_params(), "bytes": len(content)},
-        lift=rung.lift,
-    )
+    training = {
+        "recordings": len(train),
+        "speakers": len(voices),
+        "plan": json.loads(plan.read_text(encoding="utf-8")) if rung.trained else None,
+    }
+    card = card_of(rung, network, content, training)
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "encoder.tflite")
         trial.write_bytes(content)
@@ -87,6 +76,22 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     write_whole(out, lambda file: file.write(content))
     _write_card(card, out)
     return card
+
+
+def card_of(rung: Rung, network: tf.keras.Model, content: bytes, training: dict[str, Any]) -> Card:
+    """The card of a rung's file, before anything was measured of it."""
+    return Card(
+        name=rung.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        frames=FRAMES,
+        values=features.MELS,
+        dimension=network.output_shape[-1] + (rung.lift is not None),
+        features=features.constants(),
+        strangers={"mean": 0.0, "deviation": 1.0},
+        training=training,
+        measured={"parameters": network.count_params(), "bytes": len(content)},
+        lift=rung.lift,
+    )
 
 
 def load(rung: Rung, folder: Path) -> tf.keras.Model:

@@ -1,7 +1,7 @@
 """Trains an encoder; a killed run goes on from its last checkpoint.
 
-The teacher leads first (its points, and how alike it finds two clips), then the margin
-softmax and the contrast within a batch take over: ``Plan`` says how fast.
+Teachers say where a clip belongs and how alike two clips are; who spoke is told by a margin
+softmax and by the contrast within a batch. ``Plan`` says how much each of them counts.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -40,17 +42,18 @@ UNKNOWN = -1
 class Plan:
     """How long and how hard to train."""
 
-    steps: int = 10_000
+    steps: int = 9_000
     rate: float = 2e-3  # peak learning rate
     warmup: int = 300  # steps
     decay: float = 1e-2  # weight decay
     margin: float = 0.2  # radians, reached at half of the steps
-    taught: float = 2.0  # weight of the teachers' points at first
-    taught_last: float = 1.0
-    alike: float = 5.0  # weight of how alike they find two clips at first
-    alike_last: float = 0.0
-    led_until: float = 0.4  # share of the steps over which both weights fall to their last
+    taught: float = 4.0  # weight of the teachers' points
+    alike: float = 20.0  # weight of how alike they find two clips
     averaging: float = 0.998  # of the weights
+    contrast: float = 0.5  # weight of the contrast within a batch
+    named: float = 0.25  # weight of the margin softmax, from the first quarter on
+    blurred: float = 0.25  # share of the speaker's mean in what is taught of a clip
+    speakers: float = 1.0  # share of each corpus's voices to train on
     seed: int = 1
     save_every: int = 250
     check_every: int = 1_000
@@ -65,6 +68,23 @@ def held_out(rows: list[Row]) -> set[tuple[str, str]]:
         # A small corpus keeps at least two thirds of its speakers for training.
         chosen |= {(corpus, name) for name in ordered[: min(count, len(ordered) // 3)]}
     return chosen
+
+
+def some(voices: set[tuple[str, str]], share: float) -> set[tuple[str, str]]:
+    """A share of each corpus's voices, given as (corpus, voice); always the same ones."""
+    of_corpus: dict[str, list[str]] = defaultdict(list)
+    for corpus, voice in voices:
+        of_corpus[corpus].append(voice)
+    chosen = set()
+    for corpus, names in of_corpus.items():
+        ordered = sorted(names, key=lambda name: sha256(name.encode()).digest())
+        chosen |= {(corpus, name) for name in ordered[: math.ceil(share * len(ordered))]}
+    return chosen
+
+
+def voice_of(label: dict[str, Any]) -> str:
+    """The speaker, or the recording where there is no name."""
+    return str(label["speaker"] or label["path"])
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):
@@ -148,12 +168,11 @@ class Fit:
                     plan.margin * tf.minimum(1.0, 2 * done),
                 ),
             }
-            led = tf.maximum(0.0, 1 - done / plan.led_until)
             total = (
-                found["teacher"] * (plan.taught_last + (plan.taught - plan.taught_last) * led)
-                + found["likeness"] * (plan.alike_last + (plan.alike - plan.alike_last) * led)
-                + found["contrast"] * 0.5
-                + found["margin"] * (0.1 + 0.4 * tf.minimum(1.0, 4 * done))
+                found["teacher"] * plan.taught
+                + found["likeness"] * plan.alike
+                + found["contrast"] * plan.contrast
+                + found["margin"] * plan.named * (0.2 + 0.8 * tf.minimum(1.0, 4 * done))
             )
         gradients = tape.gradient(total, self.variables)
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
@@ -223,8 +242,6 @@ def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = 
     ``folder`` keeps what all runs share, and in a folder of its own what belongs to this one.
     """
     own = folder / rung.name
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     rows = of_split(rows, "train")
     kept_back = held_out(rows)
     corpus = folder / "corpus"
@@ -236,16 +253,14 @@ def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = 
         )
     known = teacher.points(speech, corpus)
 
-    def kept(index: int) -> bool:
-        label = speech.labels[index]
-        return (label["corpus"], label["speaker"]) in kept_back
-
-    apart = [index for index in range(len(speech)) if kept(index)]
-    seen = np.array([index for index in range(len(speech)) if not kept(index)])
-    clips, held = speech.only(seen), speech.only(np.array(apart))
+    voices = [(label["corpus"], voice_of(label)) for label in speech.labels]
+    chosen = some(set(voices) - kept_back, plan.speakers)
+    apart = np.array([index for index, voice in enumerate(voices) if voice in kept_back], int)
+    seen = np.array([index for index, voice in enumerate(voices) if voice in chosen])
+    clips, held = speech.only(seen), speech.only(apart)
     labels, classes = _classes(clips)
     taught = teacher.together([each[seen] for each in known])
-    taught = _towards_speaker(taught, labels, classes)
+    taught = _towards_speaker(taught, labels, classes, plan.blurred)
     log.info("%d clips, %d voices; %d clips held out", len(clips), classes, len(held))
 
     run = Fit(
@@ -297,11 +312,14 @@ def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:
     return labels, len(numbers)
 
 
-def _towards_speaker(taught: NDArray, labels: NDArray, classes: int) -> NDArray[np.float32]:
-    """Half the teachers' point of the clip, half the mean of its speaker's: words blur it."""
+def _towards_speaker(
+    taught: NDArray, labels: NDArray, classes: int, share: float
+) -> NDArray[np.float32]:
+    """The teachers' point of the clip, and a share of its speaker's mean: words blur it."""
     sums = np.zeros((classes, taught.shape[1]), np.float32)
     np.add.at(sums, labels[labels >= 0], taught[labels >= 0])
     means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
     mixed = taught.copy()
-    mixed[labels >= 0] += means[labels[labels >= 0]]
+    mixed[labels >= 0] *= 1 - share
+    mixed[labels >= 0] += share * means[labels[labels >= 0]]
     return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)

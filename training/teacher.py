@@ -27,8 +27,13 @@ def points(clips: Clips, folder: Path, *, workers: int = 2) -> list[NDArray[np.f
 
 
 def together(each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One unit-length point a clip from all teachers' points; its cosine is their mean."""
-    return np.concatenate(each, axis=1) / np.float32(len(each) ** 0.5)
+    """One unit-length point a clip from all teachers' points, seen from their means.
+
+    The cosine of two such points is the mean of the teachers'.
+    """
+    centred = [known - known.mean(axis=0) for known in each]
+    unit = [known / np.linalg.norm(known, axis=1, keepdims=True) for known in centred]
+    return np.concatenate(unit, axis=1) / np.float32(len(each) ** 0.5)
 
 
 def _of(name: str, clips: Clips, folder: Path, workers: int) -> NDArray[np.float32]:

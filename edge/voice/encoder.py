@@ -119,9 +119,10 @@ class Encoder:
         """
         heard = features.level_free(features.log_mel(phrase))
         windows = features.fit_frames(heard, self.card.frames)
-        return _unit(np.sum([_unit(self._run(window)) for window in windows], axis=0))
+        return _unit(np.sum([_unit(self.run(window)) for window in windows], axis=0))
 
-    def _run(self, window: features.Features) -> NDArray[np.float32]:
+    def run(self, window: features.Features) -> NDArray[np.float32]:
+        """What the network makes of one window (frames, values) as it is; of any length."""
         self._network.set_tensor(self._input["index"], _quantize(window[np.newaxis], self._input))
         self._network.invoke()
         point = _dequantize(self._network.get_tensor(self._output["index"])[0], self._output)

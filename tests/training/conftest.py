@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import warnings
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +59,24 @@ def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     record("noise.wav", noise(1.0, -30), "noise", "train", "", "")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return read_manifest(folder / "manifest.csv")
+
+
+@pytest.fixture
+def tiny_phrases(tiny_rows: list[Row], tmp_path: Path) -> list[Row]:
+    """The tiny corpus, and three eval speakers who say the words of a phrase."""
+    lines = ["path,corpus,split,speaker,text"]
+    for (number, text), speaker, take in product(
+        enumerate(("语音", "识别")), range(3), range(1, 9)
+    ):
+        word = spoken(0.4, 100 + 60 * speaker + take + 20 * number)
+        sound = in_a_room(silence(0.2), word, silence(0.35), seed=take)
+        name = f"{number}-{speaker}-{take}.wav"
+        soundfile.write(tmp_path / name, sound, SAMPLE_RATE)
+        lines.append(f"{name},mandarin20,eval,e{speaker},{text}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [row for row in tiny_rows if row.split == "train"] + read_manifest(
+        tmp_path / "manifest.csv"
+    )
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ pytest.importorskip("scipy")
 
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
 from training.corpus import Row  # noqa: E402
-from training.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out  # noqa: E402
+from training.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out, some  # noqa: E402
 from training.networks import Rung, deep  # noqa: E402
 
 pytestmark = [
@@ -110,6 +110,17 @@ def test_a_small_corpus_keeps_two_thirds_of_its_speakers(count: int) -> None:
 def test_other_corpora_and_voices_without_a_name_are_all_trained_on() -> None:
     nameless = [Row("", Path(), "commands", "train", "", "")] * 9
     assert held_out(voices("others", 40) + nameless) == set()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 1.0])
+def test_a_share_of_the_voices_is_of_each_corpus_and_holds_the_smaller_share(share: float) -> None:
+    voices = {("a", f"a{n}") for n in range(20)} | {("b", f"b{n}") for n in range(8)}
+    chosen = some(voices, share)
+    assert chosen <= voices
+    assert chosen >= some(voices, share / 2)
+    for corpus, count in (("a", 20), ("b", 8)):
+        of_corpus = sum(name == corpus for name, _ in chosen)
+        assert share * count <= of_corpus < share * count + 1
 
 
 def test_the_rate_rises_in_a_line_and_falls_to_nearly_nothing() -> None:

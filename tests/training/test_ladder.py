@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
-from edge.sound import SAMPLE_RATE
 from edge.voice.encoder import SHIPPED, Encoder
-from tests.sounds import in_a_room, silence, spoken
+from tests.sounds import spoken
 from tests.training.tiny import Batches
 from training import cli, ladder
-from training.corpus import Row, read_manifest
+from training.corpus import Row
 from training.fit import Plan
 from training.ladder import climb
 from training.networks import LADDER, RUNGS
@@ -33,31 +30,13 @@ pytestmark = [
 CLIMBED = ("classic39", "single", "relay", "deep")
 
 
-@pytest.fixture
-def rows(tiny_rows: list[Row], tmp_path: Path) -> list[Row]:
-    """The tiny corpus, and three eval speakers who say the words of a phrase."""
-    lines = ["path,corpus,split,speaker,text"]
-    for (number, text), speaker, take in product(
-        enumerate(("语音", "识别")), range(3), range(1, 9)
-    ):
-        word = spoken(0.4, 100 + 60 * speaker + take + 20 * number)
-        sound = in_a_room(silence(0.2), word, silence(0.35), seed=take)
-        name = f"{number}-{speaker}-{take}.wav"
-        soundfile.write(tmp_path / name, sound, SAMPLE_RATE)
-        lines.append(f"{name},mandarin20,eval,e{speaker},{text}")
-    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [row for row in tiny_rows if row.split == "train"] + read_manifest(
-        tmp_path / "manifest.csv"
-    )
-
-
 @pytest.mark.slow
 def test_every_rung_is_trained_exported_and_measured(
-    rows: list[Row], batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_phrases: list[Row], batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ladder, "LADDER", [RUNGS[name] for name in CLIMBED])
     plan = Plan(steps=2, warmup=1, save_every=2, check_every=2)
-    steps = climb(rows, tmp_path / "build", SHIPPED, plan)
+    steps = climb(tiny_phrases, tmp_path / "build", SHIPPED, plan)
     assert [step.name for step in steps] == list(CLIMBED)
     for step in steps:
         assert 0 <= step.phrase <= 1 and 0 <= step.fnir <= 1

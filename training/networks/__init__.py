@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import tensorflow as tf
 from tensorflow import keras
 
 from training.networks import by_frame, deep
+
+# One thread a process is fastest; TensorFlow takes no other number once it has begun.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
 
 FRAMES = 150  # of the gate's input: 1.5 s
 WEIGHTS = "encoder.weights.h5"  # of a rung, in its folder

@@ -105,9 +105,9 @@ def _standard(flow: tf.Tensor) -> tf.Tensor:
 
 
 def _averaged(flow: tf.Tensor) -> tf.Tensor:
-    """The mean over time, seen from the mean of all phrases: sigmoids point one way otherwise."""
-    flow = layers.GlobalAveragePooling1D()(flow)
-    return layers.BatchNormalization(center=False, scale=False, name="seen_from_the_mean")(flow)
+    """The mean over time, seen from the mean of all frames: sigmoids point one way otherwise."""
+    flow = layers.BatchNormalization(center=False, scale=False, name="seen_from_the_mean")(flow)
+    return layers.GlobalAveragePooling1D()(flow)
 
 
 def _model(heard: tf.Tensor, point: tf.Tensor) -> keras.Model:

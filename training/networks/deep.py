@@ -51,7 +51,9 @@ def build(frames: int | None = None, shape: Shape = Shape()) -> keras.Model:
     flow = _step(layers.Concatenate()(levels), shape.pooled)
     weight = layers.Dense(shape.pooled, "sigmoid")(_step(flow, shape.squeeze))
     mean = layers.GlobalAveragePooling1D(keepdims=True)(layers.Multiply()([flow, weight]))
-    spread = layers.Multiply()([tf.abs(layers.Subtract()([flow, mean])), weight])
+    # |flow - mean|, in two halves: the runtime has no fast int8 kernel for absolute values.
+    away = layers.Subtract()([tf.maximum(flow, mean), tf.minimum(flow, mean)])
+    spread = layers.Multiply()([away, weight])
     pooled = layers.Concatenate()([layers.Flatten()(mean), layers.GlobalAveragePooling1D()(spread)])
     pooled = layers.BatchNormalization()(pooled)
     point = layers.Dense(shape.dimension, name="point")(pooled)

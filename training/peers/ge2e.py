@@ -1,17 +1,12 @@
-"""GE2E (Resemblyzer) as a peer: clips in, points out.
-
-Runs in the peers' own environment (``make peers``), where torch is; called as a program:
-``python ge2e.py CLIPS.npz POINTS.npy``. The input holds ``samples`` (int16, 16 kHz) and
-``offsets``; the output is float32, one unit-length row a clip.
+"""GE2E (Resemblyzer) as a peer, in the environment of ``make peers``, where torch is.
 
 L. Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018.
 """
 
-import sys
 import warnings
-from itertools import pairwise
 
 import numpy as np
+from script import run
 
 warnings.filterwarnings("ignore")
 
@@ -40,16 +35,16 @@ def windows(encoder: VoiceEncoder, clip: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     torch.set_num_threads(1)
-    clips = np.load(sys.argv[1])
-    samples, offsets = clips["samples"].astype(np.float32) / 32768, clips["offsets"]
     encoder = VoiceEncoder("cpu", verbose=False)
-    cut = [windows(encoder, samples[start:end]) for start, end in pairwise(offsets)]
-    with torch.inference_mode():
-        batches = torch.from_numpy(np.concatenate(cut)).split(BATCH)
-        made = np.concatenate([encoder(batch).numpy() for batch in batches])
-    starts = np.cumsum([0, *map(len, cut)])[:-1]
-    points = np.add.reduceat(made, starts)
-    np.save(sys.argv[2], points / np.linalg.norm(points, axis=1, keepdims=True))
+
+    def embed(clips: list[np.ndarray]) -> np.ndarray:
+        cut = [windows(encoder, clip) for clip in clips]
+        with torch.inference_mode():
+            batches = torch.from_numpy(np.concatenate(cut)).split(BATCH)
+            made = np.concatenate([encoder(batch).numpy() for batch in batches])
+        return np.add.reduceat(made, np.cumsum([0, *map(len, cut)])[:-1])
+
+    run(embed)
 
 
 if __name__ == "__main__":

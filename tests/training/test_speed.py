@@ -1,0 +1,48 @@
+"""Times are of this machine; here it is only seen that they are of what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from edge.errors import EncoderError
+from edge.voice.encoder import RUNTIMES, SHIPPED, Encoder
+from training import cli, speed
+from training.export import from_weights
+from training.peers import call
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Keras warns of what it will drop one day
+
+
+def test_each_is_measured_and_the_first_is_the_one_that_ships(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked = []
+
+    def seconds(sounds: Sequence[np.ndarray], peer: str) -> list[float]:
+        asked.append((peer, {len(sound) for sound in sounds}))
+        return [0.25] * len(sounds)
+
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    monkeypatch.setattr(call, "seconds", seconds)
+    assert cli.main(["speed", "--peer", "ge2e", "--json"]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert asked == [("ge2e", {24_000})]
+    assert taken["ge2e"] == 250
+    assert next(iter(taken)) == f"int8, {RUNTIMES[0]}"
+    for runtime in RUNTIMES:
+        for kind in ("int8", "float32"):
+            assert 0 < taken[f"{kind}, {runtime}, network alone"] < taken[f"{kind}, {runtime}"]
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "some.weights.h5"
+    weights.write_bytes(b"no weights")
+    with pytest.raises(EncoderError, match=r"some\.weights\.h5"):
+        from_weights(weights, Encoder(SHIPPED).card, tmp_path / "float32.tflite")

@@ -1,0 +1,50 @@
+"""How long a phrase takes: int8 and float32 in each runtime, and the peers, one thread each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import EncoderError
+from edge.sound import SAMPLE_RATE
+from edge.voice import features
+from edge.voice.encoder import RUNTIMES, Encoder
+from training.peers import call
+
+PHRASE = 1.5  # seconds
+ROUNDS = 60
+
+
+def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
+    """Median milliseconds by name, sound to point; the network alone where it says so.
+
+    All that runs in this process takes turns, so that all meet the same machine.
+    """
+    random = np.random.default_rng(0)
+    sound = random.normal(0, 0.1, round(PHRASE * SAMPLE_RATE)).astype(np.float32)
+    heard = features.level_free(features.log_mel(sound))
+    work: dict[str, Callable[[], object]] = {}
+    for kind, path in (("int8", encoder), ("float32", float32)):
+        for runtime in RUNTIMES:
+            try:
+                loaded = Encoder(path, runtime=runtime)
+            except EncoderError:
+                continue
+            (window,) = features.fit_frames(heard, loaded.card.frames)
+            work[f"{kind}, {runtime}"] = lambda loaded=loaded: loaded.embed(sound)
+            work[f"{kind}, {runtime}, network alone"] = lambda loaded=loaded, window=window: (
+                loaded.run(window)
+            )
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, once in work.items():
+            began = time.perf_counter()
+            once()
+            taken[name].append(time.perf_counter() - began)
+    whole = np.int16(np.clip(sound, -1, 1) * 32767)
+    for peer in peers:
+        taken[peer] = call.seconds([whole] * ROUNDS, peer)
+    return {name: 1000 * float(np.median(each)) for name, each in taken.items()}
