@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 CALIBRATING = 600  # windows shown to the quantizer
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
-PRECISIONS_AGREE = 0.995  # least mean cosine
+PRECISIONS_AGREE = 0.99  # least mean cosine
 
 
 def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:

@@ -51,9 +51,11 @@ def build(frames: int | None = None, shape: Shape = Shape()) -> keras.Model:
     flow = _step(layers.Concatenate()(levels), shape.pooled)
     weight = layers.Dense(shape.pooled, "sigmoid")(_step(flow, shape.squeeze))
     mean = layers.GlobalAveragePooling1D(keepdims=True)(layers.Multiply()([flow, weight]))
-    # |flow - mean|, in two halves: the runtime has no fast int8 kernel for absolute values.
-    away = layers.Subtract()([tf.maximum(flow, mean), tf.minimum(flow, mean)])
-    spread = layers.Multiply()([away, weight])
+    # |flow - mean|, in two halves: the runtime has no fast int8 kernel for absolute values, and
+    # maximum and minimum would force one scale upon the flow and its mean.
+    above = layers.ReLU()(layers.Subtract()([flow, mean]))
+    below = layers.ReLU()(layers.Subtract()([mean, flow]))
+    spread = layers.Multiply()([layers.Add()([above, below]), weight])
     pooled = layers.Concatenate()([layers.Flatten()(mean), layers.GlobalAveragePooling1D()(spread)])
     pooled = layers.BatchNormalization()(pooled)
     point = layers.Dense(shape.dimension, name="point")(pooled)
