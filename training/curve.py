@@ -17,7 +17,7 @@ from training.networks import RUNGS
 log = logging.getLogger(__name__)
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
-PLAN = Plan(steps=600, warmup=200, check_every=600)
+PLAN = Plan(steps=400, warmup=150, check_every=400)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge.decision import student_score
 from edge.errors import EncoderError
+from edge.gallery.calibration import spread_of
 from edge.sound import Samples
 from edge.storage import write_whole
 from edge.voice import features
@@ -164,7 +165,7 @@ def long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> dict[str, float]:
-    """Mean and deviation of strangers' scores among the held-out speakers of each corpus.
+    """How strangers' scores among the held-out speakers of each corpus are distributed.
 
     Five recordings of a speaker enroll; the recordings of all others are strangers.
     """
@@ -180,8 +181,4 @@ def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> d
             for stranger, theirs in speakers.items():
                 if stranger != student:
                     scores += [student_score(mine[:5] @ probe) for probe in theirs]
-    return {
-        "mean": float(np.mean(scores)),
-        "deviation": float(np.std(scores)),
-        "scores": len(scores),
-    }
+    return {**spread_of(np.array(scores)), "scores": len(scores)}

@@ -6,7 +6,8 @@ recording, with only itself left out, is its student at the gate. Scores are exa
 FPIR = 1 - (1 - FMR)^N: a threshold belongs to a gallery size (ISO/IEC 19795-1). A small
 school has few strangers' scores and none in the tail, so a normal curve through them
 extends them, and the development strangers of the encoder's card, brought to this size,
-set the least the threshold may be.
+set the least the threshold may be. Cosines end at 1 and are skewed; their inverse hyperbolic
+tangents (R. A. Fisher, Biometrika 10, 1915) are nearly normal, so the curves are drawn there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from edge.voice.encoder import Card
 FPIR = 0.01  # share of strangers let in that is aimed at
 ENOUGH = 20  # students from which the school's own strangers alone are asked
 BLOCK = 256  # recordings scored at a time
+HIGHEST = 1 - 1e-6  # score before transformation: 1 would go to infinity
+LEAST_DEVIATION = 0.01  # after transformation: a few equal scores are no certainty
 
 Scores = NDArray[np.float32]
 
@@ -70,12 +73,11 @@ def calibrate(gallery: Gallery, card: Card, fpir: float = FPIR) -> Calibration:
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
     strangers, own = leave_one_out(gallery)
-    normal = NormalDist(card.strangers["mean"], card.strangers["deviation"])
     # One comparison may go wrong so rarely that N of them keep the promise.
-    threshold = normal.inv_cdf((1 - fpir) ** (1 / len(gallery)))
+    threshold = _exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / len(gallery)))
     if len(strangers):
-        fitted = NormalDist(float(strangers.mean()), float(max(strangers.std(), 0.01)))
-        from_school = max(fitted.inv_cdf(1 - fpir), float(np.quantile(strangers, 1 - fpir)))
+        fitted = _exceeded_by(spread_of(strangers), fpir)
+        from_school = max(fitted, float(np.quantile(strangers, 1 - fpir)))
         alone = len(gallery) >= ENOUGH
         threshold = from_school if alone else max(threshold, from_school)
     return Calibration(
@@ -87,6 +89,18 @@ def calibrate(gallery: Gallery, card: Card, fpir: float = FPIR) -> Calibration:
         expected_fpir=float(np.mean(strangers >= threshold)) if len(strangers) else 0.0,
         expected_fnir=float(np.mean(own < threshold)) if len(own) else 0.0,
     )
+
+
+def spread_of(scores: Scores) -> dict[str, float]:
+    """Mean and deviation of scores after Fisher's transformation; a card holds the same."""
+    transformed = np.arctanh(np.clip(scores.astype(np.float64), -HIGHEST, HIGHEST))
+    return {"mean": float(transformed.mean()), "deviation": float(transformed.std())}
+
+
+def _exceeded_by(spread: dict[str, float], share: float) -> float:
+    """The score that ``share`` of so distributed scores exceed; always below 1."""
+    normal = NormalDist(spread["mean"], max(spread["deviation"], LEAST_DEVIATION))
+    return math.tanh(normal.inv_cdf(1 - share))
 
 
 def leave_one_out(gallery: Gallery) -> tuple[Scores, Scores]:

@@ -40,7 +40,7 @@ class Card:
     values: int  # a frame
     dimension: int  # of a voiceprint
     features: dict[str, float]  # the constants of edge.voice.features
-    strangers: dict[str, float]  # mean and deviation of strangers' scores, in development
+    strangers: dict[str, float]  # strangers' scores in development: gallery.calibration.spread_of
     training: dict[str, Any]
     measured: dict[str, Any]
     # Where distances count and not directions, points are lifted so high above the origin that

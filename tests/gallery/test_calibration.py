@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from edge.errors import GalleryError
 from edge.gallery import Calibration, Gallery, calibrate
-from edge.gallery.calibration import ENOUGH, beside, leave_one_out
+from edge.gallery.calibration import ENOUGH, beside, leave_one_out, spread_of
 from edge.voice.encoder import Card
 from tests.gallery.points import enrolled, school, unit
 
@@ -100,7 +100,7 @@ def test_a_small_school_never_goes_below_the_cards_forecast(
     students: int, fpir: float, mean: float
 ) -> None:
     fmr = 1 - (1 - fpir) ** (1 / students)  # FPIR = 1 - (1 - FMR)^N
-    forecast = norm(mean, 0.1).isf(fmr)
+    forecast = np.tanh(norm(mean, 0.1).isf(fmr))
     calibration = calibrate(enrolled(school(students, 2, 8)), card(mean), fpir)
     assert calibration.threshold >= forecast - 1e-6
 
@@ -118,10 +118,19 @@ def test_a_large_school_is_believed_more_than_the_card() -> None:
 
 def test_a_single_student_gets_the_cards_forecast() -> None:
     calibration = calibrate(enrolled(school(1, 3, 8)), card(0.1, 0.1), 0.01)
-    assert calibration.threshold == pytest.approx(norm(0.1, 0.1).isf(0.01))
+    assert calibration.threshold == pytest.approx(np.tanh(norm(0.1, 0.1).isf(0.01)))
     assert (calibration.students, calibration.strangers) == (1, 0)
     assert calibration.expected_fpir == 0
     assert calibration.expected_fnir == 0
+
+
+def test_scores_near_one_still_leave_room_for_a_student() -> None:
+    """Lifted points' cosines are nearly 1; a threshold above 1 would admit nobody."""
+    random = np.random.default_rng(0)
+    points = unit(np.ones(8) + 0.03 * random.standard_normal((10, 3, 8)))
+    strangers = np.array([0.995, 0.997, 0.9985, 0.999])
+    calibration = calibrate(enrolled(points), card(**spread_of(strangers)), 0.01)
+    assert strangers.max() < calibration.threshold < 1
 
 
 def test_students_with_one_recording_each_still_are_strangers_to_each_other() -> None:

