@@ -32,7 +32,7 @@ from training.quantize import exact, quantize, rotate
 
 log = logging.getLogger(__name__)
 
-CALIBRATING = 600  # windows shown to the quantizer
+CALIBRATING = 1_500  # windows from which the quantizer chooses the usual ones
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
 PRECISIONS_AGREE = 0.99  # least mean cosine
@@ -167,18 +167,21 @@ def long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
 def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> dict[str, float]:
     """How strangers' scores among the held-out speakers of each corpus are distributed.
 
-    Five recordings of a speaker enroll; the recordings of all others are strangers.
+    Five recordings of a text enroll a speaker; whoever else says the same text is a stranger, as
+    at a gate, where all say the same phrase.
     """
-    points: dict[tuple[str, str], list[Voiceprint]] = {}
+    points: dict[tuple[str, str], dict[str, list[Voiceprint]]] = {}  # corpus and text, speaker
     for index in apart:
         label = clips.labels[index]
-        who = (str(label["corpus"]), str(label["speaker"]))
-        points.setdefault(who, []).append(encoder.embed(long_enough(clips[index])))
-    scores = []
-    for corpus in HELD_OUT:
-        speakers = {who: np.stack(each) for who, each in points.items() if who[0] == corpus}
-        for student, mine in speakers.items():
-            for stranger, theirs in speakers.items():
-                if stranger != student:
-                    scores += [student_score(mine[:5] @ probe) for probe in theirs]
+        said = points.setdefault((str(label["corpus"]), str(label["text"])), {})
+        mine = said.setdefault(str(label["speaker"]), [])
+        mine.append(encoder.embed(long_enough(clips[index])))
+    scores = [
+        student_score(np.stack(enrolled[:5]) @ probe)
+        for speakers in points.values()
+        for student, enrolled in speakers.items()
+        for stranger, theirs in speakers.items()
+        if stranger != student
+        for probe in theirs
+    ]
     return {**spread_of(np.array(scores)), "scores": len(scores)}

@@ -77,12 +77,13 @@ def test_every_teacher_is_asked(
     assert sorted(asked) == [1, 1, 3, 3, 3, 3]
 
 
-def test_together_the_cosine_is_the_mean_of_the_teachers() -> None:
+def test_together_the_cosine_is_the_mean_of_the_centred_teachers() -> None:
     random = np.random.default_rng(0)
     each = [random.normal(size=(COUNT, size)).astype(np.float32) for size in (4, 6)]
-    each = [points / np.linalg.norm(points, axis=1, keepdims=True) for points in each]
     found = teacher.together(each)
-    mean = sum(points @ points.T for points in each) / 2
+    centred = [points - points.mean(axis=0) for points in each]
+    unit = [points / np.linalg.norm(points, axis=1, keepdims=True) for points in centred]
+    mean = sum(points @ points.T for points in unit) / 2
     np.testing.assert_allclose(found @ found.T, mean, atol=1e-6)
 
 
