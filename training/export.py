@@ -26,7 +26,7 @@ from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
 from training.corpus import NOISE, Clips, Row, cut, of_split
-from training.fit import HELD_OUT, heard_at_the_gate, held_out
+from training.fit import heard_at_the_gate, held_out
 from training.networks import FRAMES, RUNGS, WEIGHTS, Rung
 from training.quantize import exact, quantize, rotate
 
