@@ -27,7 +27,7 @@ from edge.sound.recording import main_phrase, phrases, read
 from training.progress import track
 
 NOISE = "noise"
-SPEEDS = (1.0, 0.9, 1.1)  # a voice at another speed is another speaker
+SPEEDS = (1.0, 0.9, 1.1, 0.8, 1.25)  # a voice at another speed is another speaker
 RUNNING_SPEECH = 2.5  # seconds of file from which it is cut into all its phrases
 LONG_ENOUGH = 0.8  # seconds such a phrase must last
 
