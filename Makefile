@@ -56,7 +56,7 @@ peers: .venv-peers/.ready
 	touch $@
 
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra litert --extra bench --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra litert --extra bench --extra cluster --extra dev \
 		--universal --generate-hashes --no-header --quiet -o requirements.lock
 
 clean:

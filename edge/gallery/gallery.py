@@ -1,75 +1,126 @@
-"""Voiceprints by student, with an approximate shortlist and exact scores.
+"""The gallery that a gate searches: the registry's students, by way of the index.
 
-On disk a gallery is one ``.npz`` file with a checksum over its content. It is written to a
-file beside it and moved into place, so at every moment the old or the new one is there,
-whole. The search index is derived, and built when it is first needed.
+The registry is the truth. Whatever the index holds too much or too little, because somebody
+was enrolled or removed, because a file is old, damaged or missing, is brought in line with it.
+Recordings' numbers are never used twice, so which ones are there is all that must be compared.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Sequence
+import datetime
+import threading
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
-import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.decision import Match, student_score
 from edge.errors import GalleryError
-from edge.storage import write_whole
+from edge.gallery.index import Index
+from edge.gallery.members import Members, Numbers, Places
+from edge.gallery.registry import MEMORY, Registry, Student
+from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
 
-FORMAT = 1
 SHORTLIST = 50  # recordings whose students are scored exactly
-LINKS = 16  # HNSW's M
-BUILD_BREADTH = 200  # HNSW's ef_construction
-SEARCH_BREADTH = 128  # HNSW's ef
+AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
+FEW = 2_000  # recordings that are all scored rather than searched
+STEP = 16  # points added at a time, so that a phrase never waits long
 
 
 class Gallery:
-    """Students and their voiceprints; every point belongs to one student.
+    """Students and their voiceprints, of one encoder.
 
-    Not thread-safe: whoever enrolls does not search meanwhile.
+    One thread searches; another may call ``refresh`` meanwhile.
     """
 
-    def __init__(self, encoder: str, dimension: int) -> None:
-        """An empty gallery of points that the encoder of this identity made."""
+    def __init__(
+        self,
+        encoder: str,
+        dimension: int,
+        *,
+        registry: Registry | None = None,
+        index: Index | None = None,
+    ) -> None:
+        """The gallery of an encoder's identity; without a registry, one kept nowhere."""
         self.encoder = encoder
         self.dimension = dimension
-        self._points: dict[str, NDArray[np.float32]] = {}
-        self._index: hnswlib.Index | None = None
-        self._owners: list[str] = []  # of the index's points
+        self.registry = registry or Registry(MEMORY, Vault())
+        self._index = index or Index(dimension)
+        self._members = Members.of([], *self.registry.recordings(""))
+        self._seen: int | None = None  # the registry's version; None: look again
+        self._lock = threading.Lock()  # over members and index, held for moments
+        self._allowed = lru_cache(maxsize=4)(_allowed)
+
+    @classmethod
+    def open(cls, path: Path, vault: Vault, encoder: str, dimension: int) -> Gallery:
+        """The gallery of a registry's file, which is made if need be, with the index beside it.
+
+        Raises GalleryError.
+        """
+        registry = Registry(path, vault)
+        try:
+            index = Index.load(index_of(path), vault, encoder)
+        except GalleryError:
+            index = None  # it is made anew from the registry
+        return cls(encoder, dimension, registry=registry, index=index)
 
     def __len__(self) -> int:
-        """How many students are enrolled."""
-        return len(self._points)
+        """How many students can be recognised."""
+        return len(self._current().students)
 
     def __contains__(self, student: object) -> bool:
-        return student in self._points
+        return student in self._current().places
+
+    @property
+    def members(self) -> list[Student]:
+        """Everybody who can be recognised."""
+        return self._current().students
 
     @property
     def students(self) -> list[str]:
-        """Everybody, in the order of their names."""
-        return sorted(self._points)
+        """Their names, in order."""
+        return sorted(self._current().places)
 
     @property
     def recordings(self) -> int:
         """How many voiceprints there are."""
-        return sum(map(len, self._points.values()))
+        return len(self._current().recordings)
 
     def voiceprints(self, student: str) -> NDArray[np.float32]:
         """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
+        self._current()
+        with self._lock:
+            return self._index.points(self._members.of_student(self._place(student)))
+
+    def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """All points, each student's together, and how many each student has."""
+        self._current()
+        with self._lock:
+            members = self._members
+            return self._index.points(members.recordings), np.diff(members.starts)
+
+    def _place(self, student: str) -> int:
         try:
-            return self._points[student]
+            return self._members.places[student]
         except KeyError:
             raise GalleryError(f"{student} is not enrolled; see 'kaimen students'") from None
 
-    def enroll(self, student: str, voiceprints: Sequence[Voiceprint]) -> None:
-        """Enroll a student, in place of what was known of them. Raises GalleryError."""
-        if "\0" in student or any("\ud800" <= letter <= "\udfff" for letter in student):
-            raise GalleryError(f"{student!a}: not a name that can be stored; rename the student")
+    def enroll(
+        self,
+        student: str,
+        voiceprints: Sequence[Voiceprint],
+        *,
+        sources: Sequence[str] = (),
+        group: str | None = None,
+        consent: datetime.date | None = None,
+    ) -> None:
+        """Enroll a student, in place of what was known of their voice.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
         points = np.asarray(voiceprints, np.float32)
         if points.ndim != 2 or points.shape[1] != self.dimension or not len(points):
             raise GalleryError(
@@ -79,92 +130,126 @@ class Gallery:
         lengths = np.linalg.norm(points, axis=1)
         if not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN, too
             raise GalleryError(f"{student}: a voiceprint is not of unit length; embed it again")
-        self._points[student] = points
-        self._index = None
+        self.registry.enroll(
+            student, points, self.encoder, sources=sources, group=group, consent=consent
+        )
+        self._seen = None
 
     def remove(self, student: str) -> None:
-        """Forget a student. Raises GalleryError for one who is not enrolled."""
-        self.voiceprints(student)
-        del self._points[student]
-        self._index = None
+        """Forget a student at once, in the index's file, too. Raises GalleryError."""
+        self.registry.remove(student)
+        self._seen = None
+        if isinstance(self.registry.path, Path):
+            index_of(self.registry.path).unlink(missing_ok=True)
+        self.save()
 
-    def nearest(self, probe: Voiceprint, count: int = 3) -> list[Match]:
-        """The nearest students, best first: an HNSW shortlist, then exact scores."""
-        if not self._points:
-            return []
-        index = self._index or self._build()
-        labels, _ = index.knn_query(probe, min(SHORTLIST, len(self._owners)))
-        shortlist = {self._owners[label] for label in labels[0]}
-        return self._score(probe, sorted(shortlist), count)
+    def save(self) -> None:
+        """Keep the index in its file, if the registry has one. Raises StorageError."""
+        self._current()
+        if isinstance(self.registry.path, Path):
+            with self._lock:
+                self._index.save(index_of(self.registry.path), self.registry.vault, self.encoder)
+
+    def refresh(self) -> bool:
+        """Take over what changed in the registry since; whether anything did."""
+        if self._seen == self.registry.version():
+            return False
+        self._take_over()
+        return True
+
+    def _current(self) -> Members:
+        if self._seen is None:
+            self._take_over()
+        return self._members
+
+    def _take_over(self) -> None:
+        seen = self.registry.version()
+        recordings, owners = self.registry.recordings(self.encoder)
+        students = self.registry.students()
+        left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
+        if len(left) > len(self._index) // 2 or self._index.worn:
+            index = Index(self.dimension)
+            self._fill(index, recordings)
+            with self._lock:
+                self._index = index
+                self._members = Members.of(students, recordings, owners)
+        else:
+            there = np.isin(recordings, self._index.numbers, assume_unique=True)
+            with self._lock:
+                self._members = Members.of(students, recordings[there], owners[there])
+                self._index.remove(left)
+            self._fill(self._index, recordings[~there])
+            with self._lock:
+                self._members = Members.of(students, recordings, owners)
+        self._seen = seen
+
+    def _fill(self, index: Index, recordings: Numbers) -> None:
+        step = STEP if len(self._members.students) else max(1, len(recordings))
+        for start in range(0, len(recordings), step):
+            numbers = recordings[start : start + step]
+            points = self.registry.voiceprints(numbers)
+            with self._lock:
+                index.add(numbers, points)
+
+    def nearest(
+        self,
+        probe: Voiceprint,
+        count: int = 3,
+        *,
+        groups: Collection[str] | None = None,
+        day: datetime.date | None = None,
+    ) -> list[Match]:
+        """The nearest students, best first: an HNSW shortlist, then exact scores.
+
+        Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
+        """
+        self._current()
+        with self._lock:
+            members = self._members
+            who = None if groups is None else frozenset(groups)
+            allowed, few = self._allowed(members, who, day or datetime.date.today())
+            if few:
+                return self._score(probe, np.flatnonzero(allowed), count)
+            asked_for = SHORTLIST
+            while True:
+                owners = members.owners_of(self._index.search(probe, asked_for))
+                found = np.unique(owners[allowed[owners]])
+                if len(found) >= AT_LEAST or asked_for >= len(self._index):
+                    return self._score(probe, found, count)
+                asked_for *= 4
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """The same by scoring everybody: what the shortlist is measured against."""
-        return self._score(probe, self.students, count)
+        self._current()
+        with self._lock:
+            return self._score(probe, np.arange(len(self._members.students)), count)
 
-    def _score(self, probe: Voiceprint, students: Sequence[str], count: int) -> list[Match]:
-        found = [Match(name, student_score(self._points[name] @ probe)) for name in students]
+    def claimed(self, student: str, probe: Voiceprint) -> Match:
+        """How well a probe fits the one student somebody claims to be. Raises GalleryError."""
+        return Match(student, student_score(self.voiceprints(student) @ probe))
+
+    def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
+        members = self._members
+        own = [members.of_student(place) for place in places.tolist()]
+        if not own:
+            return []
+        cosines = self._index.points(np.concatenate(own)) @ probe
+        pieces = np.split(cosines, np.cumsum([len(each) for each in own])[:-1])
+        found = [
+            Match(members.students[place].name, student_score(piece))
+            for place, piece in zip(places.tolist(), pieces, strict=True)
+        ]
         return sorted(found, key=lambda match: -match.score)[:count]
 
-    def _build(self) -> hnswlib.Index:
-        students = self.students
-        self._owners = [name for name in students for _ in range(len(self._points[name]))]
-        index = hnswlib.Index("ip", self.dimension)
-        index.init_index(len(self._owners), ef_construction=BUILD_BREADTH, M=LINKS)
-        index.add_items(np.concatenate([self._points[name] for name in students]))
-        index.set_ef(SEARCH_BREADTH)
-        self._index = index
-        return index
 
-    def checksum(self) -> str:
-        """SHA-256 of who is enrolled with which points by which encoder."""
-        digest = hashlib.sha256(f"{FORMAT} {self.encoder} {self.dimension}".encode())
-        for student in self.students:
-            points = self._points[student]
-            digest.update(f"\0{student}\0{len(points)}\0".encode())
-            digest.update(points.tobytes())
-        return digest.hexdigest()
+def _allowed(
+    members: Members, groups: frozenset[str] | None, day: datetime.date
+) -> tuple[NDArray[np.bool_], bool]:
+    """Which students may be recognised, and whether they are few."""
+    allowed = members.allowed(groups, day)
+    return allowed, int(np.diff(members.starts)[allowed].sum()) <= FEW
 
-    def save(self, path: Path) -> None:
-        """Write the gallery in one step: afterwards the old or the new file is there, whole."""
-        students = self.students
-        points = [self._points[name] for name in students]
-        fields = {
-            "format": FORMAT,
-            "encoder": self.encoder,
-            "dimension": self.dimension,
-            "students": np.array(students, np.str_),
-            "counts": np.array([len(each) for each in points], np.int64),
-            "points": np.concatenate([np.zeros((0, self.dimension), np.float32), *points]),
-            "checksum": self.checksum(),
-        }
-        # In memory first: a zip file that cannot be finished complains once more when it is freed.
-        whole = io.BytesIO()
-        np.savez(whole, **fields)
-        write_whole(path, lambda file: file.write(whole.getbuffer()), private=True)
 
-    @classmethod
-    def load(cls, path: Path, encoder: str) -> Gallery:
-        """Read a gallery that the encoder of this identity made. Raises GalleryError."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                fields = {name: stored[name] for name in stored.files}
-            if int(fields["format"]) != FORMAT:
-                raise GalleryError(f"{path}: a format of another version; enroll again")
-            gallery = cls(str(fields["encoder"]), int(fields["dimension"]))
-            ends = np.cumsum(fields["counts"])
-            pieces = np.split(fields["points"], ends[:-1]) if len(ends) else []
-            gallery._points = dict(zip(fields["students"].tolist(), pieces, strict=True))
-            sound = gallery.checksum() == str(fields["checksum"])
-        except GalleryError:
-            raise
-        except FileNotFoundError:
-            raise GalleryError(f"{path}: no gallery there; begin with 'kaimen enroll'") from None
-        except OSError as error:
-            raise GalleryError(f"{path}: cannot be read ({error.strerror})") from None
-        except Exception:  # a damaged archive makes zipfile and numpy raise a dozen kinds
-            sound = False
-        if not sound:
-            raise GalleryError(f"{path}: damaged; restore it from a backup or enroll again")
-        if gallery.encoder != encoder:
-            raise GalleryError(f"{path}: made by another encoder; enroll again with this one")
-        return gallery
+def index_of(registry: Path) -> Path:
+    """Where the index of a registry's file is kept."""
+    return registry.with_suffix(".index")

@@ -1,0 +1,64 @@
+"""Who may be recognised, at one moment: which recordings are whose."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.gallery.registry import Student
+
+Numbers = NDArray[np.int64]
+Places = NDArray[np.int64]  # of students in ``Members.students``
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Students and their recordings; nothing in it ever changes."""
+
+    students: list[Student]
+    places: dict[str, int]  # by name
+    recordings: Numbers  # each student's together
+    starts: NDArray[np.int64]  # where a student's begin, and the end of all
+    ascending: Numbers  # the recordings in the order of their numbers
+    owners: Places  # of those
+
+    @classmethod
+    def of(cls, students: Sequence[Student], recordings: Numbers, owners: Numbers) -> Members:
+        """From ascending recordings and their owners' numbers; who has none is left out."""
+        numbers, places = np.unique(owners, return_inverse=True)
+        by_number = {student.number: student for student in students}
+        found = [by_number[number] for number in numbers.tolist()]
+        counts = np.bincount(places, minlength=len(found))
+        return cls(
+            students=found,
+            places={student.name: place for place, student in enumerate(found)},
+            recordings=recordings[np.argsort(places, kind="stable")],
+            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            ascending=recordings,
+            owners=places,
+        )
+
+    def of_student(self, place: int) -> Numbers:
+        """A student's recordings."""
+        return self.recordings[self.starts[place] : self.starts[place + 1]]
+
+    def owners_of(self, recordings: Numbers) -> Places:
+        """Whose recordings these are; those of nobody are left out."""
+        at = np.searchsorted(self.ascending, recordings)
+        at = np.minimum(at, len(self.ascending) - 1)
+        found: Places = self.owners[at[self.ascending[at] == recordings]]
+        return found
+
+    def allowed(self, groups: Collection[str] | None, day: datetime.date) -> NDArray[np.bool_]:
+        """Which students consent on a day and belong to one of the groups (to any: None)."""
+        return np.array(
+            [
+                student.consents(day) and (groups is None or student.group in groups)
+                for student in self.students
+            ],
+            bool,
+        )

@@ -1,0 +1,280 @@
+"""The registry: who is enrolled, with which voiceprints. It is the truth.
+
+An SQLite database in WAL mode, so that the gate reads while an operator writes. A student is
+written in one transaction: all of them or nothing, and on the disk before ``enroll`` returns.
+Voiceprints are sealed; each opens only as the one recording it is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import GalleryError, StorageError
+from edge.gallery.vault import Vault
+from edge.voice.encoder import Voiceprint
+
+PATIENCE = 10.0  # seconds to wait for another process's transaction
+MEMORY = ":memory:"
+
+# Each brings the schema from one version to the next; what was released is never edited.
+MIGRATIONS = (
+    """
+    CREATE TABLE vault (identity TEXT NOT NULL);
+    CREATE TABLE students (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given to another
+        name TEXT NOT NULL UNIQUE,
+        class TEXT NOT NULL DEFAULT '',  -- the group: a word that SQL keeps for itself
+        consent TEXT,  -- the day it ends, ISO 8601; NULL: until it is withdrawn
+        enrolled TEXT NOT NULL,  -- when, UTC
+        encoder TEXT NOT NULL  -- by which encoder's identity
+    );
+    CREATE TABLE recordings (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        student INTEGER NOT NULL REFERENCES students ON DELETE CASCADE,
+        source TEXT NOT NULL,  -- SHA-256 of the file it was made from; empty if unknown
+        voiceprint BLOB NOT NULL  -- sealed
+    );
+    CREATE INDEX recordings_of ON recordings (student);
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """Somebody who is enrolled."""
+
+    number: int
+    name: str
+    group: str
+    consent: datetime.date | None  # the last day; None: until it is withdrawn
+    enrolled: str  # UTC, ISO 8601
+    encoder: str
+    recordings: int
+
+    def consents(self, day: datetime.date) -> bool:
+        """Whether the student may be recognised on this day."""
+        return self.consent is None or day <= self.consent
+
+
+class Registry:
+    """An open registry. One thread at a time; other processes and threads open their own."""
+
+    def __init__(self, path: Path | str, vault: Vault) -> None:
+        """Open the registry at ``path``, or make it. Raises GalleryError."""
+        self.path = path
+        self.vault = vault
+        try:
+            if path != MEMORY:
+                # SQLite gives its files the mode of the first one.
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                Path(path).touch(mode=0o600)
+            self._database = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            for setting in (
+                "journal_mode = WAL",
+                "synchronous = FULL",  # an enrolled student survives a pulled plug
+                "secure_delete = ON",
+                "foreign_keys = ON",
+            ):
+                self._database.execute(f"PRAGMA {setting}")
+            self._migrate()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Close the database; in a file, nothing is lost."""
+        self._database.close()
+
+    def _unusable(self, error: sqlite3.Error) -> GalleryError:
+        return GalleryError(f"{self.path}: not a registry that can be used ({error})")
+
+    def _migrate(self) -> None:
+        with self._writing() as database:
+            version = int(database.execute("PRAGMA user_version").fetchone()[0])
+            if version > len(MIGRATIONS):
+                raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
+            for script in MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            kept = database.execute("SELECT identity FROM vault").fetchone()
+            if kept is None:
+                database.execute("INSERT INTO vault VALUES (?)", (self.vault.identity,))
+            elif kept[0] != self.vault.identity:
+                raise GalleryError(
+                    f"{self.path}: sealed under another key; set [gallery] key to that one's file"
+                )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it or nothing, and on the disk at the end."""
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StorageError(
+                f"{self.path}: cannot be written ({error}); what was there is untouched"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise self._unusable(error) from None
+
+    def _read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def version(self) -> int:
+        """Changes whenever another process or connection changed something."""
+        return int(str(self._read("PRAGMA data_version")[0][0]))
+
+    def __len__(self) -> int:
+        """How many students are enrolled, by whichever encoder."""
+        return int(str(self._read("SELECT count(*) FROM students")[0][0]))
+
+    def students(self) -> list[Student]:
+        """Everybody, in the order of their names."""
+        rows = self._read(
+            "SELECT number, name, class, consent, enrolled, encoder, "
+            "(SELECT count(*) FROM recordings WHERE student = students.number) "
+            "FROM students ORDER BY name"
+        )
+        return [_student(row) for row in rows]
+
+    def student(self, name: str) -> Student:
+        """One of them. Raises GalleryError."""
+        rows = self._read(
+            "SELECT number, name, class, consent, enrolled, encoder, "
+            "(SELECT count(*) FROM recordings WHERE student = students.number) "
+            "FROM students WHERE name = ?",
+            name,
+        )
+        if not rows:
+            raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
+        return _student(rows[0])
+
+    def enroll(
+        self,
+        name: str,
+        voiceprints: Sequence[Voiceprint] | NDArray[np.float32],
+        encoder: str,
+        *,
+        sources: Sequence[str] = (),
+        group: str | None = None,
+        consent: datetime.date | None = None,
+    ) -> None:
+        """Enroll a student in place of what was known of their voice, for good.
+
+        A group and a consent that are not given stay what they were. Raises GalleryError and
+        StorageError; nothing was changed then.
+        """
+        if not name or "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise GalleryError(f"{name!a}: not a name that can be stored; rename the student")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        origins = list(sources) or [""] * len(voiceprints)
+        with self._writing() as database:
+            (number,) = database.execute(
+                "INSERT INTO students (name, class, consent, enrolled, encoder) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "enrolled = excluded.enrolled, encoder = excluded.encoder, "
+                "class = CASE WHEN ? THEN excluded.class ELSE class END, "
+                "consent = coalesce(excluded.consent, consent) RETURNING number",
+                (
+                    name,
+                    group or "",
+                    consent and consent.isoformat(),
+                    now,
+                    encoder,
+                    group is not None,
+                ),
+            ).fetchone()
+            database.execute("DELETE FROM recordings WHERE student = ?", (number,))
+            for voiceprint, source in zip(voiceprints, origins, strict=True):
+                (recording,) = database.execute(
+                    "INSERT INTO recordings (student, source, voiceprint) VALUES (?, ?, x'') "
+                    "RETURNING number",
+                    (number, source),
+                ).fetchone()
+                content = np.asarray(voiceprint, "<f4").tobytes()
+                sealed = self.vault.seal(content, _context(number, recording, encoder))
+                database.execute(
+                    "UPDATE recordings SET voiceprint = ? WHERE number = ?", (sealed, recording)
+                )
+
+    def remove(self, name: str) -> None:
+        """Forget a student: nothing of them stays in the file. Raises GalleryError."""
+        self.student(name)
+        with self._writing() as database:
+            database.execute("DELETE FROM students WHERE name = ?", (name,))
+        # What the log of changes still holds goes as soon as no reader needs it.
+        self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def sources(self) -> dict[str, set[str]]:
+        """SHA-256 of the files that each student was enrolled from."""
+        found: dict[str, set[str]] = {}
+        for name, source in self._read(
+            "SELECT name, source FROM recordings JOIN students ON student = students.number"
+        ):
+            found.setdefault(str(name), set()).add(str(source))
+        return found
+
+    def recordings(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
+        rows = self._read(
+            "SELECT recordings.number, student FROM recordings "
+            "JOIN students ON student = students.number WHERE encoder = ? "
+            "ORDER BY recordings.number",
+            encoder,
+        )
+        both = np.array(rows, np.int64).reshape(-1, 2)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    def voiceprints(self, numbers: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The voiceprints of recordings, (recordings, dimension). Raises GalleryError."""
+        points = []
+        for number in numbers:
+            rows = self._read(
+                "SELECT student, encoder, voiceprint FROM recordings "
+                "JOIN students ON student = students.number WHERE recordings.number = ?",
+                int(number),
+            )
+            if not rows:
+                raise GalleryError(f"{self.path}: recording {number} is gone; ask again")
+            student, encoder, sealed = rows[0]
+            assert isinstance(sealed, bytes)
+            context = _context(int(str(student)), int(number), str(encoder))
+            points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
+        return np.array(points, np.float32)
+
+
+def _context(student: int, recording: int, encoder: str) -> str:
+    return f"recording {recording} of student {student} by encoder {encoder[:12]}"
+
+
+def _student(row: tuple[object, ...]) -> Student:
+    number, name, group, consent, enrolled, encoder, recordings = row
+    return Student(
+        number=int(str(number)),
+        name=str(name),
+        group=str(group),
+        consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
+        enrolled=str(enrolled),
+        encoder=str(encoder),
+        recordings=int(str(recordings)),
+    )
