@@ -28,6 +28,7 @@ if [ $# -eq 0 ]; then
     done
     install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen
     install -d /etc/kaimen
+    install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
     install -m 644 systemd/kaimen-gate.service /etc/systemd/system/
     systemctl daemon-reload

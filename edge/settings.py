@@ -27,6 +27,15 @@ def data_folder() -> Path:
     return Path(home) / "kaimen"
 
 
+def configuration_folder() -> Path:
+    """Where the key lives if nobody says: systemd's configuration folder, or the user's."""
+    given = os.environ.get("CONFIGURATION_DIRECTORY")
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "kaimen"
+
+
 @dataclass(frozen=True, slots=True)
 class SoundSettings:
     """[sound]"""
@@ -46,12 +55,18 @@ class EncoderSettings:
 class GallerySettings:
     """[gallery]"""
 
-    path: str = ""  # of the gallery's file; empty: gallery.npz in the data folder
+    path: str = ""  # of the registry; empty: gallery.sqlite in the data folder
+    key: str = ""  # of the file with the key; empty: gallery.key in the configuration folder
 
     @property
     def file(self) -> Path:
-        """Where the gallery is."""
-        return Path(self.path) if self.path else data_folder() / "gallery.npz"
+        """Where the registry is; index and calibration lie beside it."""
+        return Path(self.path) if self.path else data_folder() / "gallery.sqlite"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key is: elsewhere, so that neither is of use without the other."""
+        return Path(self.key) if self.key else configuration_folder() / "gallery.key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
+from rich.table import Table
+
 from edge.commands import common
 from edge.errors import SettingsError
+from edge.gallery import Calibration
 from edge.screen import Screen
 
 EXAMPLE = """example:
@@ -27,13 +30,36 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.fpir is not None and not 0 < arguments.fpir < 1:
         raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
     encoder = common.load_encoder(settings)
-    gallery = common.load_gallery(settings, encoder)
-    learned = common.calibrate_anew(settings, gallery, encoder, arguments.fpir)
+    gallery = common.load_gallery(settings, encoder, screen)
+    learned = common.calibrate_anew(settings, gallery, encoder, screen, arguments.fpir)
+    low, high = learned.interval
     screen.result(
         asdict(learned),
-        f"threshold {learned.threshold:.3f} for {learned.students} students "
-        f"at FPIR {learned.fpir:.1%}: "
-        f"of {learned.strangers} strangers' scores {learned.expected_fpir:.1%} pass, "
-        f"of the students' own {learned.expected_fnir:.1%} do not",
+        f"threshold {learned.threshold:.3f} ({low:.3f} to {high:.3f}) for {learned.students} "
+        f"students at FPIR {learned.fpir:.1%}: of {learned.recordings} recordings "
+        f"{learned.expected_fpir:.1%} would pass as strangers, "
+        f"{learned.expected_fnir:.1%} would not as students",
     )
+    if not screen.as_json:
+        screen.out.print(_forecast(learned))
+    learned.require(gallery)
     return 0
+
+
+def _forecast(learned: Calibration) -> Table:
+    def percent(share: float | None) -> str:
+        return "no evidence" if share is None else f"{share:.2%}"
+
+    table = Table(
+        "students", "FPIR at this threshold", "threshold for the same FPIR", "FNIR then",
+        box=None, pad_edge=False, title="forecast for other sizes", title_justify="left",
+    )  # fmt: skip
+    for size in learned.forecast:
+        threshold = size["threshold"]
+        table.add_row(
+            f"{size['students']:.0f}",
+            percent(size["fpir"]),
+            "no evidence" if threshold is None else f"{threshold:.3f}",
+            percent(size["fnir"]),
+        )
+    return table

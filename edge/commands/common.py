@@ -8,9 +8,10 @@ from pathlib import Path
 
 from edge.door.pins import mock_pins, on_a_pi, real_pins
 from edge.door.relay import Relay
-from edge.errors import NoSpeech, RecordingError, SettingsError
+from edge.errors import GalleryError, NoSpeech, RecordingError, SettingsError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import FPIR, beside
+from edge.gallery.vault import Vault
 from edge.screen import Screen
 from edge.settings import Settings
 from edge.sound.quality import require_voice
@@ -28,33 +29,52 @@ def load_encoder(settings: Settings) -> Encoder:
     return Encoder(settings.encoder.path, runtime=settings.encoder.runtime or None)
 
 
-def load_gallery(settings: Settings, encoder: Encoder) -> Gallery:
-    """The gallery that the settings name."""
-    return Gallery.load(settings.gallery.file, encoder.identity)
+def load_gallery(settings: Settings, encoder: Encoder, screen: Screen) -> Gallery:
+    """The gallery that the settings name. Raises GalleryError where there is none."""
+    path = settings.gallery.file
+    if not path.exists():
+        raise GalleryError(f"{path}: no gallery there; begin with 'kaimen enroll'")
+    gallery = open_gallery(settings, encoder)
+    others = len(gallery.registry) - len(gallery)
+    if others and not len(gallery):
+        raise GalleryError(f"{path}: made by another encoder; enroll again with this one")
+    if others:
+        screen.say(f"{others} students were enrolled by another encoder; enroll them again")
+    return gallery
+
+
+def open_gallery(settings: Settings, encoder: Encoder) -> Gallery:
+    """The gallery that the settings name, made with its key where there is none yet."""
+    path, key = settings.gallery.file, settings.gallery.key_file
+    if not path.exists() and not key.exists():
+        Vault().save(key)
+    return Gallery.open(path, Vault.load(key), encoder.identity, encoder.card.dimension)
 
 
 def calibrate_anew(
-    settings: Settings, gallery: Gallery, encoder: Encoder, fpir: float | None = None
+    settings: Settings,
+    gallery: Gallery,
+    encoder: Encoder,
+    screen: Screen,
+    fpir: float | None = None,
 ) -> Calibration:
     """Calibrate and keep it; for the FPIR it was last calibrated for unless another is given."""
     path = beside(settings.gallery.file)
     if fpir is None:
-        kept = Calibration.load(path)
-        fpir = FPIR if kept is None else kept.fpir
-    learned = calibrate(gallery, encoder.card, fpir)
+        try:
+            fpir = Calibration.load(path).fpir
+        except GalleryError:
+            fpir = FPIR
+    learned = calibrate(gallery, encoder.card, fpir, screen.progress)
     learned.save(path)
     return learned
 
 
-def current_calibration(
-    settings: Settings, gallery: Gallery, encoder: Encoder, screen: Screen
-) -> Calibration:
-    """The calibration of just this gallery, learned anew where the kept one is of another."""
+def arming(settings: Settings, gallery: Gallery) -> Calibration:
+    """The calibration that a door may be armed by. Raises GalleryError with what to do."""
     kept = Calibration.load(beside(settings.gallery.file))
-    if kept is not None and kept.gallery == gallery.checksum():
-        return kept
-    screen.say("the gallery changed since it was calibrated; calibrating it now")
-    return calibrate_anew(settings, gallery, encoder)
+    kept.require(gallery)
+    return kept
 
 
 def relay_of(settings: Settings, screen: Screen) -> Relay:

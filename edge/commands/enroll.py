@@ -9,7 +9,6 @@ from rich.markup import escape
 
 from edge.commands import common
 from edge.errors import GalleryError, RecordingError, SettingsError
-from edge.gallery import Gallery
 from edge.screen import Screen
 
 WANTED = 5  # recordings a student
@@ -36,10 +35,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
     path = settings.gallery.file
-    if path.exists():
-        gallery = Gallery.load(path, encoder.identity)
-    else:
-        gallery = Gallery(encoder.identity, encoder.card.dimension)
+    gallery = common.open_gallery(settings, encoder)
 
     refused: list[RecordingError] = []
     enrolled = 0
@@ -57,9 +53,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             f"[green]✓[/green] {escape(student)}: {len(voiceprints)} recordings{more}",
         )
     if enrolled:
-        # The gallery first: a calibration of another gallery is noticed and learned anew.
-        gallery.save(path)
-        calibration = common.calibrate_anew(settings, gallery, encoder)
+        gallery.save()
+        calibration = common.calibrate_anew(settings, gallery, encoder, screen)
         screen.result(
             {
                 "gallery": str(path),

@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Answer every phrase of every file; 0 if all files could be heard."""
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
-    gallery = common.load_gallery(settings, encoder)
-    calibration = common.current_calibration(settings, gallery, encoder, screen)
+    gallery = common.load_gallery(settings, encoder, screen)
+    calibration = common.arming(settings, gallery)
     refused = 0
     with common.relay_of(settings, screen) as relay:
         gate = Gate(encoder, gallery, calibration.threshold, relay)

@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Listen until SIGINT or SIGTERM; the relay is off before the program ends."""
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
-    gallery = common.load_gallery(settings, encoder)
-    calibration = common.current_calibration(settings, gallery, encoder, screen)
+    gallery = common.load_gallery(settings, encoder, screen)
+    calibration = common.arming(settings, gallery)
     microphone = Microphone(arguments.microphone or settings.sound.microphone or None)
     signal.signal(signal.SIGTERM, _stop)
     with common.relay_of(settings, screen) as relay:

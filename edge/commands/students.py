@@ -12,7 +12,9 @@ from edge.screen import Screen
 
 EXAMPLE = """example:
   kaimen students
-  kaimen students --remove s0001"""
+  kaimen students --remove s0001
+
+A student who is removed is gone at once: from the registry, the index and every running gate."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +26,31 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """List the students, or forget one."""
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
-    gallery = common.load_gallery(settings, encoder)
+    gallery = common.load_gallery(settings, encoder, screen)
     if arguments.remove:
         gallery.remove(arguments.remove)
-        gallery.save(settings.gallery.file)
         screen.result({"removed": arguments.remove}, f"{escape(arguments.remove)} is forgotten")
         return 0
-    table = Table("student", "recordings")
-    for student in gallery.students:
-        count = len(gallery.voiceprints(student))
-        table.add_row(escape(student), str(count))
-        screen.result({"student": student, "recordings": count})
+    table = Table("student", "group", "recordings", "enrolled", "consent until")
+    for student in gallery.registry.students():
+        until = "" if student.consent is None else student.consent.isoformat()
+        table.add_row(
+            escape(student.name),
+            escape(student.group),
+            str(student.recordings),
+            student.enrolled[:10],
+            until,
+        )
+        screen.result(
+            {
+                "student": student.name,
+                "group": student.group,
+                "recordings": student.recordings,
+                "enrolled": student.enrolled,
+                "consent": until or None,
+                "encoder": student.encoder,
+            }
+        )
     if not screen.as_json:
         screen.out.print(table)
     return 0

@@ -1,39 +1,43 @@
 """The threshold that fits this school: learned from its own recordings.
 
-Each recording, with its own student left out, is a stranger to all the others; each
-recording, with only itself left out, is its student at the gate. Scores are exact.
+FPIR = 1 - (1 - FMR)^N: a threshold belongs to a gallery size (ISO/IEC 19795-1), so it is
+measured at the school's own, by leaving one out. What was never seen in n trials may still
+happen in 3/n of them (the rule of three, 95 %): no school is promised more than that.
 
-FPIR = 1 - (1 - FMR)^N: a threshold belongs to a gallery size (ISO/IEC 19795-1). A small
-school has few strangers' scores and none in the tail, so a normal curve through them
-extends them, and the development strangers of the encoder's card, brought to this size,
-set the least the threshold may be. Cosines end at 1 and are skewed; their inverse hyperbolic
+A small school has few strangers' scores and none in the tail, so a normal curve through them
+extends them, and the development strangers of the encoder's card, brought to this size, set
+the least the threshold may be. Cosines end at 1 and are skewed; their inverse hyperbolic
 tangents (R. A. Fisher, Biometrika 10, 1915) are nearly normal, so the curves are drawn there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import BEST
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
+from edge.gallery.left_out import LeftOut, Scores, Track, leave_one_out
 from edge.storage import write_whole
 from edge.voice.encoder import Card
 
 FPIR = 0.01  # share of strangers let in that is aimed at
-ENOUGH = 20  # students from which the school's own strangers alone are asked
-BLOCK = 256  # recordings scored at a time
+THREE = 3.0  # the rule of three
+PLENTY = 10  # strangers above the threshold from which no curve is needed
+GROWTH = 0.1  # share by which a school may grow or shrink before it must be calibrated anew
 HIGHEST = 1 - 1e-6  # score before transformation: 1 would go to infinity
 LEAST_DEVIATION = 0.01  # after transformation: a few equal scores are no certainty
-
-Scores = NDArray[np.float32]
+DRAWS = 200  # of the bootstrap
+SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
+TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +45,183 @@ class Calibration:
     """A threshold, and what the school's own recordings say of it."""
 
     threshold: float
+    interval: tuple[float, float]  # of the threshold, 95 %, by bootstrap over students
     fpir: float  # aimed at
+    promised: float  # the least FPIR that there is evidence for
+    encoder: str  # identity of the encoder whose points it is of
     students: int  # the gallery size it belongs to
-    gallery: str  # checksum of the gallery it was learned from
-    strangers: int  # scores of strangers it was learned from
+    recordings: int  # each of them a stranger once
     expected_fpir: float  # share of these that would have opened
     expected_fnir: float  # share of the students' own scores that would not have opened
+    claim_threshold: float  # for somebody who says who they are
+    claim_fnmr: float  # share of students who would then be turned away, at an FMR of ``fpir``
+    trade: list[dict[str, float | None]]  # threshold, FPIR, FNIR
+    forecast: list[dict[str, float | None]]  # students, FPIR at this threshold, threshold, FNIR
 
     def save(self, path: Path) -> None:
-        """Write it in one step. Raises StorageError."""
-        write_whole(path, lambda file: file.write(json.dumps(asdict(self), indent=2).encode()))
+        """Write it in one step, with its checksum. Raises StorageError."""
+        content = json.dumps(asdict(self), indent=1)
+        whole = {"checksum": _checksum(content), "calibration": content}
+        write_whole(path, lambda file: file.write(json.dumps(whole).encode()))
 
     @classmethod
-    def load(cls, path: Path) -> Calibration | None:
-        """Read it; None where there is none that can be used: it is learned anew in no time."""
+    def load(cls, path: Path) -> Calibration:
+        """Read it. Raises GalleryError with what to do."""
+        again = "run 'kaimen calibrate'"
         try:
-            kept = cls(**json.loads(path.read_text(encoding="utf-8")))
-            usable = math.isfinite(kept.threshold) and 0 < kept.fpir < 1
-        except (OSError, ValueError, TypeError):
-            return None
-        return kept if usable else None
+            written = path.read_bytes()
+            whole = json.loads(written)
+            content = whole["calibration"]
+            sound = (
+                whole["checksum"] == _checksum(content) and json.dumps(whole).encode() == written
+            )
+            fields: dict[str, Any] = json.loads(content)
+            kept = cls(**{**fields, "interval": tuple(fields["interval"])})
+        except FileNotFoundError:
+            raise GalleryError(f"{path}: this school was never calibrated; {again}") from None
+        except OSError as error:
+            raise GalleryError(f"{path}: cannot be read ({error.strerror}); {again}") from None
+        except (ValueError, TypeError, KeyError):
+            sound = False
+        if not sound:
+            raise GalleryError(f"{path}: the calibration is damaged; {again}")
+        return kept
+
+    def require(self, gallery: Gallery) -> None:
+        """Whether a door may be armed by it. Raises GalleryError with what to do."""
+        if self.encoder != gallery.encoder:
+            raise GalleryError("calibrated for another encoder; run 'kaimen calibrate'")
+        if abs(len(gallery) - self.students) > GROWTH * self.students:
+            raise GalleryError(
+                f"calibrated for {self.students} students, and {len(gallery)} are enrolled; "
+                "run 'kaimen calibrate'"
+            )
+        if self.fpir < self.promised:
+            raise GalleryError(
+                f"{self.recordings} recordings are too few to promise an FPIR of {self.fpir:.2%}: "
+                "enroll more, or ask for less with "
+                f"'kaimen calibrate --fpir {math.ceil(self.promised * 1000) / 1000}'"
+            )
 
 
-def beside(gallery: Path) -> Path:
-    """Where the calibration of a gallery's file is kept."""
-    return gallery.with_name(gallery.stem + ".calibration.json")
+def _checksum(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def calibrate(gallery: Gallery, card: Card, fpir: float = FPIR) -> Calibration:
+def beside(registry: Path) -> Path:
+    """Where the calibration of a registry's file is kept."""
+    return registry.with_suffix(".calibration.json")
+
+
+def calibrate(
+    gallery: Gallery, card: Card, fpir: float = FPIR, track: Track | None = None
+) -> Calibration:
     """Learn the threshold for at most ``fpir`` of strangers. Raises GalleryError if empty."""
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
-    strangers, own = leave_one_out(gallery)
-    # One comparison may go wrong so rarely that N of them keep the promise.
-    threshold = _exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / len(gallery)))
-    if len(strangers):
-        fitted = _exceeded_by(spread_of(strangers), fpir)
-        from_school = max(fitted, float(np.quantile(strangers, 1 - fpir)))
-        alone = len(gallery) >= ENOUGH
-        threshold = from_school if alone else max(threshold, from_school)
-    return Calibration(
+    points, counts = gallery.everything()
+    left_out = leave_one_out(points, counts, track)
+    several = len(counts) > 1
+    strangers = left_out.strangers if several else left_out.strangers[:0]
+    own = left_out.own[np.isfinite(left_out.own)]
+    threshold = _threshold(strangers, len(counts), card, fpir)
+    claims = left_out.claims.ravel()
+    claimed = _exceeded_by(card.strangers, fpir)
+    if len(claims) * fpir >= PLENTY:
+        claimed = float(np.quantile(claims, 1 - fpir))
+    elif len(claims):
+        claimed = max(claimed, float(np.quantile(claims, 1 - fpir)))
+    learned = Calibration(
         threshold=threshold,
+        interval=_interval(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
         fpir=fpir,
-        students=len(gallery),
-        gallery=gallery.checksum(),
-        strangers=len(strangers),
-        expected_fpir=float(np.mean(strangers >= threshold)) if len(strangers) else 0.0,
-        expected_fnir=float(np.mean(own < threshold)) if len(own) else 0.0,
+        promised=_promised(len(strangers), len(counts), card),
+        encoder=gallery.encoder,
+        students=len(counts),
+        recordings=len(points),
+        expected_fpir=_share(strangers >= threshold),
+        expected_fnir=_share(own < threshold),
+        claim_threshold=claimed,
+        claim_fnmr=_share(own < claimed),
+        trade=[],
+        forecast=[],
     )
+    return replace(
+        learned,
+        trade=_trade(strangers, own),
+        forecast=_forecast(strangers, own, learned) if several else [],
+    )
+
+
+def _promised(strangers: int, students: int, card: Card) -> float:
+    """The least FPIR for which there is evidence, by the rule of three."""
+    of_school = THREE / strangers if strangers else 1.0
+    # A comparison between two of the card's speakers is one of N at the gate.
+    scores = card.strangers.get("scores", 0)
+    of_card = 1 - (1 - THREE / scores) ** students if scores > THREE else 1.0
+    return min(1.0, of_school, of_card)
+
+
+def _threshold(strangers: Scores, students: int, card: Card, fpir: float) -> float:
+    # One comparison may go wrong so rarely that N of them keep the promise.
+    threshold = _exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / students))
+    if not len(strangers):
+        return threshold
+    measured = float(np.quantile(strangers, 1 - fpir))
+    if len(strangers) * fpir >= PLENTY:
+        return measured
+    measured = max(measured, _exceeded_by(spread_of(strangers), fpir))
+    return measured if len(strangers) * fpir >= THREE else max(threshold, measured)
+
+
+def _interval(
+    left_out: LeftOut, counts: NDArray[np.int64], fpir: float, threshold: float
+) -> tuple[float, float]:
+    """Of the threshold: other students might have been enrolled."""
+    random = np.random.default_rng(0)
+    order = np.argsort(left_out.strangers)
+    scores = left_out.strangers[order]
+    owners = np.repeat(np.arange(len(counts)), counts)[order]
+    found = []
+    for _ in range(DRAWS):
+        drawn = np.bincount(random.integers(0, len(counts), len(counts)), minlength=len(counts))
+        below = np.cumsum(drawn[owners])
+        found.append(scores[np.searchsorted(below, (1 - fpir) * below[-1])])
+    low, high = np.quantile(found, [0.025, 0.975])
+    return min(float(low), threshold), max(float(high), threshold)
+
+
+def _trade(strangers: Scores, own: Scores) -> list[dict[str, float | None]]:
+    """DET points, as far down as there is evidence."""
+    points: list[dict[str, float | None]] = []
+    for fpir in TRADE:
+        if len(strangers) * fpir >= THREE:
+            threshold = float(np.quantile(strangers, 1 - fpir))
+            points.append({"threshold": threshold, "fpir": fpir, "fnir": _share(own < threshold)})
+    return points
+
+
+def _forecast(
+    strangers: Scores, own: Scores, learned: Calibration
+) -> list[dict[str, float | None]]:
+    """What other sizes would bring: the highest of N' scores is that of N to the power N'/N."""
+    found: list[dict[str, float | None]] = []
+    # What was not seen at all is taken for half a time.
+    seen = max(learned.expected_fpir, 0.5 / len(strangers))
+    for students in SIZES:
+        growth = students / learned.students
+        level = (1 - learned.fpir) ** (1 / growth)
+        threshold = float(np.quantile(strangers, level))
+        known = (1 - level) * len(strangers) >= THREE
+        found.append(
+            {
+                "students": students,
+                "fpir": 1 - (1 - seen) ** growth,
+                "threshold": threshold if known else None,  # None: no evidence for it
+                "fnir": _share(own < threshold) if known else None,
+            }
+        )
+    return found
 
 
 def spread_of(scores: Scores) -> dict[str, float]:
@@ -103,39 +236,5 @@ def _exceeded_by(spread: dict[str, float], share: float) -> float:
     return math.tanh(normal.inv_cdf(1 - share))
 
 
-def leave_one_out(gallery: Gallery) -> tuple[Scores, Scores]:
-    """Scores of strangers and of students that the gallery's own recordings give.
-
-    The first has one score a recording (none for a single student), the second one for each
-    recording of a student who has at least two.
-    """
-    students = gallery.students
-    counts = np.array([len(gallery.voiceprints(name)) for name in students])
-    points = np.concatenate([gallery.voiceprints(name) for name in students])
-    owner = np.repeat(np.arange(len(students)), counts)
-    # Column s, row r: the place of student s's recording r, or one past the end, far away.
-    places = np.full((counts.max(), len(students)), len(points))
-    for student, (end, count) in enumerate(zip(np.cumsum(counts), counts, strict=True)):
-        places[:count, student] = np.arange(end - count, end)
-    strangers, own = [], []
-    for start in range(0, len(points), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(points)))
-        cosines = points[rows] @ points.T
-        cosines[np.arange(len(rows)), rows] = -np.inf  # a recording is no evidence for itself
-        cosines = np.pad(cosines, ((0, 0), (0, 1)), constant_values=-np.inf)
-        scores = _best_mean(cosines[:, places])
-        mine = scores[np.arange(len(rows)), owner[rows]]
-        own.append(mine[counts[owner[rows]] > 1])
-        scores[np.arange(len(rows)), owner[rows]] = -np.inf
-        strangers.append(scores.max(axis=1))
-    everybody = np.concatenate(strangers)
-    return (everybody if len(students) > 1 else everybody[:0]), np.concatenate(own)
-
-
-def _best_mean(cosines: NDArray[np.float32]) -> Scores:
-    """Mean of the BEST highest over axis 1 of (probes, recordings, students), -inf left out."""
-    best = -np.sort(-cosines, axis=1)[:, :BEST]
-    there = np.isfinite(best)
-    total = np.where(there, best, 0).sum(axis=1)
-    count = there.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), -np.inf).astype(np.float32)
+def _share(which: NDArray[np.bool_]) -> float:
+    return float(np.mean(which)) if len(which) else 0.0

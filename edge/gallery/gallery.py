@@ -47,8 +47,8 @@ class Gallery:
         """The gallery of an encoder's identity; without a registry, one kept nowhere."""
         self.encoder = encoder
         self.dimension = dimension
-        self.registry = registry or Registry(MEMORY, Vault())
-        self._index = index or Index(dimension)
+        self.registry = Registry(MEMORY, Vault()) if registry is None else registry
+        self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings(""))
         self._seen: int | None = None  # the registry's version; None: look again
         self._lock = threading.Lock()  # over members and index, held for moments

@@ -32,14 +32,14 @@ MIGRATIONS = (
         number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given to another
         name TEXT NOT NULL UNIQUE,
         class TEXT NOT NULL DEFAULT '',  -- the group: a word that SQL keeps for itself
-        consent TEXT,  -- the day it ends, ISO 8601; NULL: until it is withdrawn
+        consent TEXT,  -- the day it ends, ISO 8601, or NULL: until it is withdrawn
         enrolled TEXT NOT NULL,  -- when, UTC
         encoder TEXT NOT NULL  -- by which encoder's identity
     );
     CREATE TABLE recordings (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         student INTEGER NOT NULL REFERENCES students ON DELETE CASCADE,
-        source TEXT NOT NULL,  -- SHA-256 of the file it was made from; empty if unknown
+        source TEXT NOT NULL,  -- SHA-256 of the file it was made from, empty if unknown
         voiceprint BLOB NOT NULL  -- sealed
     );
     CREATE INDEX recordings_of ON recordings (student);
@@ -71,11 +71,14 @@ class Registry:
         """Open the registry at ``path``, or make it. Raises GalleryError."""
         self.path = path
         self.vault = vault
-        try:
-            if path != MEMORY:
+        if path != MEMORY:
+            try:
                 # SQLite gives its files the mode of the first one.
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 Path(path).touch(mode=0o600)
+            except OSError as error:
+                raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
+        try:
             self._database = sqlite3.connect(
                 path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
@@ -86,11 +89,9 @@ class Registry:
                 "foreign_keys = ON",
             ):
                 self._database.execute(f"PRAGMA {setting}")
-            self._migrate()
         except sqlite3.Error as error:
             raise self._unusable(error) from None
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
+        self._migrate()
 
     def close(self) -> None:
         """Close the database; in a file, nothing is lost."""
