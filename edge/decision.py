@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -34,6 +35,7 @@ class Decision:
     verdict: Verdict
     threshold: float
     nearest: tuple[Match, ...]
+    claim: str | None = None  # who somebody said they are: then nobody else was looked for
 
     @property
     def opens(self) -> bool:
@@ -54,14 +56,25 @@ class Decision:
     def reason(self) -> str:
         """One sentence for a person."""
         if not self.nearest:
-            return "nobody is enrolled"
+            if self.claim is not None:
+                return f"{self.claim} is not enrolled, or may not enter now"
+            return "nobody is enrolled who may enter now"
         best = self.nearest[0]
         if self.opens:
             return f"{best.student} at {best.score:.3f}, the threshold is {self.threshold:.3f}"
+        found = "nearest is" if self.claim is None else "claimed to be"
         return (
-            f"nearest is {best.student} at {best.score:.3f}, "
+            f"{found} {best.student} at {best.score:.3f}, "
             f"{self.threshold - best.score:.3f} below the threshold of {self.threshold:.3f}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How near a probe must come; by default nothing is near enough."""
+
+    anybody: float = math.inf  # to be found among all
+    claimed: float = math.inf  # to be who one says
 
 
 def student_score(cosines: NDArray[np.float32]) -> float:
@@ -72,11 +85,11 @@ def student_score(cosines: NDArray[np.float32]) -> float:
     return float(np.sort(cosines)[-BEST:].mean())
 
 
-def decide(nearest: Sequence[Match], threshold: float) -> Decision:
+def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = None) -> Decision:
     """Open for the nearest student if the score reaches the threshold.
 
     A score or threshold that is no number opens nothing.
     """
     ordered = tuple(sorted(nearest, key=lambda match: -match.score))
     opens = bool(ordered) and ordered[0].score >= threshold
-    return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered)
+    return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered, claim)

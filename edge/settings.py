@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from edge.door.relay import LEASE, PIN
 from edge.errors import SettingsError
+from edge.roster import Rule
 from edge.voice.encoder import SHIPPED
 
 
@@ -93,6 +94,7 @@ class Settings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     gallery: GallerySettings = field(default_factory=GallerySettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod
     def read(cls, path: Path | None) -> Settings:
@@ -107,6 +109,12 @@ class Settings:
             raise SettingsError(f"{path}: not TOML ({error})") from None
         settings = cls()
         _refuse_unknown(content, settings, str(path))
+        rules = content.pop("roster", [])
+        if not isinstance(rules, list):
+            raise SettingsError(f"{path}: roster is a list of sections; write [[roster]]")
+        places = [f"{path}: [[roster]] {number}" for number in range(1, len(rules) + 1)]
+        roster = tuple(map(Rule.read, rules, places))
+        settings = replace(settings, roster=roster)
         for name, table in content.items():
             if not isinstance(table, dict):
                 raise SettingsError(f"{path}: {name} is a section; write [{name}]")

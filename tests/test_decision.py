@@ -92,7 +92,7 @@ def test_a_recording_that_is_no_number_opens_nothing() -> None:
 @pytest.mark.parametrize(
     ("nearest", "reason"),
     [
-        ([], "nobody is enrolled"),
+        ([], "nobody is enrolled who may enter now"),
         ([Match("Li", 0.75)], "Li at 0.750, the threshold is 0.600"),
         ([Match("Li", 0.5)], "nearest is Li at 0.500, 0.100 below the threshold of 0.600"),
     ],

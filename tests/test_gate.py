@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from edge.decision import Thresholds
 from edge.door.pins import mock_pins, trace
 from edge.door.relay import PIN, Relay
 from edge.gallery import Gallery
-from edge.gate import Gate, seconds_into
+from edge.gate import CLAIM, Gate, seconds_into
+from edge.roster import Rule
 from edge.sound import Samples
 from edge.sound.endpoint import HANGOVER
 from edge.sound.recording import Recording
@@ -51,14 +54,24 @@ def relay(pins: MockFactory) -> Iterator[Relay]:
 
 def known() -> Gallery:
     gallery = Gallery("encoder", 4)
-    gallery.enroll("Li", [LI])
-    gallery.enroll("Wang", [WANG])
+    gallery.enroll("Li", [LI], group="7a", consent=datetime.date(2027, 7, 31))
+    gallery.enroll("Wang", [WANG], group="staff")
     return gallery
 
 
-def gate(relay: Relay, *points: np.ndarray, gallery: Gallery | None = None) -> Gate:
+MONDAY = datetime.datetime(2027, 3, 1, 8, 0)
+
+
+def gate(relay: Relay, *points: np.ndarray, gallery: Gallery | None = None, **more: Any) -> Gate:
     ears: Any = Ears(*points)
-    return Gate(cast(Encoder, ears), known() if gallery is None else gallery, 0.6, relay)
+    return Gate(
+        cast(Encoder, ears),
+        known() if gallery is None else gallery,
+        more.pop("thresholds", Thresholds(0.6, 0.3)),
+        relay,
+        now=lambda: more.get("now", MONDAY),
+        roster=more.pop("roster", ()),
+    )
 
 
 def states(pins: MockFactory) -> list[bool]:
@@ -88,7 +101,7 @@ def test_the_door_stays_shut_for_a_stranger(relay: Relay, pins: MockFactory) -> 
 
 def test_the_door_stays_shut_in_an_empty_school(relay: Relay, pins: MockFactory) -> None:
     (answer,) = gate(relay, LI, gallery=Gallery("encoder", 4)).listen(ONE)
-    assert answer.decision.reason == "nobody is enrolled"
+    assert answer.decision.reason == "nobody is enrolled who may enter now"
     assert states(pins) == [False]
 
 
@@ -131,4 +144,99 @@ def test_silence_is_not_answered(relay: Relay) -> None:
 def test_an_encoder_that_fails_leaves_the_door_shut(relay: Relay, pins: MockFactory) -> None:
     with pytest.raises(IndexError):  # the stand-in has no point to give
         list(gate(relay).listen(ONE))
+    assert states(pins) == [False]
+
+
+# Who says who they are
+
+BETWEEN = np.array([0.5, 0.5, 0.5, 0.5], np.float32)  # 0.5 from everybody
+
+
+def test_who_claims_to_be_somebody_is_compared_with_them_alone(
+    relay: Relay, pins: MockFactory
+) -> None:
+    listening = gate(relay, BETWEEN, BETWEEN)
+    (answer,) = listening.listen(ONE)
+    assert not answer.decision.opens  # near to nobody by the threshold for all
+    listening.claim("Wang")
+    (answer,) = listening.listen(ONE)
+    assert (answer.decision.student, answer.decision.claim) == ("Wang", "Wang")
+    assert answer.decision.threshold == 0.3
+    assert states(pins) == [False, True]
+
+
+def test_a_wrong_claim_opens_nothing_even_for_a_student(relay: Relay, pins: MockFactory) -> None:
+    listening = gate(relay, LI)
+    listening.claim("Wang")
+    (answer,) = listening.listen(ONE)
+    assert not answer.decision.opens
+    assert answer.decision.reason.startswith("claimed to be Wang at 0.000")
+    assert states(pins) == [False]
+
+
+def test_a_claim_to_be_nobody_opens_nothing(relay: Relay) -> None:
+    listening = gate(relay, LI)
+    listening.claim("Zhao")
+    (answer,) = listening.listen(ONE)
+    assert not answer.decision.opens
+    assert answer.decision.reason == "Zhao is not enrolled, or may not enter now"
+
+
+def test_a_claim_is_for_one_phrase(relay: Relay) -> None:
+    listening = gate(relay, BETWEEN, BETWEEN)
+    listening.claim("Wang")
+    first, second = listening.listen(TWO)
+    assert (first.decision.opens, second.decision.opens) == (True, False)
+    assert second.decision.claim is None
+
+
+def test_a_claim_does_not_wait_for_ever(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("edge.gate.time.monotonic", lambda: clock[0])
+    listening = gate(relay, BETWEEN)
+    listening.claim("Wang")
+    clock[0] += CLAIM + 1
+    (answer,) = listening.listen(ONE)
+    assert (answer.decision.claim, answer.decision.opens) == (None, False)
+
+
+# Who may enter when
+
+SCHOOL_DAYS = (Rule(("7a",), days=(0, 1, 2, 3, 4), opens=datetime.time(7)),)
+
+
+@pytest.mark.parametrize("claim", [False, True])
+@pytest.mark.parametrize(
+    ("now", "point", "student"),
+    [
+        (MONDAY, LI, "Li"),
+        (MONDAY.replace(hour=6), LI, None),
+        (MONDAY + datetime.timedelta(days=5), LI, None),  # a Saturday
+        (MONDAY, WANG, None),  # of a group that the roster does not name
+        (MONDAY.replace(month=8, day=2), LI, None),  # consent is over
+    ],
+)
+def test_only_who_is_on_the_roster_may_enter_when_it_says(
+    relay: Relay,
+    pins: MockFactory,
+    now: datetime.datetime,
+    point: np.ndarray,
+    student: str | None,
+    claim: bool,
+) -> None:
+    listening = gate(relay, point, roster=SCHOOL_DAYS, now=now)
+    if claim:
+        listening.claim("Li" if point is LI else "Wang")
+    (answer,) = listening.listen(ONE)
+    assert answer.decision.student == student
+    assert states(pins) == [False] + [True] * (student is not None)
+
+
+def test_a_gate_without_thresholds_opens_for_nobody(relay: Relay, pins: MockFactory) -> None:
+    listening = gate(relay, LI, LI, thresholds=Thresholds())
+    (answer,) = listening.listen(ONE)
+    listening.claim("Li")
+    (claimed,) = listening.listen(ONE)
+    assert not answer.decision.opens
+    assert not claimed.decision.opens
     assert states(pins) == [False]

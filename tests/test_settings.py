@@ -28,7 +28,7 @@ EVERYTHING = st.builds(
     Settings,
     sound=st.builds(SoundSettings, microphone=TEXT),
     encoder=st.builds(EncoderSettings, path=TEXT, runtime=TEXT),
-    gallery=st.builds(GallerySettings, path=TEXT),
+    gallery=st.builds(GallerySettings, path=TEXT, key=TEXT),
     door=st.builds(
         DoorSettings,
         pin=st.integers(0, 27),
@@ -42,6 +42,8 @@ EVERYTHING = st.builds(
 def as_toml(settings: Settings) -> str:
     lines = []
     for section, table in asdict(settings).items():
+        if section == "roster":
+            continue  # tests/test_roster.py writes it as operators do
         lines.append(f"[{section}]")
         lines += [
             f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()
@@ -193,7 +195,7 @@ def test_a_gallery_lives_where_it_is_told_to() -> None:
 def test_a_gallery_lives_in_the_services_folder_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/home/li/data")
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/kaimen")
-    assert GallerySettings().file == Path("/var/lib/kaimen/gallery.npz")
+    assert GallerySettings().file == Path("/var/lib/kaimen/gallery.sqlite")
 
 
 def test_a_gallery_lives_in_the_users_folder_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +205,12 @@ def test_a_gallery_lives_in_the_users_folder_otherwise(monkeypatch: pytest.Monke
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/li")
     assert data_folder() == Path("/home/li/.local/share/kaimen")
+
+
+def test_the_key_lives_apart_from_the_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/li/data")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/li/config")
+    assert GallerySettings().key_file == Path("/home/li/config/kaimen/gallery.key")
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", "/etc/kaimen")
+    assert GallerySettings().key_file == Path("/etc/kaimen/gallery.key")
+    assert GallerySettings(key="a/b").key_file == Path("a/b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.markup import escape
@@ -16,7 +17,8 @@ def as_fields(answer: Answer) -> dict[str, Any]:
         "verdict": decision.verdict.value,
         "student": decision.student,
         "score": decision.score,
-        "threshold": decision.threshold,
+        "threshold": decision.threshold if math.isfinite(decision.threshold) else None,
+        "claim": decision.claim,
         "nearest": [{"student": m.student, "score": m.score} for m in decision.nearest],
         "reason": decision.reason,
         "began": seconds_into(answer.phrase.start),

@@ -18,6 +18,8 @@ from edge.sound.quality import require_voice
 from edge.sound.recording import SUFFIXES, main_phrase, read
 from edge.voice.encoder import Encoder, Voiceprint
 
+QUICK = 1_000  # students that are calibrated in a second or two
+
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings of ``--config``, or the defaults."""
@@ -68,6 +70,16 @@ def calibrate_anew(
     learned = calibrate(gallery, encoder.card, fpir, screen.progress)
     learned.save(path)
     return learned
+
+
+def calibrate_if_quick(
+    settings: Settings, gallery: Gallery, encoder: Encoder, screen: Screen
+) -> Calibration | None:
+    """Calibrate where that takes no time; otherwise say how, and None."""
+    if 0 < len(gallery) <= QUICK:
+        return calibrate_anew(settings, gallery, encoder, screen)
+    screen.say("the door is armed again after 'kaimen calibrate'")
+    return None
 
 
 def arming(settings: Settings, gallery: Gallery) -> Calibration:

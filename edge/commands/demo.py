@@ -92,7 +92,7 @@ def _visits(
     pins = mock_pins()
     found = []
     with Relay(PIN, pins=pins, lease=LEASE) as relay:
-        gate = Gate(encoder, gallery, calibration.threshold, relay)
+        gate = Gate(encoder, gallery, calibration.thresholds, relay)
         for visitor in screen.progress(day.visitors, "at the gate", len(day.visitors)):
             found.append(_visit(visitor, gate, pins))
     return found

@@ -24,6 +24,7 @@ gate, the relay included (simulated where there is no Pi)."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC or MP3)")
+    parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -34,22 +35,26 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     calibration = common.arming(settings, gallery)
     refused = 0
     with common.relay_of(settings, screen) as relay:
-        gate = Gate(encoder, gallery, calibration.threshold, relay)
+        gate = Gate(encoder, gallery, calibration.thresholds, relay, roster=settings.roster)
         for path in arguments.files:
             try:
-                _play(gate, path, screen)
+                _play(gate, path, arguments.claim, screen)
             except RecordingError as error:
                 refused += 1
                 screen.error(error)
     return RecordingError.exit_code if refused else 0
 
 
-def _play(gate: Gate, path: Path, screen: Screen) -> None:
+def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
     if not screen.as_json:
         screen.out.print(f"[bold]{escape(str(path))}[/bold]")
     heard = 0
+    if claim:
+        gate.claim(claim)
     for answer in gate.listen(Recording.open(path)):
         heard += 1
+        if claim:  # every phrase of the file is theirs
+            gate.claim(claim)
         screen.result({"path": str(path), **answers.as_fields(answer)}, answers.as_line(answer))
     if not heard:
         raise NoSpeech("no phrase is heard in it; the door stays shut", path)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
+from pathlib import Path
 from types import FrameType
 
 from edge.commands import answers, common
+from edge.gallery.calibration import beside
 from edge.gate import Gate
+from edge.keeper import Keeper, claims
 from edge.screen import Screen
 from edge.sound.microphone import Microphone
 
@@ -19,6 +22,9 @@ EXAMPLE = """example:
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--microphone", help="a part of its name; the default one without")
+    parser.add_argument(
+        "--reader", type=Path, help="a file, pipe or terminal with a claimed student a line"
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -30,11 +36,14 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     microphone = Microphone(arguments.microphone or settings.sound.microphone or None)
     signal.signal(signal.SIGTERM, _stop)
     with common.relay_of(settings, screen) as relay:
-        gate = Gate(encoder, gallery, calibration.threshold, relay)
+        gate = Gate(encoder, gallery, calibration.thresholds, relay, roster=settings.roster)
         screen.say(f"{len(gallery)} students; listening to {microphone.name}; Ctrl-C stops")
+        if arguments.reader:
+            claims(arguments.reader, gate.claim)
         try:
-            for answer in gate.listen(microphone):
-                screen.result(answers.as_fields(answer), answers.as_line(answer))
+            with Keeper(gate, beside(settings.gallery.file), screen.say):
+                for answer in gate.listen(microphone):
+                    screen.result(answers.as_fields(answer), answers.as_line(answer))
         except KeyboardInterrupt:
             relay.rest()
             screen.say("stopped; the relay is off")

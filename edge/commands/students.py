@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     gallery = common.load_gallery(settings, encoder, screen)
     if arguments.remove:
         gallery.remove(arguments.remove)
+        common.calibrate_if_quick(settings, gallery, encoder, screen)
         screen.result({"removed": arguments.remove}, f"{escape(arguments.remove)} is forgotten")
         return 0
     table = Table("student", "group", "recordings", "enrolled", "consent until")

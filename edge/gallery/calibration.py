@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.decision import Thresholds
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
 from edge.gallery.left_out import LeftOut, Scores, Track, leave_one_out
@@ -57,6 +58,11 @@ class Calibration:
     claim_fnmr: float  # share of students who would then be turned away, at an FMR of ``fpir``
     trade: list[dict[str, float | None]]  # threshold, FPIR, FNIR
     forecast: list[dict[str, float | None]]  # students, FPIR at this threshold, threshold, FNIR
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What a gate needs of it."""
+        return Thresholds(self.threshold, self.claim_threshold)
 
     def save(self, path: Path) -> None:
         """Write it in one step, with its checksum. Raises StorageError."""

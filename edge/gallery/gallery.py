@@ -164,6 +164,12 @@ class Gallery:
 
     def _take_over(self) -> None:
         seen = self.registry.version()
+        with self.registry.reading():
+            self._align()
+        self._seen = seen
+
+    def _align(self) -> None:
+        """Bring members and index in line with the registry."""
         recordings, owners = self.registry.recordings(self.encoder)
         students = self.registry.students()
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
@@ -181,7 +187,6 @@ class Gallery:
             self._fill(self._index, recordings[~there])
             with self._lock:
                 self._members = Members.of(students, recordings, owners)
-        self._seen = seen
 
     def _fill(self, index: Index, recordings: Numbers) -> None:
         step = STEP if len(self._members.students) else max(1, len(recordings))
@@ -224,9 +229,29 @@ class Gallery:
         with self._lock:
             return self._score(probe, np.arange(len(self._members.students)), count)
 
-    def claimed(self, student: str, probe: Voiceprint) -> Match:
-        """How well a probe fits the one student somebody claims to be. Raises GalleryError."""
-        return Match(student, student_score(self.voiceprints(student) @ probe))
+    def claimed(
+        self,
+        student: str,
+        probe: Voiceprint,
+        *,
+        groups: Collection[str] | None = None,
+        day: datetime.date | None = None,
+    ) -> list[Match]:
+        """How well a probe fits the one student somebody claims to be.
+
+        Nothing for one who is not enrolled or whom ``nearest`` would not look for.
+        """
+        self._current()
+        with self._lock:
+            place = self._members.places.get(student)
+            if place is None:
+                return []
+            asked = self._members.students[place]
+            if not asked.consents(day or datetime.date.today()):
+                return []
+            if groups is not None and asked.group not in groups:
+                return []
+            return self._score(probe, np.array([place]), 1)
 
     def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
         members = self._members

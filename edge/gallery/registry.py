@@ -135,6 +135,15 @@ class Registry:
         except sqlite3.DatabaseError as error:
             raise self._unusable(error) from None
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read in here is of one moment, whatever others write meanwhile."""
+        self._read("BEGIN")
+        try:
+            yield
+        finally:
+            self._read("COMMIT")
+
     def _read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         try:
             return self._database.execute(query, values).fetchall()

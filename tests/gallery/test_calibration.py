@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from edge.errors import GalleryError
 from edge.gallery import Calibration, Gallery, calibrate
-from edge.gallery.calibration import ENOUGH, beside, leave_one_out, spread_of
+from edge.gallery.calibration import beside, spread_of
+from edge.gallery.left_out import leave_one_out
 from edge.voice.encoder import Card
 from tests.gallery.points import enrolled, school, unit
 
@@ -25,46 +26,7 @@ def card(mean: float = 0.1, deviation: float = 0.1) -> Card:
     return Card("test", "0" * 64, 100, 64, 32, {}, strangers, training={}, measured={})
 
 
-def best_three(cosines: list[float]) -> float:
-    chosen = sorted(cosines, reverse=True)[:3]
-    return sum(chosen) / len(chosen)
-
-
-def slow_leave_one_out(gallery: Gallery) -> tuple[list[float], list[float]]:
-    """The scores of leave_one_out, one comparison at a time."""
-    strangers, own = [], []
-    for owner in gallery.students:
-        for number, probe in enumerate(gallery.voiceprints(owner)):
-            others = []
-            for student in gallery.students:
-                points = gallery.voiceprints(student)
-                if student != owner:
-                    others.append(best_three([float(point @ probe) for point in points]))
-                elif len(points) > 1:
-                    rest = [point for at, point in enumerate(points) if at != number]
-                    own.append(best_three([float(point @ probe) for point in rest]))
-            if others:
-                strangers.append(max(others))
-    return strangers, own
-
-
-@given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=8), seed=st.integers(0, 1000))
-def test_leaving_one_out_is_what_plain_loops_give(counts: list[int], seed: int) -> None:
-    random = np.random.default_rng(seed)
-    gallery = Gallery("encoder", 5)
-    for number, count in enumerate(counts):
-        gallery.enroll(f"s{number}", list(unit(random.standard_normal((count, 5)))))
-    for found, plain in zip(leave_one_out(gallery), slow_leave_one_out(gallery), strict=True):
-        np.testing.assert_allclose(found, plain, atol=1e-5)
-
-
-def test_leaving_one_out_in_more_recordings_than_a_block_is_what_plain_loops_give() -> None:
-    gallery = enrolled(school(60, 5, 16))  # 300 recordings
-    for found, plain in zip(leave_one_out(gallery), slow_leave_one_out(gallery), strict=True):
-        np.testing.assert_allclose(found, plain, atol=1e-5)
-
-
-@pytest.mark.parametrize("students", [1, 3, ENOUGH + 10])
+@pytest.mark.parametrize("students", [1, 3, 150])
 @given(one=FPIRS, other=FPIRS)
 def test_fewer_strangers_need_a_higher_threshold(students: int, one: float, other: float) -> None:
     gallery = enrolled(school(students, 2, 8))
@@ -85,17 +47,27 @@ def test_fresh_strangers_are_let_in_about_as_often_as_was_asked(fpir: float) -> 
 def test_what_is_expected_is_what_the_schools_own_scores_say() -> None:
     gallery = enrolled(school(30, 4, 16, spread=1.0))
     calibration = calibrate(gallery, card(), 0.1)
-    strangers, own = map(np.array, slow_leave_one_out(gallery))
-    assert calibration.expected_fpir == np.mean(strangers >= calibration.threshold)
-    assert calibration.expected_fnir == np.mean(own < calibration.threshold)
+    left_out = leave_one_out(*gallery.everything())
+    assert calibration.expected_fpir == np.mean(left_out.strangers >= calibration.threshold)
+    assert calibration.expected_fnir == np.mean(left_out.own < calibration.threshold)
+    assert calibration.claim_fnmr == np.mean(left_out.own < calibration.claim_threshold)
+    assert np.mean(left_out.claims >= calibration.claim_threshold) == pytest.approx(0.1, abs=0.01)
     assert 0 < calibration.expected_fpir <= 0.1
     assert 0 < calibration.expected_fnir < 1
-    assert (calibration.students, calibration.strangers) == (30, 120)
-    assert calibration.gallery == gallery.checksum()
+    assert (calibration.students, calibration.recordings) == (30, 120)
+    assert calibration.encoder == gallery.encoder
     assert calibration.fpir == 0.1
+    low, high = calibration.interval
+    assert low <= calibration.threshold <= high
+    assert low < high
 
 
-@given(students=st.integers(1, ENOUGH - 1), fpir=FPIRS, mean=st.floats(-0.2, 0.5))
+def test_whoever_claims_to_be_somebody_needs_less_than_to_be_found_among_all() -> None:
+    calibration = calibrate(enrolled(school(100, 4, 16)), card(), 0.05)
+    assert calibration.claim_threshold < calibration.threshold
+
+
+@given(students=st.integers(1, 19), fpir=st.floats(0.0005, 0.07), mean=st.floats(-0.2, 0.5))
 def test_a_small_school_never_goes_below_the_cards_forecast(
     students: int, fpir: float, mean: float
 ) -> None:
@@ -112,14 +84,14 @@ def test_a_small_school_that_sounds_more_alike_than_the_card_goes_above_its_fore
 
 
 def test_a_large_school_is_believed_more_than_the_card() -> None:
-    gallery = enrolled(school(ENOUGH, 3, 16))
+    gallery = enrolled(school(100, 3, 16))
     assert calibrate(gallery, card(0.9)).threshold == calibrate(gallery, card(-0.9)).threshold
 
 
 def test_a_single_student_gets_the_cards_forecast() -> None:
     calibration = calibrate(enrolled(school(1, 3, 8)), card(0.1, 0.1), 0.01)
     assert calibration.threshold == pytest.approx(np.tanh(norm(0.1, 0.1).isf(0.01)))
-    assert (calibration.students, calibration.strangers) == (1, 0)
+    assert (calibration.students, calibration.recordings) == (1, 3)
     assert calibration.expected_fpir == 0
     assert calibration.expected_fnir == 0
 
@@ -135,7 +107,7 @@ def test_scores_near_one_still_leave_room_for_a_student() -> None:
 
 def test_students_with_one_recording_each_still_are_strangers_to_each_other() -> None:
     calibration = calibrate(enrolled(school(30, 1, 8)), card(), 0.05)
-    assert calibration.strangers == 30
+    assert calibration.recordings == 30
     assert calibration.expected_fnir == 0
 
 
@@ -149,8 +121,89 @@ def test_an_empty_gallery_cannot_be_calibrated() -> None:
         calibrate(Gallery("encoder", 8), card())
 
 
-def test_a_calibration_is_kept_beside_its_gallery(tmp_path: Path) -> None:
-    path = beside(tmp_path / "gallery.npz")
+# What a school is promised
+
+
+def evidence(scores: int) -> Card:
+    return replace(card(), strangers={"mean": 0.1, "deviation": 0.1, "scores": scores})
+
+
+@pytest.mark.parametrize(
+    ("students", "scores", "promised"),
+    [
+        (100, 0, 3 / 400),  # of four hundred recordings, by the rule of three
+        (5, 0, 3 / 20),
+        (5, 6000, 1 - (1 - 3 / 6000) ** 5),  # by the card's comparisons
+        (100, 6000, 3 / 400),
+        (1, 0, 1.0),
+    ],
+)
+def test_no_less_is_promised_than_there_is_evidence_for(
+    students: int, scores: int, promised: float
+) -> None:
+    gallery = enrolled(school(students, 4, 16))
+    assert calibrate(gallery, evidence(scores)).promised == pytest.approx(promised)
+
+
+def test_a_door_is_not_armed_beyond_the_evidence() -> None:
+    gallery = enrolled(school(50, 4, 16))
+    with pytest.raises(GalleryError, match=r"200 recordings are too few .* --fpir 0\.015'"):
+        calibrate(gallery, card(), 0.01).require(gallery)
+    calibrate(gallery, card(), 0.015).require(gallery)
+
+
+def test_a_door_is_not_armed_for_a_school_that_grew_or_shrank_by_more_than_a_tenth() -> None:
+    calibration = calibrate(enrolled(school(50, 4, 16)), card(), 0.05)
+    for students in (45, 55):
+        calibration.require(enrolled(school(students, 4, 16)))
+    for students in (44, 56):
+        with pytest.raises(GalleryError, match=f"50 students, and {students}.*kaimen calibrate"):
+            calibration.require(enrolled(school(students, 4, 16)))
+
+
+def test_a_door_is_not_armed_for_another_encoder() -> None:
+    calibration = calibrate(enrolled(school(50, 4, 16)), card(), 0.05)
+    with pytest.raises(GalleryError, match="another encoder; run"):
+        calibration.require(enrolled(school(50, 4, 16), "another"))
+
+
+def test_the_forecast_grows_with_the_school_and_ends_where_evidence_does() -> None:
+    calibration = calibrate(enrolled(school(400, 4, 16, spread=1.0)), card(), 0.01)
+    sizes = [size["students"] for size in calibration.forecast]
+    fpirs = [size["fpir"] or 0 for size in calibration.forecast]
+    thresholds = [size["threshold"] for size in calibration.forecast]
+    assert sizes == sorted(sizes)
+    assert fpirs == sorted(fpirs)
+    assert all(0 < fpir <= 1 for fpir in fpirs)
+    known = [threshold for threshold in thresholds if threshold is not None]
+    assert known == sorted(known)
+    # 1,600 strangers at 400 students: at 20,000 students, 1 % would be 0.3 of them.
+    assert thresholds[sizes.index(500)] is not None
+    assert thresholds[sizes.index(20_000)] is None
+
+
+@pytest.mark.parametrize("fpir", [0.01, 0.05])
+def test_the_forecast_for_another_size_is_what_that_size_measures(fpir: float) -> None:
+    large = school(2000, 4, 32, spread=0.8)
+    forecast = calibrate(enrolled(large[:500]), card(), fpir).forecast
+    measured = calibrate(enrolled(large), card(), fpir)
+    (foretold,) = [size for size in forecast if size["students"] == 2000]
+    assert foretold["threshold"] == pytest.approx(measured.threshold, abs=0.02)
+
+
+def test_what_is_traded_falls_together() -> None:
+    trade = calibrate(enrolled(school(100, 4, 16, spread=1.0)), card()).trade
+    assert [point["fpir"] for point in trade] == [0.5, 0.2, 0.1, 0.05, 0.02, 0.01]
+    misses = [point["fnir"] or 0 for point in trade]
+    assert misses == sorted(misses)
+    assert misses[-1] > misses[0]
+
+
+# What is kept
+
+
+def test_a_calibration_is_kept_beside_its_registry(tmp_path: Path) -> None:
+    path = beside(tmp_path / "gallery.sqlite")
     assert path == tmp_path / "gallery.calibration.json"
     calibration = calibrate(enrolled(school(5, 2, 8)), card())
     calibration.save(path)
@@ -158,18 +211,28 @@ def test_a_calibration_is_kept_beside_its_gallery(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"threshold": 0.1}', b"\xff\xfe"])
-def test_a_calibration_that_cannot_be_used_is_none(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_calibration_is_damaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "gallery.calibration.json"
     path.write_bytes(content)
-    assert Calibration.load(path) is None
+    with pytest.raises(GalleryError, match="damaged; run 'kaimen calibrate'"):
+        Calibration.load(path)
 
 
-def test_a_calibration_that_is_not_there_is_none(tmp_path: Path) -> None:
-    assert Calibration.load(tmp_path / "gallery.calibration.json") is None
+def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.calibration.json"
+    calibrate(enrolled(school(5, 2, 8)), card()).save(path)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(random.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(GalleryError, match="damaged"):
+            Calibration.load(path)
 
 
-def test_a_calibration_is_plain_json(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    calibration = calibrate(enrolled(school(5, 2, 8)), card(), 0.02)
-    calibration.save(path)
-    assert json.loads(path.read_text())["fpir"] == 0.02
+def test_a_school_that_was_never_calibrated_is_told_to(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="never calibrated; run 'kaimen calibrate'"):
+        Calibration.load(tmp_path / "gallery.calibration.json")
+    with pytest.raises(GalleryError, match="cannot be read"):
+        Calibration.load(tmp_path)

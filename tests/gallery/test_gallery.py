@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import subprocess
-import sys
+import datetime
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge.decision import decide
-from edge.errors import GalleryError, StorageError
+from edge.errors import GalleryError
 from edge.gallery import Gallery
+from edge.gallery.gallery import FEW, index_of
+from edge.gallery.index import Index
+from edge.gallery.vault import Vault
 from tests.gallery.points import enrolled, school, unit
 
-# A name that can be written: no lone surrogates, no NUL.
-NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+VAULT = Vault()
 SMALL = school(4, 3, 8)
 
 
@@ -100,19 +98,10 @@ def test_who_was_never_enrolled_is_named(method: str) -> None:
 )
 def test_points_that_do_not_fit_are_refused_and_change_nothing(points: np.ndarray) -> None:
     gallery = enrolled(SMALL)
-    before = gallery.checksum()
+    before = contents(gallery)
     with pytest.raises(GalleryError, match="s000"):
         gallery.enroll("s000", list(points))
-    assert gallery.checksum() == before
-
-
-@pytest.mark.parametrize("name", ["Li\0", "\udcff\udcfe", "\0"])
-def test_a_name_that_cannot_be_stored_is_refused(name: str) -> None:
-    gallery = Gallery("encoder", 8)
-    with pytest.raises(GalleryError, match="rename") as caught:
-        gallery.enroll(name, list(SMALL[0]))
-    str(caught.value).encode()  # can be printed
-    assert len(gallery) == 0
+    assert contents(gallery) == before
 
 
 # Who is near
@@ -134,16 +123,17 @@ def test_the_nearest_come_best_first_and_as_many_as_asked_for() -> None:
 
 
 def test_the_shortlist_finds_every_student_that_an_exact_search_finds() -> None:
-    points = school(300, 5, 32)
+    points = school(500, 5, 32)
+    assert points[..., 0].size > FEW  # so they are searched
     gallery = enrolled(points)
-    probes = points[:, 0] + 0.3 * school(300, 1, 32, seed=1)[:, 0]
+    probes = (points[:, 0] + 0.3 * school(500, 1, 32, seed=1)[:, 0])[:100]
     for probe in unit(probes.astype(np.float64)):
         (approximate,), (exact,) = gallery.nearest(probe, 1), gallery.nearest_exactly(probe, 1)
         assert approximate == exact
 
 
 def test_the_shortlist_never_scores_higher_than_an_exact_search() -> None:
-    gallery = enrolled(school(300, 5, 32))
+    gallery = enrolled(school(500, 5, 32))
     for probe in school(100, 1, 32, seed=2)[:, 0]:  # strangers
         (approximate,), (exact,) = gallery.nearest(probe, 1), gallery.nearest_exactly(probe, 1)
         assert approximate.score <= exact.score
@@ -154,194 +144,167 @@ def test_a_probe_that_is_no_number_opens_nothing() -> None:
     assert not decide(gallery.nearest(np.full(8, np.nan, np.float32)), -1.0).opens
 
 
+def test_a_student_with_many_recordings_alike_crowds_nobody_out() -> None:
+    points = school(420, 5, 32)
+    gallery = enrolled(points)
+    crowd = unit(points[0, 0] + 0.01 * np.random.default_rng(0).standard_normal((200, 32)))
+    gallery.enroll("crowd", list(crowd))
+    # Near the crowd, and nearer to one of its own.
+    probe = unit(points[1, 0] + 0.99 * points[0, 0].astype(np.float64))
+    assert gallery.nearest(probe, 8) == gallery.nearest_exactly(probe, 8)
+
+
+# Who may enter
+
+
+def grouped(count: int) -> tuple[Gallery, np.ndarray]:
+    """Students of the groups g0, g1 and g2 in turn."""
+    points = school(count, 5, 32)
+    gallery = Gallery("encoder", 32)
+    for number, own in enumerate(points):
+        gallery.enroll(f"s{number:03}", list(own), group=f"g{number % 3}")
+    return gallery, points
+
+
+@pytest.mark.parametrize("count", [30, 1500])
+def test_only_students_of_the_groups_are_looked_for(count: int) -> None:
+    gallery, points = grouped(count)
+    assert gallery.nearest(points[4, 0], 1)[0].student == "s004"
+    assert gallery.nearest(points[4, 0], 1, groups={"g1"})[0].student == "s004"
+    others = gallery.nearest(points[4, 0], 5, groups=["g0", "g2"])
+    assert {int(match.student[1:]) % 3 for match in others} <= {0, 2}
+    assert gallery.nearest(points[4, 0], groups=[]) == []
+
+
+def test_without_consent_nobody_is_recognised() -> None:
+    gallery = enrolled(SMALL)
+    gallery.enroll("Li", list(SMALL[0]), consent=datetime.date(2027, 7, 31))
+    gallery.remove("s000")
+    last, after = datetime.date(2027, 7, 31), datetime.date(2027, 8, 1)
+    assert gallery.nearest(SMALL[0, 0], day=last)[0].student == "Li"
+    assert "Li" not in [match.student for match in gallery.nearest(SMALL[0, 0], day=after)]
+    assert gallery.claimed("Li", SMALL[0, 0], day=last)
+    assert gallery.claimed("Li", SMALL[0, 0], day=after) == []
+
+
+def test_a_claim_is_compared_with_one_student_alone() -> None:
+    gallery, points = grouped(6)
+    (match,) = gallery.claimed("s002", points[4, 0])
+    assert match.student == "s002"
+    assert match.score == pytest.approx(sorted(points[2] @ points[4, 0])[2:] @ np.full(3, 1 / 3))
+    assert gallery.claimed("s002", points[4, 0], groups={"g1"}) == []
+    assert gallery.claimed("nobody", points[4, 0]) == []
+
+
 # What is kept on disk
 
 
-@given(names=st.lists(NAMES, unique=True, max_size=6), seed=st.integers(0, 1000))
-def test_what_is_saved_is_loaded(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str], seed: int
-) -> None:
-    gallery = Gallery("encoder", 6)
-    random = np.random.default_rng(seed)
-    for name in names:
-        gallery.enroll(name, list(unit(random.standard_normal((random.integers(1, 5), 6)))))
-    path = tmp_path_factory.mktemp("gallery") / "gallery.npz"
-    gallery.save(path)
-    loaded = Gallery.load(path, "encoder")
-    assert contents(loaded) == contents(gallery)
-    assert loaded.checksum() == gallery.checksum()
-    assert (loaded.encoder, loaded.dimension) == ("encoder", 6)
+def opened(path: Path, encoder: str = "encoder") -> Gallery:
+    return Gallery.open(path, VAULT, encoder, 8)
 
 
-def test_a_gallery_is_saved_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "gallery.npz"
-    enrolled(SMALL).save(path)
-    assert len(Gallery.load(path, "encoder")) == 4
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A registry of four students with its index."""
+    path = tmp_path / "gallery.sqlite"
+    gallery = opened(path)
+    for number, own in enumerate(SMALL):
+        gallery.enroll(f"s{number:03}", list(own))
+    gallery.save()
+    return path
 
 
-def test_a_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
-    enrolled(SMALL).save(tmp_path / "gallery.npz")
-    assert (tmp_path / "gallery.npz").stat().st_mode & 0o777 == 0o600
+def test_what_is_enrolled_is_there_when_it_is_opened_again(path: Path) -> None:
+    assert contents(opened(path)) == contents(enrolled(SMALL))
 
 
-def test_a_loaded_gallery_finds_and_enrolls(tmp_path: Path) -> None:
-    enrolled(SMALL).save(tmp_path / "gallery.npz")
-    gallery = Gallery.load(tmp_path / "gallery.npz", "encoder")
+def test_a_gallery_that_was_not_saved_is_there_when_it_is_opened_again(path: Path) -> None:
+    opened(path).enroll("Li", list(SMALL[0]))
+    assert opened(path).voiceprints("Li").tolist() == SMALL[0].tolist()
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped", "of nobody"])
+def test_the_index_is_made_anew_when_its_file_is_of_no_use(path: Path, damage: str) -> None:
+    index = index_of(path)
+    if damage == "missing":
+        index.unlink()
+    elif damage == "flipped":
+        content = bytearray(index.read_bytes())
+        content[len(content) // 2] ^= 1
+        index.write_bytes(content)
+    else:
+        Index(8).save(index, VAULT, "encoder")
+    gallery = opened(path)
     assert gallery.nearest(SMALL[2, 0])[0].student == "s002"
-    gallery.enroll("Li", [SMALL[0, 0]])
-    assert "Li" in gallery
+    assert contents(gallery) == contents(enrolled(SMALL))
 
 
-def test_the_checksum_tells_every_difference() -> None:
-    changed = SMALL.copy()
-    changed[0, 0] = changed[0, 1]
-    galleries = [
-        enrolled(SMALL),
-        enrolled(SMALL, "another"),
-        enrolled(SMALL[:3]),
-        enrolled(changed),
+def test_an_old_index_forgets_who_was_removed_since(path: Path) -> None:
+    old = index_of(path).read_bytes()
+    opened(path).remove("s001")
+    index_of(path).write_bytes(old)
+    gallery = opened(path)
+    assert [match.student for match in gallery.nearest(SMALL[1, 0], 10)].count("s001") == 0
+    gallery.save()
+    assert Index.load(index_of(path), VAULT, "encoder").numbers.tolist() == [
+        *range(1, 4),
+        *range(7, 13),
     ]
-    renamed = enrolled(SMALL[:3])
-    renamed.enroll("t", list(SMALL[3]))
-    assert len({gallery.checksum() for gallery in [*galleries, renamed]}) == 5
 
 
-def test_the_checksum_does_not_depend_on_who_came_first() -> None:
-    backwards = Gallery("encoder", 8)
-    for number in (3, 2, 1, 0):
-        backwards.enroll(f"s{number:03}", list(SMALL[number]))
-    assert backwards.checksum() == enrolled(SMALL).checksum()
+def test_who_is_removed_is_gone_from_the_index_file_at_once(path: Path) -> None:
+    opened(path).remove("s001")
+    assert set(Index.load(index_of(path), VAULT, "encoder").numbers.tolist()).isdisjoint({4, 5, 6})
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
-def test_every_changed_byte_is_noticed_or_harmless(tmp_path: Path, mask: int) -> None:
-    path = tmp_path / "gallery.npz"
-    gallery = enrolled(SMALL[:2, :2])
-    gallery.save(path)
-    content = path.read_bytes()
-    noticed = 0
-    for position in range(mask % 5, len(content), 5):
-        damaged = bytearray(content)
-        damaged[position] ^= mask
-        path.write_bytes(damaged)
+def test_students_of_another_encoder_are_not_compared(path: Path) -> None:
+    gallery = opened(path, "another")
+    assert len(gallery) == 0
+    assert gallery.nearest(SMALL[0, 0]) == []
+    gallery.enroll("s000", list(SMALL[3]))
+    assert gallery.students == ["s000"]
+    assert opened(path).students == ["s001", "s002", "s003"]
+
+
+def test_a_running_gallery_takes_over_what_another_process_changed(path: Path) -> None:
+    running, operator = opened(path), opened(path)
+    assert len(running) == len(operator) == 4
+    assert not running.refresh()
+    operator.enroll("Li", [SMALL[0, 0]])
+    operator.remove("s001")
+    assert running.refresh()
+    assert running.students == ["Li", "s000", "s002", "s003"]
+    assert not running.refresh()
+
+
+def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
+    points = school(600, 5, 8)
+    path = tmp_path / "gallery.sqlite"
+    operator, running = opened(path), opened(path)
+    for number in range(500):
+        operator.enroll(f"s{number:03}", list(points[number]))
+    running.refresh()
+    ended = threading.Event()
+    failed: list[BaseException] = []
+
+    def keep() -> None:
         try:
-            assert Gallery.load(path, "encoder").checksum() == gallery.checksum()
-        except GalleryError as error:
-            assert str(path) in str(error)
-            noticed += 1
-    assert noticed > len(content) / 10  # most of the file is content, not padding
+            while not ended.is_set():
+                running.refresh()
+        except BaseException as error:
+            failed.append(error)
 
-
-@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.99])
-def test_a_truncated_file_is_damaged(tmp_path: Path, share: float) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL).save(path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(GalleryError, match="damaged"):
-        Gallery.load(path, "encoder")
-
-
-def test_a_file_of_another_kind_is_damaged(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros(3))
-    np.savez(tmp_path / "b.npz", voice=np.zeros(3))
-    (tmp_path / "c.npz").write_text("open sesame")
-    for path in sorted(tmp_path.iterdir()):
-        with pytest.raises(GalleryError, match="damaged"):
-            Gallery.load(path, "encoder")
-
-
-def test_a_student_who_was_given_the_points_of_another_is_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL).save(path)
-    with np.load(path) as stored:
-        fields = {name: stored[name] for name in stored.files}
-    np.savez(path, **{**fields, "students": fields["students"][::-1]})
-    with pytest.raises(GalleryError, match="damaged"):
-        Gallery.load(path, "encoder")
-
-
-def test_a_gallery_of_another_format_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL).save(path)
-    with np.load(path) as stored:
-        fields = {name: stored[name] for name in stored.files}
-    np.savez(path, **{**fields, "format": 99})
-    with pytest.raises(GalleryError, match="format of another version"):
-        Gallery.load(path, "encoder")
-
-
-def test_the_gallery_of_another_encoder_is_refused(tmp_path: Path) -> None:
-    enrolled(SMALL).save(tmp_path / "gallery.npz")
-    with pytest.raises(GalleryError, match="another encoder"):
-        Gallery.load(tmp_path / "gallery.npz", "another")
-
-
-def test_where_no_gallery_is_one_is_told_to_enroll(tmp_path: Path) -> None:
-    with pytest.raises(GalleryError, match="kaimen enroll"):
-        Gallery.load(tmp_path / "gallery.npz", "encoder")
-
-
-def test_a_folder_is_no_gallery(tmp_path: Path) -> None:
-    with pytest.raises(GalleryError, match="cannot be read"):
-        Gallery.load(tmp_path, "encoder")
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failing_write_leaves_the_old_gallery_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL[:2]).save(path)
-    old = path.read_bytes()
-
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, step, full)
-    with pytest.raises(StorageError, match="No space left on device"):
-        enrolled(SMALL).save(path)
-    assert path.read_bytes() == old
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_gallery(tmp_path: Path) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL[:2]).save(path)
-    old = path.read_bytes()
-    program = f"""
-import resource
-from pathlib import Path
-from edge.errors import StorageError
-from tests.gallery.points import enrolled, school
-gallery = enrolled(school(20, 5, 64))
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # every file ends there
-try:
-    gallery.save(Path({str(path)!r}))
-except StorageError as error:
-    raise SystemExit(error.exit_code)
-"""
-    project = Path(__file__).parents[2]
-    saved = subprocess.run(
-        [sys.executable, "-c", program], cwd=project, check=False, capture_output=True
-    )
-    assert (saved.returncode, saved.stderr) == (6, b"")
-    assert path.read_bytes() == old
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_interrupted_write_leaves_the_old_gallery_and_is_not_hidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "gallery.npz"
-    enrolled(SMALL[:2]).save(path)
-    old = path.read_bytes()
-
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        enrolled(SMALL).save(path)
-    assert path.read_bytes() == old
-    assert list(tmp_path.iterdir()) == [path]
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        for number in range(500, 560):
+            operator.enroll(f"s{number:03}", list(points[number]))
+            operator.registry.remove(f"s{number - 400:03}")
+            assert running.nearest(points[0, 0], 1)[0].student == "s000"
+    finally:
+        ended.set()
+        keeper.join()
+    running.refresh()
+    assert failed == []
+    assert len(running) == 500
+    assert running.nearest(points[550, 0], 1)[0].student == "s550"

@@ -84,10 +84,10 @@ def visits(
     encoder: Encoder, gallery: Gallery, visitors: dict[str, dict[int, Samples]]
 ) -> Iterator[Visit]:
     """Everybody comes with takes 6 to 8, one after the other."""
-    threshold = calibrate(gallery, encoder.card).threshold
+    thresholds = calibrate(gallery, encoder.card).thresholds
     pins = mock_pins()
     with Relay(PIN, pins=pins, lease=LEASE) as relay:
-        gate = Gate(encoder, gallery, threshold, relay)
+        gate = Gate(encoder, gallery, thresholds, relay)
         for speaker, takes in visitors.items():
             for take in PROBING:
                 forget(pins, PIN)

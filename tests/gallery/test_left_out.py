@@ -1,0 +1,86 @@
+"""Leaving one out, in blocks on all cores, against plain loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.gallery.left_out import BLOCK, CLAIMS, LeftOut, best_mean, leave_one_out
+from tests.gallery.points import school, unit
+
+
+def best_three(cosines: list[float]) -> float:
+    chosen = sorted(cosines, reverse=True)[:3]
+    return sum(chosen) / len(chosen)
+
+
+def slowly(students: list[np.ndarray]) -> tuple[list[float], list[float], list[list[float]]]:
+    """Strangers, own and every claim, one comparison at a time."""
+    strangers, own, claims = [], [], []
+    for mine in students:
+        for number, probe in enumerate(mine):
+            rest = [float(point @ probe) for at, point in enumerate(mine) if at != number]
+            own.append(best_three(rest) if rest else np.nan)
+            others = [
+                best_three([float(point @ probe) for point in theirs])
+                for theirs in students
+                if theirs is not mine
+            ]
+            strangers.append(max(others, default=-np.inf))
+            claims.append(others)
+    return strangers, own, claims
+
+
+def compare(found: LeftOut, students: list[np.ndarray]) -> None:
+    strangers, own, claims = slowly(students)
+    np.testing.assert_allclose(found.strangers, strangers, atol=1e-5)
+    np.testing.assert_allclose(found.own, own, atol=1e-5)
+    assert found.claims.shape == (len(own), min(CLAIMS, len(students) - 1))
+    for drawn, every in zip(found.claims, claims, strict=True):
+        gaps = np.abs(drawn[:, None] - np.array(every)[None, :]) if every else np.zeros((0, 1))
+        assert (gaps.min(axis=1) < 1e-5).all()
+        if len(students) - 1 <= CLAIMS:
+            np.testing.assert_allclose(sorted(drawn), sorted(every), atol=1e-5)
+
+
+@given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=8), seed=st.integers(0, 1000))
+def test_it_is_what_plain_loops_give(counts: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    students = [unit(random.standard_normal((count, 5))) for count in counts]
+    compare(leave_one_out(np.concatenate(students), np.array(counts)), students)
+
+
+def test_in_more_recordings_than_a_block_it_is_what_plain_loops_give() -> None:
+    points = school(60, 5, 16)
+    assert points[..., 0].size > 2 * BLOCK
+    found = leave_one_out(points.reshape(-1, 16), np.full(60, 5))
+    compare(found, list(points))
+
+
+def test_the_blocks_can_be_followed() -> None:
+    followed = []
+
+    def track(items: Iterable[LeftOut], what: str, total: int) -> Iterator[LeftOut]:
+        for item in items:
+            followed.append((what, total))
+            yield item
+
+    leave_one_out(school(60, 5, 16).reshape(-1, 16), np.full(60, 5), track)
+    assert followed == [("leaving one out", 3)] * 3
+
+
+@pytest.mark.parametrize(
+    ("cosines", "expected"),
+    [
+        ([0.1, 0.9, 0.5, 0.4], 0.6),
+        ([0.2, -np.inf, -np.inf], 0.2),
+        ([0.2, 0.4], 0.3),
+        ([-np.inf, -np.inf], -np.inf),
+    ],
+)
+def test_a_score_is_the_mean_of_the_best_three(cosines: list[float], expected: float) -> None:
+    assert best_mean(np.array([cosines], np.float32))[0] == pytest.approx(expected)

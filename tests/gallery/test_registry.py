@@ -1,0 +1,253 @@
+"""The registry is the truth: all of a student or nothing, sealed, and gone when removed."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import GalleryError, StorageError
+from edge.gallery.registry import MEMORY, MIGRATIONS, Registry
+from edge.gallery.vault import Vault
+from tests.gallery.points import school
+
+# A name that can be written: no lone surrogates, no NUL.
+NAMES = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
+)
+POINTS = school(4, 3, 8)
+VAULT = Vault()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gallery.sqlite"
+
+
+@pytest.fixture
+def registry(path: Path) -> Iterator[Registry]:
+    opened = Registry(path, VAULT)
+    yield opened
+    opened.close()
+
+
+def contents(registry: Registry) -> dict[str, list[list[float]]]:
+    return {
+        student.name: registry.voiceprints(
+            [n for n, owner in zip(*registry.recordings(student.encoder), strict=True)
+             if owner == student.number]
+        ).tolist()
+        for student in registry.students()
+    }  # fmt: skip
+
+
+@given(
+    who=st.lists(st.tuples(NAMES, st.integers(0, 3), st.integers(1, 3)), max_size=8),
+)
+def test_what_was_enrolled_last_is_what_is_known(who: list[tuple[str, int, int]]) -> None:
+    registry = Registry(MEMORY, VAULT)
+    expected = {}
+    for name, row, count in who:
+        registry.enroll(name, POINTS[row, :count], "encoder")
+        expected[name] = POINTS[row, :count].tolist()
+    assert contents(registry) == expected
+    assert [student.name for student in registry.students()] == sorted(expected)
+    assert len(registry) == len(expected)
+    registry.close()
+
+
+def test_it_is_there_again_when_opened_again(path: Path, registry: Registry) -> None:
+    registry.enroll("王", POINTS[0], "encoder", group="7a", consent=datetime.date(2027, 7, 31))
+    again = Registry(path, VAULT)
+    student = again.student("王")
+    assert (student.group, student.consent) == ("7a", datetime.date(2027, 7, 31))
+    assert (student.encoder, student.recordings) == ("encoder", 3)
+    assert contents(again) == contents(registry)
+    again.close()
+
+
+def test_group_and_consent_stay_until_others_are_given(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder", group="7a", consent=datetime.date(2027, 7, 31))
+    registry.enroll("Li", POINTS[1], "encoder")
+    assert registry.student("Li").group == "7a"
+    assert registry.student("Li").consent == datetime.date(2027, 7, 31)
+    registry.enroll("Li", POINTS[1], "encoder", group="", consent=datetime.date(2028, 7, 31))
+    assert registry.student("Li").group == ""
+    assert registry.student("Li").consent == datetime.date(2028, 7, 31)
+
+
+def test_consent_ends_after_its_last_day(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder", consent=datetime.date(2027, 7, 31))
+    assert registry.student("Li").consents(datetime.date(2027, 7, 31))
+    assert not registry.student("Li").consents(datetime.date(2027, 8, 1))
+
+
+def test_recordings_are_an_encoders_own(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "one")
+    registry.enroll("Wang", POINTS[1, :2], "other")
+    assert len(registry.recordings("one")[0]) == 3
+    assert len(registry.recordings("other")[0]) == 2
+    assert len(registry.recordings("third")[0]) == 0
+
+
+def test_numbers_of_recordings_are_never_used_twice(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    before = set(registry.recordings("encoder")[0].tolist())
+    registry.enroll("Li", POINTS[0], "encoder")
+    registry.remove("Li")
+    registry.enroll("Li", POINTS[0], "encoder")
+    assert not before & set(registry.recordings("encoder")[0].tolist())
+
+
+@pytest.mark.parametrize("name", ["", "Li\0", "\udcff\udcfe", "\0"])
+def test_a_name_that_cannot_be_stored_is_refused(registry: Registry, name: str) -> None:
+    with pytest.raises(GalleryError, match="rename") as caught:
+        registry.enroll(name, POINTS[0], "encoder")
+    str(caught.value).encode()  # can be printed
+    assert len(registry) == 0
+
+
+def test_another_process_sees_it_at_once_and_is_noticed(path: Path, registry: Registry) -> None:
+    other = Registry(path, VAULT)
+    before = other.version()
+    assert other.version() == before
+    registry.enroll("Li", POINTS[0], "encoder")
+    assert other.version() != before
+    assert other.student("Li").recordings == 3
+    other.close()
+
+
+def test_two_processes_write_at_the_same_time(path: Path, registry: Registry) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from edge.gallery.registry import Registry
+from edge.gallery.vault import Vault
+from tests.gallery.points import school
+registry = Registry(Path({str(path)!r}), Vault.load(Path({str(path)!r} + ".key")))
+for number in range(40):
+    registry.enroll(f"{{sys.argv[1]}}{{number}}", school(1, 3, 8)[0], "encoder")
+"""
+    VAULT.save(Path(f"{path}.key"))
+    project = Path(__file__).parents[2]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, name], cwd=project) for name in "ab"
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(registry) == 80
+    assert {len(points) for points in contents(registry).values()} == {3}
+
+
+def test_who_is_removed_leaves_nothing_in_the_files(path: Path, registry: Registry) -> None:
+    registry.enroll("Wang", POINTS[1], "encoder")
+    registry.enroll("Li Xiaoming", POINTS[0], "encoder")
+    database = sqlite3.connect(path)
+    sealed = [row[0] for row in database.execute("SELECT voiceprint FROM recordings")]
+    database.close()
+    registry.remove("Li Xiaoming")
+    written = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert b"Li Xiaoming" not in written
+    assert [voiceprint in written for voiceprint in sealed] == [True] * 3 + [False] * 3
+    with pytest.raises(GalleryError, match="Li Xiaoming is not enrolled"):
+        registry.student("Li Xiaoming")
+
+
+def test_voiceprints_are_sealed_on_the_disk(path: Path, registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    written = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert POINTS[0, 0].tobytes() not in written
+    assert POINTS[0, 0].tobytes()[:8] not in written
+
+
+def test_it_is_for_its_owner_alone(path: Path, registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    assert {each.stat().st_mode & 0o777 for each in path.parent.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE recordings SET voiceprint = (SELECT voiceprint FROM recordings WHERE number = 4) "
+        "WHERE number = 1",
+        "UPDATE recordings SET student = 2 WHERE number = 1",
+        "UPDATE students SET encoder = 'other' WHERE number = 1",
+    ],
+    ids=["swapped", "given away", "of another encoder"],
+)
+def test_a_voiceprint_stands_in_for_no_other(path: Path, registry: Registry, change: str) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    registry.enroll("Wang", POINTS[1], "encoder")
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(change)
+    database.close()
+    with pytest.raises(GalleryError, match=r"recording 1 of student .* changed"):
+        registry.voiceprints([1])
+
+
+def test_another_key_opens_nothing(path: Path, registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    with pytest.raises(GalleryError, match=r"another key; set \[gallery\] key"):
+        Registry(path, Vault())
+
+
+def test_the_registry_of_a_newer_program_is_left_alone(path: Path, registry: Registry) -> None:
+    registry.close()
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    database.close()
+    with pytest.raises(GalleryError, match="newer Kaimen; update"):
+        Registry(path, VAULT)
+
+
+def test_a_file_of_another_kind_is_no_registry(path: Path) -> None:
+    path.write_text("open sesame" * 100)
+    with pytest.raises(GalleryError, match="not a registry"):
+        Registry(path, VAULT)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be made"):
+        Registry(tmp_path / "file" / "gallery.sqlite", VAULT)
+
+
+def test_a_full_disk_changes_nothing(path: Path, registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder")
+    program = f"""
+import resource, signal
+from pathlib import Path
+from edge.errors import StorageError
+from edge.gallery.registry import Registry
+from edge.gallery.vault import Vault
+from tests.gallery.points import school
+registry = Registry(Path({str(path)!r}), Vault.load(Path({str(path)!r} + ".key")))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # every file ends there
+try:
+    for number in range(1000):
+        registry.enroll("Li", school(1, 40, 192)[0], "encoder")
+except StorageError as error:
+    raise SystemExit(error.exit_code)
+"""
+    VAULT.save(Path(f"{path}.key"))
+    project = Path(__file__).parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, check=False, capture_output=True
+    )
+    assert (ended.returncode, ended.stderr) == (6, b"")
+    np.testing.assert_array_equal(contents(registry)["Li"], POINTS[0])
+
+
+def test_who_was_enrolled_from_what_is_remembered(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder", sources=["a", "b", "c"])
+    registry.enroll("Wang", POINTS[1], "encoder")
+    assert registry.sources() == {"Li": {"a", "b", "c"}, "Wang": {""}}
