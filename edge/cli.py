@@ -8,10 +8,14 @@ pins; 6 something could not be written; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+
+# A matrix of a few kilobytes is not worth waking a second thread for: answers came late.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
 from edge.commands import bench, calibrate, demo, embed, enroll, listen, run, students

@@ -20,7 +20,7 @@ from edge.decision import Match, student_score
 from edge.errors import GalleryError
 from edge.gallery.index import Index
 from edge.gallery.members import Members, Numbers, Places
-from edge.gallery.registry import MEMORY, Registry, Student
+from edge.gallery.registry import MEMORY, Refused, Registry, Student
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
 
@@ -116,6 +116,7 @@ class Gallery:
         sources: Sequence[str] = (),
         group: str | None = None,
         consent: datetime.date | None = None,
+        refused: Sequence[Refused] = (),
     ) -> None:
         """Enroll a student, in place of what was known of their voice.
 
@@ -131,7 +132,13 @@ class Gallery:
         if not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN, too
             raise GalleryError(f"{student}: a voiceprint is not of unit length; embed it again")
         self.registry.enroll(
-            student, points, self.encoder, sources=sources, group=group, consent=consent
+            student,
+            points,
+            self.encoder,
+            sources=sources,
+            group=group,
+            consent=consent,
+            refused=refused,
         )
         self._seen = None
 
@@ -217,11 +224,33 @@ class Gallery:
                 return self._score(probe, np.flatnonzero(allowed), count)
             asked_for = SHORTLIST
             while True:
-                owners = members.owners_of(self._index.search(probe, asked_for))
-                found = np.unique(owners[allowed[owners]])
+                recordings, cosines = self._index.search(probe, asked_for)
+                owners = members.owners_of(recordings)
+                may = (owners >= 0) & allowed[owners]
+                # Nearest first, so a student's first recording is the nearest of theirs.
+                found, first = np.unique(owners[may], return_index=True)
                 if len(found) >= AT_LEAST or asked_for >= len(self._index):
-                    return self._score(probe, found, count)
+                    nearest_first = np.argsort(first)
+                    return self._best(
+                        probe, found[nearest_first], cosines[may][np.sort(first)], count
+                    )
                 asked_for *= 4
+
+    def _best(
+        self, probe: Voiceprint, places: Places, highest: NDArray[np.float32], count: int
+    ) -> list[Match]:
+        """The best of students whose nearest recordings' cosines fall, and who else was scored.
+
+        Nobody's score is above their nearest recording's cosine: where the best one's is not
+        below the next cosine, nobody who follows can be better.
+        """
+        best: list[Match] = []
+        for start in range(0, len(places), AT_LEAST):
+            if best and best[0].score >= highest[start]:
+                break
+            best += self._score(probe, places[start : start + AT_LEAST], count)
+            best = sorted(best, key=lambda match: -match.score)[:count]
+        return best
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """The same by scoring everybody: what the shortlist is measured against."""

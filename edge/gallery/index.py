@@ -88,16 +88,16 @@ class Index:
             self._graph.mark_deleted(number)
             self._vacant += 1
 
-    def search(self, probe: NDArray[np.float32], count: int) -> Numbers:
-        """The numbers of about the ``count`` nearest points, nearest first."""
+    def search(self, probe: NDArray[np.float32], count: int) -> tuple[Numbers, NDArray[np.float32]]:
+        """The numbers of about the ``count`` nearest points and their cosines, nearest first."""
         count = min(count, len(self._numbers))
         if not count:
-            return np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         while True:
             self._graph.set_ef(max(self.breadth, count + min(self._vacant, count)))
             try:
-                found, _ = self._graph.knn_query(probe, count, num_threads=1)
-                return np.asarray(found[0], np.int64)
+                found, distances = self._graph.knn_query(probe, count, num_threads=1)
+                return np.asarray(found[0], np.int64), 1 - distances[0]
             except RuntimeError:  # fewer than that can be reached
                 count = max(1, count // 2)
 

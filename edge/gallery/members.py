@@ -47,11 +47,10 @@ class Members:
         return self.recordings[self.starts[place] : self.starts[place + 1]]
 
     def owners_of(self, recordings: Numbers) -> Places:
-        """Whose recordings these are; those of nobody are left out."""
+        """Whose recordings these are; -1 for those of nobody."""
         at = np.searchsorted(self.ascending, recordings)
         at = np.minimum(at, len(self.ascending) - 1)
-        found: Places = self.owners[at[self.ascending[at] == recordings]]
-        return found
+        return np.where(self.ascending[at] == recordings, self.owners[at], -1)
 
     def allowed(self, groups: Collection[str] | None, day: datetime.date) -> NDArray[np.bool_]:
         """Which students consent on a day and belong to one of the groups (to any: None)."""

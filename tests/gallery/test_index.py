@@ -28,12 +28,12 @@ def filled(count: int = len(POINTS)) -> Index:
 
 
 def test_an_empty_index_finds_nothing() -> None:
-    assert len(Index(16).search(POINTS[0], 5)) == 0
+    assert len(Index(16).search(POINTS[0], 5)[0]) == 0
     assert Index(16).points(np.zeros(0, np.int64)).shape == (0, 16)
 
 
 def test_the_nearest_come_first() -> None:
-    found = filled().search(POINTS[7], 300)
+    found = filled().search(POINTS[7], 300)[0]
     cosines = POINTS[found - 1] @ POINTS[7]
     assert found[0] == 8
     assert (np.diff(cosines) <= 1e-6).all()
@@ -78,7 +78,7 @@ class Changes(RuleBasedStateMachine):
             numbers = self.index.numbers
             kept = np.stack([self.points[number] for number in numbers.tolist()])
             np.testing.assert_array_equal(self.index.points(numbers), kept)
-            assert set(self.index.search(kept[0], 3).tolist()) <= set(self.points)
+            assert set(self.index.search(kept[0], 3)[0].tolist()) <= set(self.points)
 
 
 TestChanges = Changes.TestCase
@@ -87,8 +87,8 @@ TestChanges = Changes.TestCase
 def test_who_is_removed_is_not_found_and_leaves_no_point() -> None:
     index = filled()
     index.remove(NUMBERS[:5])
-    assert not set(index.search(POINTS[0], 300).tolist()) & set(range(1, 6))
-    assert len(index.search(POINTS[0], 300)) == 295
+    assert not set(index.search(POINTS[0], 300)[0].tolist()) & set(range(1, 6))
+    assert len(index.search(POINTS[0], 300)[0]) == 295
 
 
 def test_the_file_of_an_index_holds_nothing_of_who_was_removed(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_vacant_places_are_given_to_those_who_come() -> None:
     index.add(NUMBERS[:20] + 1000, POINTS[:20])
     assert not index.worn
     assert index._graph.get_current_count() == 300
-    assert index.search(POINTS[3], 1).tolist() == [1004]
+    assert index.search(POINTS[3], 1)[0].tolist() == [1004]
 
 
 @given(gone=st.sets(st.integers(1, 40), max_size=20))
@@ -131,7 +131,7 @@ def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, gone:
     np.testing.assert_array_equal(loaded.points(index.numbers), index.points(index.numbers))
     assert (loaded.breadth, loaded.worn) == (99, index.worn)
     loaded.add(np.array([5000]), POINTS[50:51])
-    assert loaded.search(POINTS[50], 1).tolist() == [5000]
+    assert loaded.search(POINTS[50], 1)[0].tolist() == [5000]
 
 
 def test_it_is_sealed_and_for_its_owner_alone(tmp_path: Path) -> None:
