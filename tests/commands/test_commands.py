@@ -18,7 +18,8 @@ from edge.commands.demo import RECORDINGS
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "kaimen.toml"
     path.write_text(
-        f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n[door]\nmock = true\nlease = 0.05\n',
+        f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n'
+        "[door]\nmock = true\nlease = 0.05\n",
         encoding="utf-8",
     )
     return path

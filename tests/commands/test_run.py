@@ -30,7 +30,8 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture) -> Path:
     """A gate with two students."""
     path = tmp_path / "kaimen.toml"
     path.write_text(
-        f'[sound]\nmicrophone = "usb"\n[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n'
+        f'[sound]\nmicrophone = "usb"\n[gallery]\npath = "{tmp_path}/gallery.sqlite"\n'
+        f'key = "{tmp_path}/key"\n'
         "[door]\nmock = true\nlease = 60.0\n",
         encoding="utf-8",
     )
