@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.decision import Match, student_score
 from edge.errors import GalleryError
+from edge.gallery.breadth import chosen
 from edge.gallery.index import Index
 from edge.gallery.members import Members, Numbers, Places
 from edge.gallery.registry import MEMORY, Refused, Registry, Student
@@ -27,6 +28,7 @@ from edge.voice.encoder import Voiceprint
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
 FEW = 2_000  # recordings that are all scored rather than searched
+GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
 STEP = 16  # points added at a time, so that a phrase never waits long
 
 
@@ -152,9 +154,12 @@ class Gallery:
 
     def save(self) -> None:
         """Keep the index in its file, if the registry has one. Raises StorageError."""
-        self._current()
+        members = self._current()
         if isinstance(self.registry.path, Path):
             with self._lock:
+                index = self._index
+                if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
+                    index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
                 self._index.save(index_of(self.registry.path), self.registry.vault, self.encoder)
 
     def refresh(self) -> bool:

@@ -41,6 +41,7 @@ class Index:
         """An empty index of points of this dimension."""
         self.dimension = dimension
         self.breadth = SEARCH_BREADTH
+        self.tuned = 0  # how many points there were when the breadth was chosen
         self._numbers: Numbers = np.zeros(0, np.int64)  # ascending
         self._vacant = 0
         self._graph = self._empty(1)
@@ -114,6 +115,7 @@ class Index:
             "encoder": encoder,
             "dimension": self.dimension,
             "breadth": self.breadth,
+            "tuned": self.tuned,
             "vacant": self._vacant,
             "count": self._graph.get_current_count(),
         }
@@ -134,6 +136,7 @@ class Index:
                     raise GalleryError(f"{path}: an index of another encoder's points")
                 index = cls(int(head["dimension"]))
                 index.breadth = int(head["breadth"])
+                index.tuned = int(head["tuned"])
                 index._vacant = int(head["vacant"])
                 index._numbers = np.frombuffer(next(pieces), "<i8").astype(np.int64)
                 for piece in pieces:

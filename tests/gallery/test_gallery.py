@@ -13,7 +13,8 @@ import pytest
 from edge.decision import decide
 from edge.errors import GalleryError
 from edge.gallery import Gallery
-from edge.gallery.gallery import FEW, index_of
+from edge.gallery.breadth import BREADTHS, _wanted
+from edge.gallery.gallery import FEW, SHORTLIST, index_of
 from edge.gallery.index import Index
 from edge.gallery.vault import Vault
 from tests.gallery.points import enrolled, school, unit
@@ -308,3 +309,17 @@ def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
     assert failed == []
     assert len(running) == 500
     assert running.nearest(points[550, 0], 1)[0].student == "s550"
+
+
+def test_how_broadly_is_searched_is_chosen_by_what_a_scan_finds(path: Path) -> None:
+    gallery = opened(path)
+    for number, own in enumerate(school(450, 5, 8)):
+        gallery.registry.enroll(f"t{number:03}", own, "encoder")
+    gallery = opened(path)
+    gallery.save()
+    index = Index.load(index_of(path), VAULT, "encoder")
+    assert index.tuned == len(index) > FEW
+    assert index.breadth in BREADTHS[1:]
+    probes, wanted = _wanted(index, gallery._members, SHORTLIST)
+    for probe, recording in zip(index.points(probes), wanted, strict=True):
+        assert recording in index.search(probe, SHORTLIST)[0]
