@@ -99,6 +99,26 @@ def parser() -> argparse.ArgumentParser:
     )
     scoring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
     scoring.add_argument("--json", action="store_true", help="one JSON object")
+    schooling = add(
+        "school",
+        "draw a synthetic school from voices as they were measured",
+        "kaimen-train school speech/manifest.csv --fit --figure school.svg",
+        manifest,
+        work,
+    )
+    schooling.add_argument("--students", type=int, default=20_000, help="default 20000")
+    schooling.add_argument("--recordings", type=int, default=5, help="of each (default 5)")
+    schooling.add_argument(
+        "--fit", action="store_true", help="measure the training speakers' voices anew"
+    )
+    schooling.add_argument(
+        "--check", action="store_true", help="what calibrations promise against what comes true"
+    )
+    schooling.add_argument(
+        "--figure", type=Path, metavar="FILE", help="draw it beside the eval split as an SVG"
+    )
+    schooling.add_argument("--out", type=Path, metavar="FILE", help="the school as an .npz")
+    schooling.add_argument("--json", action="store_true", help="one JSON object a line")
     timing = add(
         "speed",
         "time a phrase in int8, in float32 and at the peers, one thread each",
@@ -222,6 +242,56 @@ def _scoring(chosen: argparse.Namespace) -> int:
         mean = sum(errors.values()) / len(errors)
         table.add_row(name, *(_percent(errors[corpus]) for corpus in corpora), _percent(mean))
     _show(table)
+    return 0
+
+
+def _school(chosen: argparse.Namespace) -> int:
+    from edge.gallery import synthetic
+    from training import forecast, school
+
+    rows = read_manifest(chosen.manifest) if chosen.fit or chosen.figure else []
+    encoder = Encoder()
+    if chosen.fit:
+        school.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity).save(
+            synthetic.SHIPPED
+        )
+    population = synthetic.load()
+    if population.encoder != encoder.identity:
+        said = Console(stderr=True, highlight=False, soft_wrap=True)
+        said.print("measured of another encoder's voiceprints; measure them anew with --fit")
+    if chosen.out:
+        school.write(population, chosen.students, chosen.recordings, chosen.out)
+    if chosen.check:
+        found = [
+            promise.fields()
+            for promise in forecast.check(population, encoder.card, chosen.recordings)
+        ]
+        table = Table(title="what calibrations promise, %", box=SIMPLE_HEAD)
+        for name in ("error", "calibrated with", "students", "threshold", "predicted", "measured"):
+            table.add_column(name)
+        for each in found:
+            sizes = (f"{each['calibrated']:,}", f"{each['students']:,}", f"{each['threshold']:.3f}")
+            errors = (_percent(each["predicted"]), _percent(each["measured"]))
+            table.add_row(each["error"], *sizes, *errors)
+    else:
+        every = {"synthetic": school.synthetic_pairs(population)}
+        if chosen.figure:
+            real = school.real_pairs(rows)
+            school.draw_pairs(every["synthetic"], real, chosen.figure)
+            every |= real
+        found = [{"voices": name, **pairs.figures()} for name, pairs in every.items()]
+        names = ("voices", "same speaker", "another", "EER, %")
+        table = Table(*names, title="cosines of pairs", box=SIMPLE_HEAD)
+        for each in found:
+            spreads = [
+                f"{each[f'{kind}_mean']:.3f} ± {each[f'{kind}_deviation']:.3f}"
+                for kind in ("same", "other")
+            ]
+            table.add_row(each["voices"], *spreads, _percent(each["eer"]))
+    if chosen.json:
+        sys.stdout.writelines(json.dumps(each) + "\n" for each in found)
+    else:
+        _show(table)
     return 0
 
 
@@ -357,6 +427,7 @@ COMMANDS = {
     "ladder": _ladder,
     "curve": _curve,
     "scoring": _scoring,
+    "school": _school,
     "speed": _speed,
     "evaluate": _evaluate,
 }

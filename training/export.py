@@ -32,7 +32,7 @@ from training.quantize import exact, quantize, rotate
 
 log = logging.getLogger(__name__)
 
-CALIBRATING = 1_500  # windows from which the quantizer chooses the usual ones
+CALIBRATING = 1_500  # windows from which the quantizer takes the usual ones
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
 PRECISIONS_AGREE = 0.99  # least mean cosine

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 layers = tf.keras.layers
 
-USUAL = 0.04  # share of the windows, the least extreme, that set the scales
+USUAL = 0.25  # share of the windows, the least extreme, that set the scales
 
 
 def quantize(network: tf.keras.Model, shown: NDArray[np.float32]) -> bytes:

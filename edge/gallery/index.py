@@ -44,6 +44,7 @@ class Index:
         self.tuned = 0  # how many points there were when the breadth was chosen
         self._numbers: Numbers = np.zeros(0, np.int64)  # ascending
         self._vacant = 0
+        self._torn = False
         self._graph = self._empty(1)
 
     def _empty(self, room: int) -> hnswlib.Index:
@@ -63,7 +64,7 @@ class Index:
     @property
     def worn(self) -> bool:
         """Whether so many points were removed that it should be built anew."""
-        return self._vacant > VACANT * max(1, len(self._numbers))
+        return self._torn or self._vacant > VACANT * max(1, len(self._numbers))
 
     def add(self, numbers: Numbers, points: NDArray[np.float32]) -> None:
         """Add points (points, dimension) under numbers that never were in it before."""
@@ -81,11 +82,13 @@ class Index:
         self._numbers = np.union1d(self._numbers, numbers)
 
     def remove(self, numbers: Numbers) -> None:
-        """Remove points: they are overwritten, and their places vacant."""
-        nothing = np.zeros((1, self.dimension), np.float32)
+        """Remove points: they are overwritten with noise, and their places vacant."""
+        random = np.random.default_rng()
         self._numbers = np.setdiff1d(self._numbers, numbers)
         for number in numbers.tolist():
-            self._graph.add_items(nothing, [number])
+            # Zeros would be as near to everybody, and tear the graph.
+            noise = random.standard_normal((1, self.dimension)).astype(np.float32)
+            self._graph.add_items(noise / np.linalg.norm(noise), [number])
             self._graph.mark_deleted(number)
             self._vacant += 1
 
@@ -94,13 +97,15 @@ class Index:
         count = min(count, len(self._numbers))
         if not count:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        while True:
-            self._graph.set_ef(max(self.breadth, count + min(self._vacant, count)))
-            try:
-                found, distances = self._graph.knn_query(probe, count, num_threads=1)
-                return np.asarray(found[0], np.int64), 1 - distances[0]
-            except RuntimeError:  # fewer than that can be reached
-                count = max(1, count // 2)
+        self._graph.set_ef(max(self.breadth, count + min(self._vacant, count)))
+        try:
+            found, distances = self._graph.knn_query(probe, count, num_threads=1)
+        except RuntimeError:  # so many left that the others cannot be reached from each other
+            self._torn = True
+            cosines = self.points(self._numbers) @ probe
+            order = np.argsort(-cosines, kind="stable")[:count]
+            return self._numbers[order], cosines[order]
+        return np.asarray(found[0], np.int64), 1 - distances[0]
 
     def points(self, numbers: Numbers) -> NDArray[np.float32]:
         """Points by number, (numbers, dimension)."""

@@ -102,6 +102,15 @@ def test_the_file_of_an_index_holds_nothing_of_who_was_removed(tmp_path: Path) -
     assert POINTS[0].tobytes()[:8] not in written
 
 
+def test_the_few_who_stay_are_found_however_many_left() -> None:
+    for stay in (1, 2, 5):
+        index = filled()
+        index.remove(NUMBERS[stay:])
+        found, cosines = index.search(POINTS[0], 10)
+        assert found[0] == 1 and cosines[0] == pytest.approx(1)
+        assert sorted(found) == NUMBERS[:stay].tolist()
+
+
 def test_an_index_is_worn_when_a_tenth_left() -> None:
     index = filled()
     index.remove(NUMBERS[:20])
