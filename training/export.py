@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 CALIBRATING = 1_500  # windows from which the quantizer takes the usual ones
 COMPARED = 300  # clips on which runtimes and precisions are compared
-RUNTIMES_AGREE = 0.999  # least cosine
+RUNTIMES_AGREE = 0.999  # least cosine, of what ships
+RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
 PRECISIONS_AGREE = 0.99  # least mean cosine
 
 
@@ -70,7 +71,9 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
         _write_card(card, trial)
         float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
         compared = random.choice(apart, min(COMPARED, len(apart)), replace=False)
-        agreement = agree(trial, float32, [long_enough(clips[index]) for index in compared])
+        sounds = [long_enough(clips[index]) for index in compared]
+        least = RUNTIMES_AGREE if rung.name == "deep" else RUNGS_AGREE
+        agreement = agree(trial, float32, sounds, least)
         log.info("agreement: %s", agreement)
         strangers = development_strangers(Encoder(trial), clips, apart)
     card = replace(card, strangers=strangers, measured={**card.measured, **agreement})
@@ -138,8 +141,14 @@ def from_weights(weights: Path, card: Card, out: Path) -> Path:
     return write_exact(network, card, out)
 
 
-def agree(trial: Path, float32: Path, sounds: Sequence[Samples]) -> dict[str, float]:
-    """Cosines between the runtimes, and between int8 and float32. Raises EncoderError."""
+def agree(
+    trial: Path, float32: Path, sounds: Sequence[Samples], least: float = RUNTIMES_AGREE
+) -> dict[str, float]:
+    """Cosines between the runtimes, and between int8 and float32.
+
+    Raises EncoderError where the runtimes' are below ``least`` anywhere, or the precisions' in
+    the mean.
+    """
 
     def points(path: Path, runtime: str) -> NDArray[np.float32]:
         encoder = Encoder(path, runtime=runtime)
@@ -148,7 +157,7 @@ def agree(trial: Path, float32: Path, sounds: Sequence[Samples]) -> dict[str, fl
     first, second = (points(trial, name) for name in RUNTIMES)
     runtimes = np.sum(first * second, axis=1)
     precisions = np.sum(first * points(float32, RUNTIMES[0]), axis=1)
-    if runtimes.min() < RUNTIMES_AGREE:
+    if runtimes.min() < least:
         raise EncoderError(f"the runtimes disagree: least cosine {runtimes.min():.5f}")
     if precisions.mean() < PRECISIONS_AGREE:
         raise EncoderError(f"quantization costs too much: mean cosine {precisions.mean():.4f}")
