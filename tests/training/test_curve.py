@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-SMALL = deep.Shape(channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
+SMALL = deep.Shape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
 ]
 
-SMALL = deep.Shape(channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
+SMALL = deep.Shape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
 RUNG = Rung("small", "a deep encoder as small as can be", 1, partial(deep.build, shape=SMALL))
 PLAN = Plan(steps=4, warmup=1, save_every=2, check_every=4)
 
