@@ -21,7 +21,7 @@ from training.networks import LADDER
 log = logging.getLogger(__name__)
 
 # The lower rungs have learned all they can after a tenth of what the deep encoder hears.
-PLAN = Plan(steps=800, rate=8e-3, warmup=100, check_every=800)
+PLAN = Plan(steps=500, rate=4e-3, warmup=100, check_every=500)
 PHRASE = 1.5  # seconds of the sound that time is measured on
 ROUNDS = 60  # of measuring
 
