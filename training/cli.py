@@ -255,7 +255,7 @@ def _school(chosen: argparse.Namespace) -> int:
         school.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity).save(
             synthetic.SHIPPED
         )
-    population = synthetic.load()
+    population = synthetic.load(synthetic.SHIPPED)
     if population.encoder != encoder.identity:
         said = Console(stderr=True, highlight=False, soft_wrap=True)
         said.print("measured of another encoder's voiceprints; measure them anew with --fit")
@@ -267,12 +267,15 @@ def _school(chosen: argparse.Namespace) -> int:
             for promise in forecast.check(population, encoder.card, chosen.recordings)
         ]
         table = Table(title="what calibrations promise, %", box=SIMPLE_HEAD)
-        for name in ("error", "calibrated with", "students", "threshold", "predicted", "measured"):
+        names = ("error", "calibrated with", "at", "threshold", "predicted", "measured", "schools")
+        for name in names:
             table.add_column(name)
         for each in found:
-            sizes = (f"{each['calibrated']:,}", f"{each['students']:,}", f"{each['threshold']:.3f}")
-            errors = (_percent(each["predicted"]), _percent(each["measured"]))
-            table.add_row(each["error"], *sizes, *errors)
+            sizes = (f"{each['calibrated']:,}", f"{each['students']:,}")
+            threshold = f"{each['threshold']:.3f}, {each['at']}"
+            measured = _with_interval(each["measured"], (each["least"], each["most"]))
+            errors = (_percent(each["predicted"]), measured, str(each["schools"]))
+            table.add_row(each["error"], *sizes, threshold, *errors)
     else:
         every = {"synthetic": school.synthetic_pairs(population)}
         if chosen.figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,19 +20,23 @@ from training.progress import track
 SIZES = (500, 2_000, 20_000)  # students
 STRANGERS = 20_000  # who come to each school
 PROBES = 10_000  # of its students, at least
+TOGETHER = 5_000  # students of all schools of a size, about: small ones differ from each other
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One error, as a calibration says it will be and as it was."""
+    """One error, as calibrations say it will be and as it was, over schools of one size."""
 
     error: str  # FPIR or FNIR
     calibrated: int  # students it was calibrated with
     students: int  # at the gate
+    at: str  # whose threshold: the calibration's own, or its forecast for the size
+    schools: int
     threshold: float
     predicted: float
     measured: float
-    trials: int
+    least: float  # measured at any of the schools
+    most: float
 
     @property
     def ratio(self) -> float:
@@ -58,47 +63,74 @@ class _Known:
         return self.school.reshape(-1, dimension), np.full(students, recordings)
 
 
+_Key = tuple[str, int, int, str]
+_Found = dict[_Key, list[tuple[float, float, float]]]  # threshold, predicted, measured
+
+
 def check(
     population: Population, card: Card, recordings: int = 5, sizes: Sequence[int] = SIZES
 ) -> list[Promise]:
     """Calibrate schools of several sizes; then let fresh strangers and students come.
 
-    A smaller school's forecasts for the larger ones are held against those, too.
+    Smaller schools' forecasts for the larger ones are held against those, too.
     """
     strangers = population.draw(STRANGERS, 1, seed=1)[:, 0]
-    found: list[Promise] = []
+    found: _Found = defaultdict(list)
     smaller: list[Calibration] = []
     for students in sizes:
         takes = -(-PROBES // students)
-        everything = population.draw(students, recordings + takes, seed=students)
-        school = np.ascontiguousarray(everything[:, :recordings])
-        known: Any = _Known(population.encoder, school)
-        learned = calibrate(known, card, FPIR, track)
-        others = exact.best(school, strangers, track).scores
-        own = exact.own(school, everything[:, recordings:]).ravel()
-        found += [
-            _promise("FPIR", learned, students, learned.threshold, learned.expected_fpir, others),
-            _promise("FNIR", learned, students, learned.threshold, learned.expected_fnir, own),
-        ]
-        for each in smaller:
-            forecast = next(row for row in each.forecast if row["students"] == students)
-            found.append(_promise("FPIR", each, students, each.threshold, forecast["fpir"], others))
-            if forecast["threshold"] is not None:
-                threshold = forecast["threshold"]
-                found.append(_promise("FPIR", each, students, threshold, FPIR, others))
-                found.append(_promise("FNIR", each, students, threshold, forecast["fnir"], own))
-        smaller.append(learned)
-    return found
+        here: list[Calibration] = []
+        for number in range(max(1, TOGETHER // students)):
+            everything = population.draw(students, recordings + takes, seed=students + number)
+            school = np.ascontiguousarray(everything[:, :recordings])
+            known: Any = _Known(population.encoder, school)
+            learned = calibrate(known, card, FPIR, track)
+            others = exact.best(school, strangers, track).scores
+            own = exact.own(school, everything[:, recordings:]).ravel()
+            _own(found, learned, others, own)
+            if not number:  # one school of a size is enough to hold forecasts against
+                for each in smaller:
+                    _forecast(found, each, students, others, own)
+            here.append(learned)
+        smaller += here
+    return [_promise(key, values) for key, values in found.items()]
 
 
-def _promise(
-    error: str,
+def _own(
+    found: _Found, learned: Calibration, others: NDArray[np.float32], own: NDArray[np.float32]
+) -> None:
+    """At the size that it was calibrated for."""
+    size, at = learned.students, learned.threshold
+    for error, predicted, measured in (
+        ("FPIR", learned.expected_fpir, np.mean(others >= at)),
+        ("FNIR", learned.expected_fnir, np.mean(own < at)),
+    ):
+        found[error, size, size, "own"].append((at, predicted, float(measured)))
+
+
+def _forecast(
+    found: _Found,
     learned: Calibration,
     students: int,
-    threshold: float,
-    predicted: float,
-    scores: NDArray[np.float32],
-) -> Promise:
-    opened = float(np.mean(scores >= threshold))
-    measured = opened if error == "FPIR" else 1 - opened
-    return Promise(error, learned.students, students, threshold, predicted, measured, len(scores))
+    others: NDArray[np.float32],
+    own: NDArray[np.float32],
+) -> None:
+    """At another size, with the threshold as it is, and as it is forecast."""
+    (row,) = (each for each in learned.forecast if each["students"] == students)
+    fpir, raised, fnir = row["fpir"], row["threshold"], row["fnir"]
+    assert fpir is not None
+    opened = float(np.mean(others >= learned.threshold))
+    found["FPIR", learned.students, students, "own"].append((learned.threshold, fpir, opened))
+    if raised is not None and fnir is not None:
+        for error, predicted, measured in (
+            ("FPIR", learned.fpir, np.mean(others >= raised)),
+            ("FNIR", fnir, np.mean(own < raised)),
+        ):
+            key = (error, learned.students, students, "forecast")
+            found[key].append((raised, predicted, float(measured)))
+
+
+def _promise(key: _Key, values: Sequence[tuple[float, float, float]]) -> Promise:
+    threshold, predicted, measured = (float(mean) for mean in np.mean(values, axis=0))
+    each = [value[2] for value in values]
+    return Promise(*key, len(values), threshold, predicted, measured, min(each), max(each))

@@ -3,107 +3,174 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
 
+from edge.bench import phrase, school, search
 from edge.commands import common
-from edge.errors import EncoderError
-from edge.gallery import Gallery
+from edge.commands.demo import RECORDINGS
+from edge.errors import EncoderError, SettingsError
+from edge.gallery import synthetic
 from edge.screen import Screen
-from edge.sound import SAMPLE_RATE
-from edge.sound.recording import phrases
-from edge.voice import features
-from edge.voice.encoder import RUNTIMES, Encoder
+from edge.settings import Settings
+from edge.voice.encoder import Encoder
 
-PHRASE = 1.5  # seconds of the sound that is measured on
-SECONDS = 1.0  # that each part is measured for
+SIZES = (1_000, 10_000, 100_000, 1_000_000)  # points of the schools
+LARGEST = 100_000  # unless somebody asks for more
+ENROLLED = 5  # recordings of a student
+PROBES = 30_000  # of each school's students: with none missed, a recall of 0.9999 (rule of three)
+TAKES = 10  # of a student, at most: more of the same tell little more
+CALIBRATED = 100_000  # points above which calibrating takes hours
 
 EXAMPLE = """example:
   kaimen bench
-  kaimen bench --students 20000
+  kaimen bench --points 10000       (minutes less: no larger school)
+  kaimen bench --points 1000000     (a large machine, and an hour)
 
-Times depend on the machine and what else it does; the last columns compare within this
-run: how many times as fast as the sound itself, or as an exact scan, a part is."""
+The schools are synthetic: drawn from what was measured of real voices. Times depend on the
+machine and what else it does; compare within one run, where all parts take turns."""
+
+Figures = dict[str, Any]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--students", type=int, default=2_000, help="in the searched gallery")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One measured part: its median time, and what it is compared with."""
-
-    name: str
-    seconds: float
-    against: str
-    reference: float  # seconds
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast as the reference."""
-        return self.reference / self.seconds
+    parser.add_argument(
+        "--points", type=int, default=LARGEST, help=f"of the largest school (default {LARGEST})"
+    )
+    parser.add_argument(
+        "--probes", type=int, default=PROBES, help=f"for recall, at most (default {PROBES})"
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Measure and show."""
     settings = common.settings_of(arguments)
-    random = np.random.default_rng(0)
-    # A phrase-long sound with pauses; what is said does not matter for time.
-    loud = np.sin(np.arange(round(PHRASE * SAMPLE_RATE)) * 2 * np.pi * 4 / SAMPLE_RATE) > 0
-    sound = (loud * 0.1 * random.standard_normal(len(loud))).astype(np.float32)
-    parts = [
-        Part("endpointing", _median(lambda: phrases(sound)), "the sound", PHRASE),
-        Part("features", _median(lambda: features.log_mel(sound)), "the sound", PHRASE),
-    ]
-    for runtime in RUNTIMES:
-        try:
-            encoder = Encoder(settings.encoder.path, runtime=runtime)
-        except EncoderError as error:
-            screen.say(str(error))
-            continue
-        taken = _median(lambda encoder=encoder: encoder.embed(sound))  # type: ignore[misc]
-        parts.append(Part(f"features and encoder, {runtime}", taken, "the sound", PHRASE))
-    parts += _search(arguments.students, random, screen)
-    table = Table("part", "median ms", "times as fast", "as", box=None, pad_edge=False)
-    for part in parts:
-        fields = {"part": part.name, "milliseconds": part.seconds * 1000, "ratio": part.ratio}
-        screen.result({**fields, "against": part.against})
-        table.add_row(part.name, f"{part.seconds * 1000:.2f}", f"{part.ratio:.1f}", part.against)
-    if not screen.as_json:
-        screen.out.print(table)
+    if arguments.points < 2 * ENROLLED or arguments.probes < 1:
+        raise SettingsError(f"--points must be at least {2 * ENROLLED}, --probes at least 1")
+    encoder = common.load_encoder(settings)
+    population = _population(encoder, screen)
+    files = sorted(file for files in common.recordings_in(RECORDINGS).values() for file in files)
+
+    parts = phrase.parts(settings.encoder.path, screen)
+    _show(parts, _PARTS, "a phrase", screen)
+    bulk = phrase.bulk(encoder, files, screen)
+    _show([bulk], _BULK, "recordings, one after another", screen)
+    schools = []
+    for points in _sizes(arguments.points):
+        searched, kept = _measure(population, points, arguments, settings, encoder, files, screen)
+        _show(searched, _SEARCH, f"search among {points:,} points", screen)
+        schools.append(kept)
+    _show(schools, _SCHOOL, "a school", screen)
     return 0
 
 
-def _search(students: int, random: np.random.Generator, screen: Screen) -> list[Part]:
-    """Shortlist and scores against a scan of all points; synthetic voiceprints, five a student."""
-    dimension = 192
-    gallery = Gallery("synthetic", dimension)
-    for student in screen.progress(range(students), "drawing students", students):
-        centre = random.standard_normal(dimension)
-        points = centre + 0.5 * random.standard_normal((5, dimension))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        gallery.enroll(f"s{student:06d}", list(points.astype(np.float32)))
-    probe = gallery.voiceprints("s000000")[0]
-    screen.say(f"building the index of {gallery.recordings} voiceprints")
-    gallery.nearest(probe)
-    everybody = np.concatenate([gallery.voiceprints(student) for student in gallery.students])
-    scan = _median(lambda: np.argmax(everybody @ probe))
-    shortlist = _median(lambda: gallery.nearest(probe))
-    return [Part(f"search among {students} students", shortlist, "an exact scan", scan)]
+def _population(encoder: Encoder, screen: Screen) -> synthetic.Population:
+    population = synthetic.load()
+    if population.dimension != encoder.card.dimension:
+        raise EncoderError(
+            f"synthetic schools have {population.dimension} dimensions and this encoder "
+            f"{encoder.card.dimension}; bench it after 'kaimen-train school --fit'"
+        )
+    if population.encoder != encoder.identity:
+        screen.say(
+            "synthetic schools are like another encoder's voiceprints; times hold, recall and "
+            "errors may not: run 'kaimen-train school --fit'"
+        )
+    return population
 
 
-def _median(work: Callable[[], object]) -> float:
-    """Median seconds of a piece of work, measured for about SECONDS, at least five times."""
-    work()
-    taken: list[float] = []
-    while len(taken) < 5 or sum(taken) < SECONDS:
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return float(np.median(taken))
+def _sizes(largest: int) -> list[int]:
+    """The usual sizes up to the largest, and that one."""
+    smaller = [size for size in SIZES if size < largest]
+    return [*smaller, largest // ENROLLED * ENROLLED]
+
+
+def _measure(
+    population: synthetic.Population,
+    points: int,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    encoder: Encoder,
+    files: Sequence[Path],
+    screen: Screen,
+) -> tuple[list[Figures], Figures]:
+    """One school: how it is searched, and what it costs to keep."""
+    students = points // ENROLLED
+    takes = min(TAKES, -(-arguments.probes // students))
+    screen.say(f"a synthetic school of {students:,} students")
+    everything = population.draw(students + 1, ENROLLED + takes, seed=points)
+    own = np.ascontiguousarray(everything[:-1, :ENROLLED])
+    probes, newcomer = everything[:-1, ENROLLED:], everything[-1, :ENROLLED]
+    with tempfile.TemporaryDirectory(prefix="kaimen-bench-") as folder:
+        kept = school.enroll(own, Path(folder), encoder, screen)
+        searched = search.measure(kept.gallery, own, probes, screen)
+        figures = {
+            "part": "school",
+            "points": points,
+            **kept.taken,
+            **school.opened(kept, settings.encoder.path, settings.encoder.runtime),
+            **school.decided(kept, encoder, files, screen),
+        }
+        if points <= CALIBRATED:
+            figures |= school.calibrated(kept, encoder, screen)
+        figures |= school.swapped(kept, newcomer, probes[0, 0])
+        kept.gallery.registry.close()
+    return searched, figures
+
+
+# What a table shows of the figures: a heading, the figure's name, and how it is written.
+_Columns = Sequence[tuple[str, str, str]]
+_PARTS: _Columns = (
+    ("part", "part", "{}"),
+    ("ms", "p50_ms", "{:.2f}"),
+    ("times as fast as the sound", "times_as_fast_as_sound", "{:.0f}"),
+)
+_BULK: _Columns = (
+    ("recordings", "recordings", "{}"),
+    ("features a second", "features_per_second", "{:.0f}"),
+    ("points a second", "embedded_per_second", "{:.0f}"),
+    ("ratio", "embedded_of_features", "{:.2f}"),
+)
+_SEARCH: _Columns = (
+    ("by", "by", "{}"),
+    ("p50 ms", "p50_ms", "{:.3f}"),
+    ("p99 ms", "p99_ms", "{:.3f}"),
+    ("of the scan", "of_scan", "{:.3f}"),
+    ("recall", "recall", "{:.5f}"),
+    ("breadth", "breadth", "{}"),
+    ("built in s", "build_seconds", "{:.1f}"),
+)
+_SCHOOL: _Columns = (
+    ("points", "points", "{:,}"),
+    ("enroll s", "enroll_seconds", "{:.1f}"),
+    ("index s", "index_seconds", "{:.1f}"),
+    ("save s", "save_seconds", "{:.2f}"),
+    ("load s", "load_gallery_seconds", "{:.2f}"),
+    ("MB resident", "resident_megabytes", "{:.0f}"),
+    ("calibrate s", "calibrate_seconds", "{:.1f}"),
+    ("swap s", "swap_seconds", "{:.2f}"),
+    ("decision p50 ms", "decision_p50_ms", "{:.2f}"),
+    ("p99", "decision_p99_ms", "{:.2f}"),
+)
+
+
+def _show(
+    found: Sequence[Mapping[str, Any]], columns: _Columns, title: str, screen: Screen
+) -> None:
+    """An object each for a program, one table for a person."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, (heading, _, _) in enumerate(columns):
+        table.add_column(heading, justify="right" if number else "left")
+    for figures in found:
+        screen.result(dict(figures))
+        table.add_row(
+            *(form.format(figures[name]) if name in figures else "" for _, name, form in columns)
+        )
+    if not screen.as_json:
+        screen.out.print(table)

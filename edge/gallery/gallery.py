@@ -144,6 +144,13 @@ class Gallery:
         )
         self._seen = None
 
+    def describe(
+        self, student: str, *, group: str | None = None, consent: datetime.date | None = None
+    ) -> None:
+        """Change a student's group or consent; what is not given stays what it was."""
+        self.registry.describe(student, group=group, consent=consent)
+        self._seen = None
+
     def remove(self, student: str) -> None:
         """Forget a student at once, in the index's file, too. Raises GalleryError."""
         self.registry.remove(student)

@@ -43,6 +43,14 @@ MIGRATIONS = (
         voiceprint BLOB NOT NULL  -- sealed
     );
     CREATE INDEX recordings_of ON recordings (student);
+    CREATE TABLE refused (
+        student TEXT NOT NULL,  -- a name: they may not be enrolled
+        source TEXT NOT NULL,  -- SHA-256 of the file
+        rules TEXT NOT NULL,  -- by which it was refused
+        kind TEXT NOT NULL,
+        reason TEXT NOT NULL
+    );
+    CREATE INDEX refused_of ON refused (student);
     """,
 )
 
@@ -62,6 +70,16 @@ class Student:
     def consents(self, day: datetime.date) -> bool:
         """Whether the student may be recognised on this day."""
         return self.consent is None or day <= self.consent
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that enrolled nobody, and why: it need not be judged again."""
+
+    source: str  # SHA-256
+    rules: str  # by which it was refused
+    kind: str  # of error
+    reason: str  # one sentence
 
 
 class Registry:
@@ -101,21 +119,23 @@ class Registry:
         return GalleryError(f"{self.path}: not a registry that can be used ({error})")
 
     def _migrate(self) -> None:
-        with self._writing() as database:
-            version = int(database.execute("PRAGMA user_version").fetchone()[0])
-            if version > len(MIGRATIONS):
-                raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
-            for script in MIGRATIONS[version:]:
-                for statement in script.split(";"):
-                    database.execute(statement)
-            database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-            kept = database.execute("SELECT identity FROM vault").fetchone()
-            if kept is None:
-                database.execute("INSERT INTO vault VALUES (?)", (self.vault.identity,))
-            elif kept[0] != self.vault.identity:
-                raise GalleryError(
-                    f"{self.path}: sealed under another key; set [gallery] key to that one's file"
-                )
+        if self._schema() < len(MIGRATIONS):
+            with self._writing() as database:
+                for script in MIGRATIONS[self._schema() :]:
+                    for statement in script.split(";"):
+                        database.execute(statement)
+                database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+                if not self._read("SELECT identity FROM vault"):
+                    database.execute("INSERT INTO vault VALUES (?)", (self.vault.identity,))
+        if self._schema() > len(MIGRATIONS):
+            raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
+        if self._read("SELECT identity FROM vault") != [(self.vault.identity,)]:
+            raise GalleryError(
+                f"{self.path}: sealed under another key; set [gallery] key to that one's file"
+            )
+
+    def _schema(self) -> int:
+        return int(str(self._read("PRAGMA user_version")[0][0]))
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -188,11 +208,13 @@ class Registry:
         sources: Sequence[str] = (),
         group: str | None = None,
         consent: datetime.date | None = None,
+        refused: Sequence[Refused] = (),
     ) -> None:
         """Enroll a student in place of what was known of their voice, for good.
 
-        A group and a consent that are not given stay what they were. Raises GalleryError and
-        StorageError; nothing was changed then.
+        Files of theirs that were ``refused`` are remembered in place of earlier ones. A group and
+        a consent that are not given stay what they were. Raises GalleryError and StorageError;
+        nothing was changed then.
         """
         if not name or "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
             raise GalleryError(f"{name!a}: not a name that can be stored; rename the student")
@@ -226,12 +248,41 @@ class Registry:
                 database.execute(
                     "UPDATE recordings SET voiceprint = ? WHERE number = ?", (sealed, recording)
                 )
+            _remember(database, name, refused)
+
+    def refuse(self, name: str, refused: Sequence[Refused]) -> None:
+        """Remember why files of a student enrolled nobody; who was enrolled stays so."""
+        with self._writing() as database:
+            _remember(database, name, refused)
+
+    def refused(self, rules: str) -> dict[str, list[Refused]]:
+        """What was refused by these rules, by the names of students."""
+        found: dict[str, list[Refused]] = {}
+        for name, source, kind, reason in self._read(
+            "SELECT student, source, kind, reason FROM refused WHERE rules = ?", rules
+        ):
+            refused = Refused(str(source), rules, str(kind), str(reason))
+            found.setdefault(str(name), []).append(refused)
+        return found
+
+    def describe(
+        self, name: str, *, group: str | None = None, consent: datetime.date | None = None
+    ) -> None:
+        """Change a student's group or consent; what is not given stays what it was."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE students SET class = coalesce(?, class), consent = coalesce(?, consent) "
+                "WHERE name = ?",
+                (group, consent and consent.isoformat(), name),
+            )
 
     def remove(self, name: str) -> None:
         """Forget a student: nothing of them stays in the file. Raises GalleryError."""
-        self.student(name)
+        if not self._read("SELECT 1 FROM refused WHERE student = ? LIMIT 1", name):
+            self.student(name)
         with self._writing() as database:
             database.execute("DELETE FROM students WHERE name = ?", (name,))
+            database.execute("DELETE FROM refused WHERE student = ?", (name,))
         # What the log of changes still holds goes as soon as no reader needs it.
         self._read("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -271,6 +322,14 @@ class Registry:
             context = _context(int(str(student)), int(number), str(encoder))
             points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
         return np.array(points, np.float32)
+
+
+def _remember(database: sqlite3.Connection, name: str, refused: Sequence[Refused]) -> None:
+    database.execute("DELETE FROM refused WHERE student = ?", (name,))
+    database.executemany(
+        "INSERT INTO refused VALUES (?, ?, ?, ?, ?)",
+        [(name, each.source, each.rules, each.kind, each.reason) for each in refused],
+    )
 
 
 def _context(student: int, recording: int, encoder: str) -> str:

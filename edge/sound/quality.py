@@ -1,43 +1,129 @@
-"""Whether a phrase holds a voice at all: the difference between a hiss and a vowel.
+"""Whether a recording is good enough to know somebody by: its voice, its level, its room.
 
 Voiced sound repeats itself with the pitch of the voice, so its normalised autocorrelation
-has a peak at that lag; hiss, breath and knocks have none that lasts.
+has a peak at that lag; hiss, breath and knocks have none that lasts. How the thresholds were
+found is in ``docs/enrollment.md``.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from edge.errors import NoSpeech
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import NoSpeech, RecordingError
 from edge.sound import SAMPLE_RATE, Samples
+from edge.sound.endpoint import FRAME, NO_ROOM, QUIETEST, Phrase, background, levels
 
 WINDOW = 640  # samples: 40 ms, two periods of the lowest voice
 HOP = 160  # samples: 10 ms
 LOWEST_PITCH = 60  # Hz
 HIGHEST_PITCH = 450  # Hz
+TRANSFORM = 960  # points: with WINDOW samples, exact up to the lag of the lowest pitch
+TOGETHER = 20  # frames transformed at a time
 PERIODIC = 0.5  # of the autocorrelation at lag zero
 LOUD = 20.0  # dB below the loudest frame at which a frame still counts
-VOICED = 0.08  # seconds of voice that a phrase must hold
+VOICED = 0.08  # seconds of voice that a phrase must hold to be speech at all
+
+FULL_SCALE = 0.98  # of the largest sample there is, from which one counts as clipped
+MOST_CLIPPED = 0.10  # share of a phrase's samples
+LEAST_VOICED = 0.15  # seconds of voice that a recording must hold to enroll somebody
+LEAST_SIGNAL_TO_NOISE = 10.0  # dB
+AROUND = 10  # frames outside the phrase from which they are the room
 
 
-def voiced_seconds(phrase: Samples) -> float:
-    """Seconds of a phrase that are loud and voiced."""
+class Clipped(RecordingError):
+    """So loud that the tops of the waves are cut off."""
+
+
+class TooShort(RecordingError):
+    """A voice, but too little of it."""
+
+
+class TooNoisy(RecordingError):
+    """The voice hardly stands out from what else is heard."""
+
+
+def voiced_seconds(phrase: Samples, enough: float = math.inf) -> float:
+    """Seconds of a phrase that are loud and voiced; not counted on once they are ``enough``."""
     if len(phrase) < WINDOW:
         return 0.0
     frames = np.lib.stride_tricks.sliding_window_view(phrase, WINDOW)[::HOP]
     frames = frames - frames.mean(axis=1, keepdims=True)
-    spectra = np.fft.rfft(frames, 2 * WINDOW)
-    likeness = np.fft.irfft(np.abs(spectra) ** 2)[:, :WINDOW]
-    energy = likeness[:, :1] + 1e-9
-    # A window that slides off itself has fewer products at larger lags.
-    likeness = likeness / energy * (WINDOW / (WINDOW - np.arange(WINDOW)))
+    energy = np.einsum("ij,ij->i", frames, frames) + 1e-9
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (-LOUD / 10))
+    voiced = 0
+    for start in range(0, len(loud), TOGETHER):
+        some = loud[start : start + TOGETHER]
+        voiced += int(np.count_nonzero(_periodic(frames[some], energy[some])))
+        if voiced * HOP >= enough * SAMPLE_RATE:
+            break
+    return voiced * HOP / SAMPLE_RATE
+
+
+def _periodic(frames: Samples, energy: Samples) -> NDArray[np.bool_]:
     lags = slice(SAMPLE_RATE // HIGHEST_PITCH, SAMPLE_RATE // LOWEST_PITCH)
-    loud = energy[:, 0] > energy.max() * 10 ** (-LOUD / 10)
-    voiced = loud & (likeness[:, lags].max(axis=1) > PERIODIC)
-    return float(np.count_nonzero(voiced) * HOP / SAMPLE_RATE)
+    spectra = np.fft.rfft(frames, TRANSFORM)
+    likeness = np.fft.irfft(spectra.real**2 + spectra.imag**2, TRANSFORM)[:, lags]
+    likeness /= energy[:, np.newaxis]
+    # A window that slides off itself has fewer products at larger lags.
+    likeness *= WINDOW / (WINDOW - np.arange(WINDOW)[lags])
+    periodic: NDArray[np.bool_] = likeness.max(axis=1) > PERIODIC
+    return periodic
 
 
-def require_voice(phrase: Samples) -> None:
-    """Raise NoSpeech for a phrase that holds sound, but hardly any voice."""
-    if voiced_seconds(phrase) < VOICED:
+def clipped_share(phrase: Samples) -> float:
+    """Share of a phrase's samples at full scale."""
+    return float(np.mean(np.abs(phrase) >= FULL_SCALE))
+
+
+def signal_to_noise(samples: Samples, phrase: Phrase) -> float:
+    """How far the phrase of a recording stands out from the rest of it, in dB.
+
+    Levels after pre-emphasis, as the endpointer hears them. Where hardly anything surrounds
+    the phrase, its quietest moment is the room.
+    """
+    power = levels(samples)
+    first, last = phrase.start // FRAME, -(-phrase.end // FRAME)
+    around = np.concatenate((power[: max(0, first - 1)], power[last + 1 :]))
+    around = around[around > NO_ROOM]
+    room = float(np.median(around)) if len(around) >= AROUND else background(samples)
+    spoken = 10 ** (power[first:last] / 10)
+    return float(10 * np.log10(spoken.mean())) - max(QUIETEST if room is None else room, NO_ROOM)
+
+
+def constants() -> dict[str, float]:
+    """What decides whether a recording is good enough."""
+    return {
+        "periodic": PERIODIC,
+        "loud": LOUD,
+        "voiced": VOICED,
+        "full_scale": FULL_SCALE,
+        "most_clipped": MOST_CLIPPED,
+        "least_voiced": LEAST_VOICED,
+        "least_signal_to_noise": LEAST_SIGNAL_TO_NOISE,
+    }
+
+
+def require_voice(phrase: Samples, enough: float = VOICED) -> float:
+    """Seconds of voice, as far as ``enough``; raises NoSpeech where there is hardly any."""
+    voiced = voiced_seconds(phrase, enough)
+    if voiced < VOICED:
         raise NoSpeech("there is sound in it but hardly a voice; record it in a quieter place")
+    return voiced
+
+
+def require_good(samples: Samples, phrase: Phrase) -> None:
+    """Raise NoSpeech, Clipped, TooNoisy or TooShort for a recording that should enroll nobody."""
+    voiced = require_voice(phrase.samples, LEAST_VOICED)
+    clipped = clipped_share(phrase.samples)
+    if clipped > MOST_CLIPPED:
+        raise Clipped(f"too loud: {clipped:.0%} of it is cut off; record it from further away")
+    stands_out = signal_to_noise(samples, phrase)
+    if stands_out < LEAST_SIGNAL_TO_NOISE:
+        raise TooNoisy(
+            f"too noisy: the voice stands out by {stands_out:.0f} dB; record it in a quieter place"
+        )
+    if voiced < LEAST_VOICED:
+        raise TooShort(f"only {voiced:.2f} s of voice in it; record it again, the whole phrase")

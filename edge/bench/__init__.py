@@ -1,0 +1,1 @@
+"""What ``kaimen bench`` measures, a file for each part."""

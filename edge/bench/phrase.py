@@ -1,0 +1,68 @@
+"""What a phrase passes through before it is searched for, and many recordings at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.bench.timing import median, once
+from edge.errors import EncoderError
+from edge.screen import Screen
+from edge.sound import SAMPLE_RATE, Samples
+from edge.sound.recording import main_phrase, phrases, read
+from edge.voice import features
+from edge.voice.encoder import RUNTIMES, Encoder
+
+PHRASE = 1.5  # seconds of the sound that is measured on
+
+
+def parts(encoder: Path | str, screen: Screen) -> list[dict[str, Any]]:
+    """Endpointing, features, and the encoder in each runtime: how many times as fast as sound."""
+    random = np.random.default_rng(0)
+    # A phrase-long sound with pauses; what is said does not matter for time.
+    loud = np.sin(np.arange(round(PHRASE * SAMPLE_RATE)) * 2 * np.pi * 4 / SAMPLE_RATE) > 0
+    sound = (loud * 0.1 * random.standard_normal(len(loud))).astype(np.float32)
+    taken = {
+        "endpointing": median(lambda: phrases(sound)),
+        "features": median(lambda: features.log_mel(sound)),
+    }
+    for runtime in RUNTIMES:
+        try:
+            loaded = Encoder(encoder, runtime=runtime)
+        except EncoderError as error:
+            screen.say(str(error))
+            continue
+        name = f"features and encoder, {runtime}"
+        taken[name] = median(lambda loaded=loaded: loaded.embed(sound))  # type: ignore[misc]
+    return [
+        {"part": name, "p50_ms": seconds * 1000, "times_as_fast_as_sound": PHRASE / seconds}
+        for name, seconds in taken.items()
+    ]
+
+
+def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, Any]:
+    """Recordings a second, one after another: decoded and their features, and to the point."""
+
+    def hear(file: Path) -> Samples:
+        return main_phrase(read(file)).samples
+
+    def listen(file: Path) -> None:
+        heard = features.level_free(features.log_mel(hear(file)))
+        features.fit_frames(heard, encoder.card.frames)
+
+    listen(files[0])
+    heard = embedded = 0.0
+    # They take turns, so that both meet the same machine.
+    for file in screen.progress(files, "embedding recordings", len(files)):
+        heard += once(lambda file=file: listen(file))  # type: ignore[misc]
+        embedded += once(lambda file=file: encoder.embed(hear(file)))  # type: ignore[misc]
+    return {
+        "part": "bulk",
+        "recordings": len(files),
+        "features_per_second": len(files) / heard,
+        "embedded_per_second": len(files) / embedded,
+        "embedded_of_features": heard / embedded,
+    }

@@ -1,0 +1,1 @@
+"""Enrollment of whole schools: recordings in, students and refusals out, one after another."""
