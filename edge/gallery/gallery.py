@@ -27,7 +27,8 @@ from edge.voice.encoder import Voiceprint
 
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
-FEW = 2_000  # recordings that are all scored rather than searched
+FEW = 100  # recordings that are all scored rather than searched
+FEW_OF_MANY = 2_000  # the same, where others may not enter
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
 STEP = 16  # points added at a time, so that a phrase never waits long
 
@@ -242,14 +243,18 @@ class Gallery:
                 # Nearest first, so a student's first recording is the nearest of theirs.
                 found, first = np.unique(owners[may], return_index=True)
                 if len(found) >= AT_LEAST or asked_for >= len(self._index):
-                    nearest_first = np.argsort(first)
-                    return self._best(
-                        probe, found[nearest_first], cosines[may][np.sort(first)], count
-                    )
+                    found, highest = found[np.argsort(first)], cosines[may][np.sort(first)]
+                    known = dict(zip(recordings.tolist(), cosines.tolist(), strict=True))
+                    return self._best(probe, found, highest, known, count)
                 asked_for *= 4
 
     def _best(
-        self, probe: Voiceprint, places: Places, highest: NDArray[np.float32], count: int
+        self,
+        probe: Voiceprint,
+        places: Places,
+        highest: NDArray[np.float32],
+        known: dict[int, float],
+        count: int,
     ) -> list[Match]:
         """The best of students whose nearest recordings' cosines fall, and who else was scored.
 
@@ -257,11 +262,11 @@ class Gallery:
         below the next cosine, nobody who follows can be better.
         """
         best: list[Match] = []
-        for start in range(0, len(places), AT_LEAST):
-            if best and best[0].score >= highest[start]:
-                break
-            best += self._score(probe, places[start : start + AT_LEAST], count)
+        start, step = 0, count
+        while start < len(places) and not (best and best[0].score >= highest[start]):
+            best += self._score(probe, places[start : start + step], count, known)
             best = sorted(best, key=lambda match: -match.score)[:count]
+            start, step = start + step, AT_LEAST
         return best
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
@@ -294,16 +299,22 @@ class Gallery:
                 return []
             return self._score(probe, np.array([place]), 1)
 
-    def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
+    def _score(
+        self, probe: Voiceprint, places: Places, count: int, known: dict[int, float] | None = None
+    ) -> list[Match]:
+        """Scores of students; cosines that are known need not be computed again."""
         members = self._members
-        own = [members.of_student(place) for place in places.tolist()]
-        if not own:
-            return []
-        cosines = self._index.points(np.concatenate(own)) @ probe
-        pieces = np.split(cosines, np.cumsum([len(each) for each in own])[:-1])
+        cosines = dict(known or {})
+        own = [members.of_student(place).tolist() for place in places.tolist()]
+        missing = [recording for each in own for recording in each if recording not in cosines]
+        computed = self._index.points(np.array(missing, np.int64)) @ probe
+        cosines.update(zip(missing, computed.tolist(), strict=True))
         found = [
-            Match(members.students[place].name, student_score(piece))
-            for place, piece in zip(places.tolist(), pieces, strict=True)
+            Match(
+                members.students[place].name,
+                student_score(np.array([cosines[recording] for recording in each], np.float32)),
+            )
+            for place, each in zip(places.tolist(), own, strict=True)
         ]
         return sorted(found, key=lambda match: -match.score)[:count]
 
@@ -311,9 +322,11 @@ class Gallery:
 def _allowed(
     members: Members, groups: frozenset[str] | None, day: datetime.date
 ) -> tuple[NDArray[np.bool_], bool]:
-    """Which students may be recognised, and whether they are few."""
+    """Which students may be recognised, and whether to score them all rather than search."""
     allowed = members.allowed(groups, day)
-    return allowed, int(np.diff(members.starts)[allowed].sum()) <= FEW
+    recordings = int(np.diff(members.starts)[allowed].sum())
+    # A search among all for a few that may enter would have to be long.
+    return allowed, recordings <= (FEW if allowed.all() else FEW_OF_MANY)
 
 
 def index_of(registry: Path) -> Path:
