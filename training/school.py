@@ -296,16 +296,23 @@ def draw_pairs(synthetic: Pairs, real: dict[str, Pairs], path: Path) -> None:
     ):
         for kind, color in (("other", "#7f8c8d"), ("same", "#c0392b")):
             scores, drawn = getattr(pairs, kind), getattr(synthetic, kind)
-            place.hist(scores, BINS, density=True, color=color, alpha=0.4, label=f"real, {kind}")
             place.hist(
-                drawn, BINS, density=True, histtype="step", color=color, label=f"synthetic, {kind}"
+                scores, BINS, density=True, color=color, alpha=0.4, label=f"real, {kind} speaker"
+            )
+            place.hist(
+                drawn,
+                BINS,
+                density=True,
+                histtype="step",
+                color=color,
+                label=f"synthetic, {kind} speaker",
             )
         errors = [100 * each.figures()["eer"] for each in (pairs, synthetic)]
         place.set(
             title=f"{corpus}: EER {errors[0]:.1f} %, synthetic {errors[1]:.1f} %", xlabel="cosine"
         )
         place.set_yticks([])
-    place.legend(title="speaker")
+    figure.legend(*place.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     write_whole(path, lambda file: file.write(text.getvalue().encode()))
