@@ -295,18 +295,14 @@ def draw_pairs(synthetic: Pairs, real: dict[str, Pairs], path: Path) -> None:
         figure.subplots(1, len(real), squeeze=False)[0], real.items(), strict=True
     ):
         for kind, color in (("other", "#7f8c8d"), ("same", "#c0392b")):
-            scores, drawn = getattr(pairs, kind), getattr(synthetic, kind)
-            place.hist(
-                scores, BINS, density=True, color=color, alpha=0.4, label=f"real, {kind} speaker"
-            )
-            place.hist(
-                drawn,
-                BINS,
-                density=True,
-                histtype="step",
-                color=color,
-                label=f"synthetic, {kind} speaker",
-            )
+            for name, drawn, style in (
+                ("real", pairs, {"alpha": 0.4}),
+                ("synthetic", synthetic, {"histtype": "step"}),
+            ):
+                label = f"{name}, {kind} speaker"
+                place.hist(
+                    getattr(drawn, kind), BINS, density=True, color=color, label=label, **style
+                )
         errors = [100 * each.figures()["eer"] for each in (pairs, synthetic)]
         place.set(
             title=f"{corpus}: EER {errors[0]:.1f} %, synthetic {errors[1]:.1f} %", xlabel="cosine"

@@ -79,7 +79,8 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
     taken = {
         "enroll_seconds": enrolling,
         "index_seconds": building,
-        "save_seconds": saving,
+        "save_seconds": saving,  # the breadth of search is chosen then, too
+        "breadth": index.breadth,
         "registry_megabytes": path.stat().st_size / 1e6,
         "index_megabytes": index_of(path).stat().st_size / 1e6,
     }

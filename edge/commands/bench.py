@@ -151,6 +151,7 @@ _SCHOOL: _Columns = (
     ("enroll s", "enroll_seconds", "{:.1f}"),
     ("index s", "index_seconds", "{:.1f}"),
     ("save s", "save_seconds", "{:.2f}"),
+    ("breadth", "breadth", "{}"),
     ("load s", "load_gallery_seconds", "{:.2f}"),
     ("MB resident", "resident_megabytes", "{:.0f}"),
     ("calibrate s", "calibrate_seconds", "{:.1f}"),
