@@ -82,7 +82,8 @@ def student_score(cosines: NDArray[np.float32]) -> float:
 
     One bad recording among five does no harm, and one lucky likeness opens nothing.
     """
-    return float(np.sort(cosines)[-BEST:].mean())
+    best = np.sort(cosines)[-BEST:]  # NaN comes last, so it counts, and opens nothing
+    return float(best.sum()) / len(best)
 
 
 def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = None) -> Decision:

@@ -83,8 +83,9 @@ class Gate:
         now = self._now()
         may_enter = groups_at(self.roster, now)
         if claim is None or time.monotonic() - claim[1] > CLAIM:
-            nearest = self.gallery.nearest(probe, groups=may_enter, day=now.date())
-            return decide(nearest, self.thresholds.anybody)
+            threshold = self.thresholds.anybody
+            nearest = self.gallery.nearest(probe, groups=may_enter, day=now.date(), sure=threshold)
+            return decide(nearest, threshold)
         claimed = self.gallery.claimed(claim[0], probe, groups=may_enter, day=now.date())
         return decide(claimed, self.thresholds.claimed, claim=claim[0])
 

@@ -17,6 +17,7 @@ from edge.screen import Screen
 Points = NDArray[np.float32]
 
 BREADTHS = (16, 32, 64, 128, 256, 512, 1024)  # points an approximate search may look at
+FPIR = 0.01  # strangers that get in
 TUNED = 2_000  # probes by which its breadth is chosen
 TURNS = 50  # that every engine gets
 TURN = 20  # probes of a turn: long enough that an engine finds its own data in the caches
@@ -28,13 +29,14 @@ def name_of(place: int) -> str:
 
 
 def measure(
-    gallery: Gallery, school: Points, probes: Points, screen: Screen
+    gallery: Gallery, school: Points, probes: Points, strangers: Points, screen: Screen
 ) -> list[dict[str, Any]]:
     """Times, recall and breadth of the gallery's search and of its peers.
 
     ``school`` (students, recordings, dimension) is enrolled; of ``probes`` (students, takes,
-    dimension) each is of the student in its place. Recall is the share of the probes that an
-    exact search gives the right student's name, and this one, too.
+    dimension) each is of the student in its place; ``strangers`` (strangers, dimension) set the
+    threshold. Recall is the share of the probes that an exact search gives the right student's
+    name, and this one, too.
     """
     students, recordings, dimension = school.shape
     points = school.reshape(-1, dimension)
@@ -44,17 +46,28 @@ def measure(
     shuffled = np.random.default_rng(0).permutation(len(flat))
     flat, owners = flat[shuffled], owners[shuffled]
     named = exact.best(school, flat, screen.progress).places
+    met = exact.best(school, strangers, screen.progress).scores
+    sure = float(np.quantile(met, 1 - FPIR, method="higher"))
     asked = screen.progress(flat, "searching", len(flat))
-    ours = np.array([gallery.nearest(probe, 1)[0].student for probe in asked])
+    ours = np.array([gallery.nearest(probe, 1, sure=sure)[0].student for probe in asked])
     found = ours == np.array([name_of(place) for place in owners.tolist()])
     agreed = ours == np.array([name_of(place) for place in named.tolist()])
     right = named == owners
     recall = float(np.mean(found[right]))
 
-    engines = [scan(points), Engine("kaimen", lambda probe: _asked(gallery, probe))]
+    def ask(probe: Points) -> NDArray[np.int64]:
+        gallery.nearest(probe, sure=sure)
+        return np.zeros(0, np.int64)
+
+    engines = [scan(points), Engine("kaimen", ask)]
     about: dict[str, dict[str, Any]] = {
         "numpy scan": {},
-        "kaimen": {"recall": recall, "agreement": float(np.mean(agreed))},
+        "kaimen": {
+            "recall": recall,
+            "probes": int(right.sum()),
+            "agreement": float(np.mean(agreed)),
+            "threshold": sure,
+        },
     }
     for package, build in PEERS.items():
         screen.say(f"building the index of {package}")
@@ -70,7 +83,9 @@ def measure(
         if engine.broaden is not None:
             chosen = flat[right][:TUNED], owners[right][:TUNED]
             about[engine.name] |= _tune(engine, recordings, *chosen, recall)
-    taken = _times(engines, flat, screen)
+    away = Engine("kaimen, strangers", ask)
+    about[away.name] = {}
+    taken = _times([(away, strangers), *((engine, flat) for engine in engines)], screen)
     base = float(np.median(taken["numpy scan"]))
     return [
         {
@@ -80,15 +95,9 @@ def measure(
             **percentiles(taken[engine.name]),
             "of_scan": float(np.median(taken[engine.name])) / base,
             **about[engine.name],
-            **({"probes": int(right.sum())} if engine.name == "kaimen" else {}),
         }
-        for engine in engines
+        for engine in (*engines, away)
     ]
-
-
-def _asked(gallery: Gallery, probe: Points) -> NDArray[np.int64]:
-    gallery.nearest(probe)
-    return np.zeros(0, np.int64)
 
 
 def _tune(
@@ -107,11 +116,11 @@ def _tune(
     return {"breadth": breadth, "recall": float(np.mean(there))}
 
 
-def _times(engines: Sequence[Engine], probes: Points, screen: Screen) -> dict[str, list[float]]:
+def _times(asked: Sequence[tuple[Engine, Points]], screen: Screen) -> dict[str, list[float]]:
     """Seconds of every search; the engines take turns, so that all meet the same machine."""
-    taken: dict[str, list[float]] = {engine.name: [] for engine in engines}
+    taken: dict[str, list[float]] = {engine.name: [] for engine, _ in asked}
     for turn in screen.progress(range(TURNS), "timing searches", TURNS):
-        for engine in engines:
+        for engine, probes in asked:
             for number in range(turn * TURN, (turn + 1) * TURN):
                 probe = probes[number % len(probes)]
                 taken[engine.name].append(once(lambda: engine.find(probe)))  # noqa: B023

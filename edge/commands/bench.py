@@ -25,6 +25,7 @@ LARGEST = 100_000  # unless somebody asks for more
 ENROLLED = 5  # recordings of a student
 PROBES = 30_000  # of each school's students: with none missed, a recall of 0.9999 (rule of three)
 TAKES = 10  # of a student, at most: more of the same tell little more
+STRANGERS = 1_000  # who come, too
 CALIBRATED = 100_000  # points above which calibrating takes hours
 
 EXAMPLE = """example:
@@ -106,10 +107,11 @@ def _measure(
     screen.say(f"a synthetic school of {students:,} students")
     everything = population.draw(students + 1, ENROLLED + takes, seed=points)
     own = np.ascontiguousarray(everything[:-1, :ENROLLED])
+    strangers = population.draw(STRANGERS, 1, seed=points + 1)[:, 0]
     probes, newcomer = everything[:-1, ENROLLED:], everything[-1, :ENROLLED]
     with tempfile.TemporaryDirectory(prefix="kaimen-bench-") as folder:
         kept = school.enroll(own, Path(folder), encoder, screen)
-        searched = search.measure(kept.gallery, own, probes, screen)
+        searched = search.measure(kept.gallery, own, probes, strangers, screen)
         figures = {
             "part": "school",
             "points": points,

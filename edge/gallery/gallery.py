@@ -8,6 +8,7 @@ Recordings' numbers are never used twice, so which ones are there is all that mu
 from __future__ import annotations
 
 import datetime
+import math
 import threading
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -20,13 +21,14 @@ from edge.decision import Match, student_score
 from edge.errors import GalleryError
 from edge.gallery.breadth import chosen
 from edge.gallery.index import Index
-from edge.gallery.members import Members, Numbers, Places
+from edge.gallery.members import Members, Numbers
 from edge.gallery.registry import MEMORY, Refused, Registry, Student
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
 
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
+GLANCE = 4  # times as narrow as it may have to be, a search begins
 FEW = 100  # recordings that are all scored rather than searched
 FEW_OF_MANY = 2_000  # the same, where others may not enter
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
@@ -223,10 +225,13 @@ class Gallery:
         *,
         groups: Collection[str] | None = None,
         day: datetime.date | None = None,
+        sure: float = math.inf,
     ) -> list[Match]:
         """The nearest students, best first: an HNSW shortlist, then exact scores.
 
         Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
+        A glance is enough where it finds a score of at least ``sure``: a gate that would open
+        need not look further, and only who looked far may turn somebody away.
         """
         self._current()
         with self._lock:
@@ -234,27 +239,33 @@ class Gallery:
             who = None if groups is None else frozenset(groups)
             allowed, few = self._allowed(members, who, day or datetime.date.today())
             if few:
-                return self._score(probe, np.flatnonzero(allowed), count)
-            asked_for = SHORTLIST
-            while True:
-                recordings, cosines = self._index.search(probe, asked_for)
-                owners = members.owners_of(recordings)
-                may = (owners >= 0) & allowed[owners]
-                # Nearest first, so a student's first recording is the nearest of theirs.
-                found, first = np.unique(owners[may], return_index=True)
-                if len(found) >= AT_LEAST or asked_for >= len(self._index):
-                    found, highest = found[np.argsort(first)], cosines[may][np.sort(first)]
-                    known = dict(zip(recordings.tolist(), cosines.tolist(), strict=True))
-                    return self._best(probe, found, highest, known, count)
-                asked_for *= 4
+                return self._score(probe, np.flatnonzero(allowed).tolist(), count)
+            if sure < math.inf:
+                found = self._search(probe, count, allowed, GLANCE)
+                if found and found[0].score >= sure:
+                    return found
+            return self._search(probe, count, allowed, 1)
+
+    def _search(
+        self, probe: Voiceprint, count: int, allowed: NDArray[np.bool_], part: int
+    ) -> list[Match]:
+        """The nearest of the allowed students by a part of the breadth of search."""
+        asked_for = SHORTLIST
+        while True:
+            recordings, cosines = self._index.search(probe, asked_for, part=part)
+            owners = self._members.owners_of(recordings)
+            may = ((owners >= 0) & allowed[owners]).tolist()
+            known = dict(zip(recordings.tolist(), cosines.tolist(), strict=True))
+            highest: dict[int, float] = {}  # by student: of their nearest recording
+            for place, own, cosine in zip(owners.tolist(), may, known.values(), strict=True):
+                if own:
+                    highest.setdefault(place, cosine)
+            if len(highest) >= AT_LEAST or asked_for >= len(self._index):
+                return self._best(probe, highest, known, count)
+            asked_for *= 4
 
     def _best(
-        self,
-        probe: Voiceprint,
-        places: Places,
-        highest: NDArray[np.float32],
-        known: dict[int, float],
-        count: int,
+        self, probe: Voiceprint, highest: dict[int, float], known: dict[int, float], count: int
     ) -> list[Match]:
         """The best of students whose nearest recordings' cosines fall, and who else was scored.
 
@@ -262,18 +273,19 @@ class Gallery:
         below the next cosine, nobody who follows can be better.
         """
         best: list[Match] = []
-        start, step = 0, count
-        while start < len(places) and not (best and best[0].score >= highest[start]):
-            best += self._score(probe, places[start : start + step], count, known)
+        waiting = list(highest)
+        step = count
+        while waiting and not (best and best[0].score >= highest[waiting[0]]):
+            best += self._score(probe, waiting[:step], count, known)
             best = sorted(best, key=lambda match: -match.score)[:count]
-            start, step = start + step, AT_LEAST
+            waiting, step = waiting[step:], AT_LEAST
         return best
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """The same by scoring everybody: what the shortlist is measured against."""
         self._current()
         with self._lock:
-            return self._score(probe, np.arange(len(self._members.students)), count)
+            return self._score(probe, range(len(self._members.students)), count)
 
     def claimed(
         self,
@@ -297,24 +309,28 @@ class Gallery:
                 return []
             if groups is not None and asked.group not in groups:
                 return []
-            return self._score(probe, np.array([place]), 1)
+            return self._score(probe, [place], 1)
 
     def _score(
-        self, probe: Voiceprint, places: Places, count: int, known: dict[int, float] | None = None
+        self,
+        probe: Voiceprint,
+        places: Sequence[int],
+        count: int,
+        known: dict[int, float] | None = None,
     ) -> list[Match]:
         """Scores of students; cosines that are known need not be computed again."""
         members = self._members
         cosines = dict(known or {})
-        own = [members.of_student(place).tolist() for place in places.tolist()]
+        own = [members.of_student(place).tolist() for place in places]
         missing = [recording for each in own for recording in each if recording not in cosines]
         computed = self._index.points(np.array(missing, np.int64)) @ probe
         cosines.update(zip(missing, computed.tolist(), strict=True))
         found = [
             Match(
                 members.students[place].name,
-                student_score(np.array([cosines[recording] for recording in each], np.float32)),
+                student_score(np.array([cosines[each] for each in some], np.float32)),
             )
-            for place, each in zip(places.tolist(), own, strict=True)
+            for place, some in zip(places, own, strict=True)
         ]
         return sorted(found, key=lambda match: -match.score)[:count]
 

@@ -92,12 +92,17 @@ class Index:
             self._graph.mark_deleted(number)
             self._vacant += 1
 
-    def search(self, probe: NDArray[np.float32], count: int) -> tuple[Numbers, NDArray[np.float32]]:
-        """The numbers of about the ``count`` nearest points and their cosines, nearest first."""
+    def search(
+        self, probe: NDArray[np.float32], count: int, *, part: int = 1
+    ) -> tuple[Numbers, NDArray[np.float32]]:
+        """The numbers of about the ``count`` nearest points and their cosines, nearest first.
+
+        Only a ``part`` of the breadth is searched: one divided by it.
+        """
         count = min(count, len(self._numbers))
         if not count:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        self._graph.set_ef(max(self.breadth, count + min(self._vacant, count)))
+        self._graph.set_ef(max(self.breadth // part, count + min(self._vacant, count)))
         try:
             found, distances = self._graph.knn_query(probe, count, num_threads=1)
         except RuntimeError:  # so many left that the others cannot be reached from each other

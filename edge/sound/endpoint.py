@@ -12,6 +12,7 @@ words of real speakers (``docs/sound.md``), and what is no voice is far from eve
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ HANGOVER = 0.30  # seconds without speech that end a phrase; stops and breaths a
 SHORTEST = 0.12  # seconds of speech frames a phrase must have: a short "up"
 LONGEST = 4.0  # seconds after which a phrase is cut
 PADDING = 0.03  # seconds kept before the first and after the last speech frame
+PADDED = round(PADDING * SAMPLE_RATE)  # samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,22 @@ def background(samples: Samples) -> float | None:
 
 
 class Endpointer:
-    """Finds phrases in blocks of any size; a function of what it has heard."""
+    """Finds phrases in blocks of any size; a function of what it has heard.
+
+    Where in the stream something is, is counted in samples from its start.
+    """
 
     def __init__(self, *, floor: float | None = None) -> None:
         first = ROOM_LEVEL if floor is None else floor
+        # When each of the room's levels was heard, less those that a later one is not above.
         # What was known beforehand counts as heard for the first ROOM_MEMORY frames.
-        self._room = deque([first] * ROOM_MEMORY, maxlen=ROOM_MEMORY)
+        self._room = deque([(0, first)])
+        self._moments = 0
         self._recent: deque[float] = deque(maxlen=SMOOTHING)
-        self._rest = np.zeros(0, np.float32)
-        self._kept: list[Samples] = []  # frames of the open phrase, or the last few of silence
-        self._position = 0  # samples heard in whole frames
+        self._sound = np.zeros(0, np.float32)  # what may become part of a phrase
+        self._origin = 0  # where it begins
+        self._position = 0  # where the frames end that were heard
+        self._given = 0  # where the last phrase ended
         self._last = 0.0  # the sample before the next frame
         self._forget()
 
@@ -95,7 +103,7 @@ class Endpointer:
         self._speaking = False
         self._speech = 0  # frames of speech in the open phrase
         self._silence = 0  # frames since the last of them
-        self._peak = -np.inf
+        self._peak = -math.inf
         self._start = 0
 
     @property
@@ -105,31 +113,27 @@ class Endpointer:
 
     def push(self, block: Samples) -> list[Phrase]:
         """Hear a block, shape (n,); return the phrases that ended in it."""
-        sound = np.concatenate((self._rest, block))
-        power = levels(sound, self._last)
-        ended = []
-        for index, level in enumerate(power):
-            frame = sound[index * FRAME : (index + 1) * FRAME]
-            phrase = self._hear(frame, float(level))
-            if phrase is not None:
-                ended.append(phrase)
+        self._sound = np.concatenate((self._sound, block))
+        new = self._sound[self._position - self._origin :]
+        power = levels(new, self._last)
+        ended = [phrase for level in power.tolist() if (phrase := self._hear(level)) is not None]
         if len(power):
-            self._last = float(sound[len(power) * FRAME - 1])
-        self._rest = sound[len(power) * FRAME :]
+            self._last = float(new[len(power) * FRAME - 1])
+        needed = max(0, (self._start if self._speaking else self._position) - PADDED)
+        self._sound = self._sound[max(0, needed - self._origin) :]
+        self._origin = max(needed, self._origin)
         return ended
 
-    def _hear(self, frame: Samples, level: float) -> Phrase | None:
+    def _hear(self, level: float) -> Phrase | None:
+        """The next frame; the phrase, if one ended in it."""
         if level > NO_ROOM:
             self._recent.append(level)
             if len(self._recent) == SMOOTHING:
-                self._room.append(sum(self._recent) / SMOOTHING)
-        room = min(self._room)
-        self._kept.append(frame)
+                self._listen(sum(self._recent) / SMOOTHING)
+        _, room = self._room[0]
         self._position += FRAME
         if not self._speaking:
-            padding = round(PADDING * SAMPLE_RATE / FRAME)
-            del self._kept[: -padding - 1]
-            if level < max(room + ABOVE_ROOM_TO_BEGIN, QUIETEST):
+            if level < QUIETEST or level < room + ABOVE_ROOM_TO_BEGIN:
                 return None
             self._speaking = True
             self._start = self._position - FRAME
@@ -144,12 +148,21 @@ class Endpointer:
             return None
         return self._close()
 
+    def _listen(self, level: float) -> None:
+        """The room at one more moment: the quietest of the last ROOM_MEMORY comes first."""
+        self._moments += 1
+        while self._room and self._room[-1][1] >= level:
+            self._room.pop()
+        self._room.append((self._moments, level))
+        if self._room[0][0] <= self._moments - ROOM_MEMORY:
+            self._room.popleft()
+
     def _close(self) -> Phrase | None:
-        end = self._position - self._silence * FRAME
-        surplus = max(0, self._silence - round(PADDING * SAMPLE_RATE / FRAME))
-        kept = self._kept[: len(self._kept) - surplus]
+        start, end = self._start, self._position - self._silence * FRAME
+        first, self._given = max(self._given, start - PADDED), min(self._position, end + PADDED)
         enough = self._speech >= SHORTEST * SAMPLE_RATE / FRAME
-        phrase = Phrase(np.concatenate(kept), self._start, end, self._position) if enough else None
-        self._kept = self._kept[len(kept) :]
         self._forget()
-        return phrase
+        if not enough:
+            return None
+        samples = self._sound[max(0, first - self._origin) : self._given - self._origin].copy()
+        return Phrase(samples, start, end, self._position)

@@ -125,11 +125,11 @@ def test_a_search_that_misses_students_is_found_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(search, "name_of", lambda place: f"s{place:03}")
     monkeypatch.setattr(search, "TURNS", 1)
     monkeypatch.setattr(search, "PEERS", {})
-    screen = Screen(as_json=True)
-    measured = search.measure(gallery, points[:, :5], points[:, 5:], screen)
+    screen, strangers = Screen(as_json=True), school(50, 1, 16, seed=1)[:, 0]
+    measured = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
     assert measured[1]["recall"] == 1
     gallery.remove("s003")  # whoever is not searched for is missed
-    measured = search.measure(gallery, points[:, :5], points[:, 5:], screen)
+    measured = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
     assert measured[1]["recall"] == pytest.approx(39 / 40)
 
 
@@ -160,6 +160,8 @@ def test_what_is_not_installed_is_said_and_left_out(
     monkeypatch.setattr(search, "TURNS", 1)
     points = school(20, 6, 16)
     gallery = enrolled(points[:, :5])
-    found = search.measure(gallery, points[:, :5], points[:, 5:], Screen(as_json=False))
-    assert [each["by"] for each in found] == ["numpy scan", "kaimen"]
+    strangers = school(5, 1, 16, seed=1)[:, 0]
+    screen = Screen(as_json=False)
+    found = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
+    assert [each["by"] for each in found] == ["numpy scan", "kaimen", "kaimen, strangers"]
     assert "faiss is not installed" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from edge.decision import Match, decide
 from edge.errors import GalleryError
 from edge.gallery import Gallery
 from edge.gallery.breadth import BREADTHS, _wanted
-from edge.gallery.gallery import FEW, SHORTLIST, index_of
+from edge.gallery.gallery import FEW, GLANCE, SHORTLIST, index_of
 from edge.gallery.index import Index
 from edge.gallery.vault import Vault
 from tests.gallery.points import enrolled, school, unit
@@ -146,6 +146,26 @@ def test_the_shortlist_never_scores_higher_than_an_exact_search() -> None:
     for probe in school(100, 1, 32, seed=2)[:, 0]:  # strangers
         (approximate,), (exact,) = gallery.nearest(probe, 1), gallery.nearest_exactly(probe, 1)
         assert approximate.score <= exact.score + ROUNDING
+
+
+def test_who_a_glance_would_turn_away_is_looked_for_far_and_wide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = school(500, 5, 32)
+    gallery = enrolled(points)
+    parts: list[int] = []
+    search = Index.search
+
+    def counted(index: Index, probe: Any, count: int, *, part: int = 1) -> Any:
+        parts.append(part)
+        return search(index, probe, count, part=part)
+
+    monkeypatch.setattr(Index, "search", counted)
+    (student,) = gallery.nearest(points[7, 0], 1, sure=0.6)
+    assert (student.student, parts) == ("s007", [GLANCE])
+    stranger = school(1, 1, 32, seed=3)[0, 0]
+    assert alike(gallery.nearest(stranger, sure=0.99), gallery.nearest(stranger))
+    assert parts[1:] == [GLANCE, 1, 1]
 
 
 def test_a_probe_that_is_no_number_opens_nothing() -> None:
