@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from edge.bench.timing import median, once
+from edge.enrollment.judging import Judge, decode
 from edge.errors import EncoderError
 from edge.screen import Screen
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase, phrases, read
+from edge.sound import SAMPLE_RATE
+from edge.sound.recording import main_phrase, phrases
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Encoder
 
@@ -44,25 +45,25 @@ def parts(encoder: Path | str, screen: Screen) -> list[dict[str, Any]]:
 
 
 def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, Any]:
-    """Recordings a second, one after another: decoded and their features, and to the point."""
-
-    def hear(file: Path) -> Samples:
-        return main_phrase(read(file)).samples
+    """Recordings a second, one after another: decoded and their features, and enrolled."""
+    judge = Judge.by(encoder)
 
     def listen(file: Path) -> None:
-        heard = features.level_free(features.log_mel(hear(file)))
-        features.fit_frames(heard, encoder.card.frames)
+        phrase = main_phrase(decode(file.read_bytes()))
+        features.fit_frames(
+            features.level_free(features.log_mel(phrase.samples)), encoder.card.frames
+        )
 
     listen(files[0])
-    heard = embedded = 0.0
+    heard = enrolled = 0.0
     # They take turns, so that both meet the same machine.
-    for file in screen.progress(files, "embedding recordings", len(files)):
+    for file in screen.progress(files, "judging recordings", len(files)):
         heard += once(lambda file=file: listen(file))  # type: ignore[misc]
-        embedded += once(lambda file=file: encoder.embed(hear(file)))  # type: ignore[misc]
+        enrolled += once(lambda file=file: judge.embed(file.read_bytes()))  # type: ignore[misc]
     return {
         "part": "bulk",
         "recordings": len(files),
         "features_per_second": len(files) / heard,
-        "embedded_per_second": len(files) / embedded,
-        "embedded_of_features": heard / embedded,
+        "enrolled_per_second": len(files) / enrolled,
+        "enrolled_of_features": heard / enrolled,
     }

@@ -136,8 +136,8 @@ _PARTS: _Columns = (
 _BULK: _Columns = (
     ("recordings", "recordings", "{}"),
     ("features a second", "features_per_second", "{:.0f}"),
-    ("points a second", "embedded_per_second", "{:.0f}"),
-    ("ratio", "embedded_of_features", "{:.2f}"),
+    ("enrolled a second", "enrolled_per_second", "{:.0f}"),
+    ("ratio", "enrolled_of_features", "{:.2f}"),
 )
 _SEARCH: _Columns = (
     ("by", "by", "{}"),

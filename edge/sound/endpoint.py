@@ -33,6 +33,7 @@ BELOW_PEAK_TO_GO_ON = 36.0  # dB: what is fainter beside the phrase is its echo
 HANGOVER = 0.30  # seconds without speech that end a phrase; stops and breaths are shorter
 SHORTEST = 0.12  # seconds of speech frames a phrase must have: a short "up"
 LONGEST = 4.0  # seconds after which a phrase is cut
+FRAMES = SAMPLE_RATE / FRAME  # a second
 PADDING = 0.03  # seconds kept before the first and after the last speech frame
 PADDED = round(PADDING * SAMPLE_RATE)  # samples
 
@@ -144,9 +145,7 @@ class Endpointer:
         else:
             self._silence += 1
         too_long = self._position - self._start >= LONGEST * SAMPLE_RATE
-        if self._silence < HANGOVER * SAMPLE_RATE / FRAME and not too_long:
-            return None
-        return self._close()
+        return self._close() if too_long or self._silence >= HANGOVER * FRAMES else None
 
     def _listen(self, level: float) -> None:
         """The room at one more moment: the quietest of the last ROOM_MEMORY comes first."""
@@ -160,7 +159,7 @@ class Endpointer:
     def _close(self) -> Phrase | None:
         start, end = self._start, self._position - self._silence * FRAME
         first, self._given = max(self._given, start - PADDED), min(self._position, end + PADDED)
-        enough = self._speech >= SHORTEST * SAMPLE_RATE / FRAME
+        enough = self._speech >= SHORTEST * FRAMES
         self._forget()
         if not enough:
             return None

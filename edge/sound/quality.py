@@ -16,11 +16,13 @@ from edge.errors import NoSpeech, RecordingError
 from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.endpoint import FRAME, NO_ROOM, QUIETEST, Phrase, background, levels
 
-WINDOW = 640  # samples: 40 ms, two periods of the lowest voice
-HOP = 160  # samples: 10 ms
+COARSER = 2  # samples taken together: pitch needs no high frequencies
+RATE = SAMPLE_RATE // COARSER
+WINDOW = 320  # coarser samples: 40 ms, two periods of the lowest voice
+HOP = 80  # coarser samples: 10 ms
 LOWEST_PITCH = 60  # Hz
 HIGHEST_PITCH = 450  # Hz
-TRANSFORM = 960  # points: with WINDOW samples, exact up to the lag of the lowest pitch
+TRANSFORM = 480  # points: with WINDOW samples, exact up to the lag of the lowest pitch
 TOGETHER = 16  # frames transformed at a time
 PERIODIC = 0.5  # of the autocorrelation at lag zero
 LOUD = 20.0  # dB below the loudest frame at which a frame still counts
@@ -47,10 +49,12 @@ class TooNoisy(RecordingError):
 
 def voiced_seconds(phrase: Samples, enough: float = math.inf) -> float:
     """Seconds of a phrase that are loud and voiced; not counted on once they are ``enough``."""
-    if len(phrase) < WINDOW:
+    whole = phrase[: len(phrase) // COARSER * COARSER]
+    coarse = (whole[::COARSER] + whole[1::COARSER]) / 2
+    if len(coarse) < WINDOW:
         return 0.0
-    frames = np.lib.stride_tricks.sliding_window_view(phrase, WINDOW)[::HOP]
-    energy = _energy(phrase)
+    frames = np.lib.stride_tricks.sliding_window_view(coarse, WINDOW)[::HOP]
+    energy = _energy(coarse)
     # The loudest first: they are the likeliest to be voiced, and soon enough.
     loudest = np.argsort(-energy, kind="stable")
     loud = loudest[: np.count_nonzero(energy > energy.max() * 10 ** (-LOUD / 10))]
@@ -58,14 +62,14 @@ def voiced_seconds(phrase: Samples, enough: float = math.inf) -> float:
     for start in range(0, len(loud), TOGETHER):
         some = loud[start : start + TOGETHER]
         voiced += int(np.count_nonzero(_periodic(frames[some], energy[some])))
-        if voiced * HOP >= enough * SAMPLE_RATE:
+        if voiced * HOP >= enough * RATE:
             break
-    return voiced * HOP / SAMPLE_RATE
+    return voiced * HOP / RATE
 
 
-def _energy(phrase: Samples) -> NDArray[np.float64]:
+def _energy(sound: Samples) -> NDArray[np.float64]:
     """Energy of each window around its mean, from the sums over hops."""
-    hops = phrase[: len(phrase) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
+    hops = sound[: len(sound) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
     ones = np.ones(WINDOW // HOP)
     sums = np.convolve(hops.sum(axis=1), ones, "valid")
     squares = np.convolve(np.einsum("ij,ij->i", hops, hops), ones, "valid")
@@ -75,7 +79,7 @@ def _energy(phrase: Samples) -> NDArray[np.float64]:
 
 def _periodic(frames: Samples, energy: NDArray[np.float64]) -> NDArray[np.bool_]:
     frames = frames - frames.mean(axis=1, keepdims=True)
-    lags = slice(SAMPLE_RATE // HIGHEST_PITCH, SAMPLE_RATE // LOWEST_PITCH)
+    lags = slice(RATE // HIGHEST_PITCH, RATE // LOWEST_PITCH)
     spectra = np.fft.rfft(frames, TRANSFORM)
     likeness = np.fft.irfft(spectra.real**2 + spectra.imag**2, TRANSFORM)[:, lags]
     likeness /= energy[:, np.newaxis]

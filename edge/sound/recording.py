@@ -92,19 +92,23 @@ class Recording:
         """The quietest moment of the recording, in dB."""
         return background(self._samples)
 
+    @property
+    def whole(self) -> Samples:
+        """All that it plays, at once."""
+        tail = round(_TAIL * SAMPLE_RATE)
+        tail += -(len(self._samples) + tail) % BLOCK
+        return np.concatenate((self._samples, np.zeros(tail, np.float32)))
+
     def blocks(self) -> Iterator[Samples]:
         """Yield the recording in blocks of shape (BLOCK,), the last ones silent."""
-        tail = round(_TAIL * SAMPLE_RATE)
-        padded = np.pad(self._samples, (0, tail + -(len(self._samples) + tail) % BLOCK))
-        yield from padded.reshape(-1, BLOCK)
+        yield from self.whole.reshape(-1, BLOCK)
 
 
 def phrases(samples: Samples) -> list[Phrase]:
     """Every phrase of a recording, found as the gate would find it."""
     source = Recording(samples)
-    endpointer = Endpointer(floor=source.floor)
     # All at once: the same phrases as block by block, in half the time.
-    return endpointer.push(np.concatenate(list(source.blocks())))
+    return Endpointer(floor=source.floor).push(source.whole)
 
 
 def main_phrase(samples: Samples) -> Phrase:

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 
 from edge.errors import NoSpeech
-from edge.sound import SAMPLE_RATE, Samples, quality
+from edge.sound import Samples, quality
 from edge.sound.recording import main_phrase
 from tests.sounds import in_a_room, noise, silence, spoken, tone
 
 
 def reference_voiced_seconds(phrase: Samples) -> float:
     """The same by its definition, a frame and a lag at a time."""
-    frames = np.lib.stride_tricks.sliding_window_view(phrase, quality.WINDOW)[:: quality.HOP]
+    coarse = phrase.reshape(-1, quality.COARSER).mean(axis=1)
+    frames = np.lib.stride_tricks.sliding_window_view(coarse, quality.WINDOW)[:: quality.HOP]
     frames = frames.astype(np.float64) - frames.mean(axis=1, keepdims=True)
     energies = (frames**2).sum(axis=1)
     voiced = 0
-    lags = range(SAMPLE_RATE // quality.HIGHEST_PITCH, SAMPLE_RATE // quality.LOWEST_PITCH)
+    lags = range(quality.RATE // quality.HIGHEST_PITCH, quality.RATE // quality.LOWEST_PITCH)
     for frame, energy in zip(frames, energies, strict=True):
         if energy > energies.max() / 10 ** (quality.LOUD / 10):
             best = max(
@@ -25,7 +26,7 @@ def reference_voiced_seconds(phrase: Samples) -> float:
                 for lag in lags
             )
             voiced += best > quality.PERIODIC
-    return voiced * quality.HOP / SAMPLE_RATE
+    return voiced * quality.HOP / quality.RATE
 
 
 @pytest.mark.parametrize(
