@@ -115,6 +115,9 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="what calibrations promise against what comes true"
     )
     schooling.add_argument(
+        "--check-voices", action="store_true", help="the same with the voices of the eval split"
+    )
+    schooling.add_argument(
         "--figure", type=Path, metavar="FILE", help="draw it beside the eval split as an SVG"
     )
     schooling.add_argument("--out", type=Path, metavar="FILE", help="the school as an .npz")
@@ -248,8 +251,10 @@ def _scoring(chosen: argparse.Namespace) -> int:
 def _school(chosen: argparse.Namespace) -> int:
     from edge.gallery import synthetic
     from training import forecast, school
+    from training.evaluate import embedded, hear, of_encoder
 
-    rows = read_manifest(chosen.manifest) if chosen.fit or chosen.figure else []
+    needed = chosen.fit or chosen.figure or chosen.check_voices
+    rows = read_manifest(chosen.manifest) if needed else []
     encoder = Encoder()
     if chosen.fit:
         school.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity).save(
@@ -261,17 +266,26 @@ def _school(chosen: argparse.Namespace) -> int:
         said.print("measured of another encoder's voiceprints; measure them anew with --fit")
     if chosen.out:
         school.write(population, chosen.students, chosen.recordings, chosen.out)
-    if chosen.check:
+    if chosen.check or chosen.check_voices:
+        promises = {}
+        if chosen.check:
+            promises["synthetic"] = forecast.check(population, encoder.card, chosen.recordings)
+        if chosen.check_voices:
+            with of_encoder(SHIPPED) as embed:
+                made = embedded(hear(rows), embed)
+            each_of = forecast.check_voices(made, encoder.identity, encoder.card)
+            promises |= {corpus: [promise] for corpus, promise in each_of.items()}
         found = [
-            promise.fields()
-            for promise in forecast.check(population, encoder.card, chosen.recordings)
+            {"voices": voices, **promise.fields()}
+            for voices, some in promises.items()
+            for promise in some
         ]
         table = Table(title="what calibrations promise, %", box=SIMPLE_HEAD)
         names = ("error", "calibrated with", "at", "threshold", "predicted", "measured", "schools")
         for name in names:
             table.add_column(name)
         for each in found:
-            sizes = (f"{each['calibrated']:,}", f"{each['students']:,}")
+            sizes = (f"{each['calibrated']:,}, {each['voices']}", f"{each['students']:,}")
             threshold = f"{each['threshold']:.3f}, {each['at']}"
             measured = _with_interval(each["measured"], (each["least"], each["most"]))
             errors = (_percent(each["predicted"]), measured, str(each["schools"]))

@@ -1,7 +1,11 @@
-"""Whether a calibration keeps what it promises, on synthetic schools and people it never met."""
+"""Whether a calibration keeps what it promises, to people it never met.
+
+Synthetic schools can be of any size; the eval split's voices are real, and few.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,15 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench import exact
-from edge.gallery import Calibration, calibrate
-from edge.gallery.calibration import FPIR
+from edge.gallery import Calibration
+from edge.gallery.calibration import FPIR, calibrate_points
 from edge.gallery.synthetic import Points, Population
 from edge.voice.encoder import Card
+from training.corpus import Row
+from training.evaluate import Embedded
 from training.progress import track
 
 SIZES = (500, 2_000, 20_000)  # students
 STRANGERS = 20_000  # who come to each school
 PROBES = 10_000  # of its students, at least
+FPIR_OF_FEW = 0.05  # asked of real voices: there are too few to promise less
+TAKES = 5  # of a real voice
+HALVES = 100  # ways to split a corpus's voices, about
 TOGETHER = 5_000  # students of all schools of a size, about: small ones differ from each other
 
 
@@ -37,6 +46,7 @@ class Promise:
     measured: float
     least: float  # measured at any of the schools
     most: float
+    within: float | None  # share of the schools whose threshold's interval holds what was aimed at
 
     @property
     def ratio(self) -> float:
@@ -48,23 +58,9 @@ class Promise:
         return {**asdict(self), "ratio": self.ratio}
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What calibrating asks of a gallery, without the index that searching needs."""
-
-    encoder: str
-    school: Points
-
-    def __len__(self) -> int:
-        return len(self.school)
-
-    def everything(self) -> tuple[Points, NDArray[np.int64]]:
-        students, recordings, dimension = self.school.shape
-        return self.school.reshape(-1, dimension), np.full(students, recordings)
-
-
 _Key = tuple[str, int, int, str]
-_Found = dict[_Key, list[tuple[float, float, float]]]  # threshold, predicted, measured
+# Threshold, predicted, measured, and whether its interval holds what was predicted.
+_Found = dict[_Key, list[tuple[float, float, float, float]]]
 
 
 def check(
@@ -83,8 +79,9 @@ def check(
         for number in range(max(1, TOGETHER // students)):
             everything = population.draw(students, recordings + takes, seed=students + number)
             school = np.ascontiguousarray(everything[:, :recordings])
-            known: Any = _Known(population.encoder, school)
-            learned = calibrate(known, card, FPIR, track)
+            counts = np.full(students, recordings)
+            points = school.reshape(-1, population.dimension)
+            learned = calibrate_points(points, counts, population.encoder, card, FPIR, track)
             others = exact.best(school, strangers, track).scores
             own = exact.own(school, everything[:, recordings:]).ravel()
             _own(found, learned, others, own)
@@ -96,16 +93,56 @@ def check(
     return [_promise(key, values) for key, values in found.items()]
 
 
+def check_voices(made: Embedded, encoder: str, card: Card) -> dict[str, Promise]:
+    """The same by corpus with real voices: half of them enroll, the others come as strangers.
+
+    Where many say the same, a school is those who say one text; in commands, of which nobody
+    says a text often, one of everything.
+    """
+    return {
+        corpus: _voices(made.heard.rows[corpus], points, encoder, card)
+        for corpus, points in made.points.items()
+    }
+
+
+def _voices(rows: Sequence[Row], points: Points, encoder: str, card: Card) -> Promise:
+    random = np.random.default_rng(0)
+    said: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for at, row in enumerate(rows):
+        said["" if row.corpus == "commands" else row.text][row.speaker].append(at)
+    values = []
+    for takes in track([said[text] for text in sorted(said)], "splitting", len(said)):
+        speakers = [speaker for speaker in sorted(takes) if len(takes[speaker]) >= TAKES]
+        for _ in range(max(1, HALVES // len(said))):
+            shuffled = [takes[speaker] for speaker in random.permutation(speakers)]
+            chosen = [random.permutation(each)[:TAKES] for each in shuffled]
+            half = len(chosen) // 2
+            counts = np.full(half, TAKES)
+            inside = points[np.concatenate(chosen[:half])]
+            learned = calibrate_points(inside, counts, encoder, card, FPIR_OF_FEW)
+            school = inside.reshape(half, TAKES, -1)
+            others = exact.best(school, points[np.concatenate(chosen[half:])]).scores
+            values.append(_fpir(learned, others, FPIR_OF_FEW))
+    return _promise(("FPIR", half, half, "own"), values)
+
+
+def _fpir(
+    learned: Calibration, others: NDArray[np.float32], predicted: float
+) -> tuple[float, float, float, float]:
+    low, high = learned.interval
+    within = np.mean(others >= high) <= predicted <= np.mean(others >= low)
+    measured = float(np.mean(others >= learned.threshold))
+    return learned.threshold, predicted, measured, float(within)
+
+
 def _own(
     found: _Found, learned: Calibration, others: NDArray[np.float32], own: NDArray[np.float32]
 ) -> None:
     """At the size that it was calibrated for."""
     size, at = learned.students, learned.threshold
-    for error, predicted, measured in (
-        ("FPIR", learned.expected_fpir, np.mean(others >= at)),
-        ("FNIR", learned.expected_fnir, np.mean(own < at)),
-    ):
-        found[error, size, size, "own"].append((at, predicted, float(measured)))
+    found["FPIR", size, size, "own"].append(_fpir(learned, others, learned.expected_fpir))
+    turned_away = float(np.mean(own < at))
+    found["FNIR", size, size, "own"].append((at, learned.expected_fnir, turned_away, math.nan))
 
 
 def _forecast(
@@ -120,17 +157,21 @@ def _forecast(
     fpir, raised, fnir = row["fpir"], row["threshold"], row["fnir"]
     assert fpir is not None
     opened = float(np.mean(others >= learned.threshold))
-    found["FPIR", learned.students, students, "own"].append((learned.threshold, fpir, opened))
+    found["FPIR", learned.students, students, "own"].append(
+        (learned.threshold, fpir, opened, math.nan)
+    )
     if raised is not None and fnir is not None:
         for error, predicted, measured in (
             ("FPIR", learned.fpir, np.mean(others >= raised)),
             ("FNIR", fnir, np.mean(own < raised)),
         ):
             key = (error, learned.students, students, "forecast")
-            found[key].append((raised, predicted, float(measured)))
+            found[key].append((raised, predicted, float(measured), math.nan))
 
 
-def _promise(key: _Key, values: Sequence[tuple[float, float, float]]) -> Promise:
-    threshold, predicted, measured = (float(mean) for mean in np.mean(values, axis=0))
+def _promise(key: _Key, values: Sequence[tuple[float, float, float, float]]) -> Promise:
+    threshold, predicted, measured, within = (float(mean) for mean in np.mean(values, axis=0))
     each = [value[2] for value in values]
-    return Promise(*key, len(values), threshold, predicted, measured, min(each), max(each))
+    enclosed = None if math.isnan(within) else within
+    ends = min(each), max(each)
+    return Promise(*key, len(values), threshold, predicted, measured, *ends, enclosed)

@@ -29,7 +29,12 @@ def name_of(place: int) -> str:
 
 
 def measure(
-    gallery: Gallery, school: Points, probes: Points, strangers: Points, screen: Screen
+    gallery: Gallery,
+    school: Points,
+    probes: Points,
+    strangers: Points,
+    peers: Sequence[str],
+    screen: Screen,
 ) -> list[dict[str, Any]]:
     """Times, recall and breadth of the gallery's search and of its peers.
 
@@ -69,7 +74,8 @@ def measure(
             "threshold": sure,
         },
     }
-    for package, build in PEERS.items():
+    for package in peers:
+        build = PEERS[package]
         screen.say(f"building the index of {package}")
         built: list[Engine] = []
         try:

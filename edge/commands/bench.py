@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from edge.bench import phrase, school, search
+from edge.bench import growth, phrase, school, search
+from edge.bench.engines import PEERS
 from edge.commands import common
 from edge.commands.demo import RECORDINGS
 from edge.errors import EncoderError, SettingsError
@@ -31,7 +32,7 @@ CALIBRATED = 100_000  # points above which calibrating takes hours
 EXAMPLE = """example:
   kaimen bench
   kaimen bench --points 10000       (minutes less: no larger school)
-  kaimen bench --points 1000000     (a large machine, and an hour)
+  kaimen bench --points 1000000 --peer faiss --figure growth.svg    (half an hour)
 
 The schools are synthetic: drawn from what was measured of real voices. Times depend on the
 machine and what else it does; compare within one run, where all parts take turns."""
@@ -46,6 +47,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--probes", type=int, default=PROBES, help=f"for recall, at most (default {PROBES})"
+    )
+    parser.add_argument(
+        "--peer",
+        choices=PEERS,
+        action="append",
+        help="search beside this one, too (default: all of them)",
+    )
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="draw how search grows, as an SVG"
     )
 
 
@@ -62,12 +72,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     _show(parts, _PARTS, "a phrase", screen)
     bulk = phrase.bulk(encoder, files, screen)
     _show([bulk], _BULK, "recordings, one after another", screen)
-    schools = []
+    schools, everything = [], []
     for points in _sizes(arguments.points):
         searched, kept = _measure(population, points, arguments, settings, encoder, files, screen)
         _show(searched, _SEARCH, f"search among {points:,} points", screen)
         schools.append(kept)
+        everything += searched
     _show(schools, _SCHOOL, "a school", screen)
+    if arguments.figure:
+        growth.draw(everything, arguments.figure)
     return 0
 
 
@@ -111,7 +124,9 @@ def _measure(
     probes, newcomer = everything[:-1, ENROLLED:], everything[-1, :ENROLLED]
     with tempfile.TemporaryDirectory(prefix="kaimen-bench-") as folder:
         kept = school.enroll(own, Path(folder), encoder, screen)
-        searched = search.measure(kept.gallery, own, probes, strangers, screen)
+        searched = search.measure(
+            kept.gallery, own, probes, strangers, arguments.peer or list(PEERS), screen
+        )
         figures = {
             "part": "school",
             "points": points,

@@ -14,7 +14,7 @@ from edge.gallery.members import Members, Numbers
 
 SAMPLE = 2_000  # recordings
 BLOCK = 128  # of them at a time
-BREADTHS = (64, 128, 256, 512)
+BREADTHS = (64, 128, 256, 512, 1024, 2048)
 
 
 def chosen(index: Index, members: Members, shortlist: int) -> int:

@@ -125,7 +125,18 @@ def calibrate(
     """Learn the threshold for at most ``fpir`` of strangers. Raises GalleryError if empty."""
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
-    points, counts = gallery.everything()
+    return calibrate_points(*gallery.everything(), gallery.encoder, card, fpir, track)
+
+
+def calibrate_points(
+    points: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    encoder: str,
+    card: Card,
+    fpir: float = FPIR,
+    track: Track | None = None,
+) -> Calibration:
+    """The same from all students' points, each student's together, and how many each has."""
     left_out = leave_one_out(points, counts, track)
     several = len(counts) > 1
     strangers = left_out.strangers if several else left_out.strangers[:0]
@@ -142,7 +153,7 @@ def calibrate(
         interval=_interval(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
         fpir=fpir,
         promised=_promised(len(strangers), len(counts), card),
-        encoder=gallery.encoder,
+        encoder=encoder,
         students=len(counts),
         recordings=len(points),
         expected_fpir=_share(strangers >= threshold),
@@ -218,7 +229,7 @@ def _forecast(
         growth = students / learned.students
         level = (1 - learned.fpir) ** (1 / growth)
         threshold = float(np.quantile(strangers, level))
-        known = (1 - level) * len(strangers) >= THREE
+        known = (1 - level) * len(strangers) >= PLENTY
         found.append(
             {
                 "students": students,

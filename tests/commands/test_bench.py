@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge.bench import engines, exact, search, timing
+from edge.bench import engines, exact, growth, search, timing
 from edge.cli import main
 from edge.commands import bench
 from edge.decision import student_score
+from edge.errors import SettingsError
 from edge.gallery import synthetic
 from edge.screen import Screen
 from tests.gallery.points import enrolled, school
@@ -126,11 +129,36 @@ def test_a_search_that_misses_students_is_found_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(search, "TURNS", 1)
     monkeypatch.setattr(search, "PEERS", {})
     screen, strangers = Screen(as_json=True), school(50, 1, 16, seed=1)[:, 0]
-    measured = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
+    measured = search.measure(
+        gallery, points[:, :5], points[:, 5:], strangers, list(search.PEERS), screen
+    )
     assert measured[1]["recall"] == 1
     gallery.remove("s003")  # whoever is not searched for is missed
-    measured = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
+    measured = search.measure(
+        gallery, points[:, :5], points[:, 5:], strangers, list(search.PEERS), screen
+    )
     assert measured[1]["recall"] == pytest.approx(39 / 40)
+
+
+def test_how_search_grows_is_drawn_the_same_every_time(tmp_path: Path) -> None:
+    found = [
+        {"by": name, "points": points, "p50_ms": milliseconds}
+        for points, milliseconds in ((1_000, 9.0), (10_000, 0.5), (100_000, 0.7))
+        for name in ("kaimen", "numpy scan")
+    ]
+    assert growth.constant(found) == pytest.approx(0.7 / math.log(100_000))
+    for name in ("one.svg", "other.svg"):
+        growth.draw(found, tmp_path / name)
+    assert "<svg" in (tmp_path / "one.svg").read_text()
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()
+
+
+def test_a_figure_without_matplotlib_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SettingsError, match=r"kaimen\[bench\]"):
+        growth.draw([], tmp_path / "growth.svg")
 
 
 @pytest.mark.parametrize("package", engines.PEERS)
@@ -162,6 +190,8 @@ def test_what_is_not_installed_is_said_and_left_out(
     gallery = enrolled(points[:, :5])
     strangers = school(5, 1, 16, seed=1)[:, 0]
     screen = Screen(as_json=False)
-    found = search.measure(gallery, points[:, :5], points[:, 5:], strangers, screen)
+    found = search.measure(
+        gallery, points[:, :5], points[:, 5:], strangers, list(search.PEERS), screen
+    )
     assert [each["by"] for each in found] == ["numpy scan", "kaimen", "kaimen, strangers"]
     assert "faiss is not installed" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from edge.voice.encoder import Encoder
 from tests.sounds import in_a_room, silence, spoken
 from training import cli, forecast, school
 from training.corpus import Row, read_manifest
+from training.evaluate import Embedded, Heard
 from training.school import Voices
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -155,9 +156,29 @@ def test_calibrations_are_held_against_people_they_never_met(
         assert each.measured == pytest.approx(each.predicted, rel=1, abs=0.01)
 
 
+def test_real_voices_are_enrolled_by_halves_and_the_others_come(
+    fitted: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "HALVES", 10)
+    voices = fitted.draw(80, 6, seed=3)
+    rows = [
+        Row("up.wav", Path("up.wav"), "commands", "eval", str(number), "up")
+        for number in range(80)
+        for _ in range(6)
+    ]
+    made = Embedded(
+        Heard({"commands": rows}, {}, [], []), {"commands": voices.reshape(480, -1)}, []
+    )
+    found = forecast.check_voices(made, "encoder", Encoder().card)["commands"]
+    assert (found.students, found.schools) == (40, 10)
+    assert found.predicted == pytest.approx(forecast.FPIR_OF_FEW)
+    assert found.measured == pytest.approx(found.predicted, rel=1)
+    assert found.within is not None and found.within > 0.5
+
+
 def promise(**changed: float) -> forecast.Promise:
     values = {"schools": 3, "threshold": 0.625, "predicted": 0.25, "measured": 0.5}
-    spread = {"least": 0.125, "most": 0.75}
+    spread = {"least": 0.125, "most": 0.75, "within": 0.5}
     return forecast.Promise("FNIR", 500, 20_000, "forecast", **{**values, **spread, **changed})
 
 
