@@ -5,18 +5,17 @@ Every student has as many recordings here as any other, as in a synthetic school
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.gallery.left_out import best_mean
+from edge.gallery.left_out import Track, best_mean
 
 BLOCK = 128  # probes scored at a time
 
 Points = NDArray[np.float32]
-Track = Callable[[Iterable[int], str, int], Iterable[int]]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from edge.voice.encoder import Encoder
 
 WANTED = 5  # recordings a student
 NEEDED = 3  # below which a person is told that more would help
-QUICK = 1_000  # students up to which calibration takes no longer than anybody would wait
 
 EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
@@ -167,7 +166,7 @@ def _finish(
     """Bring index and calibration in line with the registry, and sum up."""
     path = settings.gallery.file
     if counts[Status.ENROLLED.value] or (len(gallery) and not index_of(path).exists()):
-        gallery.save()
+        gallery.save(screen.progress)
     calibration = _calibrated(settings, gallery, counts, encoder, screen)
     screen.result(
         {
@@ -205,7 +204,7 @@ def _calibrated(
             kept = None
         if kept and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
             return kept
-    if not 0 < len(gallery) <= QUICK:
+    if not 0 < len(gallery) <= common.QUICK:
         return None
     return common.calibrate_anew(settings, gallery, encoder, screen)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from edge.errors import EncoderError, SettingsError
 from edge.voice.encoder import Encoder
 
 AHEAD = 4  # students on their way to each thread of the cluster
-PATIENCE = 10.0  # seconds to wait for the scheduler
+PATIENCE = 10.0  # seconds to wait for the scheduler, and without workers for a new one
+PAUSE = 0.005  # seconds between looks whether a student is judged
 
 
 class Judging(WorkerPlugin):
@@ -97,15 +99,22 @@ def _judged(
             yield carrying
             continue
         if len(running) == ahead:
-            yield _next(done, running)
+            yield _next(client, done, running)
         future = client.submit(_work, carrying, name, expected, pure=False)
         running[future.key] = task
         done.add(future)
     while running:
-        yield _next(done, running)
+        yield _next(client, done, running)
 
 
-def _next(done: as_completed, running: dict[Any, Task]) -> Judged:
+def _next(client: Client, done: as_completed, running: dict[Any, Task]) -> Judged:
+    began = time.monotonic()
+    while not done.has_ready():
+        time.sleep(PAUSE)
+        if time.monotonic() - began > PATIENCE:
+            began = time.monotonic()
+            if client.status == "running" and not client.nthreads():
+                raise _failed("it has no workers any more")
     future = next(done)
     judged = _result(future, running.pop(future.key))
     future.release()  # the cluster forgets what nobody holds
@@ -134,10 +143,13 @@ def _result(future: Future[Judged | None], task: Task) -> Judged:
     except KilledWorker:
         return deadly(task)
     except Exception as error:  # whatever a cluster may come to
-        raise SettingsError(
-            f"the cluster failed ({error or type(error).__name__}); "
-            "who is enrolled stays so: see to it and enroll again"
-        ) from None
+        raise _failed(str(error) or type(error).__name__) from None
     if judged is None:
         raise EncoderError("a worker has another Kaimen; install this version on all of them")
     return judged
+
+
+def _failed(why: str) -> SettingsError:
+    return SettingsError(
+        f"the cluster failed ({why}); who is enrolled stays so: see to it and enroll again"
+    )

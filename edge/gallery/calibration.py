@@ -229,7 +229,7 @@ def _forecast(
         growth = students / learned.students
         level = (1 - learned.fpir) ** (1 / growth)
         threshold = float(np.quantile(strangers, level))
-        known = (1 - level) * len(strangers) >= PLENTY
+        known = (1 - level) * len(strangers) >= THREE
         found.append(
             {
                 "students": students,

@@ -21,6 +21,7 @@ from edge.decision import Match, student_score
 from edge.errors import GalleryError
 from edge.gallery.breadth import chosen
 from edge.gallery.index import Index
+from edge.gallery.left_out import Track
 from edge.gallery.members import Members, Numbers
 from edge.gallery.registry import MEMORY, Refused, Registry, Student
 from edge.gallery.vault import Vault
@@ -28,11 +29,12 @@ from edge.voice.encoder import Voiceprint
 
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
-GLANCE = 4  # times as narrow as it may have to be, a search begins
+GLANCE = 8  # times as narrow as it may have to be, a search begins
 FEW = 100  # recordings that are all scored rather than searched
 FEW_OF_MANY = 2_000  # the same, where others may not enter
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
 STEP = 16  # points added at a time, so that a phrase never waits long
+STRIDE = 1_000  # the same where nobody waits
 
 
 class Gallery:
@@ -162,9 +164,12 @@ class Gallery:
             index_of(self.registry.path).unlink(missing_ok=True)
         self.save()
 
-    def save(self) -> None:
-        """Keep the index in its file, if the registry has one. Raises StorageError."""
-        members = self._current()
+    def save(self, track: Track | None = None) -> None:
+        """Keep the index in its file, if the registry has one. Raises StorageError.
+
+        ``track`` shows how far it is where the index has to be built.
+        """
+        members = self._current(track)
         if isinstance(self.registry.path, Path):
             with self._lock:
                 index = self._index
@@ -179,25 +184,25 @@ class Gallery:
         self._take_over()
         return True
 
-    def _current(self) -> Members:
+    def _current(self, track: Track | None = None) -> Members:
         if self._seen is None:
-            self._take_over()
+            self._take_over(track)
         return self._members
 
-    def _take_over(self) -> None:
+    def _take_over(self, track: Track | None = None) -> None:
         seen = self.registry.version()
         with self.registry.reading():
-            self._align()
+            self._align(track)
         self._seen = seen
 
-    def _align(self) -> None:
+    def _align(self, track: Track | None) -> None:
         """Bring members and index in line with the registry."""
         recordings, owners = self.registry.recordings(self.encoder)
         students = self.registry.students()
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if len(left) > len(self._index) // 2 or self._index.worn:
             index = Index(self.dimension)
-            self._fill(index, recordings)
+            self._fill(index, recordings, track)
             with self._lock:
                 self._index = index
                 self._members = Members.of(students, recordings, owners)
@@ -206,13 +211,15 @@ class Gallery:
             with self._lock:
                 self._members = Members.of(students, recordings[there], owners[there])
                 self._index.remove(left)
-            self._fill(self._index, recordings[~there])
+            self._fill(self._index, recordings[~there], track)
             with self._lock:
                 self._members = Members.of(students, recordings, owners)
 
-    def _fill(self, index: Index, recordings: Numbers) -> None:
-        step = STEP if len(self._members.students) else max(1, len(recordings))
-        for start in range(0, len(recordings), step):
+    def _fill(self, index: Index, recordings: Numbers, track: Track | None) -> None:
+        step = STEP if len(self._members.students) else STRIDE
+        starts = range(0, len(recordings), step)
+        every = starts if track is None else track(starts, "building the index", len(starts))
+        for start in every:
             numbers = recordings[start : start + step]
             points = self.registry.voiceprints(numbers)
             with self._lock:

@@ -8,9 +8,10 @@ it is somebody who claims to be them. Scores are exact, computed in blocks on al
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,13 @@ CLAIMS = 16  # other students that each recording claims to be
 SEED = 0
 
 Scores = NDArray[np.float32]
-Track = Callable[[Iterable["LeftOut"], str, int], Iterable["LeftOut"]]
+Step = TypeVar("Step")
+
+
+class Track(Protocol):
+    """Passes on the steps of a long work while showing how far it is."""
+
+    def __call__(self, steps: Iterable[Step], what: str, count: int, /) -> Iterable[Step]: ...
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from edge.voice.encoder import SHIPPED, Encoder
 pytest.importorskip("distributed")
 from distributed import Client
 
+import edge.enrollment.cluster as on_cluster_module
 from edge.enrollment.cluster import AHEAD, on_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +179,18 @@ def test_a_scheduler_that_goes_away_is_an_error_and_no_endless_wait(cluster: Clu
     judged = judged_on(cluster, tasks() * 3)
     next(judged)
     os.killpg(cluster.scheduler.pid, signal.SIGKILL)
+    with pytest.raises(SettingsError, match="enroll again"):
+        list(judged)
+
+
+def test_a_cluster_that_lost_its_workers_is_an_error_and_no_endless_wait(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_cluster_module, "PATIENCE", 1.0)
+    judged = judged_on(cluster, tasks() * 3)
+    next(judged)
+    for worker in cluster.workers:
+        os.killpg(worker.pid, signal.SIGKILL)
     with pytest.raises(SettingsError, match="enroll again"):
         list(judged)
 
