@@ -155,7 +155,7 @@ def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     filled(20).save(path, VAULT, "encoder")
     content = path.read_bytes()
     random = np.random.default_rng(0)
-    for position in {*range(20), *random.integers(0, len(content), 300).tolist()}:
+    for position in {*range(20), *random.integers(0, len(content), 1_000).tolist()}:
         damaged = bytearray(content)
         damaged[position] ^= 1 << int(random.integers(8))
         path.write_bytes(damaged)
