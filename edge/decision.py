@@ -18,6 +18,7 @@ class Verdict(Enum):
 
     OPEN = "open"
     UNKNOWN = "unknown"
+    REFUSED = "refused"  # not even looked for: too many unknown voices before
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Decision:
     threshold: float
     nearest: tuple[Match, ...]
     claim: str | None = None  # who somebody said they are: then nobody else was looked for
+    wait: float = 0.0  # seconds until the door hears again
 
     @property
     def opens(self) -> bool:
@@ -55,6 +57,8 @@ class Decision:
     @property
     def reason(self) -> str:
         """One sentence for a person."""
+        if self.verdict is Verdict.REFUSED:
+            return f"too many unknown voices; the door hears again in {math.ceil(self.wait)} s"
         if not self.nearest:
             if self.claim is not None:
                 return f"{self.claim} is not enrolled, or may not enter now"
@@ -94,3 +98,8 @@ def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = No
     ordered = tuple(sorted(nearest, key=lambda match: -match.score))
     opens = bool(ordered) and ordered[0].score >= threshold
     return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered, claim)
+
+
+def refuse(threshold: float, wait: float) -> Decision:
+    """Nobody is looked for, for ``wait`` more seconds."""
+    return Decision(Verdict.REFUSED, threshold, (), wait=wait)

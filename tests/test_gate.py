@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from edge.decision import Thresholds
+from edge.decision import Thresholds, Verdict
 from edge.door.pins import mock_pins, trace
 from edge.door.relay import PIN, Relay
 from edge.gallery import Gallery
-from edge.gate import CLAIM, Gate, seconds_into
+from edge.gate import CLAIM, EARLY, Gate, seconds_into
+from edge.lockout import Lockout
 from edge.roster import Rule
 from edge.sound import Samples
 from edge.sound.endpoint import HANGOVER
 from edge.sound.recording import Recording
 from edge.voice.encoder import Encoder
-from tests.sounds import in_a_room, silence, spoken
+from tests.sounds import in_a_room, noise, silence, spoken
 
 LI, WANG, STRANGER = np.eye(3, 4, dtype=np.float32)
 
@@ -71,6 +72,7 @@ def gate(relay: Relay, *points: np.ndarray, gallery: Gallery | None = None, **mo
         relay,
         now=lambda: more.get("now", MONDAY),
         roster=more.pop("roster", ()),
+        lockout=more.pop("lockout", None),
     )
 
 
@@ -134,7 +136,92 @@ def test_the_latency_counts_the_wait_for_the_end_of_the_phrase(relay: Relay) -> 
     (answer,) = gate(relay, LI).listen(ONE)
     assert answer.computed > 0
     assert answer.latency == answer.computed + answer.phrase.waited
+    assert answer.phrase.waited == pytest.approx(EARLY, abs=0.021)
+
+
+# How soon
+
+ONE_BREATH = Recording(
+    in_a_room(silence(0.5), spoken(0.6), silence(0.2), spoken(0.6), silence(0.5))
+)
+
+
+def test_who_stays_outside_is_told_when_the_end_of_the_phrase_is_certain(relay: Relay) -> None:
+    listening = gate(relay, STRANGER)
+    (answer,) = listening.listen(ONE)
     assert answer.phrase.waited == pytest.approx(HANGOVER)
+    assert len(cast(Ears, listening.encoder).heard) == 1  # what was looked at early is known
+
+
+def test_who_was_let_in_and_goes_on_speaking_has_had_an_answer(
+    relay: Relay, pins: MockFactory
+) -> None:
+    (answer,) = gate(relay, LI).listen(ONE_BREATH)
+    assert answer.decision.student == "Li"
+    assert answer.phrase.seconds == pytest.approx(0.6, abs=0.04)
+    assert states(pins) == [False, True]
+
+
+def test_who_is_not_known_by_half_a_phrase_may_be_by_the_whole(relay: Relay) -> None:
+    (answer,) = gate(relay, STRANGER, LI).listen(ONE_BREATH)
+    assert answer.decision.student == "Li"
+    assert answer.phrase.seconds == pytest.approx(1.4, abs=0.04)
+
+
+def test_a_word_too_short_to_know_somebody_by_opens_nothing_early(relay: Relay) -> None:
+    short = Recording(in_a_room(silence(0.5), spoken(0.25), silence(0.5)))
+    (answer,) = gate(relay, LI).listen(short)
+    assert answer.phrase.waited == pytest.approx(HANGOVER)
+
+
+def test_a_claim_is_not_used_up_by_half_a_phrase(relay: Relay) -> None:
+    listening = gate(relay, LI, WANG)
+    listening.claim("Wang")
+    (answer,) = listening.listen(ONE_BREATH)
+    assert (answer.decision.student, answer.decision.claim) == ("Wang", "Wang")
+
+
+# Who tries again and again
+
+
+class Clock:
+    """Seconds, as told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_after_unknown_voices_nobody_is_heard_for_a_while(relay: Relay) -> None:
+    clock = Clock()
+    listening = gate(relay, *[STRANGER] * 4, LI, lockout=Lockout(clock=clock))
+    for _ in range(4):
+        (answer,) = listening.listen(ONE)
+        assert answer.decision.verdict is Verdict.UNKNOWN
+    (answer,) = listening.listen(ONE)
+    assert answer.decision.verdict is Verdict.REFUSED
+    assert answer.decision.reason == "too many unknown voices; the door hears again in 30 s"
+    clock.now += 31
+    (answer,) = listening.listen(ONE)
+    assert answer.decision.student == "Li"
+
+
+def test_who_says_who_they_are_need_not_wait(relay: Relay) -> None:
+    lockout = Lockout(free=0, clock=Clock())
+    lockout.unknown()
+    listening = gate(relay, WANG, lockout=lockout)
+    listening.claim("Wang")
+    (answer,) = listening.listen(ONE)
+    assert answer.decision.student == "Wang"
+
+
+def test_what_is_no_voice_is_no_try(relay: Relay) -> None:
+    lockout = Lockout(free=0, clock=Clock())
+    hiss = Recording(in_a_room(silence(0.5), noise(0.6, -20), silence(0.5)))
+    (answer,) = gate(relay, STRANGER, lockout=lockout).listen(hiss)
+    assert answer.decision.verdict is Verdict.UNKNOWN
+    assert lockout.wait() == 0
 
 
 def test_silence_is_not_answered(relay: Relay) -> None:

@@ -94,14 +94,14 @@ def _visits(
     with Relay(PIN, pins=pins, lease=LEASE) as relay:
         gate = Gate(encoder, gallery, calibration.thresholds, relay)
         for visitor in screen.progress(day.visitors, "at the gate", len(day.visitors)):
-            found.append(_visit(visitor, gate, pins))
+            found.append(_visit(visitor, gate, relay, pins))
     return found
 
 
-def _visit(visitor: Visitor, gate: Gate, pins: MockFactory) -> Visit:
+def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Visit:
     forget(pins, PIN)
     answers = list(gate.listen(Recording(visitor.samples)))
-    gate.relay.wait_for_rest()
+    relay.wait_for_rest()
     return Visit(visitor, answers, trace(pins, PIN))
 
 

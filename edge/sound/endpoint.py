@@ -112,6 +112,15 @@ class Endpointer:
         """Whether somebody is in the middle of a phrase."""
         return self._speaking
 
+    @property
+    def pause(self) -> float:
+        """Seconds for which somebody in the middle of a phrase has said nothing."""
+        return self._silence / FRAMES
+
+    def so_far(self) -> Phrase | None:
+        """The open phrase as it will be if nothing more is said; None if it is none yet."""
+        return self._phrase() if self._speaking else None
+
     def push(self, block: Samples) -> list[Phrase]:
         """Hear a block, shape (n,); return the phrases that ended in it."""
         self._sound = np.concatenate((self._sound, block))
@@ -157,11 +166,19 @@ class Endpointer:
             self._room.popleft()
 
     def _close(self) -> Phrase | None:
-        start, end = self._start, self._position - self._silence * FRAME
-        first, self._given = max(self._given, start - PADDED), min(self._position, end + PADDED)
-        enough = self._speech >= SHORTEST * FRAMES
+        phrase = self._phrase()
+        self._given = self._ends
         self._forget()
-        if not enough:
+        return phrase
+
+    @property
+    def _ends(self) -> int:
+        """Where the open phrase ends, with its padding."""
+        return min(self._position, self._position - self._silence * FRAME + PADDED)
+
+    def _phrase(self) -> Phrase | None:
+        if self._speech < SHORTEST * FRAMES:
             return None
-        samples = self._sound[max(0, first - self._origin) : self._given - self._origin].copy()
-        return Phrase(samples, start, end, self._position)
+        first = max(self._given, self._start - PADDED, self._origin)
+        samples = self._sound[first - self._origin : self._ends - self._origin].copy()
+        return Phrase(samples, self._start, self._position - self._silence * FRAME, self._position)

@@ -122,6 +122,11 @@ def constants() -> dict[str, float]:
     }
 
 
+def is_voice(phrase: Samples) -> bool:
+    """Whether a phrase holds enough voice to be speech at all."""
+    return voiced_seconds(phrase, VOICED) >= VOICED
+
+
 def require_voice(phrase: Samples, enough: float = VOICED) -> float:
     """Seconds of voice, as far as ``enough``; raises NoSpeech where there is hardly any."""
     voiced = voiced_seconds(phrase, enough)
