@@ -77,4 +77,4 @@ class DeviceError(KaimenError, OSError):
 
 
 class MicrophoneLost(DeviceError):
-    """The microphone stopped delivering sound."""
+    """The microphone is not there, or stopped delivering sound."""

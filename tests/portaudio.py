@@ -38,6 +38,12 @@ class FakePortAudio(ModuleType):
         self.closed = False
         self.failure: Exception | None = None
 
+    def _initialize(self) -> None:
+        """Devices are listed now."""
+
+    def _terminate(self) -> None:
+        """And forgotten."""
+
     def query_devices(self, kind: str | None = None) -> Any:
         if self.failure is not None:
             raise self.failure

@@ -28,12 +28,18 @@ def _sounddevice() -> Any:
 
 
 class Microphone:
-    """A microphone, chosen by a part of its name; the system's default without one."""
+    """A microphone, chosen by a part of its name; the system's default without one.
+
+    Raises MicrophoneLost where it is not there, and DeviceError without PortAudio.
+    """
 
     floor: float | None = None  # a room is learned by listening
 
     def __init__(self, name: str | None = None) -> None:
         self._portaudio = _sounddevice()
+        # PortAudio lists devices when it begins: one that was plugged in since is found now.
+        self._portaudio._terminate()
+        self._portaudio._initialize()
         self._device = self._find(name)
         self.name: str = self._device["name"]
         self.rate = int(self._device["default_samplerate"])
@@ -45,13 +51,13 @@ class Microphone:
             if not name and devices:
                 return dict(self._portaudio.query_devices(kind="input"))
         except self._portaudio.PortAudioError as error:
-            raise DeviceError(f"no microphone can be asked for: {error}") from None
+            raise MicrophoneLost(f"no microphone can be asked for: {error}") from None
         if not devices:
-            raise DeviceError("no microphone is connected; plug one in, or check 'arecord -l'")
+            raise MicrophoneLost("no microphone is connected; plug one in, or check 'arecord -l'")
         matching = [d for d in devices if name and name.lower() in d["name"].lower()]
         if not matching:
             known = ", ".join(sorted({d["name"] for d in devices}))
-            raise DeviceError(f"no microphone is called {name!r}; connected: {known}")
+            raise MicrophoneLost(f"no microphone is called {name!r}; connected: {known}")
         return dict(matching[0])
 
     def blocks(self) -> Iterator[Samples]:

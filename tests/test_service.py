@@ -1,0 +1,212 @@
+"""The daemon at microphones that come and go; the gate and its clock are played by stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from edge.decision import Thresholds
+from edge.door.pins import mock_pins, trace
+from edge.door.relay import PIN, Relay
+from edge.errors import DeviceError, MicrophoneLost
+from edge.gate import Answer, Gate
+from edge.heart import Heart
+from edge.service import Reloaded, Service
+from edge.sound import BLOCK, Samples
+from edge.sound.meter import Meter
+from edge.sound.recording import Recording
+from tests.sounds import in_a_room, noise, silence, spoken
+from tests.test_gate import LI, STRANGER, Ears, known
+
+ONE = in_a_room(silence(0.5), spoken(0.6), silence(0.5))
+
+
+@dataclass
+class Microphone:
+    """Plays a sound, then is pulled, unless it just ends."""
+
+    sound: Samples
+    pulled: bool = True
+    name: str = "usb"
+    floor: float | None = None
+    overruns: int = 0
+
+    def blocks(self) -> Iterator[Samples]:
+        yield from Recording(self.sound).blocks()
+        if self.pulled:
+            raise MicrophoneLost("no sound")
+
+
+@dataclass
+class Scene:
+    """A service, what it may find, and what became of it."""
+
+    pins: MockFactory
+    relay: Relay
+    points: list[np.ndarray]
+    found: list[Microphone | Exception]
+    shown: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    told: list[Answer] = field(default_factory=list)
+    beats: int = 0
+    on_find: Callable[[], None] | None = None
+
+    def beat(self) -> None:
+        self.beats += 1
+
+    def show(self, what: str) -> None:
+        self.shown.append(what)
+
+    def find(self) -> Microphone:
+        if self.on_find:
+            self.on_find()
+        found = self.found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def run(self) -> None:
+        ears: Any = Ears(*self.points)
+        gate = Gate(ears, known(), Thresholds(0.6, 0.3), self.relay)
+        heart = Heart(lambda: None, self.beat, watchdog=0.0)
+        self.service = Service(gate, self, heart, tell=self.told.append, say=self.said.append)
+        self.service.run(self.find)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scene]]:
+    monkeypatch.setattr("edge.service.RETRY", 0.0)
+    factory = mock_pins()
+    with Relay(pins=factory, lease=60) as relay:
+        yield lambda points, *found: Scene(factory, relay, points, list(found))
+    factory.reset()
+
+
+def test_a_student_and_a_stranger_are_answered_and_shown(scene: Callable[..., Scene]) -> None:
+    both = in_a_room(silence(0.5), spoken(0.6), silence(0.5), spoken(0.6), silence(0.5))
+    here = scene([STRANGER, LI], Microphone(both, pulled=False))
+    here.run()
+    assert [answer.decision.student for answer in here.told] == [None, "Li"]
+    assert here.shown == ["idle", "listening", "unknown", "listening", "idle"]
+    assert [change.on for change in trace(here.pins, PIN)] == [False, True]
+
+
+def test_a_click_is_no_phrase_and_the_lights_say_so(scene: Callable[..., Scene]) -> None:
+    click = in_a_room(silence(0.5), spoken(0.05), silence(0.5))
+    here = scene([], Microphone(click, pulled=False))
+    here.run()
+    assert here.shown == ["idle", "listening", "idle"]
+
+
+def test_a_microphone_that_comes_back_is_listened_to_again(scene: Callable[..., Scene]) -> None:
+    gone = MicrophoneLost("no microphone is connected")
+    here = scene([STRANGER, LI], Microphone(ONE), gone, gone, gone, Microphone(ONE, pulled=False))
+    here.run()
+    assert [answer.decision.student for answer in here.told] == [None, "Li"]
+    assert here.shown.count("fault") == 1  # said once, however long it takes
+    assert here.said == [
+        "listening to usb", "no sound; the gate waits for it", "listening to usb",
+    ]  # fmt: skip
+
+
+def test_without_a_microphone_at_the_start_it_waits_and_is_alive(
+    scene: Callable[..., Scene],
+) -> None:
+    gone = MicrophoneLost("no microphone is connected")
+    here = scene([], gone, gone, Microphone(silence(0.1), pulled=False))
+    here.run()
+    assert here.shown == ["fault", "idle"]
+    assert here.beats > 2
+
+
+def test_a_phrase_that_was_cut_by_the_pull_is_not_carried_over(
+    scene: Callable[..., Scene],
+) -> None:
+    half = in_a_room(silence(0.5), spoken(0.6))
+    sound = Microphone(half)
+    sound.blocks = lambda: iter_then_lost(half)  # type: ignore[method-assign]
+    here = scene([], sound, Microphone(silence(1.0), pulled=False))
+    here.run()
+    assert here.told == []
+
+
+def iter_then_lost(sound: Samples) -> Iterator[Samples]:
+    yield from sound[: len(sound) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    raise MicrophoneLost("no sound")
+
+
+def test_what_is_no_lost_microphone_ends_the_service(scene: Callable[..., Scene]) -> None:
+    here = scene([], DeviceError("PortAudio is not installed"))
+    with pytest.raises(DeviceError, match="PortAudio"):
+        here.run()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_settings_are_read_again_when_asked_for(scene: Callable[..., Scene], there: bool) -> None:
+    found = Microphone(ONE) if there else MicrophoneLost("gone")
+    here = scene([LI], found)
+    here.on_find = lambda: here.service.reload.set()
+    with pytest.raises(Reloaded):
+        here.run()
+
+
+# The heart
+
+
+def test_the_heart_beats_only_after_a_rehearsal_that_worked() -> None:
+    now = [0.0]
+    beats: list[float] = []
+    able = [True]
+
+    def rehearse() -> None:
+        if not able[0]:
+            raise DeviceError("no")
+
+    heart = Heart(rehearse, lambda: beats.append(now[0]), watchdog=9.0, clock=lambda: now[0])
+    for second in range(10):
+        now[0] = float(second)
+        heart()
+    assert beats == [0, 3, 6, 9]
+    able[0] = False
+    now[0] = 20.0
+    with pytest.raises(DeviceError):
+        heart()
+    assert beats == [0, 3, 6, 9]
+
+
+# The meter
+
+
+def judged(sound: Samples, overruns: int = 0) -> list[str]:
+    meter = Meter()
+    blocks = sound[: len(sound) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    return [found for block in blocks if (found := meter.hear(block, overruns))]
+
+
+def test_a_well_microphone_is_not_spoken_of() -> None:
+    assert judged(noise(31, -50)) == []
+
+
+def test_a_mute_microphone_is_said_to_be_mute_once() -> None:
+    (said,) = judged(silence(31))
+    assert "mute" in said
+
+
+def test_a_microphone_that_is_turned_up_too_far_is_said_to_be() -> None:
+    (said,) = judged(np.clip(100 * noise(11, -20), -1, 1))
+    assert "cut off" in said
+
+
+def test_dropped_sound_is_counted_and_its_end_is_said() -> None:
+    meter = Meter()
+    said = []
+    for number, block in enumerate(noise(30, -50).reshape(-1, BLOCK)):
+        said.append(meter.hear(block, 7 if number > 100 else 0))
+    assert [each for each in said if each] == [
+        "sound was dropped 7 times; is the machine too busy?", "the microphone is well again",
+    ]  # fmt: skip
