@@ -1,0 +1,156 @@
+"""Days at the gate in minutes: sound faster than real time, the pin's whole trace.
+
+A short one runs always; ``KAIMEN_SOAK_HOURS=24 pytest tests/scenarios/test_soak.py`` is the long
+one. Sound is made as fast as it is heard, and leases end in hundredths of a second; the clock that
+the roster looks at is stepped by a day in both directions.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.commands.common import recordings_in
+from edge.commands.demo import RECORDINGS
+from edge.decision import Thresholds
+from edge.demo.visitors import Kind, plan
+from edge.door.pins import mock_pins, trace
+from edge.door.relay import PIN, Relay
+from edge.errors import MicrophoneLost
+from edge.gallery import Gallery, calibrate
+from edge.gate import Answer, Gate
+from edge.heart import Heart
+from edge.service import Service
+from edge.sound import BLOCK, SAMPLE_RATE, Samples
+from edge.sound.recording import main_phrase, read
+from edge.voice.encoder import Encoder
+from tests.sounds import noise
+
+HOURS = float(os.environ.get("KAIMEN_SOAK_HOURS", "0.15"))
+PHRASES_AN_HOUR = 10_000 / 24
+PULLS_AN_HOUR = max(100 / 24, 3 / HOURS)
+ROOM = -70.0  # dB
+DAY = datetime.timedelta(days=1)
+
+
+@dataclass
+class World:
+    """What happens at the gate, and when; everything is drawn beforehand by one seed."""
+
+    voices: list[tuple[Samples, bool]]  # phrases, and whether the door should open
+    hours: float
+    heard: float = 0.0  # seconds of sound so far
+    expected: list[bool] = field(default_factory=list)  # phrases that were said, in order
+    pulls: int = 0
+    name: str = "simulated"
+    floor: float | None = None
+    overruns: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(0)
+        self._room = noise(60, ROOM)
+        self._end = self.hours * 3600
+        self._unplugged = self._next_pull()
+
+    def _next_pull(self) -> float:
+        return self.heard + self._random.exponential(3600 / PULLS_AN_HOUR)
+
+    def blocks(self) -> Iterator[Samples]:
+        """Phrases with pauses between them, in a room, until somebody pulls the plug."""
+        yield from self._silence(2.5)
+        while self.heard < self._end:
+            phrase, opens = self.voices[self._random.integers(len(self.voices))]
+            pause = self._random.exponential(3600 / PHRASES_AN_HOUR - 2)
+            yield from self._silence(1.0 + min(pause, 60.0))
+            if self.heard > self._unplugged:
+                self.pulls += 1
+                self.heard += 5.0
+                self._unplugged = self._next_pull()
+                raise MicrophoneLost("pulled")
+            self.expected.append(opens)
+            yield from self._blocks(phrase + self._of_room(len(phrase)))
+            yield from self._silence(0.5)
+
+    def _silence(self, seconds: float) -> Iterator[Samples]:
+        yield from self._blocks(self._of_room(round(seconds * SAMPLE_RATE)))
+
+    def _of_room(self, samples: int) -> Samples:
+        start = int(self._random.integers(len(self._room)))
+        return np.resize(np.roll(self._room, -start), samples)
+
+    def _blocks(self, sound: Samples) -> Iterator[Samples]:
+        whole = np.pad(sound, (0, -len(sound) % BLOCK))
+        for block in whole.reshape(-1, BLOCK):
+            self.heard += BLOCK / SAMPLE_RATE
+            yield block
+
+
+class Lights:
+    """A door without any."""
+
+    def show(self, what: str) -> None:
+        """Nothing is wired."""
+
+
+@pytest.fixture(scope="module")
+def school() -> tuple[Encoder, Gallery, Thresholds, list[tuple[Samples, bool]]]:
+    """The demo's class, its threshold, and visitors whose verdict is certain."""
+    encoder = Encoder()
+    day = plan(recordings_in(RECORDINGS))
+    gallery = Gallery(encoder.identity, encoder.card.dimension)
+    for student, files in day.enrolling.items():
+        points = [encoder.embed(main_phrase(read(file)).samples) for file in files]
+        gallery.enroll(student, points)
+    thresholds = calibrate(gallery, encoder.card).thresholds
+    come = [v for v in day.visitors if v.kind in (Kind.STUDENT, Kind.STRANGER)]
+    return encoder, gallery, thresholds, [(v.samples, v.kind is Kind.STUDENT) for v in come]
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.slow
+def test_days_of_students_strangers_and_pulled_plugs(
+    school: tuple[Encoder, Gallery, Thresholds, list[tuple[Samples, bool]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge.service.RETRY", 0.0)
+    encoder, gallery, thresholds, voices = school
+    world = World(voices, HOURS)
+    sizes: dict[int, int] = {}
+    opened: list[bool] = []
+    changes: list[bool] = []
+
+    def now() -> datetime.datetime:
+        """A clock that is stepped by a day, forth and back, every hour."""
+        stepped = (0, 1, 0, -1)[int(world.heard // 3600) % 4]
+        start = datetime.datetime(2027, 3, 1, 8)
+        return start + datetime.timedelta(seconds=world.heard) + stepped * DAY
+
+    pins = mock_pins()
+    with Relay(PIN, pins=pins, lease=0.01) as relay:
+
+        def tell(answer: Answer) -> None:
+            opened.append(answer.decision.opens)
+            relay.wait_for_rest()
+            changes.extend(change.on for change in trace(pins, PIN)[1:])
+            pins.pin(f"GPIO{PIN}").clear_states()
+            sizes[len(opened)] = resident()
+
+        gate = Gate(encoder, gallery, thresholds, relay, now=now)
+        heart = Heart(lambda: gate.rehearse(np.eye(1, encoder.card.dimension)[0]), lambda: None)
+        Service(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
+    assert opened == world.expected  # every phrase, once, as it should be
+    assert changes == [True, False] * sum(world.expected)  # and nothing else
+    assert world.pulls > 0
+    settled = [size for at, size in sizes.items() if at > len(sizes) // 10]
+    assert settled[-1] <= 1.01 * settled[0]
