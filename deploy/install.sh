@@ -23,15 +23,16 @@ grep -qs "Raspberry Pi" /proc/device-tree/model && extras='[pi]'
 
 if [ $# -eq 0 ]; then
     id kaimen >/dev/null 2>&1 || useradd --system --home-dir /var/lib/kaimen kaimen
+    # The units join the groups of the devices, which a machine without such devices lacks.
     for group in audio gpio; do
-        getent group $group >/dev/null && usermod --append --groups $group kaimen
+        getent group $group >/dev/null || groupadd --system $group
     done
     install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen
     install -d /etc/kaimen
     install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
-    install -m 644 systemd/kaimen-gate.service /etc/systemd/system/
-    systemctl daemon-reload
+    install -m 644 systemd/kaimen-{rest,door,gate}.service /etc/systemd/system/
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload
     echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"
-    echo "Start:   sudo systemctl enable --now kaimen-gate"
+    echo "Start:   sudo systemctl enable --now kaimen-rest kaimen-door kaimen-gate"
 fi

@@ -18,17 +18,30 @@ from types import ModuleType
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
-from edge.commands import bench, calibrate, demo, embed, enroll, listen, run, students
+from edge.commands import (
+    audit,
+    bench,
+    calibrate,
+    demo,
+    door,
+    embed,
+    enroll,
+    listen,
+    run,
+    students,
+)
 from edge.errors import KaimenError
 from edge.screen import Screen
 
 COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
     "run": run,
+    "door": door,
     "listen": listen,
     "enroll": enroll,
     "students": students,
     "calibrate": calibrate,
+    "audit": audit,
     "embed": embed,
     "bench": bench,
 }

@@ -79,6 +79,7 @@ class Thresholds:
 
     anybody: float = math.inf  # to be found among all
     claimed: float = math.inf  # to be who one says
+    source: str = ""  # hash of the calibration they come from
 
 
 def student_score(cosines: NDArray[np.float32]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-UNWATCHED = 10.0  # seconds between beats where nobody set an interval
+EVERY = 3.0  # seconds between beats, unless somebody wants them sooner
 
 
 class Heart:
@@ -16,13 +16,13 @@ class Heart:
         rehearse: Callable[[], None],
         beat: Callable[[], None],
         *,
-        watchdog: float | None = None,
+        every: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``watchdog``: seconds without a beat after which somebody will act."""
+        """``every``: seconds within which somebody expects a beat."""
         self._rehearse = rehearse
         self._beat = beat
-        self._every = UNWATCHED if watchdog is None else watchdog / 3
+        self._every = EVERY if every is None else min(EVERY, every)
         self._clock = clock
         self._last = -float("inf")
 

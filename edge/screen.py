@@ -45,6 +45,13 @@ class Screen:
         if not self.as_json:
             self.beside.print(text)
 
+    def note(self, text: str) -> None:
+        """Something that happened by itself, which a program must know, too."""
+        if self.as_json:
+            self.result({"note": text})
+        else:
+            self.say(text)
+
     def error(self, error: KaimenError) -> None:
         """An error: one sentence, or an object with the file and the kind."""
         if self.as_json:

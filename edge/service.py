@@ -12,7 +12,6 @@ from typing import Protocol
 
 from edge.errors import DeviceError, MicrophoneLost
 from edge.gate import Answer, Gate
-from edge.heart import Heart
 from edge.sound import Samples
 from edge.sound.meter import Meter
 
@@ -48,12 +47,15 @@ class Service:
         self,
         gate: Gate,
         door: Shows,
-        heart: Heart,
+        heart: Callable[[], None],
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
     ) -> None:
-        """``tell`` gets every answer, ``say`` what an operator should know."""
+        """``heart`` is called for every block, and while a microphone is waited for.
+
+        ``tell`` gets every answer, ``say`` what an operator should know.
+        """
         self._gate = gate
         self._door = door
         self._heart = heart

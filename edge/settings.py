@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from edge.door.relay import LEASE, PIN
 from edge.errors import SettingsError
+from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
 from edge.voice.encoder import SHIPPED
 
@@ -72,18 +73,57 @@ class GallerySettings:
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
-    """[door]"""
+    """[door]; pins as BCM counts, -1 for what is not wired"""
 
-    pin: int = PIN  # of the relay, as BCM counts
+    pin: int = PIN  # of the relay
     lease: float = LEASE  # seconds one decision may hold the relay
+    pulse: float = 0.0  # seconds of a lease that the relay is on; 0: all of it
     active_high: bool = True
+    contact: int = -1  # tells whether the door stands open
+    contact_closed: str = "low"  # or "high": the contact's level while the door is closed
+    held: float = 20.0  # seconds the door may stand open after a lease
+    button: int = -1  # exit button
+    tamper: int = -1  # switch in the box, low while it is closed
+    green: int = -1
+    red: int = -1
+    buzzer: int = -1
+    socket: str = ""  # where 'kaimen door' listens; empty: the door is started as a child
     mock: bool = False  # pins that only remember, even on a Pi
 
     def __post_init__(self) -> None:
         if not 0 < self.lease <= 60:
             raise SettingsError("door.lease must be more than 0 and at most 60 seconds")
+        if not 0 <= self.pulse <= self.lease:
+            raise SettingsError("door.pulse must be from 0 to the lease, in seconds")
+        if not 0 < self.held <= 3600:
+            raise SettingsError("door.held must be more than 0 and at most 3600 seconds")
+        if self.contact_closed not in ("low", "high"):
+            raise SettingsError("door.contact_closed must be low or high")
         if not 0 <= self.pin <= 27:
             raise SettingsError("door.pin must be a BCM number from 0 to 27")
+        used = {self.pin: "pin"}
+        for name in ("contact", "button", "tamper", "green", "red", "buzzer"):
+            pin = getattr(self, name)
+            if not -1 <= pin <= 27:
+                raise SettingsError(f"door.{name} must be a BCM number from 0 to 27, or -1")
+            if pin in used:
+                raise SettingsError(f"door.{name} must be another pin than door.{used[pin]}: {pin}")
+            if pin >= 0:
+                used[pin] = name
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """[gate]"""
+
+    free_tries: int = FREE  # unknown voices before the door hears nobody for a while
+    lockout: float = FIRST  # seconds of the first wait, doubled by each further one; 0: never
+
+    def __post_init__(self) -> None:
+        if self.free_tries < 0 or not 0 <= self.lockout <= LONGEST:
+            raise SettingsError(
+                f"gate.free_tries must not be negative, gate.lockout from 0 to {LONGEST:g} seconds"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +133,7 @@ class Settings:
     sound: SoundSettings = field(default_factory=SoundSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     gallery: GallerySettings = field(default_factory=GallerySettings)
+    gate: GateSettings = field(default_factory=GateSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 

@@ -73,7 +73,7 @@ class Scene:
     def run(self) -> None:
         ears: Any = Ears(*self.points)
         gate = Gate(ears, known(), Thresholds(0.6, 0.3), self.relay)
-        heart = Heart(lambda: None, self.beat, watchdog=0.0)
+        heart = Heart(lambda: None, self.beat, every=0.0)
         self.service = Service(gate, self, heart, tell=self.told.append, say=self.said.append)
         self.service.run(self.find)
 
@@ -167,7 +167,7 @@ def test_the_heart_beats_only_after_a_rehearsal_that_worked() -> None:
         if not able[0]:
             raise DeviceError("no")
 
-    heart = Heart(rehearse, lambda: beats.append(now[0]), watchdog=9.0, clock=lambda: now[0])
+    heart = Heart(rehearse, lambda: beats.append(now[0]), every=9.0, clock=lambda: now[0])
     for second in range(10):
         now[0] = float(second)
         heart()

@@ -16,6 +16,7 @@ from edge.settings import (
     DoorSettings,
     EncoderSettings,
     GallerySettings,
+    GateSettings,
     Settings,
     SoundSettings,
     data_folder,
@@ -29,6 +30,7 @@ EVERYTHING = st.builds(
     sound=st.builds(SoundSettings, microphone=TEXT),
     encoder=st.builds(EncoderSettings, path=TEXT, runtime=TEXT),
     gallery=st.builds(GallerySettings, path=TEXT, key=TEXT),
+    gate=st.builds(GateSettings, free_tries=st.integers(0, 9), lockout=st.floats(0, 960)),
     door=st.builds(
         DoorSettings,
         pin=st.integers(0, 27),
@@ -109,8 +111,8 @@ def test_a_misspelt_setting_is_answered_with_the_right_one(tmp_path: Path) -> No
 
 
 def test_a_setting_like_no_other_is_answered_with_all_of_them(tmp_path: Path) -> None:
-    sentence = refusal(write(tmp_path, "[door]\ncolour = 2.0\n"))
-    assert sentence.endswith("knows no colour; known: pin, lease, active_high, mock")
+    sentence = refusal(write(tmp_path, "[encoder]\ncolour = 2.0\n"))
+    assert sentence.endswith("knows no colour; known: path, runtime")
 
 
 @pytest.mark.parametrize(

@@ -35,20 +35,21 @@ def measure(
     strangers: Points,
     peers: Sequence[str],
     screen: Screen,
+    most: int | None = None,
 ) -> list[dict[str, Any]]:
     """Times, recall and breadth of the gallery's search and of its peers.
 
     ``school`` (students, recordings, dimension) is enrolled; of ``probes`` (students, takes,
     dimension) each is of the student in its place; ``strangers`` (strangers, dimension) set the
     threshold. Recall is the share of the probes that an exact search gives the right student's
-    name, and this one, too.
+    name, and this one, too; of ``most`` probes at most.
     """
     students, recordings, dimension = school.shape
     points = school.reshape(-1, dimension)
     owners = np.repeat(np.arange(students), probes.shape[1])
     flat = probes.reshape(-1, dimension)
     # In no order, so that no search finds the last one's neighbours in the caches.
-    shuffled = np.random.default_rng(0).permutation(len(flat))
+    shuffled = np.random.default_rng(0).permutation(len(flat))[:most]
     flat, owners = flat[shuffled], owners[shuffled]
     named = exact.best(school, flat, screen.progress).places
     met = exact.best(school, strangers, screen.progress).scores

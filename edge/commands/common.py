@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.audit import Audit
+from edge.door.client import Door
 from edge.door.pins import mock_pins, on_a_pi, real_pins
 from edge.door.relay import Relay
 from edge.errors import GalleryError, NoSpeech, RecordingError, SettingsError
@@ -101,6 +103,30 @@ def relay_of(settings: Settings, screen: Screen) -> Relay:
         lease=door.lease,
         active_high=door.active_high,
     )
+
+
+def door_of(settings: Settings, screen: Screen) -> Door:
+    """The door: the one that serves a socket, or a child of this process. Raises DeviceError."""
+    if settings.door.socket:
+        return Door.connect(settings.door.socket)
+    if settings.door.mock or not on_a_pi():
+        screen.say("pins are simulated: no relay is switched")
+    return Door.start(settings.door)
+
+
+def audit_of(settings: Settings) -> Audit:
+    """The log of what the gate decides, beside the registry. Raises GalleryError."""
+    return Audit(log_of(settings), log_key(settings))
+
+
+def log_of(settings: Settings) -> Path:
+    """The folder of that log."""
+    return settings.gallery.file.parent / "audit"
+
+
+def log_key(settings: Settings) -> bytes:
+    """The key of that log. Raises GalleryError."""
+    return Vault.load(settings.gallery.key_file).derive("audit")
 
 
 def embed_recording(encoder: Encoder, path: Path) -> Voiceprint:

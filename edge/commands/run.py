@@ -1,53 +1,179 @@
-"""``kaimen run``: the gate at a microphone, until stopped."""
+"""``kaimen run``: the gate at a microphone, for years."""
 
 from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
+from edge.audit import Audit, record_of
 from edge.commands import answers, common
+from edge.door.client import Door
+from edge.door.notify import notify, watchdog_interval
+from edge.errors import KaimenError, StorageError
+from edge.gallery import Calibration, Gallery
 from edge.gallery.calibration import beside
-from edge.gate import Gate
+from edge.gate import Answer, Gate
+from edge.heart import Heart
 from edge.keeper import Keeper, claims
+from edge.lockout import Lockout
 from edge.screen import Screen
+from edge.service import Ears, Reloaded, Service
+from edge.settings import Settings
 from edge.sound.microphone import Microphone
+from edge.sound.played import Played
+from edge.voice.encoder import Encoder
 
 EXAMPLE = """example:
   kaimen run
-  kaimen run --config /etc/kaimen/kaimen.toml --json"""
+  kaimen run --config /etc/kaimen/kaimen.toml --json
+  kaimen run --play day.mp3        (a recording in the microphone's place, in its own time)
+
+SIGHUP reads the settings again, SIGTERM ends it with the relay off first."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--microphone", help="a part of its name; the default one without")
     parser.add_argument(
+        "--play", type=Path, metavar="FILE", help="a recording instead of a microphone"
+    )
+    parser.add_argument(
         "--reader", type=Path, help="a file, pipe or terminal with a claimed student a line"
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a gate needs, read and found to fit together."""
+
+    settings: Settings
+    encoder: Encoder
+    gallery: Gallery
+    calibration: Calibration
+
+
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Listen until SIGINT or SIGTERM; the relay is off before the program ends."""
+    ready = _ready(arguments, screen)
+    signal.signal(signal.SIGTERM, _stop)
+    while True:
+        try:
+            _serve(ready, arguments, screen)
+            return 0
+        except Reloaded:
+            notify("RELOADING=1")
+        try:
+            ready = _ready(arguments, screen)
+        except KaimenError as error:
+            screen.note(f"{error}; the old settings stay")
+
+
+def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
     gallery = common.load_gallery(settings, encoder, screen)
-    calibration = common.arming(settings, gallery)
-    microphone = Microphone(arguments.microphone or settings.sound.microphone or None)
-    signal.signal(signal.SIGTERM, _stop)
-    with common.relay_of(settings, screen) as relay:
-        gate = Gate(encoder, gallery, calibration.thresholds, relay, roster=settings.roster)
-        screen.say(f"{len(gallery)} students; listening to {microphone.name}; Ctrl-C stops")
+    return Ready(settings, encoder, gallery, common.arming(settings, gallery))
+
+
+def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
+    """Serve by these settings. Raises Reloaded when they are to be read again."""
+    settings, gallery = ready.settings, ready.gallery
+    with ExitStack() as stack:
+        # Whatever ends it, the relay is off first.
+        door = stack.enter_context(common.door_of(settings, screen))
+        audit = stack.enter_context(common.audit_of(settings))
+        gate = Gate(
+            ready.encoder,
+            gallery,
+            ready.calibration.thresholds,
+            door,
+            roster=settings.roster,
+            lockout=Lockout(free=settings.gate.free_tries, first=settings.gate.lockout),
+        )
         if arguments.reader:
             claims(arguments.reader, gate.claim)
+        screen.say(f"{len(gallery)} students; Ctrl-C stops")
+        written = _Written(gate, audit, screen)
+        stack.enter_context(Keeper(gate, beside(settings.gallery.file), screen.note))
+        heart = Heart(_rehearsal(gate), lambda: _beat(door), every=watchdog_interval())
+
+        def alive() -> None:
+            for event in door.events():
+                written.event(event)
+            heart()
+
+        service = Service(gate, door, alive, tell=written.answer, say=screen.note)
+        signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
+        notify("READY=1")
         try:
-            with Keeper(gate, beside(settings.gallery.file), screen.say):
-                for answer in gate.listen(microphone):
-                    screen.result(answers.as_fields(answer), answers.as_line(answer))
+            service.run(_finder(arguments, settings))
         except KeyboardInterrupt:
-            relay.rest()
-            screen.say("stopped; the relay is off")
-    return 0
+            notify("STOPPING=1")
+            door.rest()
+            screen.note("stopped; the relay is off")
+
+
+def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Ears]:
+    if arguments.play:
+        played = Played.open(arguments.play)
+        return lambda: played
+    name = arguments.microphone or settings.sound.microphone or None
+    return lambda: Microphone(name)
+
+
+def _rehearsal(gate: Gate) -> Callable[[], None]:
+    """Embed a second of noise and search for it: what can do that can decide."""
+    noise = np.random.default_rng(0).normal(0, 0.01, 16_000).astype(np.float32)
+    return lambda: gate.rehearse(gate.encoder.embed(noise))
+
+
+def _beat(door: Door) -> None:
+    door.alive()
+    notify("WATCHDOG=1")
+
+
+class _Written:
+    """Shows and writes down what happens; a full disk keeps nobody outside."""
+
+    def __init__(self, gate: Gate, audit: Audit, screen: Screen) -> None:
+        self._gate = gate
+        self._audit = audit
+        self._screen = screen
+        self._failed = False
+
+    def answer(self, answer: Answer) -> None:
+        """One answer of the gate."""
+        self._screen.result(answers.as_fields(answer), answers.as_line(answer))
+        self._write(
+            record_of(
+                answer,
+                key=self._audit.key,
+                encoder=self._gate.encoder.identity,
+                gallery=self._gate.gallery.hash,
+                calibration=self._gate.thresholds.source,
+            )
+        )
+
+    def event(self, text: str) -> None:
+        """One of the door's."""
+        self._screen.result({"door": text})
+        self._write({"kind": "door", "event": text})
+
+    def _write(self, record: dict[str, object]) -> None:
+        try:
+            self._audit.write(record)
+            self._failed = False
+        except StorageError as error:
+            if not self._failed:
+                self._screen.note(f"{error}; the gate goes on without its log")
+            self._failed = True
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -10,8 +10,8 @@ import threading
 from types import TracebackType
 
 from gpiozero import Factory, OutputDevice
-from gpiozero.exc import GPIOZeroError
 
+from edge.door.pins import claiming
 from edge.errors import DeviceError
 
 PIN = 17
@@ -31,12 +31,10 @@ class Relay:
         self._lock = threading.Lock()
         self._resting = threading.Condition(self._lock)
         self._timer: threading.Timer | None = None
-        try:
+        with claiming("relay", pin):
             self._device = OutputDevice(
                 pin, active_high=active_high, initial_value=False, pin_factory=pins
             )
-        except GPIOZeroError as error:
-            raise DeviceError(f"relay pin {pin} cannot be used: {error}") from None
 
     @property
     def is_on(self) -> bool:
@@ -44,13 +42,22 @@ class Relay:
         return not self._device.closed and bool(self._device.value)
 
     def open(self) -> None:
-        """Switch on for one lease; a second opening begins a new lease."""
+        """Switch on for one lease; a second opening begins a new lease.
+
+        Raises DeviceError, with nothing switched, where no timer can end the lease.
+        """
         with self._lock:
             if self._device.closed:
                 raise DeviceError("the relay was closed; start the gate again")
             timer = threading.Timer(self.lease, self._end)
             timer.daemon = True
-            timer.start()  # where this fails, a lease that is running still ends
+            try:
+                timer.start()  # where this fails, a lease that is running still ends
+            except RuntimeError as error:
+                raise DeviceError(
+                    f"no lease can be timed ({error}), so the relay stays as it is; "
+                    "free memory or start the gate again"
+                ) from None
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = timer

@@ -62,13 +62,16 @@ class Calibration:
     @property
     def thresholds(self) -> Thresholds:
         """What a gate needs of it."""
-        return Thresholds(self.threshold, self.claim_threshold)
+        return Thresholds(self.threshold, self.claim_threshold, _checksum(self._rendered()))
 
     def save(self, path: Path) -> None:
         """Write it in one step, with its checksum. Raises StorageError."""
-        content = json.dumps(asdict(self), indent=1)
+        content = self._rendered()
         whole = {"checksum": _checksum(content), "calibration": content}
         write_whole(path, lambda file: file.write(json.dumps(whole).encode()))
+
+    def _rendered(self) -> str:
+        return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def load(cls, path: Path) -> Calibration:

@@ -8,6 +8,7 @@ Recordings' numbers are never used twice, so which ones are there is all that mu
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 import threading
 from collections.abc import Collection, Sequence
@@ -90,6 +91,11 @@ class Gallery:
     def students(self) -> list[str]:
         """Their names, in order."""
         return sorted(self._current().places)
+
+    @property
+    def hash(self) -> str:
+        """Says which gallery it is: of which recordings of whom, and of which encoder."""
+        return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
 
     @property
     def recordings(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,12 @@ class Members:
     starts: NDArray[np.int64]  # where a student's begin, and the end of all
     ascending: Numbers  # the recordings in the order of their numbers
     owners: Places  # of those
+
+    @cached_property
+    def hash(self) -> str:
+        """Of whose recordings are which; recordings' numbers are never used twice."""
+        owners = np.array([student.number for student in self.students], np.int64)[self.owners]
+        return hashlib.sha256(self.ascending.tobytes() + owners.tobytes()).hexdigest()
 
     @classmethod
     def of(cls, students: Sequence[Student], recordings: Numbers, owners: Numbers) -> Members:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import Recording
+from edge.sound.recording import Recording, read
 
 
 class Played:
@@ -16,11 +16,20 @@ class Played:
     floor: float | None = None  # a room is learned by listening, as by a microphone
     overruns = 0
 
-    def __init__(self, path: Path) -> None:
-        """Raises RecordingError."""
-        self.name = str(path)
-        self._recording = Recording.open(path)
+    def __init__(self, sound: Samples, name: str = "a recording") -> None:
+        self.name = name
         self.began = 0.0  # monotonic seconds at which its first sample was heard
+        self._recording = Recording(sound)
+
+    @classmethod
+    def open(cls, path: Path) -> Played:
+        """From a file of any length. Raises RecordingError."""
+        return cls(read(path, longest=None), str(path))
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self._recording.whole) / SAMPLE_RATE
 
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks of shape (BLOCK,), each as soon as its last sample was heard."""

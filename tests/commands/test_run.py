@@ -1,22 +1,28 @@
-"""`kaimen run` at a microphone that stands in for a real one."""
+"""`kaimen run`: a whole daemon, its door in a process of its own, at sounds that stand in for a
+microphone's."""
 
 from __future__ import annotations
 
 import json
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
-from gpiozero.pins.mock import MockFactory
 
 from edge.cli import main
 from edge.commands import common
 from edge.commands.demo import RECORDINGS
-from edge.door.pins import mock_pins, trace
+from edge.door.client import Door
 from edge.door.relay import PIN
+from edge.errors import StorageError
+from edge.screen import Screen
+from edge.settings import Settings
 from edge.sound import SAMPLE_RATE, Samples, microphone
 from edge.sound.recording import read
 from tests.portaudio import FakePortAudio, device
@@ -43,12 +49,94 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """A daemon's signals are its own."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.fixture
-def pins(monkeypatch: pytest.MonkeyPatch) -> MockFactory:
-    """The pins that the command uses."""
-    factory = mock_pins()
-    monkeypatch.setattr(common, "mock_pins", lambda: factory)
-    return factory
+def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """What the relay's pin did, as the door's process wrote it down."""
+    file = tmp_path / "trace"
+
+    def door_of(settings: Settings, screen: Screen) -> Door:
+        return Door.start(settings.door, trace=file)
+
+    monkeypatch.setattr(common, "door_of", door_of)
+
+    def found() -> list[int]:
+        changes = [line.split() for line in file.read_text().splitlines()]
+        return [int(level) for _, pin, level in changes if int(pin) == PIN]
+
+    return found
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    """A stranger, then a student, recorded."""
+    path = tmp_path / "day.wav"
+    soundfile.write(path, at_the_gate("ruifeng", "bowen"), SAMPLE_RATE)
+    return path
+
+
+def at_the_gate(*voices: str) -> Samples:
+    """The voices one after the other, in a room."""
+    spoken = [read(RECORDINGS / voice / "phrase-6.mp3") for voice in voices]
+    pauses = [part for sound in spoken for part in (sound, silence(0.6))]
+    return in_a_room(silence(0.5), *pauses)
+
+
+def answers(capsys: pytest.CaptureFixture) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if "verdict" in line]
+
+
+def run(config: Path, *arguments: str) -> int:
+    return main(["run", "--config", str(config), "--json", *arguments])
+
+
+def test_a_student_opens_a_stranger_does_not_and_the_relay_is_off_at_the_end(
+    config: Path, day: Path, levels: Callable[[], list[int]], capsys: pytest.CaptureFixture
+) -> None:
+    assert run(config, "--play", str(day)) == 0
+    assert [each["verdict"] for each in answers(capsys)] == ["unknown", "open"]
+    assert levels() == [1, 0]
+
+
+def test_what_was_decided_is_in_the_log(
+    config: Path, day: Path, levels: Callable[[], list[int]], capsys: pytest.CaptureFixture
+) -> None:
+    assert run(config, "--play", str(day)) == 0
+    capsys.readouterr()
+    assert main(["audit", "verify", "--config", str(config)]) == 0
+    capsys.readouterr()
+    assert main(["audit", "export", "--json", "--config", str(config)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["verdict"] for line in lines if "verdict" in line] == ["unknown", "open"]
+    assert "opened by voice" in [line.get("event") for line in lines]
+    assert "bowen" not in json.dumps(lines)
+
+
+def test_a_full_disk_keeps_nobody_outside(
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("no space left; make room")
+
+    monkeypatch.setattr("edge.audit.Audit.write", full)
+    assert run(config, "--play", str(day)) == 0
+    said = capsys.readouterr()
+    assert said.out.count("goes on without its log") == 1
+    assert levels() == [1, 0]
 
 
 @pytest.fixture
@@ -56,49 +144,91 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     fake = FakePortAudio(device(0, "USB Microphone", RATE))
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.setattr(microphone, "PATIENCE", 0.3)
+    monkeypatch.setattr("edge.service.RETRY", 0.01)
     return fake
 
 
-def at_the_microphone(*voices: str) -> Samples:
-    """The voices one after the other, in a room, at the microphone's rate."""
-    spoken = [read(RECORDINGS / voice / "phrase-6.mp3") for voice in voices]
-    pauses = [part for sound in spoken for part in (sound, silence(0.6))]
-    heard = in_a_room(silence(0.5), *pauses)
-    return soxr.resample(heard, SAMPLE_RATE, RATE).astype(np.float32)
+def looks(fake: FakePortAudio, monkeypatch: pytest.MonkeyPatch, *then: Callable[[], Any]) -> None:
+    """What happens when a microphone is looked for the second time, the third, and so on."""
+    waiting = [lambda: None, *then]
+    monkeypatch.setattr(fake, "_initialize", lambda: waiting.pop(0)())
 
 
-def verdicts(output: str) -> list[str | None]:
-    return [json.loads(line).get("verdict") for line in output.splitlines()]
+def stop() -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_student_opens_a_stranger_does_not_and_a_pulled_microphone_leaves_the_relay_off(
-    config: Path, pins: MockFactory, portaudio: FakePortAudio, capsys: pytest.CaptureFixture
+def test_a_pulled_microphone_is_waited_for_and_heard_again(
+    config: Path,
+    portaudio: FakePortAudio,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    portaudio.sound = at_the_microphone("ruifeng", "bowen")
-    assert main(["run", "--config", str(config), "--json"]) == 5
-    said = capsys.readouterr().out
-    assert verdicts(said) == ["unknown", "open", None]
-    assert json.loads(said.splitlines()[-1])["kind"] == "MicrophoneLost"
-    assert [change.on for change in trace(pins, PIN)] == [False, True, False]
+    heard = {
+        name: soxr.resample(at_the_gate(name), SAMPLE_RATE, RATE) for name in ("ruifeng", "bowen")
+    }
+    portaudio.sound = heard["ruifeng"].astype(np.float32)
+    there = portaudio.devices
+
+    def pulled() -> None:
+        portaudio.devices = ()
+
+    def plugged_in() -> None:
+        portaudio.devices = there
+        portaudio.sound = heard["bowen"].astype(np.float32)
+
+    looks(portaudio, monkeypatch, pulled, plugged_in, stop)
+    assert run(config) == 0
+    said = capsys.readouterr()
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert [each["verdict"] for each in found if "verdict" in each] == ["unknown", "open"]
+    assert "fault microphone on" in [each.get("door") for each in found]
+    assert said.out.count("the gate waits for it") == 2
+    assert levels() == [1, 0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_gate_with_the_relay_off(
     number: signal.Signals,
     config: Path,
-    pins: MockFactory,
-    portaudio: FakePortAudio,
-    capsys: pytest.CaptureFixture,
+    day: Path,
+    levels: Callable[[], list[int]],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    portaudio.sound = at_the_microphone("anning")
     # The signal comes when the door has just been opened.
-    monkeypatch.setattr(
-        "edge.commands.answers.as_line", lambda answer: signal.raise_signal(number) or ""
-    )
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert main(["run", "--config", str(config), "--json"]) == 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert [change.on for change in trace(pins, PIN)] == [False, True, False]
+    def line(answer: Any) -> str:
+        if answer.decision.opens:
+            signal.raise_signal(number)
+        return ""
+
+    monkeypatch.setattr("edge.commands.answers.as_line", line)
+    assert run(config, "--play", str(day)) == 0
+    assert "the relay is off" in capsys.readouterr().out
+    assert levels() == [1, 0]
+
+
+def test_settings_are_read_again_on_sighup_and_bad_ones_are_left(
+    config: Path,
+    portaudio: FakePortAudio,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    good = config.read_text()
+
+    def changed(text: str) -> Callable[[], None]:
+        def change() -> None:
+            config.write_text(text)
+            signal.raise_signal(signal.SIGHUP)
+
+        return change
+
+    other = good.replace('"usb"', '"usb microphone"')
+    looks(portaudio, monkeypatch, changed("[door]\npin = 99\n"), changed(other), stop)
+    portaudio.sound = np.zeros(RATE, np.float32)
+    assert run(config) == 0
+    said = capsys.readouterr().out
+    assert "the old settings stay" in said and "BCM" in said
+    assert said.count("listening to USB Microphone") == 3

@@ -9,7 +9,7 @@ import pytest
 from gpiozero import OutputDevice
 
 from edge.door import pins
-from edge.door.pins import Change, forget, mock_pins, on_a_pi, real_pins, trace
+from edge.door.pins import Change, claiming, forget, mock_pins, on_a_pi, real_pins, trace
 from edge.errors import DeviceError
 
 
@@ -50,6 +50,22 @@ def test_a_trace_tells_everything_since_it_was_begun_anew() -> None:
         assert trace(factory, 4) == [Change(0.0, True)]
         device.off()
         assert [change.on for change in trace(factory, 4)] == [True, False]
+
+
+def test_an_error_of_any_library_names_the_pin() -> None:
+    class LibraryError(Exception):
+        pass
+
+    with (
+        pytest.raises(DeviceError, match="buzzer pin 13 cannot be used: GPIO busy"),
+        claiming("buzzer", 13),
+    ):
+        raise LibraryError("GPIO busy")
+
+
+def test_pins_that_write_down_what_they_do_need_a_place(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="cannot be written"):
+        mock_pins(tmp_path / "nowhere" / "trace")
 
 
 def test_mock_pins_of_two_gates_know_nothing_of_each_other() -> None:

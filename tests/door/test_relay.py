@@ -164,7 +164,7 @@ def test_without_a_timer_there_is_no_opening(
 ) -> None:
     monkeypatch.setattr(HandTimer, "can_start", False)
     with Relay(pins=pins) as relay:
-        with pytest.raises(RuntimeError):
+        with pytest.raises(DeviceError, match="no lease can be timed"):
             relay.open()
         assert states(pins) == [False]
         assert relay.wait_for_rest(0)
@@ -176,7 +176,7 @@ def test_a_lease_that_cannot_be_renewed_still_ends(
     with Relay(pins=pins) as relay:
         relay.open()
         monkeypatch.setattr(HandTimer, "can_start", False)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(DeviceError, match="no lease can be timed"):
             relay.open()
         (running,) = timers
         assert not running.cancelled
@@ -315,7 +315,7 @@ class RelayMachine(RuleBasedStateMachine):
     @rule()
     def open_without_threads(self) -> None:
         HandTimer.can_start = False
-        with pytest.raises(RuntimeError):
+        with pytest.raises(DeviceError, match="no lease can be timed"):
             self.relay.open()
         HandTimer.can_start = True
 

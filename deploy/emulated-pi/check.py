@@ -1,0 +1,264 @@
+"""Boots the emulated Pi and shows that its door opens for whom it should, and for how long.
+
+    python deploy/emulated-pi/check.py                            all of it
+    python deploy/emulated-pi/check.py --phrases 3 --kills 4      a short form
+
+Kaimen's service runs as on any Pi; phrases are played into its microphone, and its relay's pin is
+read from outside. The exit code is 1 if anything was not as it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import math
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pi import Pi, PiError, Watch
+
+FOLDER = Path(__file__).parents[2] / "build" / "emulated-pi"
+PIN = 17
+LEASE = 3.0  # seconds, as in card/etc/kaimen/kaimen.toml
+TOLERANCE = 0.1  # seconds
+ALIKE = 0.999  # cosine of the same recording's points, there and here
+STARTING = 240.0  # seconds until the service listens
+SETTLING = 4.0  # seconds after a phrase in which it is answered
+KINDS = {"student": True, "stranger": False, "noise": False, "other": None}  # should it open?
+
+KAIMEN = "runuser -u kaimen -- /opt/kaimen/bin/kaimen"
+CONFIG = "--config /etc/kaimen/kaimen.toml"
+PLAY = "aplay -q -D plughw:Loopback,0,0"
+LISTENING = "grep -q RUNNING /proc/asound/Loopback/pcm1c/sub0/status"
+JOURNAL = "journalctl -q -u kaimen-gate -o cat --cursor-file=/run/answered"
+VICTIMS = ("kaimen-gate", "kaimen-door", "kaimen-gate kaimen-door")
+# Prints the processes that it killed.
+KILL = "p=$(systemctl show -P MainPID {}); kill -9 $p && echo $p"
+
+
+@dataclass
+class Report:
+    """What was found, said as it is found."""
+
+    began: float = field(default_factory=time.monotonic)
+    found: dict[str, Any] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Something for whoever watches, with the time since the beginning."""
+        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
+
+    def check(self, right: bool, text: str) -> None:
+        """Something that must be so."""
+        self.say(f"{'✓' if right else '✗'} {text}")
+        if not right:
+            self.wrong.append(text)
+
+
+def main() -> int:
+    """Everything in turn."""
+    options = _options()
+    report = Report()
+    random.seed(options.seed)
+    report.say(f"booting {options.folder}; random seed {options.seed}")
+    with Pi(options.folder) as pi, Watch(pi, PIN) as watch:
+        report.found["booted"] = pi.booted
+        report.say(f"up after {pi.booted:.0f} s: {pi.run('uname -srm').strip()}")
+        show_board(pi, report)
+        enroll(pi, report)
+        compare_points(pi, report, options.phrases)
+        pi.run("systemctl start kaimen-rest kaimen-door kaimen-gate", 300)
+        wait_until_it_listens(pi, report)
+        for kind in KINDS:
+            play_all(pi, watch, report, kind, options.phrases)
+        kill_all(pi, watch, report, options.kills)
+        pulses = watch.since(0)
+        longest = max((pulse.seconds for pulse in pulses), default=0.0)
+        report.check(
+            longest <= LEASE + TOLERANCE,
+            f"{len(pulses)} times on, the longest {longest:.3f} s, a lease being {LEASE:g} s",
+        )
+        report.found["pulses"] = [pulse.seconds for pulse in pulses]
+        report.found["readings"] = watch.readings
+        report.found["longest_gap"] = watch.longest_gap
+        report.say(f"{watch.readings} readings, {watch.longest_gap * 1000:.0f} ms apart at most")
+    report.found["seconds"] = time.monotonic() - report.began
+    report.found["wrong"] = report.wrong
+    (options.folder / "report.json").write_text(json.dumps(report.found, indent=1))
+    report.say(
+        f"{len(report.wrong)} not as it should be" if report.wrong else "all as it should be"
+    )
+    return 1 if report.wrong else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="what build.sh made")
+    parser.add_argument("--phrases", type=int, default=10, help="of each kind, at most 10")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    return parser.parse_args()
+
+
+def show_board(pi: Pi, report: Report) -> None:
+    """The pins and the sound card are those of a Pi with a loopback, and no mock."""
+    model = pi.run("tr -d '\\0' </proc/device-tree/model").strip()
+    chip = pi.run("cat /sys/bus/gpio/devices/gpiochip0/of_node/compatible | tr '\\0' ' '").strip()
+    report.check("Raspberry Pi" in model and "bcm283" in chip, f"{model}, pins: {chip}")
+    report.check("Loopback" in pi.run("cat /proc/asound/cards"), "ALSA has the loopback")
+
+
+def enroll(pi: Pi, report: Report) -> None:
+    """The class of the card; calibrated for as few strangers as so small a class can promise."""
+    began = time.monotonic()
+    said = pi.run(f"{KAIMEN} enroll {CONFIG} --from /opt/phrases/enrolled --json", 900)
+    last = _objects(said)[-1]
+    fpir = max(0.01, math.ceil(3 / last["recordings"] * 1000) / 1000)
+    said = pi.run(f"{KAIMEN} calibrate {CONFIG} --fpir {fpir} --json", 300)
+    threshold = _objects(said)[-1]["threshold"]
+    report.found["enrolled"] = {**last, "threshold": threshold}
+    report.say(
+        f"{last['students']} students, {last['recordings']} recordings enrolled there in "
+        f"{time.monotonic() - began:.0f} s; threshold {threshold:.3f}"
+    )
+
+
+def compare_points(pi: Pi, report: Report, phrases: int) -> None:
+    """The same recordings give the same points there and here."""
+    files = [f"opt/phrases/{kind}/{number:02}.wav" for kind in ("student", "stranger")
+             for number in range(1, phrases + 1)]  # fmt: skip
+    began = time.monotonic()
+    pi.run(f"cd / && {KAIMEN} embed {' '.join(files)} --out /tmp/points.npz", 300)
+    report.say(f"{len(files)} recordings embedded there in {time.monotonic() - began:.0f} s")
+    there = _points(base64.b64decode(pi.run("base64 /tmp/points.npz")))
+    with tempfile.TemporaryDirectory() as place:
+        points = Path(place) / "points.npz"
+        root = pi.folder.resolve() / "root"
+        recordings = [str(root / each) for each in files]
+        subprocess.run(
+            [sys.executable, "-m", "edge.cli", "embed", *recordings, "--out", str(points)],
+            cwd=root / "usr/src/kaimen",  # the very program that runs there
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        here = _points(points.read_bytes())
+    cosines = np.sum(there * here, axis=1)
+    report.found["cosines"] = cosines.tolist()
+    report.check(
+        len(there) == len(files) and float(cosines.min()) >= ALIKE,
+        f"{len(there)} points as here on {platform.machine()}: cosine {cosines.min():.6f} or more",
+    )
+
+
+def _points(file: bytes) -> NDArray[np.float32]:
+    with np.load(io.BytesIO(file)) as arrays:
+        points: NDArray[np.float32] = arrays["vectors"]
+    return points
+
+
+def wait_until_it_listens(pi: Pi, report: Report) -> None:
+    """The service has opened the microphone."""
+    began = time.monotonic()
+    while pi.attempt(LISTENING)[0]:
+        if time.monotonic() - began > STARTING:
+            raise PiError("the service does not listen:\n" + pi.run(f"{JOURNAL} | tail -n 20"))
+        time.sleep(0.5)
+    report.say(f"the service listens, {time.monotonic() - began:.0f} s later")
+
+
+def play_all(pi: Pi, watch: Watch, report: Report, kind: str, phrases: int) -> None:
+    """Phrases of one kind, one after the other, and whether the pin went on at each."""
+    wanted = KINDS[kind]
+    opened = heard = 0
+    visits = []
+    pi.run(JOURNAL)  # what was said before is not asked for again
+    for number in range(1, phrases + 1):
+        began = time.monotonic()
+        pi.run(f"{PLAY} /opt/phrases/{kind}/{number:02}.wav")
+        ended = time.monotonic()
+        watch.wait_until(True, SETTLING)
+        if not watch.wait_until(False, LEASE + SETTLING):
+            report.check(False, f"{kind} {number}: the pin is off again")
+        pulses = watch.since(began)
+        answers = [each for each in _objects(pi.run(JOURNAL)) if "verdict" in each]
+        opened += bool(pulses)
+        heard += bool(answers)
+        visits.append({
+            "answers": [[each.get("verdict"), each.get("score")] for each in answers],
+            "after": pulses[0].began - ended if pulses else None,
+            "on": [pulse.seconds for pulse in pulses],
+        })  # fmt: skip
+        report.say(f"   {kind} {number}: {json.dumps(visits[-1])}")
+    report.found[kind] = visits
+    text = f"{kind}: {opened} of {phrases} opened, {heard} were heard as a phrase"
+    if wanted is None:
+        report.say(f"· {text}")
+    else:
+        # Nobody is turned away by a gate that did not listen.
+        listened = heard == phrases or kind == "noise"
+        report.check(opened == (phrases if wanted else 0) and listened, text)
+
+
+def kill_all(pi: Pi, watch: Watch, report: Report, kills: int) -> None:
+    """Kill at random moments, every second time while the relay is on."""
+    found = []
+    for number in range(kills):
+        while_on = number % 2 == 1
+        victim = VICTIMS[number // 2 % len(VICTIMS)]
+        if while_on:
+            wait_until_it_listens(pi, report)
+            phrase = f"/opt/phrases/student/{number % 10 + 1:02}.wav"
+            pi.run(f"{PLAY} {phrase} >/dev/null &")
+            if not watch.wait_until(True, 30):
+                report.check(False, f"kill {number + 1}: the relay went on beforehand")
+            time.sleep(random.uniform(0, 0.8 * LEASE))
+        else:
+            time.sleep(random.uniform(0, 30))
+        was_on = watch.is_on
+        began = time.monotonic()
+        killed = pi.run(KILL.format(victim)).split()
+        watch.wait_until(False, LEASE + SETTLING)
+        pulse = next(iter(watch.since(began)), None)
+        found.append(
+            {
+                "victim": victim,
+                "processes": len(killed),
+                "on": was_on,
+                "pulse": pulse and pulse.seconds,
+                "after": pulse and pulse.ended and pulse.ended - began,
+            }
+        )
+        report.say(f"   kill {number + 1}: {json.dumps(found[-1])}")
+        if was_on != while_on and while_on:
+            report.check(False, f"kill {number + 1} came while the relay was on")
+    report.found["kills"] = found
+    on = sum(each["on"] for each in found)
+    worst = max((each["pulse"] or 0 for each in found), default=0.0)
+    report.check(
+        worst <= LEASE + TOLERANCE and not watch.is_on,
+        f"{kills} kills, {on} of them while the relay was on: never on longer than {worst:.3f} s",
+    )
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects among the lines; systemd's own lines are left out."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            found.append(json.loads(line))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

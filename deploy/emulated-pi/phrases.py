@@ -1,0 +1,56 @@
+"""What is enrolled, and what is played, as files of the card: enrolled/, and one folder a kind.
+
+    python deploy/emulated-pi/phrases.py FOLDER [SPEECH]
+
+SPEECH is laid out as student/recording.mp3; the demo's synthetic voices unless given. Every third
+person stays a stranger, as in the demo. No recording both enrolls and comes to the gate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from edge.commands.common import recordings_in
+from edge.commands.demo import RECORDINGS
+from edge.demo.visitors import ENROLLED, EVERY, OTHER, noises
+from edge.sound import SAMPLE_RATE, Samples
+from edge.sound.recording import read
+
+PHRASES = 10  # of each kind
+GAINS = (1.0, 0.3, 0.1)  # of sounds without a voice
+
+
+def main(out: Path, speech: Path) -> None:
+    """Write the folders."""
+    kinds: dict[str, list[Iterator[Samples]]] = {"student": [], "stranger": [], "other": []}
+    for number, (name, files) in enumerate(sorted(recordings_in(speech).items()), start=1):
+        phrases = [file for file in files if not file.stem.startswith(OTHER)]
+        others = [file for file in files if file.stem.startswith(OTHER)]
+        if number % EVERY == 0:
+            kinds["stranger"].append(map(read, phrases))
+            continue
+        (out / "enrolled" / name).mkdir(parents=True)
+        for file in phrases[:ENROLLED]:
+            shutil.copy(file, out / "enrolled" / name)
+        kinds["student"].append(map(read, phrases[ENROLLED:]))
+        kinds["other"].append(map(read, others))
+    kinds["noise"] = [(noise.samples * gain for noise in noises()) for gain in GAINS]
+    for kind, people in kinds.items():
+        # One of each in turn, so that as many people as possible come.
+        in_turn = (each for round in itertools.zip_longest(*people) for each in round)
+        (out / kind).mkdir(parents=True)
+        chosen = itertools.islice((each for each in in_turn if each is not None), PHRASES)
+        for number, samples in enumerate(chosen, start=1):
+            path = out / kind / f"{number:02}.wav"
+            soundfile.write(path, np.clip(samples, -1, 1), SAMPLE_RATE, "PCM_16")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else RECORDINGS)

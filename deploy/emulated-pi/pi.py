@@ -1,0 +1,276 @@
+"""A Raspberry Pi 3B in QEMU: a console that runs commands, and a pin that is read from outside.
+
+The standard library is enough. The pin is read from the registers of the emulated BCM2837
+through QEMU's monitor, so that no program inside takes part in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+REGISTERS = 0x3F200000  # of the BCM2837's pins: six words of functions, ..., levels at word 13
+LEVELS = 13
+OUTPUT = 0b001  # a pin's function, three bits each, ten pins a word
+BOOTING = 300.0  # seconds until there is a shell
+KERNEL = (
+    "console=ttyS1,115200 root=/dev/mmcblk1 rootwait rw quiet loglevel=1 "
+    "systemd.show_status=no systemd.unit=multi-user.target"
+)
+
+
+class PiError(RuntimeError):
+    """The emulated Pi did not do what it was asked."""
+
+
+class Pi:
+    """A Pi that runs from a folder that build.sh made; a context manager."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
+        self.folder = folder
+        self._say = say
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Pi:
+        self._sockets = tempfile.TemporaryDirectory(prefix="pi-")
+        place = Path(self._sockets.name)
+        command = [
+            "qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-snapshot",
+            "-kernel", f"{self.folder}/kernel", "-initrd", f"{self.folder}/initrd",
+            "-dtb", f"{self.folder}/board.dtb", "-append", KERNEL,
+            "-drive", f"file={self.folder}/card.img,if=sd,format=raw",
+            "-serial", "null",
+            "-serial", f"unix:{place}/console,server=on,wait=on",
+            "-qmp", f"unix:{place}/monitor,server=on,wait=off",
+        ]  # fmt: skip
+        self._began = time.monotonic()
+        with (self.folder / "qemu.log").open("wb") as log:
+            self._qemu = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            self._console = Console(_connect(place / "console"), self.folder / "console.log")
+            self._monitor = Monitor(_connect(place / "monitor"))
+            self._console.wait_for(b"PI IS UP", BOOTING)
+            self.booted = time.monotonic() - self._began
+            self.run(f"date -s @{int(time.time())}")  # a Pi has no clock of its own
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._qemu.kill()  # the card is a snapshot: there is nothing to save
+        self._qemu.wait()
+        self._sockets.cleanup()
+
+    def run(self, command: str, timeout: float = 120) -> str:
+        """What a command printed. Raises PiError where its exit code is not 0."""
+        status, text = self.attempt(command, timeout)
+        if status:
+            raise PiError(f"{command}: exit code {status}\n{text}")
+        return text
+
+    def attempt(self, command: str, timeout: float = 120) -> tuple[int, str]:
+        """A command's exit code, and what it printed."""
+        number = next(self._numbers)
+        # Halved, so that a console that echoed the command would not be taken for its end.
+        self._console.send(f"{{ {command}\n}} </dev/null 2>&1; echo END''OF {number} $?\n")
+        end = re.compile(rb"ENDOF %d (\d+)\r?\n" % number)
+        text, found = self._console.wait_for(end, timeout)
+        return int(found[1]), text.decode(errors="replace").replace("\r\n", "\n")
+
+    def pin(self, number: int) -> bool:
+        """Whether the Pi drives a pin high right now: it is an output, and its level is high.
+
+        QEMU keeps the level of an output that became an input; on a board such a pin is held
+        low by the pull-down that the wiring asks for.
+        """
+        words = self._monitor.words(REGISTERS, LEVELS + 1)
+        function = words[number // 10] >> number % 10 * 3 & 0b111
+        return function == OUTPUT and bool(words[LEVELS] >> number & 1)
+
+
+class Console:
+    """The serial line with a shell at its other end."""
+
+    def __init__(self, line: socket.socket, log: Path) -> None:
+        self._line = line
+        self._log = log.open("wb")
+        self._heard = b""
+
+    def send(self, text: str) -> None:
+        """Type it."""
+        self._line.settimeout(30)
+        self._line.sendall(text.encode())
+
+    def wait_for(self, what: bytes | re.Pattern[bytes], timeout: float) -> tuple[bytes, Any]:
+        """What came before, and the match."""
+        pattern = re.compile(re.escape(what)) if isinstance(what, bytes) else what
+        until = time.monotonic() + timeout
+        while not (found := pattern.search(self._heard)):
+            self._line.settimeout(max(0.01, until - time.monotonic()))
+            try:
+                more = self._line.recv(65536)
+            except TimeoutError:
+                said = self._heard[-2000:].decode(errors="replace")
+                raise PiError(
+                    f"no {pattern.pattern!r} within {timeout:g} s; last:\n{said}"
+                ) from None
+            if not more:
+                raise PiError("the emulator ended; see qemu.log")
+            self._log.write(more)
+            self._log.flush()
+            self._heard += more
+        before, self._heard = self._heard[: found.start()], self._heard[found.end() :]
+        return before, found
+
+
+class Monitor:
+    """QEMU's monitor, which reads the board's memory."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line.makefile("rwb", buffering=0)
+        self._lines = line.makefile("rb")
+        self._lock = threading.Lock()
+        self._lines.readline()  # the greeting
+        self._ask("qmp_capabilities")
+
+    def _ask(self, command: str, **arguments: Any) -> Any:
+        with self._lock:
+            question = {"execute": command, "arguments": arguments}
+            self._line.write(json.dumps(question).encode() + b"\n")
+            while line := self._lines.readline():
+                answer = json.loads(line)
+                if "return" in answer:
+                    return answer["return"]
+                if "error" in answer:
+                    raise PiError(answer["error"]["desc"])
+        raise PiError("the emulator ended; see qemu.log")
+
+    def words(self, address: int, count: int) -> list[int]:
+        """Words of the board's memory, 32 bits each."""
+        command = f"xp /{count}xw {address:#x}"
+        text = self._ask("human-monitor-command", **{"command-line": command})
+        return [int(word, 16) for line in text.splitlines() for word in line.split()[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A time for which the pin was on, by the clock outside."""
+
+    began: float
+    ended: float | None  # None: it still is
+
+    @property
+    def seconds(self) -> float:
+        """How long it was on."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.began
+
+
+class Watch:
+    """Reads a pin as often as it can, in a thread of its own; a context manager.
+
+    A pulse lasts from the first reading that found the pin on to the first that did not.
+    """
+
+    EVERY = 0.002  # seconds between readings, at least
+
+    def __init__(self, pi: Pi, pin: int) -> None:
+        self._pi = pi
+        self._pin = pin
+        self._changed = threading.Condition()
+        self._pulses: list[Pulse] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self.readings = 0
+        self.longest_gap = 0.0  # seconds between two readings
+        self.failed: BaseException | None = None
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self.failed and error is None:
+            raise self.failed
+
+    def _watch(self) -> None:
+        before = time.monotonic()
+        try:
+            while not self._ended.wait(self.EVERY):
+                on = self._pi.pin(self._pin)
+                now = time.monotonic()
+                self.readings += 1
+                self.longest_gap = max(self.longest_gap, now - before)
+                before = now
+                self._note(on, now)
+        except BaseException as error:  # whoever waits for the pin must learn of it
+            with self._changed:
+                self.failed = error
+                self._changed.notify_all()
+
+    def _note(self, on: bool, now: float) -> None:
+        with self._changed:
+            if on != self._is_on():
+                if on:
+                    self._pulses.append(Pulse(now, None))
+                else:
+                    self._pulses[-1] = Pulse(self._pulses[-1].began, now)
+                self._changed.notify_all()
+
+    def _is_on(self) -> bool:
+        return bool(self._pulses) and self._pulses[-1].ended is None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the pin was on at the last reading."""
+        with self._changed:
+            return self._is_on()
+
+    def since(self, when: float) -> list[Pulse]:
+        """The pulses that were not over before ``when``."""
+        with self._changed:
+            return [p for p in self._pulses if p.ended is None or p.ended >= when]
+
+    def wait_until(self, on: bool, timeout: float) -> bool:
+        """Wait until the pin is on, or off; False if it was not within ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.failed or self._is_on() == on, timeout)
+            if self.failed:
+                raise self.failed
+            return self._is_on() == on
+
+
+def _connect(path: Path) -> socket.socket:
+    line = socket.socket(socket.AF_UNIX)
+    for _ in range(100):
+        try:
+            line.connect(str(path))
+            return line
+        except OSError:
+            time.sleep(0.05)
+    raise PiError(f"{path}: the emulator did not start; see qemu.log")

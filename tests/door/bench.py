@@ -1,0 +1,118 @@
+"""A door on a bench: mock pins, a clock that is moved by hand, and a voice at the other end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gpiozero.pins.mock import MockFactory
+
+from edge.door.line import Line
+from edge.door.pins import mock_pins, trace
+from edge.door.station import Station
+from edge.settings import DoorSettings
+
+LEASE = 30.0  # seconds of the clock on the bench; no test lasts as long by any other
+HELD = 20.0
+CONTACT, BUTTON, TAMPER, GREEN, RED, BUZZER = 5, 6, 7, 20, 21, 22
+
+
+def wired(**others: object) -> DoorSettings:
+    """Everything that can be wired is; the contact is high while the door is closed."""
+    everything = {
+        "lease": LEASE,
+        "held": HELD,
+        "contact": CONTACT,
+        "contact_closed": "high",  # as mock inputs are until they are driven
+        "button": BUTTON,
+        "green": GREEN,
+        "red": RED,
+        "buzzer": BUZZER,
+        "mock": True,
+    }
+    return DoorSettings(**{**everything, **others})  # type: ignore[arg-type]
+
+
+class Bench:
+    """A station, its pins and its voice."""
+
+    def __init__(self, settings: DoorSettings) -> None:
+        self.settings = settings
+        self.pins: MockFactory = mock_pins()
+        self.now = 1000.0
+        self.log: list[str] = []
+        self.voice, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.voice.setblocking(False)
+        there.setblocking(False)
+        self.station = Station(
+            settings,
+            Line(peer=there),
+            pins=self.pins,
+            clock=lambda: self.now,
+            log=self.log.append,
+        )
+
+    def turn(self) -> None:
+        """One turn, without time going on."""
+        self.station.turn()
+
+    def wait(self, seconds: float, *, seen: int | None = None) -> list[bool]:
+        """Let time go on, 10 ms a turn; the levels of a pin meanwhile."""
+        levels = []
+        for _ in range(round(seconds * 100)):
+            self.now += 0.01
+            self.station.turn()
+            levels.append(seen is not None and self.level(seen))
+        return levels
+
+    def tell(self, *packets: bytes | str) -> None:
+        """The voice says something, and the door has a turn."""
+        for packet in packets:
+            self.voice.send(packet.encode() if isinstance(packet, str) else packet)
+        self.turn()
+
+    def heard(self) -> list[str]:
+        """What the voice heard since it last listened."""
+        words = []
+        while True:
+            try:
+                word = self.voice.recv(1000)
+            except BlockingIOError:
+                return words
+            if not word:
+                return [*words, "gone"]
+            words.append(word.decode())
+
+    def drive(self, pin: int, high: bool, *, seconds: float = 0.1) -> None:
+        """Something outside sets an input, and some time goes on."""
+        mock = self.pins.pin(f"GPIO{pin}")
+        (mock.drive_high if high else mock.drive_low)()
+        self.wait(seconds)
+
+    def press(self) -> None:
+        """Somebody presses the exit button."""
+        self.drive(BUTTON, False)
+        self.drive(BUTTON, True)
+
+    def level(self, pin: int) -> bool:
+        return bool(self.pins.pin(f"GPIO{pin}").state)
+
+    @property
+    def relay(self) -> list[bool]:
+        """Everything the relay's pin did."""
+        return [change.on for change in trace(self.pins, self.settings.pin)]
+
+
+@contextmanager
+def bench(**settings: object) -> Iterator[Bench]:
+    """A bench that has been greeted."""
+    made = Bench(wired(**settings))
+    try:
+        with made.station:
+            made.turn()
+            made.heard()
+            yield made
+    finally:
+        made.voice.close()
+        made.pins.reset()

@@ -1,0 +1,356 @@
+"""What a voice process can do with a door that is another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from edge.door import client
+from edge.door.client import Door, station
+from edge.door.relay import PIN, Relay
+from edge.errors import DeviceError
+from edge.settings import DoorSettings
+from tests.door.bench import BUZZER, GREEN, wired
+from tests.hardware.trace import traced
+
+LONG = 60.0  # seconds: a lease that no test waits for
+SHORT = 0.3
+ENOUGH = 30.0  # seconds in which a short lease has ended on any machine
+
+
+@contextmanager
+def child(folder: Path, **others: object) -> Iterator[Door]:
+    with Door.start(wired(**others), trace=folder / "trace") as door:
+        yield door
+
+
+@contextmanager
+def served(folder: Path, **others: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A door that listens at folder/door."""
+    options = ["--socket", str(folder / "door"), "--trace", str(folder / "trace")]
+    process = subprocess.Popen(station(wired(**others), *options), stderr=subprocess.PIPE)
+    try:
+        while not (folder / "door").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.communicate(timeout=ENOUGH)
+
+
+def relay(folder: Path) -> list[bool]:
+    return [level.on for level in traced(folder / "trace", PIN)]
+
+
+@pytest.fixture
+def talk() -> Iterator[tuple[Door, socket.socket]]:
+    """A door that is played by the test."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door = Door(here)
+    yield door, there
+    door.close()
+    there.close()
+
+
+def test_a_child_opens_for_one_lease_and_rests(tmp_path: Path) -> None:
+    with child(tmp_path, lease=SHORT) as door:
+        assert not door.is_on
+        door.open()
+        assert door.wait_for_rest(ENOUGH)
+        assert not door.is_on
+        assert relay(tmp_path) == [True, False]
+        said = door.events()
+        assert said[:3] == ["fault voice off", "relay off", "state shut"]
+        assert {"relay on", "opened by voice", "relay off"} < set(said)
+        assert door.events() == []
+
+
+def test_leaving_switches_off_and_ends_the_child(tmp_path: Path) -> None:
+    with child(tmp_path, lease=LONG) as door:
+        door.open()
+        assert not door.wait_for_rest(0.05)
+        assert door.is_on
+        process = door._child
+    assert relay(tmp_path) == [True, False]
+    assert process is not None and process.returncode == 0
+    assert not door.is_on
+
+
+def test_rest_ends_the_lease(tmp_path: Path) -> None:
+    with child(tmp_path, lease=LONG) as door:
+        door.open()
+        door.rest()
+        assert door.wait_for_rest(ENOUGH)
+        assert relay(tmp_path) == [True, False]
+
+
+def test_lights_are_asked_for_by_name(tmp_path: Path) -> None:
+    with child(tmp_path) as door:
+        door.show("listening")
+        until = time.monotonic() + ENOUGH
+        while len(traced(tmp_path / "trace", GREEN)) < 4 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(traced(tmp_path / "trace", GREEN)) >= 4
+        with pytest.raises(ValueError, match="one of listening"):
+            door.show("open")
+
+
+def test_a_gate_takes_a_door_or_a_relay() -> None:
+    offered = {name for name in vars(Relay) if not name.startswith("_")}
+    assert offered <= {name for name in dir(Door) if not name.startswith("_")}
+    assert {"__enter__", "__exit__"} <= set(vars(Door))
+
+
+def test_the_child_of_a_process_that_was_killed_ends_with_the_relay_off(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from edge.door.client import Door\n"
+        "from edge.settings import DoorSettings\n"
+        f"door = Door.start(DoorSettings(lease={LONG}, mock=True), trace=Path({str(tmp_path)!r}, "
+        "'trace'))\n"
+        "door.open(); door.wait_for_rest(0.1); print(door._child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert told.returncode == -signal.SIGKILL
+    pid = int(told.stdout)
+    until = time.monotonic() + ENOUGH
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        if "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+            break  # ended; whoever adopted it has not looked yet
+        time.sleep(0.02)
+    assert relay(tmp_path) == [True, False]
+
+
+def test_a_child_that_was_killed_has_its_pin_put_to_rest(tmp_path: Path) -> None:
+    """A relay that is on when low: the pin's first level is on, and rest is seen in the trace."""
+    with child(tmp_path, lease=LONG, active_high=False) as door:
+        door.open()
+        assert door._child is not None
+        os.kill(door._child.pid, signal.SIGKILL)
+        with pytest.raises(DeviceError, match="the door has ended"):
+            door.wait_for_rest(ENOUGH)
+        assert door.events()[-1] == "gone"
+        with pytest.raises(DeviceError, match="the door has ended"):
+            door.open()
+        assert relay(tmp_path) == [True, False]  # rest is high; low is on
+    assert relay(tmp_path) == [True, False, True]
+
+
+def test_a_child_that_cannot_use_its_pins_says_why(tmp_path: Path) -> None:
+    settings = wired()
+    object.__setattr__(settings, "green", 99)
+    with pytest.raises(DeviceError, match="green pin 99 cannot be used"):
+        Door.start(settings)
+
+
+def test_mock_pins_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def nothing_starts(command: list[str], **_: object) -> None:
+        seen.extend(command)
+        raise FileNotFoundError(2, "no such program")
+
+    monkeypatch.setattr(subprocess, "Popen", nothing_starts)
+    with pytest.raises(DeviceError, match="cannot be started"):
+        Door.start(DoorSettings(), mock=True)
+    assert '"mock": true' in seen[3]
+
+
+def test_a_child_says_nothing_to_the_service_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with child(tmp_path) as door:
+            door.alive()
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
+def test_voices_come_and_go_while_the_door_stays(tmp_path: Path) -> None:
+    with served(tmp_path, lease=SHORT):
+        for _ in range(3):
+            with Door.connect(tmp_path / "door") as door:
+                door.open()
+                assert door.wait_for_rest(ENOUGH)
+        assert relay(tmp_path) == 3 * [True, False]
+
+
+def test_a_second_voice_is_told_that_there_is_one(tmp_path: Path) -> None:
+    with served(tmp_path), Door.connect(tmp_path / "door") as door:
+        with pytest.raises(DeviceError, match="another voice process has the door"):
+            Door.connect(tmp_path / "door")
+        door.open()
+        assert "opened by voice" in _events_until(door, "opened by voice")
+
+
+def test_a_door_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="start 'kaimen door --socket") as caught:
+        Door.connect(tmp_path / "nowhere")
+    assert caught.value.exit_code == 5
+
+
+def test_a_door_that_hangs_does_not_greet(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(DeviceError, match="did not greet"):
+            Door.connect(tmp_path / "door", timeout=0.2)
+
+
+def test_a_door_that_hangs_later_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
+    with served(tmp_path) as process, Door.connect(tmp_path / "door") as door:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(DeviceError, match="hangs"):
+            for _ in range(100):
+                door.alive()
+                time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_switches_the_relay_off_before_anything_else(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with served(tmp_path, lease=LONG) as process:
+        with Door.connect(tmp_path / "door") as door:
+            door.open()
+            _events_until(door, "state unlocked")
+            count = len((tmp_path / "trace").read_text().splitlines())
+            process.send_signal(number)
+            assert process.wait(ENOUGH) == 0
+            after = (tmp_path / "trace").read_text().splitlines()[count:]
+            # The beep may end on its own before; no light goes out before the relay.
+            switched = [line.split()[1:] for line in after]
+            off = [pin for pin, level in switched if level == "0" and pin != str(BUZZER)]
+            assert off == [str(PIN), str(GREEN)]
+            with pytest.raises(DeviceError, match="the door has ended"):
+                door.wait_for_rest(ENOUGH)
+        assert not (tmp_path / "door").exists()
+
+
+def test_what_happens_is_written_for_the_journal(tmp_path: Path) -> None:
+    with served(tmp_path, lease=SHORT) as process:
+        with Door.connect(tmp_path / "door") as door:
+            door.open()
+            door.wait_for_rest(ENOUGH)
+        process.terminate()
+        _, told = process.communicate(timeout=ENOUGH)
+    lines = told.decode().splitlines()
+    assert [each for each in lines if each.startswith(("opened", "relay"))] == [
+        "relay on",
+        "opened by voice",
+        "relay off",
+    ]
+
+
+def test_a_journal_that_nobody_reads_stops_no_door(tmp_path: Path) -> None:
+    with served(tmp_path, lease=0.02) as process:
+        with Door.connect(tmp_path / "door") as door:
+            for _ in range(1500):
+                door.open()
+        assert process.poll() is None
+        with Door.connect(tmp_path / "door") as door:
+            door.open()
+            assert door.wait_for_rest(ENOUGH)
+
+
+def test_a_door_that_says_no_is_an_error(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"not opened: it is Sunday")
+    with pytest.raises(DeviceError, match="Sunday"):
+        door.open()
+    assert there.recv(100) == b"open"
+
+
+def test_an_opening_does_not_wait_long_for_a_slow_door(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    door.open()
+    assert not door.wait_for_rest(0.05)  # it may be on any moment
+    there.send(b"relay on")
+    there.send(b"opened by voice")
+    assert door.is_on
+    there.send(b"relay off")
+    assert door.wait_for_rest(0)
+
+
+def test_words_that_were_lost_take_no_answer_with_them(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    door.open()
+    there.send(b"lost 12")
+    assert door.wait_for_rest(0)
+    assert door.events() == ["lost 12"]
+
+
+def test_a_door_that_takes_no_words_is_an_error_and_no_wait(
+    talk: tuple[Door, socket.socket],
+) -> None:
+    door, _ = talk
+    with pytest.raises(DeviceError, match="takes no words"):
+        for _ in range(10_000):
+            door.show("listening")
+    door.rest()  # which is no error: the door ends its lease by itself
+
+
+def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"relay on")
+    there.close()
+    assert not door.is_on
+    assert door.events() == ["relay on", "gone"]
+    assert door.events() == []
+    for asked in (door.open, door.alive, lambda: door.show("idle")):
+        with pytest.raises(DeviceError, match="the door has ended"):
+            asked()
+    door.rest()
+
+
+def test_somebody_may_wait_while_somebody_else_listens(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"relay on")
+    assert door.is_on
+    rested: list[bool] = []
+    waiting = threading.Thread(target=lambda: rested.append(door.wait_for_rest(ENOUGH)))
+    waiting.start()
+    there.send(b"relay off")
+    while waiting.is_alive():
+        door.events()
+    waiting.join()
+    assert rested == [True]
+
+
+def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
+    with child(tmp_path) as door:
+        door.close()
+    door.close()
+
+
+def test_the_settings_travel_whole() -> None:
+    settings = wired(pulse=0.5)
+    assert json.loads(station(settings)[3]) == asdict(settings)
+
+
+def _events_until(door: Door, word: str) -> list[str]:
+    said: list[str] = []
+    until = time.monotonic() + ENOUGH
+    while word not in said and time.monotonic() < until:
+        said += door.events()
+        time.sleep(0.01)
+    return said

@@ -1,0 +1,185 @@
+"""The talk with one voice process at a time."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.door.line import LONGEST, MOST, Line
+from edge.errors import DeviceError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "door"
+
+
+@pytest.fixture
+def line(path: Path) -> Iterator[Line]:
+    made = Line.listening(path)
+    yield made
+    made.close()
+
+
+def call(path: Path) -> socket.socket:
+    voice = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    voice.settimeout(10)
+    voice.connect(str(path))
+    return voice
+
+
+def test_a_voice_comes_talks_and_goes(line: Line, path: Path) -> None:
+    assert not line.connected
+    with call(path) as voice:
+        assert line.read(10) == []
+        assert line.connected and line.came
+        voice.send(b"open")
+        voice.send(b"alive")
+        assert line.read(10) == [b"open", b"alive"]
+        line.say("state shut")
+        assert voice.recv(100) == b"state shut"
+    line.read(10)
+    assert not line.connected and not line.ended
+
+
+def test_what_was_said_before_leaving_is_heard(line: Line, path: Path) -> None:
+    with call(path) as voice:
+        line.read(10)
+        line.say("never read")  # which resets the connection when the voice is closed
+        voice.send(b"open")
+    assert line.read(10) == [b"open"]
+    assert not line.connected
+
+
+def test_a_second_voice_is_turned_away(line: Line, path: Path) -> None:
+    with call(path) as one, call(path) as other:
+        line.read(10)  # both were waiting: the first is taken
+        line.read(10)
+        assert other.recv(100) == b"busy"
+        assert other.recv(100) == b""
+        one.send(b"open")
+        assert line.read(10) == [b"open"]
+
+
+def test_a_new_voice_is_taken_when_the_old_one_was_killed(line: Line, path: Path) -> None:
+    old = call(path)
+    line.read(10)
+    assert line.connected
+    old.close()
+    with call(path) as new:  # the door learns of both at once
+        line.came = False
+        line.read(10)
+        assert line.came
+        line.say("hello")
+        assert new.recv(100) == b"hello"
+
+
+def test_an_empty_packet_is_not_the_end(line: Line, path: Path) -> None:
+    with call(path) as voice:
+        line.read(10)
+        voice.send(b"")
+        assert line.read(10) == [b""]
+        assert line.connected
+
+
+def test_a_packet_that_is_too_long_is_cut_where_it_shows(line: Line, path: Path) -> None:
+    with call(path) as voice:
+        line.read(10)
+        voice.send(b"open" + b" " * 1000)
+        (packet,) = line.read(10)
+        assert len(packet) == LONGEST + 1
+
+
+def test_a_flood_is_read_in_portions(line: Line, path: Path) -> None:
+    with call(path) as voice:
+        line.read(10)
+        for _ in range(2 * MOST):
+            voice.send(b"open")
+        assert len(line.read(10)) == MOST
+        assert len(line.read(10)) == MOST
+
+
+def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many(
+    line: Line, path: Path
+) -> None:
+    with call(path) as voice:
+        line.read(10)
+        for number in range(10_000):
+            line.say(f"word {number}")
+        heard = 0
+        voice.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            while voice.recv(100):
+                heard += 1
+        line.say("state shut")
+        assert voice.recv(100) == f"lost {10_000 - heard}".encode()
+        assert voice.recv(100) == b"state shut"
+
+
+def test_talking_to_nobody_does_no_harm(line: Line, path: Path) -> None:
+    line.say("hello?")
+    with call(path):
+        line.read(10)
+    line.say("hello?")
+    assert not line.connected or line.read(10) == []
+
+
+def test_its_owner_and_group_may_talk_to_the_door_and_nobody_else(line: Line, path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+def test_the_socket_goes_with_the_door(path: Path) -> None:
+    Line.listening(path).close()
+    assert not path.exists()
+
+
+def test_what_a_killed_door_left_behind_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
+        left.bind(str(path))
+        left.listen()
+    assert path.exists()
+    line = Line.listening(path)
+    with call(path):
+        assert line.read(10) == [] and line.connected
+    line.close()
+
+
+def test_a_door_that_serves_is_left_alone(line: Line, path: Path) -> None:
+    with pytest.raises(DeviceError, match="another door serves it"):
+        Line.listening(path)
+    with call(path):
+        line.read(10)
+        line.read(10)
+        assert path.exists()
+
+
+def test_a_file_is_left_alone(path: Path) -> None:
+    path.write_text("mine")
+    with pytest.raises(DeviceError, match="a file of that name"):
+        Line.listening(path)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["nowhere/door", "x" * 200])
+def test_a_place_where_no_socket_can_be_is_a_device_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DeviceError, match="no socket can be made there"):
+        Line.listening(tmp_path / name)
+
+
+def test_an_inherited_talk_ends_with_its_parent() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    line = Line.inherited(there.detach())
+    assert line.connected and line.came and not line.ended
+    here.close()
+    line.read(10)
+    assert line.ended
+    line.close()
+
+
+def test_a_descriptor_that_is_none_is_a_device_error() -> None:
+    with pytest.raises(DeviceError, match="no socket"):
+        Line.inherited(4321)

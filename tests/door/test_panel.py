@@ -1,0 +1,123 @@
+"""Inputs are debounced, and everything but the relay may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from gpiozero import OutputDevice
+from gpiozero.pins.mock import MockFactory
+
+from edge.door.panel import BOUNCE, Input, Panel
+from edge.door.pins import mock_pins, trace
+from edge.errors import DeviceError
+from edge.settings import DoorSettings
+from tests.door.bench import BUTTON, BUZZER, CONTACT, GREEN, RED, TAMPER, wired
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    factory = mock_pins()
+    yield factory
+    factory.reset()
+
+
+def test_an_input_that_stays_counts_once(pins: MockFactory) -> None:
+    button = Input(BUTTON, "button", pins=pins, now=0.0)
+    pins.pin(f"GPIO{BUTTON}").drive_low()
+    changes = [button.changed(step / 100) for step in range(20)]
+    assert changes.count(True) == 1
+    assert changes.index(True) == pytest.approx(BOUNCE * 100, abs=1)
+    assert button.low
+    button.close()
+
+
+def test_an_input_that_bounces_counts_when_it_is_quiet(pins: MockFactory) -> None:
+    button, pin = Input(BUTTON, "button", pins=pins, now=0.0), pins.pin(f"GPIO{BUTTON}")
+    changes = []
+    for step in range(20):
+        (pin.drive_low if step % 2 == 0 or step > 10 else pin.drive_high)()
+        changes.append(button.changed(step / 100))
+    assert changes.count(True) == 1
+    assert changes.index(True) > 12
+    button.close()
+
+
+def test_a_spike_is_nothing(pins: MockFactory) -> None:
+    button, pin = Input(BUTTON, "button", pins=pins, now=0.0), pins.pin(f"GPIO{BUTTON}")
+    pin.drive_low()
+    assert not button.changed(0.0)
+    assert not button.changed(0.02)
+    pin.drive_high()
+    assert not any(button.changed(step / 100) for step in range(3, 20))
+    assert not button.low
+    button.close()
+
+
+def test_a_door_with_nothing_but_a_relay_has_an_empty_panel(pins: MockFactory) -> None:
+    panel = Panel(DoorSettings(), pins=pins, now=0.0)
+    assert panel.contact is panel.button is panel.tamper is None
+    assert not panel.stands_open and not panel.tampered
+    panel.play("forced", 0.0)
+    panel.close()
+
+
+@pytest.mark.parametrize(("closed", "low_is_open"), [("low", False), ("high", True)])
+def test_the_contact_is_read_as_it_is_wired(
+    pins: MockFactory, closed: str, low_is_open: bool
+) -> None:
+    panel = Panel(wired(contact_closed=closed), pins=pins, now=0.0)
+    assert panel.contact is not None
+    assert panel.stands_open is not low_is_open  # nothing pulls it low yet
+    pins.pin(f"GPIO{CONTACT}").drive_low()
+    panel.contact.changed(0.0)
+    panel.contact.changed(1.0)
+    assert panel.stands_open is low_is_open
+    panel.close()
+
+
+def test_a_cut_wire_of_the_box_is_an_open_box(pins: MockFactory) -> None:
+    panel = Panel(wired(tamper=TAMPER), pins=pins, now=0.0)
+    assert panel.tampered
+    panel.close()
+
+
+def test_only_what_changes_is_switched(pins: MockFactory) -> None:
+    panel = Panel(wired(), pins=pins, now=0.0)
+    for step in range(30):
+        panel.play("listening", step / 20)
+    assert [change.on for change in trace(pins, GREEN)] == [False, True] * 3 + [False]
+    assert [change.on for change in trace(pins, RED)] == [False]
+    panel.close()
+    assert not pins.pin(f"GPIO{GREEN}").state
+
+
+def test_a_pattern_begins_anew_when_another_was_between(pins: MockFactory) -> None:
+    panel = Panel(wired(), pins=pins, now=0.0)
+    beeps = []
+    for name, at in (("open", 0.0), ("open", 1.0), ("idle", 2.0), ("open", 3.0)):
+        panel.play(name, at)
+        beeps.append(bool(pins.pin(f"GPIO{BUZZER}").state))
+    panel.restart("open")
+    panel.play("open", 4.0)
+    beeps.append(bool(pins.pin(f"GPIO{BUZZER}").state))
+    assert beeps == [True, False, False, True, True]
+    panel.close()
+
+
+@pytest.mark.parametrize("name", ["contact", "button", "tamper", "green", "red", "buzzer"])
+def test_a_pin_in_use_is_told_by_name_and_nothing_stays_claimed(
+    pins: MockFactory, name: str
+) -> None:
+    with (
+        OutputDevice(9, pin_factory=pins),
+        pytest.raises(DeviceError, match=f"{name} pin 9 cannot be used"),
+    ):
+        Panel(wired(**{name: 9}), pins=pins, now=0.0)
+    Panel(wired(), pins=pins, now=0.0).close()
+
+
+def test_closing_twice_does_no_harm(pins: MockFactory) -> None:
+    panel = Panel(wired(), pins=pins, now=0.0)
+    panel.close()
+    panel.close()

@@ -1,0 +1,43 @@
+"""Voice processes that only open, to be killed: ``python -m tests.hardware.voices SOCKET``.
+
+A line with a seed on standard input starts one; its process number is answered. They are forked,
+since starting Python a thousand times takes longer than killing it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+
+from edge.door.client import Door
+
+
+def main() -> None:
+    """Start one for each line."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody has to wait for the dead
+    for line in sys.stdin:
+        number = os.fork()
+        if not number:
+            _open_again_and_again(sys.argv[1], random.Random(int(line)))
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+
+
+def _open_again_and_again(socket: str, chance: random.Random) -> None:
+    try:
+        door = Door.connect(socket)
+        while True:
+            time.sleep(chance.uniform(0, 0.1))
+            door.open()
+            door.alive()
+            if chance.random() < 0.3:
+                time.sleep(chance.uniform(0, 0.4))
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

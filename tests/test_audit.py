@@ -1,0 +1,379 @@
+"""The log of decisions: what is written stays, and what is done to it shows."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import audit
+from edge.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
+from edge.decision import Match, decide
+from edge.errors import StorageError
+from edge.gate import Answer
+from edge.sound.endpoint import Phrase
+
+KEY = bytes(range(32))
+LARGEST = 500  # bytes of a file in these tests: a few lines
+NOW = datetime.datetime(2026, 9, 1, 7, 30, tzinfo=datetime.UTC)
+
+
+def written(folder: Path, lines: int = 12, *, kept: int = 1000) -> Path:
+    """A log with some lines in several files."""
+    with log(folder, kept=kept) as made:
+        for number in range(lines):
+            made.write({"kind": "decision", "verdict": "open", "score": number / 7})
+    return folder
+
+
+def log(folder: Path, *, kept: int = 1000) -> Audit:
+    return Audit(folder, KEY, largest=LARGEST, kept=kept, now=lambda: NOW)
+
+
+def problems(folder: Path, noted: str = "") -> list[str]:
+    return [f"{each.place}: {each.what}" for each in verify(folder, KEY, noted).problems]
+
+
+def records(folder: Path) -> list[Record]:
+    return list(export(folder, KEY))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log that nobody touched."""
+    return written(tmp_path_factory.mktemp("logs") / "audit")
+
+
+@pytest.fixture(scope="module")
+def spoiled(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Gives a copy of it to be changed."""
+    folder = tmp_path_factory.mktemp("logs")
+
+    def copy() -> Path:
+        shutil.rmtree(folder)
+        shutil.copytree(whole, folder)
+        return folder
+
+    return copy
+
+
+# What was written
+
+
+def test_a_log_tells_what_was_written_in_its_order(whole: Path) -> None:
+    assert problems(whole) == []
+    assert [each["number"] for each in records(whole)] == list(range(1, 13))
+    assert [each["score"] for each in records(whole)] == [number / 7 for number in range(12)]
+    assert {each["at"] for each in records(whole)} == {"2026-09-01T07:30:00.000+00:00"}
+    assert len(files_of(whole)) > 3
+
+
+def test_a_log_goes_on_where_it_ended(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    written(tmp_path, 4)
+    assert problems(tmp_path) == []
+    assert [each["number"] for each in records(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_old_files_are_removed_and_the_rest_is_still_a_chain(tmp_path: Path) -> None:
+    written(tmp_path, 40, kept=2)
+    assert problems(tmp_path) == []
+    assert len(files_of(tmp_path)) <= 4
+    kept = records(tmp_path)
+    assert kept[0]["number"] > 20 and kept[-1]["number"] == 40
+    files_of(tmp_path)[0].unlink()
+    assert problems(tmp_path)
+
+
+def test_a_decision_is_told_with_its_reasons_and_without_names() -> None:
+    loud = np.ones(16_000, np.float32)
+    heard = Phrase(loud, 0, 16_000, 19_200)
+    near = [Match("s0001", 0.7), Match("s0002", 0.5)]
+    found = record_of(
+        Answer(decide(near, 0.6), heard, 0.01),
+        key=KEY,
+        encoder="e" * 64,
+        gallery="f" * 64,
+        calibration="c" * 64,
+    )
+    assert "s0001" not in json.dumps(found) and "s0002" not in json.dumps(found)
+    assert found["student"] == found["nearest"][0]["student"] == pseudonym(KEY, "s0001")
+    assert found["nearest"][1] == {"student": pseudonym(KEY, "s0002"), "score": 0.5}
+    assert (found["verdict"], found["score"], found["threshold"]) == ("open", 0.7, 0.6)
+    assert found["above_threshold"] == pytest.approx(0.1)
+    assert found["above_next"] == pytest.approx(0.2)
+    assert (found["peak"], found["clipped"], found["seconds"]) == (1.0, 1.0, 1.0)
+    assert found["latency"] == pytest.approx(0.21)
+    assert {found["encoder"], found["gallery"], found["calibration"]} == {
+        "e" * 16,
+        "f" * 16,
+        "c" * 16,
+    }
+
+
+def test_pseudonyms_of_another_key_are_others() -> None:
+    assert pseudonym(KEY, "s0001") != pseudonym(bytes(32), "s0001")
+    assert pseudonym(KEY, "s0001") != pseudonym(KEY, "s0002")
+
+
+def test_what_json_has_no_word_for_is_null(tmp_path: Path) -> None:
+    with log(tmp_path) as made:
+        made.write({"score": float("nan"), "nearest": [{"score": float("inf")}]})
+    assert records(tmp_path)[0]["score"] is None
+    assert records(tmp_path)[0]["nearest"] == [{"score": None}]
+
+
+# What is done to it
+
+
+def test_every_flipped_byte_is_found(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    chance = random.Random(1)
+    for path in [*files_of(folder), folder / "head"]:
+        right = path.read_bytes()
+        for place in range(len(right)):
+            wrong = right[place] ^ chance.randrange(1, 256)
+            path.write_bytes(right[:place] + bytes([wrong]) + right[place + 1 :])
+            assert problems(folder), f"{path.name}, byte {place}"
+        path.write_bytes(right)
+    assert problems(folder) == []
+
+
+def test_every_cut_is_found(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    for path in [*files_of(folder), folder / "head"]:
+        right = path.read_bytes()
+        for length in range(len(right)):
+            path.write_bytes(right[:length])
+            assert problems(folder), f"{path.name}, {length} bytes"
+        path.write_bytes(right)
+
+
+LINES = st.lists(st.integers(0, 11), max_size=14)
+
+
+@given(LINES)
+def test_lines_deleted_added_or_moved_are_found(
+    whole: Path, spoiled: Callable[[], Path], order: list[int]
+) -> None:
+    folder = spoiled()
+    lines = b"".join(path.read_bytes() for path in files_of(whole)).splitlines(keepends=True)
+    for path in files_of(folder):
+        path.unlink()
+    (folder / "audit-000000001.jsonl").write_bytes(b"".join(lines[each] for each in order))
+    assert bool(problems(folder)) == (order != list(range(12)))
+
+
+@given(st.integers(0, 11), st.integers(0, 11))
+def test_two_lines_that_changed_places_are_found(
+    whole: Path, spoiled: Callable[[], Path], one: int, other: int
+) -> None:
+    folder = spoiled()
+    paths = files_of(folder)
+    lines = [path.read_bytes().splitlines(keepends=True) for path in paths]
+    places = [(file, line) for file, each in enumerate(lines) for line in range(len(each))]
+    (a, b), (c, d) = places[one], places[other]
+    lines[a][b], lines[c][d] = lines[c][d], lines[a][b]
+    for path, each in zip(paths, lines, strict=True):
+        path.write_bytes(b"".join(each))
+    assert bool(problems(folder)) == (one != other)
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(0, 10_000), st.integers(0, 10))
+def test_anything_put_in_between_is_found(
+    spoiled: Callable[[], Path], more: bytes, place: int, file: int
+) -> None:
+    folder = spoiled()
+    paths = [*files_of(folder), folder / "head"]
+    path = paths[file % len(paths)]
+    right = path.read_bytes()
+    at = place % (len(right) + 1)
+    path.write_bytes(right[:at] + more + right[at:])
+    assert problems(folder)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_missing_file_is_found(spoiled: Callable[[], Path], which: int) -> None:
+    folder = spoiled()
+    paths = files_of(folder)
+    [paths[0], paths[1], paths[-1], folder / "head"][which].unlink()
+    assert problems(folder)
+
+
+def test_files_that_changed_names_are_found(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    first, second = files_of(folder)[:2]
+    first.rename(folder / "aside")
+    second.rename(first)
+    (folder / "aside").rename(second)
+    assert problems(folder)
+
+
+def test_a_log_of_another_key_is_found(whole: Path, tmp_path: Path) -> None:
+    assert verify(whole, bytes(32)).problems
+    with Audit(tmp_path, bytes(32)) as forged:
+        forged.write({"verdict": "open"})
+    assert problems(tmp_path)
+    assert records(tmp_path) == []
+
+
+def test_an_older_log_put_back_is_found_by_whoever_noted_its_end(tmp_path: Path) -> None:
+    now, before = tmp_path / "now", tmp_path / "before"
+    shutil.copytree(written(now, 5), before)
+    written(now, 3)
+    end = verify(now, KEY).end
+    assert problems(now, noted=end) == []
+    assert problems(before) == []  # a chain cannot tell
+    assert len(problems(before, noted=end)) == 1
+    written(now, 3)
+    assert problems(now, noted=end) == []
+
+
+def test_a_folder_without_a_log_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no log there"):
+        verify(tmp_path, KEY)
+
+
+# When something goes wrong
+
+
+def full(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_loses_lines_and_the_log_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with log(tmp_path) as made:
+        made.write({"verdict": "open"})
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            for _ in range(3):
+                with pytest.raises(StorageError, match="space"):
+                    made.write({"verdict": "unknown"})
+        assert problems(tmp_path) == []
+        made.write({"verdict": "open"})
+    assert problems(tmp_path) == []
+    told = [(each.get("verdict"), each.get("lost")) for each in records(tmp_path)]
+    assert told == [("open", None), (None, 3), ("open", None)]
+
+
+def test_a_line_that_only_the_head_could_take_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with log(tmp_path) as made:
+        made.write({"verdict": "open"})
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", full)
+            made.write({"verdict": "unknown"})
+        assert "the last line is in the head alone" in problems(tmp_path)[0]
+        made.write({"verdict": "open"})
+    assert problems(tmp_path) == []
+    assert [each["verdict"] for each in records(tmp_path)] == ["open", "unknown", "open"]
+
+
+def test_a_log_that_cannot_be_begun_is_begun_later(tmp_path: Path) -> None:
+    place = tmp_path / "audit"
+    place.write_text("a file where the folder should be")
+    with log(place) as made:
+        with pytest.raises(StorageError):
+            made.write({"verdict": "open"})
+        place.unlink()
+        made.write({"verdict": "open"})
+    assert [each.get("lost") for each in records(place)] == [1, None]
+
+
+def test_a_changed_head_is_not_written_over(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    (folder / "head").write_text("[]")
+    with log(folder) as made:
+        with pytest.raises(StorageError, match="kaimen audit verify"):
+            made.write({"verdict": "open"})
+        assert (folder / "head").read_text() == "[]"
+        shutil.rmtree(folder)
+        made.write({"verdict": "open"})
+    assert problems(folder) == []
+
+
+def test_what_somebody_else_added_at_the_end_is_not_removed(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    with files_of(folder)[-1].open("ab") as file:
+        file.write(b"not ours")
+    written(folder, 2)
+    assert len(problems(folder)) == 1
+    assert records(folder)[-1]["number"] == 14
+
+
+def test_two_gates_do_not_write_one_log(tmp_path: Path) -> None:
+    with log(tmp_path) as one, log(tmp_path) as other:
+        one.write({"verdict": "open"})
+        with pytest.raises(StorageError, match="another gate"):
+            other.write({"verdict": "open"})
+        one.close()
+        other.write({"verdict": "unknown"})
+    assert problems(tmp_path) == []
+
+
+def test_every_interrupted_line_is_there_or_not_at_all(tmp_path: Path) -> None:
+    """A line torn at any byte, as a pulled plug may leave it: the head completes it."""
+    torn = tmp_path / "torn"
+    original = written(tmp_path / "whole", 4)
+    line = files_of(original)[-1].read_bytes().splitlines(keepends=True)[-1]
+    for length in range(len(line)):
+        shutil.rmtree(torn, ignore_errors=True)
+        shutil.copytree(original, torn)
+        last = files_of(torn)[-1]
+        os.truncate(last, last.stat().st_size - len(line) + length)
+        written(torn, 1)
+        assert problems(torn) == [], length
+        assert [each["number"] for each in records(torn)] == [1, 2, 3, 4, 5]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from edge.audit import Audit
+with Audit(Path(sys.argv[1]), bytes(range(32)), largest=500, kept=1000) as log:
+    for number in range(10**9):
+        log.write({"score": number})
+        sys.stdout.write(f"{number}\\n")
+        sys.stdout.flush()
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_gate_loses_no_line_it_was_told_is_written(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    told = 0
+    for _ in range(10):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None and writer.stdout.readline() == "0\n"
+            time.sleep(chance.uniform(0, 0.1))
+            writer.send_signal(signal.SIGKILL)
+            told += 1 + len(writer.stdout.read().split())
+    written(tmp_path, 1)
+    assert problems(tmp_path) == []
+    assert told + 1 <= len(records(tmp_path)) <= told + 11
+    assert told > 20
+
+
+def test_a_log_is_for_its_owner_alone(whole: Path) -> None:
+    assert whole.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in whole.iterdir() if path.name != "lock")
+    assert audit.KEPT * audit.LARGEST <= 1 << 30
