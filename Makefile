@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
 
-.PHONY: setup demo test check train ladder evaluate bench peers lock clean
+.PHONY: setup demo test check train ladder evaluate bench emulated-pi peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +44,11 @@ evaluate: setup
 
 bench: setup
 	$(BIN)/kaimen bench
+
+# A Raspberry Pi in QEMU with Kaimen on it, and what its pin does; as root, half an hour.
+emulated-pi: setup
+	deploy/emulated-pi/build.sh
+	$(BIN)/python deploy/emulated-pi/check.py
 
 # GE2E and CAM++, teachers and peers to measure against, need torch: an environment of their own.
 peers: .venv-peers/.ready

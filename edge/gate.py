@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edge.decision import Decision, Thresholds, Verdict, decide, refuse
 from edge.gallery import Gallery
 from edge.lockout import Lockout
@@ -20,6 +22,8 @@ from edge.voice.encoder import Encoder, Voiceprint
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 EARLY = 0.15  # seconds of silence after which a phrase may open; its end is certain later
 EARLIEST = 0.4  # seconds of a phrase, at least, before it may
+
+_NOISE = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
 
 
 class Opens(Protocol):
@@ -72,7 +76,7 @@ class Gate:
         self._claim: tuple[str, float] | None = None
         self.begin(None)
         if len(gallery):  # wakes the search before anybody waits
-            self.rehearse(gallery.voiceprints(gallery.students[0])[0])
+            gallery.nearest(gallery.voiceprints(gallery.students[0])[0])
 
     def begin(self, floor: float | None) -> None:
         """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
@@ -80,9 +84,9 @@ class Gate:
         self._answered: int | None = None  # where the phrase began that has its answer
         self._looked: tuple[int, Voiceprint] | None = None  # where a phrase ended, and its point
 
-    def rehearse(self, probe: Voiceprint) -> None:
-        """Search for a probe and decide nothing: what does this can decide."""
-        self.gallery.nearest(probe)
+    def rehearse(self) -> None:
+        """Embed a second of noise and search for it: what does this can decide."""
+        self.gallery.nearest(self.encoder.embed(_NOISE))
 
     @property
     def speaking(self) -> bool:

@@ -6,6 +6,7 @@ own with simulated pins, whose trace says when the relay was switched. Both read
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge.door.client import Door
 from edge.door.relay import PIN
 from edge.gallery import Gallery
 from edge.gate import Answer, Gate
+from edge.heart import Heart
 from edge.service import Service
 from edge.settings import DoorSettings
 from edge.sound import SAMPLE_RATE, Samples
@@ -27,6 +29,7 @@ from edge.sound.recording import main_phrase, read
 from edge.voice.encoder import Encoder
 
 LEASE = 0.3  # seconds: over before the next phrase ends
+IDLE = 60.0  # seconds in which nobody comes
 PAUSE = 1.0  # seconds between phrases
 ROOM = -70.0  # dB, of the noise between
 
@@ -46,8 +49,15 @@ def measure(
         trace = Path(folder) / "trace"
         with Door.start(DoorSettings(mock=True, lease=LEASE), trace=trace) as door:
             gate = Gate(encoder, gallery, Thresholds(0.5, 0.5), door)
-            Service(gate, door, lambda: None, tell=answers.append, say=say).run(lambda: played)
+            heart = Heart(gate.rehearse, door.alive)
+            service = Service(gate, door, heart, tell=answers.append, say=say)
+            service.run(lambda: played)
             door.wait_for_rest()
+            say(f"{IDLE / 60:.0f} minute of an empty room")
+            room = Played(_stream([np.zeros(round(IDLE * SAMPLE_RATE), np.float32)]))
+            before = _processor_seconds()
+            service.run(lambda: room)
+            idle = (_processor_seconds() - before) / room.seconds
         switched = _switched_on(trace)
     opened = [answer.phrase for answer in answers if answer.decision.opens]
     begun = [on - played.began for on in switched]
@@ -58,6 +68,7 @@ def measure(
         "part": "daemon",
         "phrases": phrases,
         "opened": len(opened),
+        "idle_of_one_core": idle,
         **{f"relay_{name}": value for name, value in percentiles(whole).items()},
         **{f"but_listening_{name}": value for name, value in percentiles(after).items()},
     }
@@ -69,6 +80,15 @@ def _stream(sounds: Sequence[Samples]) -> Samples:
     room = np.random.default_rng(0).standard_normal(len(dry)) * 10 ** (ROOM / 20)
     stream: Samples = dry + room.astype(np.float32)
     return stream
+
+
+def _processor_seconds() -> float:
+    """What this process and its door have used so far."""
+    numbers = [os.getpid(), *map(int, Path("/proc/thread-self/children").read_text().split())]
+    # Times are the 14th and 15th field; the second may hold anything, but ends with a bracket.
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in numbers]
+    ticks: int = os.sysconf("SC_CLK_TCK")
+    return sum(int(each[11]) + int(each[12]) for each in fields) / ticks
 
 
 def _switched_on(trace: Path) -> list[float]:

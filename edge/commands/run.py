@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
-
 from edge.audit import Audit, record_of
 from edge.commands import answers, common
 from edge.door.client import Door
@@ -102,7 +100,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
         stack.enter_context(Keeper(gate, beside(settings.gallery.file), screen.note))
-        heart = Heart(_rehearsal(gate), lambda: _beat(door), every=watchdog_interval())
+        heart = Heart(gate.rehearse, lambda: _beat(door), every=watchdog_interval())
 
         def alive() -> None:
             for event in door.events():
@@ -126,12 +124,6 @@ def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], E
         return lambda: played
     name = arguments.microphone or settings.sound.microphone or None
     return lambda: Microphone(name)
-
-
-def _rehearsal(gate: Gate) -> Callable[[], None]:
-    """Embed a second of noise and search for it: what can do that can decide."""
-    noise = np.random.default_rng(0).normal(0, 0.01, 16_000).astype(np.float32)
-    return lambda: gate.rehearse(gate.encoder.embed(noise))
 
 
 def _beat(door: Door) -> None:

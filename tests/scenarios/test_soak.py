@@ -2,28 +2,30 @@
 
 A short one runs always; ``KAIMEN_SOAK_HOURS=24 pytest tests/scenarios/test_soak.py`` is the long
 one. Sound is made as fast as it is heard, and leases end in hundredths of a second; the clock that
-the roster looks at is stepped by a day in both directions.
+the roster looks at is stepped by a day in both directions; for an hour the log's disk is full.
 """
 
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge.audit import Audit, export, record_of, verify
 from edge.commands.common import recordings_in
 from edge.commands.demo import RECORDINGS
 from edge.decision import Thresholds
 from edge.demo.visitors import Kind, plan
 from edge.door.pins import mock_pins, trace
 from edge.door.relay import PIN, Relay
-from edge.errors import MicrophoneLost
+from edge.errors import MicrophoneLost, StorageError
 from edge.gallery import Gallery, calibrate
 from edge.gate import Answer, Gate
 from edge.heart import Heart
@@ -38,6 +40,7 @@ PHRASES_AN_HOUR = 10_000 / 24
 PULLS_AN_HOUR = max(100 / 24, 3 / HOURS)
 ROOM = -70.0  # dB
 SETTLED = 100  # answers after which memory must not grow any more
+KEY = bytes(32)  # of the log
 DAY = datetime.timedelta(days=1)
 
 
@@ -122,6 +125,7 @@ def resident() -> int:
 @pytest.mark.slow
 def test_days_of_students_strangers_and_pulled_plugs(
     school: tuple[Encoder, Gallery, Thresholds, list[tuple[Samples, bool]]],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edge.service.RETRY", 0.0)
@@ -137,10 +141,27 @@ def test_days_of_students_strangers_and_pulled_plugs(
         start = datetime.datetime(2027, 3, 1, 8)
         return start + datetime.timedelta(seconds=world.heard) + stepped * DAY
 
+    def sync(descriptor: int, real: Callable[[int], None] = os.fsync) -> None:
+        """A disk that is full for an hour, or for a fifth of a shorter time."""
+        if 0 <= world.heard / 3600 - 0.4 * HOURS <= min(1.0, HOURS / 5):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    lost = 0
     pins = mock_pins()
-    with Relay(PIN, pins=pins, lease=0.01) as relay:
+    with (
+        Relay(PIN, pins=pins, lease=0.01) as relay,
+        Audit(tmp_path, KEY, largest=1 << 16) as log,
+    ):
 
         def tell(answer: Answer) -> None:
+            nonlocal lost
+            hashes = {"encoder": encoder.identity, "gallery": gallery.hash, "calibration": ""}
+            try:
+                log.write(record_of(answer, key=KEY, **hashes))
+            except StorageError:
+                lost += 1
             opened.append(answer.decision.opens)
             relay.wait_for_rest()
             changes.extend(change.on for change in trace(pins, PIN)[1:])
@@ -148,10 +169,16 @@ def test_days_of_students_strangers_and_pulled_plugs(
             sizes[len(opened)] = resident()
 
         gate = Gate(encoder, gallery, thresholds, relay, now=now)
-        heart = Heart(lambda: gate.rehearse(np.eye(1, encoder.card.dimension)[0]), lambda: None)
+        heart = Heart(gate.rehearse, lambda: None)
         Service(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
     assert opened == world.expected  # every phrase, once, as it should be
     assert changes == [True, False] * sum(world.expected)  # and nothing else
     assert world.pulls > 0
+    assert verify(tmp_path, KEY).problems == []
+    logged = list(export(tmp_path, KEY))
+    before = [each["kind"] for each in logged].index("gap")
+    verdicts = [each["verdict"] == "open" for each in logged if each["kind"] == "decision"]
+    assert verdicts == opened[:before] + opened[before + lost :]
+    assert logged[before]["lost"] == lost
     settled = [size for at, size in sizes.items() if at >= SETTLED]
     assert not settled or settled[-1] <= 1.01 * settled[0]
