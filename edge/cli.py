@@ -11,44 +11,35 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 # A matrix of a few kilobytes is not worth waking a second thread for: answers came late.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from edge import __version__
-from edge.commands import (
-    audit,
-    bench,
-    calibrate,
-    demo,
-    door,
-    embed,
-    enroll,
-    listen,
-    run,
-    students,
-)
 from edge.errors import KaimenError
 from edge.screen import Screen
 
-COMMANDS: dict[str, ModuleType] = {
-    "demo": demo,
-    "run": run,
-    "door": door,
-    "listen": listen,
-    "enroll": enroll,
-    "students": students,
-    "calibrate": calibrate,
-    "audit": audit,
-    "embed": embed,
-    "bench": bench,
+COMMANDS = {
+    "demo": "a day at the gate, without microphone, pins or anybody's data",
+    "run": "the gate at a microphone, for years",
+    "door": "the door as a process of its own, until stopped",
+    "listen": "recordings through the whole gate",
+    "enroll": "recordings become students of the gallery",
+    "students": "who is enrolled",
+    "calibrate": "the threshold that fits this school",
+    "audit": "what the gate decided, and whether anybody changed the log of it",
+    "embed": "recordings become points in a file, for whoever studies them",
+    "bench": "how fast each part is, as ratios within one run",
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The command line; whole for the command that was chosen.
+
+    Only that one is loaded: a relay that must go off waits for no library of another command.
+    """
     top = argparse.ArgumentParser(
         prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens."
     )
@@ -57,26 +48,30 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--config", type=Path, metavar="FILE", help="settings, a TOML file")
     shared.add_argument("--json", action="store_true", help="one JSON object a line")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").partition(": ")[2].strip().splitlines()[0]
+    for name, summary in COMMANDS.items():
         sub = subs.add_parser(
             name,
             parents=[shared],
             help=summary,
             description=summary,
-            epilog=module.EXAMPLE,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add(sub)
+        if name == chosen:
+            module = import_module(f"edge.commands.{name}")
+            sub.epilog = module.EXAMPLE
+            sub.set_defaults(run=module.run)
+            module.add(sub)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    chosen = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # Only options that end the program stand before a command.
+    chosen = parser(given[0] if given else None).parse_args(given)
     screen = Screen(as_json=chosen.json)
     try:
-        return int(COMMANDS[chosen.command].run(chosen, screen))
+        return int(chosen.run(chosen, screen))
     except KaimenError as error:
         screen.error(error)
         return error.exit_code

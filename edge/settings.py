@@ -17,7 +17,7 @@ from edge.door.relay import LEASE, PIN
 from edge.errors import SettingsError
 from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
-from edge.voice.encoder import SHIPPED
+from edge.voice import SHIPPED
 
 
 def data_folder() -> Path:

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from edge.errors import KaimenError
 from edge.screen import WIDTH
-from edge.voice.encoder import SHIPPED, Encoder
+from edge.voice import SHIPPED
+from edge.voice.encoder import Encoder
 from training.corpus import read_manifest
 from training.evaluate import PEERS
 

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from edge.errors import EncoderError
 from edge.quiet import hushed
 from edge.sound import Samples
-from edge.voice import features
+from edge.voice import SHIPPED, features
 
 # In order of preference: on x86 the newer one runs int8 many times as fast.
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"
 
 Voiceprint = NDArray[np.float32]  # (dimension,), unit length
 
