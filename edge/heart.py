@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-EVERY = 3.0  # seconds between beats, unless somebody wants them sooner
+EVERY = 5.0  # seconds between beats, unless somebody wants them sooner
 
 
 class Heart:

@@ -13,6 +13,7 @@ import sys
 import time
 
 from edge.door.client import Door
+from edge.errors import DeviceError
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
 
 def _open_again_and_again(socket: str, chance: random.Random) -> None:
     try:
-        door = Door.connect(socket)
+        door = _connected(socket)
         while True:
             time.sleep(chance.uniform(0, 0.1))
             door.open()
@@ -37,6 +38,15 @@ def _open_again_and_again(socket: str, chance: random.Random) -> None:
                 time.sleep(chance.uniform(0, 0.4))
     finally:
         os._exit(1)
+
+
+def _connected(socket: str) -> Door:
+    """The door, once it has noticed that the voice before is dead."""
+    while True:
+        try:
+            return Door.connect(socket)
+        except DeviceError:
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":
