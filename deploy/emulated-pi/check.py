@@ -34,6 +34,7 @@ TOLERANCE = 0.1  # seconds
 ALIKE = 0.999  # cosine of the same recording's points, there and here
 STARTING = 240.0  # seconds until the service listens
 SETTLING = 20.0  # seconds after a phrase in which it is answered: the emulator is slow
+MORE = 4.0  # seconds after an answer in which there may be another
 KINDS = {"student": True, "stranger": False, "noise": False, "other": None}  # should it open?
 
 KAIMEN = "runuser -u kaimen -- /opt/kaimen/bin/kaimen"
@@ -86,11 +87,6 @@ def main() -> int:
             play_all(pi, watch, report, kind, options.phrases)
         kill_all(pi, watch, report, options.kills)
         pulses = watch.since(0)
-        longest = max((pulse.seconds for pulse in pulses), default=0.0)
-        report.check(
-            longest <= LEASE + TOLERANCE,
-            f"{len(pulses)} times on, the longest {longest:.3f} s, a lease being {LEASE:g} s",
-        )
         report.found["pulses"] = [pulse.seconds for pulse in pulses]
         report.found["readings"] = watch.readings
         report.found["longest_gap"] = watch.longest_gap
@@ -195,6 +191,10 @@ def play_all(pi: Pi, watch: Watch, report: Report, kind: str, phrases: int) -> N
         if not watch.wait_until(False, LEASE + SETTLING):
             report.check(False, f"{kind} {number}: the pin is off again")
         pulses = watch.since(began)
+        # A phrase that was heard as two opens twice, and the second begins a new lease.
+        most = LEASE * max(1, sum(each["verdict"] == "open" for each in answers)) + TOLERANCE
+        if any(pulse.seconds > most for pulse in pulses):
+            report.check(False, f"{kind} {number}: on no longer than its lease")
         opened += bool(pulses)
         heard += bool(answers)
         visits.append({
@@ -214,13 +214,16 @@ def play_all(pi: Pi, watch: Watch, report: Report, kind: str, phrases: int) -> N
 
 
 def answered(pi: Pi) -> list[dict[str, Any]]:
-    """What the service decided since it was last asked, once it has."""
+    """What the service decided since it was last asked, once it has, and has no more to say."""
+    answers: list[dict[str, Any]] = []
     until = time.monotonic() + SETTLING
-    while True:
-        answers = [each for each in _objects(pi.run(JOURNAL)) if "verdict" in each]
-        if answers or time.monotonic() > until:
-            return answers
+    while time.monotonic() < until:
+        more = [each for each in _objects(pi.run(JOURNAL)) if "verdict" in each]
+        if more:
+            answers += more
+            until = time.monotonic() + MORE
         time.sleep(0.5)
+    return answers
 
 
 def kill_all(pi: Pi, watch: Watch, report: Report, kills: int) -> None:

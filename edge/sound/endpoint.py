@@ -80,6 +80,36 @@ def background(samples: Samples) -> float | None:
     return float(means.min())
 
 
+class _Tail:
+    """The end of a stream, in one buffer for years.
+
+    Memory that is taken anew for each block, a little more every time, leaves gaps that add up.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = np.zeros(round((LONGEST + 2) * SAMPLE_RATE), np.float32)
+        self._filled = 0
+        self._origin = 0  # where the buffer's first sample is in the stream
+
+    def add(self, block: Samples, needed: int) -> None:
+        """Append a block; what lies before ``needed`` may go."""
+        if self._filled + len(block) > len(self._buffer):
+            kept = self._buffer[max(0, needed - self._origin) : self._filled]
+            self._origin += self._filled - len(kept)
+            if len(kept) + len(block) > len(self._buffer):
+                self._buffer = np.concatenate((kept, np.zeros(len(block), np.float32)))
+            else:
+                self._buffer[: len(kept)] = kept
+            self._filled = len(kept)
+        self._buffer[self._filled : self._filled + len(block)] = block
+        self._filled += len(block)
+
+    def __getitem__(self, part: slice) -> Samples:
+        """From a place in the stream to another; good until the next block."""
+        end = self._filled if part.stop is None else part.stop - self._origin
+        return self._buffer[max(0, part.start - self._origin) : end]
+
+
 class Endpointer:
     """Finds phrases in blocks of any size; a function of what it has heard.
 
@@ -93,8 +123,7 @@ class Endpointer:
         self._room = deque([(0, first)])
         self._moments = 0
         self._recent: deque[float] = deque(maxlen=SMOOTHING)
-        self._sound = np.zeros(0, np.float32)  # what may become part of a phrase
-        self._origin = 0  # where it begins
+        self._sound = _Tail()  # what may become part of a phrase
         self._position = 0  # where the frames end that were heard
         self._given = 0  # where the last phrase ended
         self._last = 0.0  # the sample before the next frame
@@ -123,15 +152,13 @@ class Endpointer:
 
     def push(self, block: Samples) -> list[Phrase]:
         """Hear a block, shape (n,); return the phrases that ended in it."""
-        self._sound = np.concatenate((self._sound, block))
-        new = self._sound[self._position - self._origin :]
+        begun = self._start if self._speaking else self._position
+        self._sound.add(block, begun - PADDED)
+        new = self._sound[self._position :]
         power = levels(new, self._last)
         ended = [phrase for level in power.tolist() if (phrase := self._hear(level)) is not None]
         if len(power):
             self._last = float(new[len(power) * FRAME - 1])
-        needed = max(0, (self._start if self._speaking else self._position) - PADDED)
-        self._sound = self._sound[max(0, needed - self._origin) :]
-        self._origin = max(needed, self._origin)
         return ended
 
     def _hear(self, level: float) -> Phrase | None:
@@ -179,6 +206,6 @@ class Endpointer:
     def _phrase(self) -> Phrase | None:
         if self._speech < SHORTEST * FRAMES:
             return None
-        first = max(self._given, self._start - PADDED, self._origin)
-        samples = self._sound[first - self._origin : self._ends - self._origin].copy()
+        first = max(0, self._given, self._start - PADDED)
+        samples = self._sound[first : self._ends].copy()
         return Phrase(samples, self._start, self._position - self._silence * FRAME, self._position)
