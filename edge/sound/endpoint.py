@@ -81,10 +81,7 @@ def background(samples: Samples) -> float | None:
 
 
 class _Tail:
-    """The end of a stream, in one buffer for years.
-
-    Memory that is taken anew for each block, a little more every time, leaves gaps that add up.
-    """
+    """The end of a stream, in one buffer: a block costs no more than its own copy."""
 
     def __init__(self) -> None:
         self._buffer = np.zeros(round((LONGEST + 2) * SAMPLE_RATE), np.float32)
