@@ -140,6 +140,7 @@ def test_what_json_has_no_word_for_is_null(tmp_path: Path) -> None:
 # What is done to it
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_found(spoiled: Callable[[], Path]) -> None:
     folder = spoiled()
     chance = random.Random(1)
@@ -153,6 +154,7 @@ def test_every_flipped_byte_is_found(spoiled: Callable[[], Path]) -> None:
     assert problems(folder) == []
 
 
+@pytest.mark.slow
 def test_every_cut_is_found(spoiled: Callable[[], Path]) -> None:
     folder = spoiled()
     for path in [*files_of(folder), folder / "head"]:
@@ -328,6 +330,7 @@ def test_two_gates_do_not_write_one_log(tmp_path: Path) -> None:
     assert problems(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_every_interrupted_line_is_there_or_not_at_all(tmp_path: Path) -> None:
     """A line torn at any byte, as a pulled plug may leave it: the head completes it."""
     torn = tmp_path / "torn"

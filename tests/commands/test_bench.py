@@ -37,6 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.common, "recordings_in", lambda _: recordings)
 
 
+@pytest.mark.slow
 def test_every_part_is_an_object_of_its_own(
     quick: None, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

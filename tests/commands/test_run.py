@@ -30,6 +30,8 @@ from tests.sounds import in_a_room, silence
 
 RATE = 48_000
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path: Path, capsys: pytest.CaptureFixture) -> Path:

@@ -91,6 +91,7 @@ def kill_a_voice(
     return time.monotonic()
 
 
+@pytest.mark.slow
 def test_a_relay_is_off_on_time_whenever_the_voice_is_killed(
     door: Served, voices: subprocess.Popen[str]
 ) -> None:

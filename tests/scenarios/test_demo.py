@@ -12,6 +12,7 @@ from edge.cli import main
 from edge.commands.demo import RECORDINGS
 
 
+@pytest.mark.slow
 def test_students_open_strangers_and_noises_do_not(capsys: pytest.CaptureFixture) -> None:
     assert main(["demo", "--json"]) == 0
     *visits, summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -24,6 +25,7 @@ def test_students_open_strangers_and_noises_do_not(capsys: pytest.CaptureFixture
             assert states == [False] and visit["student"] is None
 
 
+@pytest.mark.slow
 def test_a_table_is_shown_to_a_person(capsys: pytest.CaptureFixture) -> None:
     assert main(["demo"]) == 0
     shown = capsys.readouterr().out

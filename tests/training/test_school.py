@@ -221,6 +221,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_fits_draws_and_compares(
     rows: list[Row], shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

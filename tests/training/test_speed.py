@@ -20,6 +20,7 @@ from training.peers import call
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras warns of what it will drop one day
 
 
+@pytest.mark.slow
 def test_each_is_measured_and_the_first_is_the_one_that_ships(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
