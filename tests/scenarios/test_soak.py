@@ -154,7 +154,7 @@ def test_days_of_students_strangers_and_pulled_plugs(
     pins = mock_pins()
     with (
         Relay(PIN, pins=pins, lease=0.01) as relay,
-        Audit(tmp_path, KEY, largest=1 << 16) as log,
+        Audit(tmp_path, KEY, largest=1 << 16, kept=10_000) as log,
     ):
 
         def tell(answer: Answer) -> None:
