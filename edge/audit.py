@@ -262,6 +262,8 @@ def record_of(
         "seconds": answer.phrase.seconds,
         "peak": float(np.abs(samples).max(initial=0)),
         "clipped": clipped_share(samples),
+        "pooled": decision.pooled,
+        "checks": {check.name: [check.score, check.threshold] for check in decision.checks},
         "latency": answer.latency,
         "computed": answer.computed,
         "encoder": encoder[:SHORT],

@@ -29,6 +29,7 @@ COMMANDS = {
     "enroll": "recordings become students of the gallery",
     "students": "who is enrolled",
     "calibrate": "the threshold that fits this school",
+    "attack": "attacks rehearsed at a gate, and what stops them",
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",

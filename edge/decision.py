@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
 BEST = 3  # of a student's recordings that count towards the score
+BETTER = 0.8  # weight of the better of two tries' scores
 
 
 class Verdict(Enum):
     """What the gate answers."""
 
     OPEN = "open"
+    RETRY = "retry"  # more is asked for: once more, a claim, a word
     UNKNOWN = "unknown"
-    REFUSED = "refused"  # not even looked for: too many unknown voices before
+    REFUSED = "refused"  # a recording, or not even looked for after too many unknown voices
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,39 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What must be so besides the voice: the higher its score, the more it is."""
+
+    name: str  # phrase, loudspeaker, replay, or stored: what they compare with
+    score: float
+    threshold: float  # that the score must reach
+    grey: float = math.inf  # from which on it may be tried once more
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is so; a score that is no number passes nothing."""
+        return self.score >= self.threshold
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is not, but another try may show it."""
+        return not self.passed and self.score >= self.grey
+
+    def with_try(self, before: Check) -> Check:
+        """The same of two tries: their mean decides, and there is no third."""
+        return replace(self, score=(self.score + before.score) / 2, grey=math.inf)
+
+
+# What is said of somebody whose voice is known and who does not pass.
+FAILED = {
+    "phrase": "but these are not the words that were enrolled",
+    "loudspeaker": "but it sounds like a loudspeaker",
+    "replay": "but it was heard before: a recording",
+    "stored": "but what is stored of them was changed; enroll them again",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one probe: the nearest students first, and the threshold they met."""
 
@@ -38,6 +73,10 @@ class Decision:
     nearest: tuple[Match, ...]
     claim: str | None = None  # who somebody said they are: then nobody else was looked for
     wait: float = 0.0  # seconds until the door hears again
+    checks: tuple[Check, ...] = ()  # in order, up to the first that did not pass
+    pooled: float | None = None  # the score of this try and the one before together
+    ask: tuple[str, ...] = ()  # what is to be said next, of a challenge
+    wanted: str = ""  # what is asked for instead, in words
 
     @property
     def opens(self) -> bool:
@@ -55,31 +94,62 @@ class Decision:
         return self.nearest[0].score if self.nearest else None
 
     @property
+    def failed(self) -> Check | None:
+        """The check that was not passed."""
+        return next((check for check in self.checks if not check.passed), None)
+
+    @property
     def reason(self) -> str:
         """One sentence for a person."""
-        if self.verdict is Verdict.REFUSED:
+        if self.wait:
             return f"too many unknown voices; the door hears again in {math.ceil(self.wait)} s"
+        if self.ask:
+            return f"{self.nearest[0].student} is asked to say: {', '.join(self.ask)}"
+        if self.wanted:
+            return self.wanted
         if not self.nearest:
             if self.claim is not None:
                 return f"{self.claim} is not enrolled, or may not enter now"
             return "nobody is enrolled who may enter now"
         best = self.nearest[0]
+        known = f"{best.student} at {best.score:.3f}, the threshold is {self.threshold:.3f}"
+        if self.pooled is not None:
+            known = (
+                f"{best.student} at {self.pooled:.3f} in two tries, "
+                f"the threshold is {self.threshold:.3f}"
+            )
         if self.opens:
-            return f"{best.student} at {best.score:.3f}, the threshold is {self.threshold:.3f}"
+            return known
+        again = "; say it once more" if self.verdict is Verdict.RETRY else ""
+        if self.failed is not None:
+            figures = f"{self.failed.score:.3f}, the threshold is {self.failed.threshold:.3f}"
+            return f"like {best.student}, {FAILED[self.failed.name]} ({figures}){again}"
         found = "nearest is" if self.claim is None else "claimed to be"
+        score = best.score if self.pooled is None else self.pooled
         return (
-            f"{found} {best.student} at {best.score:.3f}, "
-            f"{self.threshold - best.score:.3f} below the threshold of {self.threshold:.3f}"
+            f"{found} {best.student} at {score:.3f}, "
+            f"{self.threshold - score:.3f} below the threshold of {self.threshold:.3f}{again}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Scores of a gate that asks once more instead of turning away who is nearly known."""
+
+    first: float  # for the first try
+    pooled: float  # for two tries together
+    grey: float  # from which on it asks
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """How near a probe must come; by default nothing is near enough."""
 
-    anybody: float = math.inf  # to be found among all
+    anybody: float = math.inf  # to be found among all, in one try
     claimed: float = math.inf  # to be who one says
     source: str = ""  # hash of the calibration they come from
+    retry: Retry | None = None  # to be found among all in one try or two
+    phrase: float | None = None  # how like the enrolled words; None: as the phrase encoder says
 
 
 def student_score(cosines: NDArray[np.float32]) -> float:
@@ -99,6 +169,11 @@ def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = No
     ordered = tuple(sorted(nearest, key=lambda match: -match.score))
     opens = bool(ordered) and ordered[0].score >= threshold
     return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered, claim)
+
+
+def pooled_score(first: float, second: float) -> float:
+    """One score of two tries: mostly the better one's, which noise or a cough spoilt less."""
+    return BETTER * max(first, second) + (1 - BETTER) * min(first, second)
 
 
 def refuse(threshold: float, wait: float) -> Decision:

@@ -10,16 +10,19 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.decision import Decision, Thresholds, Verdict, decide, refuse
+from edge.checks import Checks, Heard
+from edge.decision import Decision, Thresholds
+from edge.doorkeeper import CLAIM, Doorkeeper, Found
+from edge.errors import StorageError
 from edge.gallery import Gallery
 from edge.lockout import Lockout
-from edge.roster import Rule, groups_at
+from edge.roster import Rule
 from edge.sound import SAMPLE_RATE, Samples, Source
 from edge.sound.endpoint import Endpointer, Phrase
-from edge.sound.quality import is_voice
-from edge.voice.encoder import Encoder, Voiceprint
+from edge.voice.encoder import Encoder
 
-CLAIM = 10.0  # seconds for which a claim waits for its phrase
+__all__ = ["CLAIM", "EARLIEST", "EARLY", "Answer", "Gate", "Opens", "seconds_into"]
+
 EARLY = 0.15  # seconds of silence after which a phrase may open; its end is certain later
 EARLIEST = 0.4  # seconds of a phrase, at least, before it may
 
@@ -63,30 +66,59 @@ class Gate:
         *,
         roster: tuple[Rule, ...] = (),
         lockout: Lockout | None = None,
+        checks: Checks | None = None,
+        policy: str = "voice",
+        retry: bool = False,
+        say: Callable[[str], None] = lambda text: None,
         now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Without a ``lockout`` unknown voices never have to wait."""
+        """Without a ``lockout`` nobody ever has to wait; without ``checks`` the voice alone opens.
+
+        ``say`` gets what an operator should know.
+        """
         self.encoder = encoder
         self.gallery = gallery
-        self.thresholds = thresholds
         self.relay = relay
-        self.roster = roster
-        self._lockout = lockout
-        self._now = now
-        self._claim: tuple[str, float] | None = None
+        self._checks = checks
+        self._say = say
+        self._keeper = Doorkeeper(
+            gallery,
+            thresholds,
+            roster=roster,
+            lockout=lockout,
+            checks=checks,
+            policy=policy,
+            retry=retry,
+            now=now,
+            clock=clock,
+        )
         self.begin(None)
         if len(gallery):  # wakes the search before anybody waits
             gallery.nearest(gallery.voiceprints(gallery.students[0])[0])
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """How near a probe must come; may be changed at any moment."""
+        return self._keeper.thresholds
+
+    @thresholds.setter
+    def thresholds(self, thresholds: Thresholds) -> None:
+        self._keeper.thresholds = thresholds
 
     def begin(self, floor: float | None) -> None:
         """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
         self._endpointer = Endpointer(floor=floor)
         self._answered: int | None = None  # where the phrase began that has its answer
-        self._looked: tuple[int, Voiceprint] | None = None  # where a phrase ended, and its point
+        self._looked: tuple[int, Heard] | None = None  # where a phrase ended, and what was found
+        self._keeper.forget()
 
     def rehearse(self) -> None:
-        """Embed a second of noise and search for it: what does this can decide."""
-        self.gallery.nearest(self.encoder.embed(_NOISE))
+        """Look at a second of noise and search for it: what does this can decide."""
+        heard = Heard(_NOISE, self.encoder)
+        self.gallery.nearest(heard.voiceprint)
+        if self._checks is not None:
+            self._checks.rehearse(heard)
 
     @property
     def speaking(self) -> bool:
@@ -95,7 +127,7 @@ class Gate:
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
-        self._claim = (student, time.monotonic())
+        self._keeper.claim(student)
 
     def listen(self, source: Source) -> Iterator[Answer]:
         """Answer every phrase of a source; the relay has moved before the answer is given."""
@@ -117,53 +149,32 @@ class Gate:
         if self._endpointer.pause >= EARLY:
             glimpse = self._endpointer.so_far()
             if glimpse is not None and self._may_open_early(glimpse):
-                decision = self._decide(glimpse)
-                if decision.opens:
+                found = self._decide(glimpse)
+                if found.decision.opens:
                     self._answered = glimpse.start
-                    yield self._answer(glimpse, decision, began)
+                    yield self._answer(glimpse, found, began)
 
     def _may_open_early(self, glimpse: Phrase) -> bool:
         looked = self._looked is not None and self._looked[0] == glimpse.end
         answered = glimpse.start == self._answered
         return not looked and not answered and glimpse.seconds >= EARLIEST
 
-    def _answer(self, phrase: Phrase, decision: Decision, began: float) -> Answer:
-        if decision.opens:
-            self.relay.open()
-        if self._claim is not None and decision.claim == self._claim[0]:
-            self._claim = None
-        answer = Answer(decision, phrase, time.perf_counter() - began)
-        if self._lockout is not None and decision.claim is None:
-            if decision.opens:
-                self._lockout.opened()
-            # What is no voice is no try: a gate must not shut for passing traffic.
-            elif decision.verdict is Verdict.UNKNOWN and is_voice(phrase.samples):
-                self._lockout.unknown()
-        return answer
-
-    def _decide(self, phrase: Phrase) -> Decision:
-        now = self._now()
-        may_enter = groups_at(self.roster, now)
-        claim = self._claim
-        if claim is not None and time.monotonic() - claim[1] <= CLAIM:
-            claimed = self.gallery.claimed(
-                claim[0], self._point(phrase), groups=may_enter, day=now.date()
-            )
-            return decide(claimed, self.thresholds.claimed, claim=claim[0])
-        threshold = self.thresholds.anybody
-        wait = self._lockout.wait() if self._lockout is not None else 0.0
-        if wait:
-            return refuse(threshold, wait)
-        nearest = self.gallery.nearest(
-            self._point(phrase), groups=may_enter, day=now.date(), sure=threshold
-        )
-        return decide(nearest, threshold)
-
-    def _point(self, phrase: Phrase) -> Voiceprint:
-        """The phrase's voiceprint; computed once for a phrase that was looked at early."""
+    def _decide(self, phrase: Phrase) -> Found:
+        """What to answer; what was computed of a phrase that was looked at early is kept."""
         if self._looked is None or self._looked[0] != phrase.end:
-            self._looked = phrase.end, self.encoder.embed(phrase.samples)
-        return self._looked[1]
+            self._looked = phrase.end, Heard(phrase.samples, self.encoder)
+        return self._keeper.decide(self._looked[1])
+
+    def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
+        if found.decision.opens:
+            self.relay.open()
+        answer = Answer(found.decision, phrase, time.perf_counter() - began)
+        assert self._looked is not None
+        try:
+            self._keeper.answered(found, self._looked[1])
+        except StorageError as error:
+            self._say(f"{error}; what was said now could be played back later")
+        return answer
 
 
 def seconds_into(samples: int) -> float:

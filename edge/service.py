@@ -10,11 +10,17 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from edge.decision import Verdict
 from edge.errors import DeviceError, MicrophoneLost
 from edge.gate import Answer, Gate
 from edge.sound import Samples
 from edge.sound.meter import Meter
 
+SHOWN = {
+    Verdict.RETRY: "again",
+    Verdict.UNKNOWN: "unknown",
+    Verdict.REFUSED: "refused",
+}
 RETRY = 1.0  # seconds between looks for a microphone that is not there
 
 
@@ -121,7 +127,7 @@ class Service:
             answered = True
             self._tell(answer)
             if not answer.decision.opens:  # that it is open the door shows by itself
-                self._door.show(answer.decision.verdict.value)
+                self._door.show(SHOWN[answer.decision.verdict])
         if self._gate.speaking != self._speaking:
             self._speaking = self._gate.speaking
             if self._speaking:

@@ -19,6 +19,8 @@ from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
 from edge.voice import SHIPPED
 
+POLICIES = ("voice", "claim", "challenge")
+
 
 def data_folder() -> Path:
     """Where a gallery lives if nobody says: systemd's state folder, or the user's."""
@@ -118,12 +120,25 @@ class GateSettings:
 
     free_tries: int = FREE  # unknown voices before the door hears nobody for a while
     lockout: float = FIRST  # seconds of the first wait, doubled by each further one; 0: never
+    policy: str = "voice"  # what opens: voice; claim: and who one says one is; challenge: and words
+    retry: bool = True  # ask once more who is nearly known
 
     def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise SettingsError(f"gate.policy must be one of {', '.join(POLICIES)}")
         if self.free_tries < 0 or not 0 <= self.lockout <= LONGEST:
             raise SettingsError(
                 f"gate.free_tries must not be negative, gate.lockout from 0 to {LONGEST:g} seconds"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksSettings:
+    """[checks]: what must be so besides the voice"""
+
+    phrase: bool = True  # the words that were enrolled
+    loudspeaker: bool = True  # no sound of one
+    replay: bool = True  # nothing that was heard before
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,7 @@ class Settings:
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     gallery: GallerySettings = field(default_factory=GallerySettings)
     gate: GateSettings = field(default_factory=GateSettings)
+    checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from edge.errors import KaimenError
 from edge.screen import WIDTH
-from edge.voice import SHIPPED
+from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
 from edge.voice.encoder import Encoder
 from training.corpus import read_manifest
 from training.evaluate import PEERS
@@ -136,6 +136,34 @@ def parser() -> argparse.ArgumentParser:
         "--peer", choices=("ge2e", "campplus"), action="append", default=[], help="a peer, too"
     )
     timing.add_argument("--json", action="store_true", help="one JSON object")
+    listening = add(
+        "loudspeaker",
+        "train the detector of loudspeakers on simulated replays, and measure it",
+        "kaimen-train loudspeaker speech/manifest.csv --evaluate",
+        manifest,
+        work,
+    )
+    listening.add_argument("--detector", type=Path, default=LOUDSPEAKER, help="its .npz")
+    listening.add_argument(
+        "--evaluate", action="store_true", help="only measure the detector as it is"
+    )
+    listening.add_argument("--json", action="store_true", help="one JSON object")
+    wording = add(
+        "phrase",
+        "train the phrase encoder and export it; goes on where it was interrupted",
+        "kaimen-train phrase speech/manifest.csv --steps 9000",
+        manifest,
+        work,
+    )
+    wording.add_argument("--steps", type=int, default=9_000, help="batches (default 9000)")
+    wording.add_argument("--out", type=Path, default=PHRASE, help="the .tflite to write")
+    checking = add(
+        "checks",
+        "measure the checks beside the voice on the eval split: words, replays, second tries",
+        "kaimen-train checks speech/manifest.csv --json",
+        manifest,
+    )
+    checking.add_argument("--json", action="store_true", help="one JSON object")
     measuring = add(
         "evaluate",
         "measure an encoder by the protocols, on the eval split",
@@ -313,6 +341,33 @@ def _school(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _phrase(chosen: argparse.Namespace) -> int:
+    from edge.voice.phrase import PhraseEncoder
+    from training.phrase import Plan, add_measured, export, fit
+    from training.phrase_protocol import cost, evaluate
+
+    rows = read_manifest(chosen.manifest)
+    fit(rows, chosen.folder, Plan(steps=chosen.steps))
+    export(rows, chosen.folder, chosen.out)
+    encoder = PhraseEncoder(chosen.out)
+    figures = {**evaluate(rows, encoder), "adds_of_time": cost(encoder, Encoder())}
+    card = add_measured(chosen.out, figures)
+    Console().print_json(data=asdict(card))
+    return 0
+
+
+def _checks(chosen: argparse.Namespace) -> int:
+    from training import check_tables
+
+    found = check_tables.measure(read_manifest(chosen.manifest))
+    if chosen.json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        return 0
+    for table in check_tables.tables(found):
+        _show(table)
+    return 0
+
+
 def _speed(chosen: argparse.Namespace) -> int:
     from training.export import from_weights
     from training.speed import measure
@@ -328,6 +383,27 @@ def _speed(chosen: argparse.Namespace) -> int:
     table = Table("what", "median ms", "times the first", title="1.5 s of sound", box=SIMPLE_HEAD)
     for name, milliseconds in taken.items():
         table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / first:.2f}")
+    _show(table)
+    return 0
+
+
+def _loudspeaker(chosen: argparse.Namespace) -> int:
+    from training.loudspeaker import evaluate, fit
+
+    rows = read_manifest(chosen.manifest)
+    if not chosen.evaluate:
+        fit(rows, chosen.folder, chosen.detector)
+    found = evaluate(rows, chosen.folder, chosen.detector, keep=not chosen.evaluate)
+    if chosen.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    table = Table("figure", "%, 95 % interval", "of", title="simulated replays", box=SIMPLE_HEAD)
+    for name, figure in found.items():
+        if name.startswith("eer"):
+            table.add_row(name, _percent(figure), "")
+        elif isinstance(figure, dict):
+            shown = _with_interval(figure["share"], (figure["low"], figure["high"]))
+            table.add_row(name, shown, str(figure["of"]))
     _show(table)
     return 0
 
@@ -446,7 +522,10 @@ COMMANDS = {
     "curve": _curve,
     "scoring": _scoring,
     "school": _school,
+    "phrase": _phrase,
+    "checks": _checks,
     "speed": _speed,
+    "loudspeaker": _loudspeaker,
     "evaluate": _evaluate,
 }
 

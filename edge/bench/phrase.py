@@ -12,11 +12,15 @@ from edge.bench.timing import median, once
 from edge.enrollment.judging import Judge, decode
 from edge.errors import EncoderError
 from edge.screen import Screen
-from edge.sound import SAMPLE_RATE
+from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import main_phrase, phrases
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Encoder
+from edge.voice.fingerprint import coherences, fingerprint
+from edge.voice.loudspeaker import LoudspeakerDetector
+from edge.voice.phrase import PhraseEncoder, Said, phrase_score
 
+STORED = 15  # recordings that enrolled a student, and phrases that opened
 PHRASE = 1.5  # seconds of the sound that is measured on
 
 
@@ -38,10 +42,36 @@ def parts(encoder: Path | str, screen: Screen) -> list[dict[str, Any]]:
             continue
         name = f"features and encoder, {runtime}"
         taken[name] = median(lambda loaded=loaded: loaded.embed(sound))  # type: ignore[misc]
+    taken |= _checks(sound, screen)
     return [
         {"part": name, "p50_ms": seconds * 1000, "times_as_fast_as_sound": PHRASE / seconds}
         for name, seconds in taken.items()
     ]
+
+
+def _checks(sound: Samples, screen: Screen) -> dict[str, float]:
+    """What is asked before a door opens, of a student with as much stored as there may be."""
+    heard = features.log_mel(sound)
+    stored = [fingerprint(sound)] * STORED
+    detector = LoudspeakerDetector()
+    taken = {
+        "loudspeaker detector": median(lambda: detector.score(heard, sound)),
+        f"replay memory, {STORED} stored": median(lambda: coherences(sound, stored)),
+        "replay memory, 5 stored": median(lambda: coherences(sound, stored[:5])),
+    }
+    for runtime in RUNTIMES:
+        try:
+            words = PhraseEncoder(runtime=runtime)
+        except EncoderError as error:
+            screen.say(str(error))
+            continue
+        said = [words.place(heard)] * 5
+
+        def check(words: PhraseEncoder = words, said: Sequence[Said] = said) -> float:
+            return phrase_score(words.place(heard), said)
+
+        taken[f"phrase check, {runtime}"] = median(check)
+    return taken
 
 
 def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, Any]:
@@ -59,7 +89,7 @@ def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, A
     # They take turns, so that both meet the same machine.
     for file in screen.progress(files, "judging recordings", len(files)):
         heard += once(lambda file=file: listen(file))  # type: ignore[misc]
-        enrolled += once(lambda file=file: judge.embed(file.read_bytes()))  # type: ignore[misc]
+        enrolled += once(lambda file=file: judge.hear(file.read_bytes()))  # type: ignore[misc]
     return {
         "part": "bulk",
         "recordings": len(files),

@@ -7,7 +7,15 @@ from typing import Any
 
 from rich.markup import escape
 
+from edge.decision import Verdict
 from edge.gate import Answer, seconds_into
+
+MARKS = {
+    Verdict.OPEN: "[green]open   [/green]",
+    Verdict.RETRY: "[cyan]retry  [/cyan]",
+    Verdict.UNKNOWN: "[yellow]unknown[/yellow]",
+    Verdict.REFUSED: "[red]refused[/red]",
+}
 
 
 def as_fields(answer: Answer) -> dict[str, Any]:
@@ -19,6 +27,12 @@ def as_fields(answer: Answer) -> dict[str, Any]:
         "score": decision.score,
         "threshold": decision.threshold if math.isfinite(decision.threshold) else None,
         "claim": decision.claim,
+        "pooled": decision.pooled,
+        "checks": {
+            check.name: {"score": check.score, "threshold": check.threshold}
+            for check in decision.checks
+        },
+        "ask": list(decision.ask),
         "nearest": [{"student": m.student, "score": m.score} for m in decision.nearest],
         "reason": decision.reason,
         "began": seconds_into(answer.phrase.start),
@@ -31,6 +45,6 @@ def as_fields(answer: Answer) -> dict[str, Any]:
 def as_line(answer: Answer) -> str:
     """One answer in a line."""
     decision = answer.decision
-    mark = "[green]open   [/green]" if decision.opens else "[yellow]unknown[/yellow]"
+    mark = MARKS[decision.verdict]
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
     return f"{mark} {at}  {escape(decision.reason)}  [dim]{answer.latency * 1000:.0f} ms[/dim]"

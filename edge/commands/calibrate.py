@@ -41,6 +41,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         f"{learned.expected_fnir:.1%} would not as students",
     )
     if not screen.as_json:
+        if learned.retry_fnir is not None:
+            screen.out.print(
+                f"asked once more ([gate] retry), {learned.retry_fnir:.1%} would not pass as "
+                "students, at the same FPIR",
+                markup=False,
+            )
+        if learned.phrase_fnmr is not None:
+            screen.out.print(
+                f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
+            )
         screen.out.print(_forecast(learned))
     learned.require(gallery)
     return 0

@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.audit import Audit
+from edge.checks import Checks, Heard, Models
 from edge.door.client import Door
 from edge.door.pins import mock_pins, on_a_pi, real_pins
 from edge.door.relay import Relay
+from edge.enrollment.judging import Recorded
 from edge.errors import GalleryError, NoSpeech, RecordingError, SettingsError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import FPIR, beside
+from edge.gallery.memory import Memory, memory_of
+from edge.gallery.registry import Registry
 from edge.gallery.vault import Vault
+from edge.gallery.words import with_words
 from edge.screen import Screen
 from edge.settings import Settings
 from edge.sound.quality import require_voice
 from edge.sound.recording import SUFFIXES, main_phrase, read
-from edge.voice.encoder import Encoder, Voiceprint
+from edge.voice.encoder import Encoder
+from edge.voice.loudspeaker import LoudspeakerDetector
+from edge.voice.phrase import PhraseEncoder
 
 QUICK = 1_000  # students that are calibrated in a second or two
 
@@ -70,6 +77,7 @@ def calibrate_anew(
         except GalleryError:
             fpir = FPIR
     learned = calibrate(gallery, encoder.card, fpir, screen.progress)
+    learned = with_words(learned, gallery.registry, PhraseEncoder())
     learned.save(path)
     return learned
 
@@ -82,6 +90,33 @@ def calibrate_if_quick(
         return calibrate_anew(settings, gallery, encoder, screen)
     screen.say("the door is armed again after 'kaimen calibrate'")
     return None
+
+
+def models_of(settings: Settings, encoder: Encoder) -> Models:
+    """What the settings' gate hears with."""
+    runtime = settings.encoder.runtime or None
+    return Models(
+        encoder,
+        PhraseEncoder(runtime=runtime) if settings.checks.phrase else None,
+        LoudspeakerDetector() if settings.checks.loudspeaker else None,
+    )
+
+
+def checks_of(
+    settings: Settings, encoder: Encoder, gallery: Gallery, screen: Screen, *, remember: bool
+) -> Checks:
+    """The checks of the settings' gate; ``remember`` what opens it, for the next time."""
+    models = models_of(settings, encoder)
+    path, vault = settings.gallery.file, gallery.registry.vault
+    registry = Registry(path, vault)
+    without = len(registry.without_words(models.said_by)) if models.phrase else 0
+    if without:
+        screen.note(
+            f"{without} students were enrolled without their words: for them any words will do; "
+            "enroll them again"
+        )
+    memory = Memory(memory_of(path), vault) if remember and settings.checks.replay else None
+    return Checks(models, registry, memory, replay=settings.checks.replay)
 
 
 def arming(settings: Settings, gallery: Gallery) -> Calibration:
@@ -129,32 +164,29 @@ def log_key(settings: Settings) -> bytes:
     return Vault.load(settings.gallery.key_file).derive("audit")
 
 
-def embed_recording(encoder: Encoder, path: Path) -> Voiceprint:
-    """The voiceprint of a recording that enrolls somebody: it must hold a voice.
+def recorded(models: Models, path: Path) -> Recorded:
+    """What is made of a recording that enrolls somebody: it must hold a voice.
 
     Raises RecordingError with the path.
     """
     try:
         phrase = main_phrase(read(path)).samples
         require_voice(phrase)
-        return encoder.embed(phrase)
+        heard = Heard(phrase, models.encoder)
+        return Recorded(heard.voiceprint, models.evidence(heard))
     except NoSpeech as error:
         raise error.at(path) from None
 
 
-def embed_usable(
-    encoder: Encoder, paths: Sequence[Path], screen: Screen
-) -> tuple[list[Voiceprint], list[RecordingError]]:
-    """Voiceprints of the recordings that can be used, and what is wrong with the others."""
-    found: list[Voiceprint] = []
-    refused: list[RecordingError] = []
+def usable(models: Models, paths: Sequence[Path], screen: Screen) -> list[Recorded]:
+    """The recordings that can be used; what is wrong with the others is said."""
+    found: list[Recorded] = []
     for path in paths:
         try:
-            found.append(embed_recording(encoder, path))
+            found.append(recorded(models, path))
         except RecordingError as error:
-            refused.append(error)
             screen.error(error)
-    return found, refused
+    return found
 
 
 def recordings_in(folder: Path) -> dict[str, list[Path]]:

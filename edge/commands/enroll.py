@@ -27,6 +27,7 @@ from edge.screen import Screen
 from edge.settings import Settings
 from edge.storage import write_whole
 from edge.voice.encoder import Encoder
+from edge.voice.phrase import PhraseEncoder
 
 WANTED = 5  # recordings a student
 NEEDED = 3  # below which a person is told that more would help
@@ -34,6 +35,7 @@ NEEDED = 3  # below which a person is told that more would help
 EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
   kaimen enroll --from school/ --report refused.csv      (school/STUDENT/RECORDING.mp3)
+  kaimen enroll --student s0001 --word 北京 anna/北京/*.mp3  (or school/STUDENT/WORD/RECORDING.mp3)
   kaimen enroll --from school.csv                        (student,path,group,consent)
 
 A student who is enrolled again is replaced; one whose files are the same as last time is left
@@ -46,6 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, help="recordings of one student")
     parser.add_argument("--student", help="whose recordings the files are")
     parser.add_argument("--group", help="the student's group, for rules of the roster")
+    parser.add_argument("--word", default="", help="they say this word, for challenges")
     parser.add_argument("--consent", metavar="DATE", help="the last day of the student's consent")
     parser.add_argument(
         "--from", dest="place", type=Path, metavar="PLACE",
@@ -67,7 +70,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     encoder = common.load_encoder(settings)
     work = _work(arguments.cluster, len(entries), settings, encoder)
     gallery = common.open_gallery(settings, encoder)
-    outcomes = enroll(entries, gallery, encoder.card, work, accept_alike=arguments.accept_alike)
+    outcomes = enroll(
+        entries, gallery, encoder.card, work,
+        accept_alike=arguments.accept_alike, said_by=PhraseEncoder().identity,
+    )  # fmt: skip
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
@@ -84,12 +90,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     student, files, place = arguments.student, arguments.files, arguments.place
-    alone = (student, files, arguments.group, arguments.consent)
+    alone = (student, files, arguments.group, arguments.consent, arguments.word)
     if place is not None and not any(alone):
         return entries_in(place)
     if place is None and student and files:
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
-        return [Entry(student, tuple(files), arguments.group, consent)]
+        return [Entry(student, tuple(files), arguments.group, consent, arguments.word)]
     raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
 
 

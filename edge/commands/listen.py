@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from rich.markup import escape
@@ -34,8 +35,19 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     gallery = common.load_gallery(settings, encoder, screen)
     calibration = common.arming(settings, gallery)
     refused = 0
-    with common.relay_of(settings, screen) as relay:
-        gate = Gate(encoder, gallery, calibration.thresholds, relay, roster=settings.roster)
+    # What was enrolled is known again; what is tried out here is not remembered.
+    checks = common.checks_of(settings, encoder, gallery, screen, remember=False)
+    with closing(checks), common.relay_of(settings, screen) as relay:
+        gate = Gate(
+            encoder,
+            gallery,
+            calibration.thresholds,
+            relay,
+            roster=settings.roster,
+            checks=checks,
+            policy=settings.gate.policy,
+            retry=settings.gate.retry,
+        )
         for path in arguments.files:
             try:
                 _play(gate, path, arguments.claim, screen)

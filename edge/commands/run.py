@@ -87,6 +87,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         # Whatever ends it, the relay is off first.
         door = stack.enter_context(common.door_of(settings, screen))
         audit = stack.enter_context(common.audit_of(settings))
+        checks = common.checks_of(settings, ready.encoder, gallery, screen, remember=True)
+        stack.callback(checks.close)
         gate = Gate(
             ready.encoder,
             gallery,
@@ -94,7 +96,13 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             door,
             roster=settings.roster,
             lockout=Lockout(free=settings.gate.free_tries, first=settings.gate.lockout),
+            checks=checks,
+            policy=settings.gate.policy,
+            retry=settings.gate.retry,
+            say=screen.note,
         )
+        if settings.gate.policy != "voice" and not arguments.reader:
+            screen.note("nobody can say who they are: this door's policy needs --reader")
         if arguments.reader:
             claims(arguments.reader, gate.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")

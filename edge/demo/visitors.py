@@ -42,9 +42,9 @@ class Visitor:
     samples: Samples
 
     @property
-    def should_open(self) -> bool | None:
-        """Whether the gate should open; None where a gate that knows only voices cannot say."""
-        return None if self.kind is Kind.OTHER_PHRASE else self.kind is Kind.STUDENT
+    def should_open(self) -> bool:
+        """Whether the gate should open."""
+        return self.kind is Kind.STUDENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,16 @@ import numpy as np
 from edge.enrollment.entries import Entry
 from edge.enrollment.judging import Judged, Refusal, Task, rules
 from edge.enrollment.likeness import AlikeAnother, Voices
+from edge.errors import RecordingError
 from edge.gallery import Gallery
 from edge.gallery.registry import Refused, Student
 from edge.voice.encoder import Card
 
 Work = Callable[[Iterable[Task]], Iterator[Judged]]  # in any order
+
+
+class NotEnrolled(RecordingError):
+    """A word of somebody whose passphrase is not enrolled."""
 
 
 class Status(Enum):
@@ -49,13 +54,15 @@ def enroll(
     work: Work,
     *,
     accept_alike: bool = False,
+    said_by: str = "",
 ) -> Iterator[Outcome]:
     """Enroll students, each yielded once written, in their order.
 
-    With ``accept_alike``, a voice that another student has is enrolled all the same. Raises
-    GalleryError and StorageError; whoever was yielded is enrolled then.
+    With ``accept_alike``, a voice that another student has is enrolled all the same. Who was
+    enrolled by another phrase encoder than ``said_by`` is judged again. Raises GalleryError and
+    StorageError; whoever was yielded is enrolled then.
     """
-    enrollment = _Enrollment(gallery, card, accept_alike)
+    enrollment = _Enrollment(gallery, card, accept_alike, said_by)
     waiting: dict[int, Judged] = {}
     following = 0
     for judged in work(enrollment.tasks(entries)):
@@ -67,12 +74,13 @@ def enroll(
 
 
 class _Enrollment:
-    def __init__(self, gallery: Gallery, card: Card, accept_alike: bool) -> None:
+    def __init__(self, gallery: Gallery, card: Card, accept_alike: bool, said_by: str) -> None:
         self._gallery = gallery
         self._accept_alike = accept_alike
         self._rules = rules(gallery.encoder)
         self._students: dict[str, Student] = {each.name: each for each in gallery.members}
         self._sources = gallery.registry.sources()
+        self._by_another = gallery.registry.without_words(said_by) if said_by else set()
         self._refused = gallery.registry.refused(self._rules)
         self._voices = Voices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()
@@ -83,6 +91,9 @@ class _Enrollment:
     def tasks(self, entries: Sequence[Entry]) -> Iterator[Task]:
         """What is to be judged."""
         for place, entry in enumerate(entries):
+            if entry.word or entry.student in self._by_another:
+                yield Task(place, entry)
+                continue
             refused = self._refused.get(entry.student, [])
             enrolled = self._sources[entry.student] if entry.student in self._students else ()
             sources = frozenset(each.source for each in refused)
@@ -92,9 +103,11 @@ class _Enrollment:
         """Write what became of a student."""
         if judged.unchanged is not None:
             return self._keep(entry, judged.unchanged)
+        if entry.word:
+            return self._write_word(entry, judged)
         refused = judged.refused
         usable = judged.usable
-        points = [each.voiceprint for each in usable]
+        points = [each.recorded.voiceprint for each in usable]
         if usable and not self._accept_alike:
             other = self._voices.alike(entry.student, points)
             if other is not None:
@@ -118,9 +131,30 @@ class _Enrollment:
             group=entry.group,
             consent=entry.consent,
             refused=remembered,
+            evidence=[each.recorded.evidence for each in usable],
         )
         self._voices.add(entry.student, np.stack(points))
         return Outcome(entry.student, Status.ENROLLED, len(usable), refused)
+
+    def _write_word(self, entry: Entry, judged: Judged) -> Outcome:
+        """A word of challenges, beside the passphrase of a student who is enrolled."""
+        name = f"{entry.student} {entry.word}"
+        usable, refused = judged.usable, judged.refused
+        if entry.student not in self._gallery:
+            reason = "the student's passphrase is not enrolled; enroll it first"
+            kind = NotEnrolled.__name__
+            refused += tuple(Refusal(x.path, x.source, kind, reason) for x in usable)
+            usable = ()
+        if not usable:
+            return Outcome(name, Status.REFUSED, 0, refused)
+        self._gallery.enroll(
+            entry.student,
+            [each.recorded.voiceprint for each in usable],
+            sources=[each.source for each in usable],
+            evidence=[each.recorded.evidence for each in usable],
+            word=entry.word,
+        )
+        return Outcome(name, Status.ENROLLED, len(usable), refused)
 
     def _keep(self, entry: Entry, paths: dict[str, str]) -> Outcome:
         refused = tuple(

@@ -23,10 +23,14 @@ class Entry:
     files: tuple[Path, ...]
     group: str | None = None  # None: as it was
     consent: datetime.date | None = None  # the last day; None: as it was
+    word: str = ""  # of a challenge; empty: the passphrase
 
 
 def entries_in(place: Path) -> list[Entry]:
     """The students of a folder laid out as student/recording.mp3, or of a CSV file.
+
+    A folder in a student's, student/word/recording.mp3, is of a word of challenges: an entry of
+    its own, after the student's.
 
     Raises SettingsError.
     """
@@ -36,7 +40,12 @@ def entries_in(place: Path) -> list[Entry]:
 def _of_folder(folder: Path) -> list[Entry]:
     try:
         students = sorted(each for each in folder.iterdir() if each.is_dir())
-        found = [_of_student(each) for each in students if not each.name.startswith(".")]
+        found = [
+            entry
+            for each in students
+            if not each.name.startswith(".")
+            for entry in _of_student(each)
+        ]
     except OSError as error:
         raise SettingsError(
             f"{error.filename}: the folder cannot be read ({error.strerror})"
@@ -46,13 +55,24 @@ def _of_folder(folder: Path) -> list[Entry]:
     return found
 
 
-def _of_student(folder: Path) -> Entry:
+def _of_student(folder: Path) -> Iterator[Entry]:
+    yield Entry(_name_of(folder), _recordings_in(folder))
+    for word in sorted(each for each in folder.iterdir() if each.is_dir()):
+        files = _recordings_in(word)
+        if files and not word.name.startswith("."):
+            yield Entry(folder.name, files, word=_name_of(word))
+
+
+def _name_of(folder: Path) -> str:
     try:
         folder.name.encode()
     except UnicodeEncodeError:
         raise SettingsError(f"{str(folder)!a}: not a name in UTF-8; rename the folder") from None
-    files = (each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
-    return Entry(folder.name, tuple(sorted(files)))
+    return folder.name
+
+
+def _recordings_in(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES))
 
 
 def _of_table(table: Path) -> list[Entry]:

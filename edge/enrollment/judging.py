@@ -16,9 +16,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+from edge.checks import Heard, Models
 from edge.decision import BEST
 from edge.enrollment.entries import Entry
 from edge.errors import RecordingError, RecordingTooLong, UnreadableRecording
+from edge.gallery.evidence import Evidence
 from edge.sound import Samples, quality
 from edge.sound.recording import main_phrase, read
 from edge.voice.encoder import Encoder, Voiceprint
@@ -27,7 +29,19 @@ LARGEST = 32 << 20  # bytes of a file: 30 s of any format that recorders write
 TOGETHER = 3  # recordings from which one that is not like the others can be told
 LIKE_STRANGERS = 0.02  # share of strangers that an own recording must be more alike than
 
-Embed = Callable[[bytes], Voiceprint]  # the contents of a file; raises RecordingError
+
+NOTHING = Evidence()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """What is made of a recording that enrolls its student."""
+
+    voiceprint: Voiceprint
+    evidence: Evidence = NOTHING
+
+
+Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingError
 
 
 class Repeated(RecordingError):
@@ -73,7 +87,7 @@ class Usable:
 
     source: str  # SHA-256 of its file
     path: str
-    voiceprint: Voiceprint
+    recorded: Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +104,22 @@ class Judged:
 class Judge:
     """Judges students by an encoder; ``strangers`` are those of its card."""
 
-    embed: Embed
+    hear: Hear
     strangers: dict[str, float]
 
     @classmethod
     def by(cls, encoder: Encoder) -> Judge:
-        """The judge that a loaded encoder makes."""
+        """The judge that a loaded encoder makes, with the phrase encoder that comes along."""
+        models = Models.shipped(encoder)
 
-        def embed(contents: bytes) -> Voiceprint:
+        def hear(contents: bytes) -> Recorded:
             samples = decode(contents)
             phrase = main_phrase(samples)
             quality.require_good(samples, phrase)
-            return encoder.embed(phrase.samples)
+            heard = Heard(phrase.samples, encoder)
+            return Recorded(heard.voiceprint, models.evidence(heard))
 
-        return cls(embed, encoder.card.strangers)
+        return cls(hear, encoder.card.strangers)
 
     def __call__(self, task: Task) -> Judged:
         """Judge a student's recordings, unless all files are the known ones."""
@@ -127,7 +143,7 @@ class Judge:
                 if source in usable:
                     first = Path(usable[source].path).name
                     raise Repeated(f"the same file as {first}; record the phrase once more")
-                usable[source] = Usable(source, name, self.embed(contents))
+                usable[source] = Usable(source, name, self.hear(contents))
             except RecordingError as error:
                 refused.append(Refusal(name, source, type(error).__name__, error.reason))
         least = exceeded_by(self.strangers, LIKE_STRANGERS)
@@ -203,7 +219,7 @@ def _alike(usable: Sequence[Usable], least: float) -> tuple[list[Usable], list[U
     """Recordings that are like each other, and those that are not: the worst goes first."""
     kept, others = list(usable), []
     while len(kept) >= TOGETHER:
-        points = np.stack([each.voiceprint for each in kept])
+        points = np.stack([each.recorded.voiceprint for each in kept])
         cosines = points @ points.T
         np.fill_diagonal(cosines, -np.inf)
         scores = np.sort(cosines)[:, 1:][:, -BEST:].mean(axis=1)  # without itself

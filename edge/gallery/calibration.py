@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import Thresholds
+from edge.decision import Retry, Thresholds, pooled_score
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
 from edge.gallery.left_out import LeftOut, Scores, Track, leave_one_out
@@ -37,6 +37,8 @@ GROWTH = 0.1  # share by which a school may grow or shrink before it must be cal
 HIGHEST = 1 - 1e-6  # score before transformation: 1 would go to infinity
 LEAST_DEVIATION = 0.01  # after transformation: a few equal scores are no certainty
 DRAWS = 200  # of the bootstrap
+FIRST_TRY = 0.5  # share of the FPIR that a first try may use up where a second one is asked for
+GREY = 0.2  # of score below the first try's threshold, within which a second one is asked for
 SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
 TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
 
@@ -58,11 +60,23 @@ class Calibration:
     claim_fnmr: float  # share of students who would then be turned away, at an FMR of ``fpir``
     trade: list[dict[str, float | None]]  # threshold, FPIR, FNIR
     forecast: list[dict[str, float | None]]  # students, FPIR at this threshold, threshold, FNIR
+    first_threshold: float = math.inf  # of a gate that asks once more: in the first try
+    pooled_threshold: float = math.inf  # in both together
+    retry_fnir: float | None = None  # share of the students who would then not be let in
+    phrase_threshold: float | None = None  # of the words; None: nobody has any
+    phrase_fnmr: float | None = None  # share of the students' own phrases below it
 
     @property
     def thresholds(self) -> Thresholds:
         """What a gate needs of it."""
-        return Thresholds(self.threshold, self.claim_threshold, _checksum(self._rendered()))
+        first = self.first_threshold
+        return Thresholds(
+            self.threshold,
+            self.claim_threshold,
+            _checksum(self._rendered()),
+            Retry(first, self.pooled_threshold, first - GREY) if math.isfinite(first) else None,
+            self.phrase_threshold,
+        )
 
     def save(self, path: Path) -> None:
         """Write it in one step, with its checksum. Raises StorageError."""
@@ -151,7 +165,12 @@ def calibrate_points(
         claimed = float(np.quantile(claims, 1 - fpir))
     elif len(claims):
         claimed = max(claimed, float(np.quantile(claims, 1 - fpir)))
+    first = _threshold(strangers, len(counts), card, fpir * FIRST_TRY)
+    pooled = _pooled(strangers, left_out.again, first, fpir)
     learned = Calibration(
+        first_threshold=first,
+        pooled_threshold=pooled,
+        retry_fnir=_missed(left_out.own, counts, first, pooled),
         threshold=threshold,
         interval=_interval(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
         fpir=fpir,
@@ -192,6 +211,37 @@ def _threshold(strangers: Scores, students: int, card: Card, fpir: float) -> flo
         return measured
     measured = max(measured, _exceeded_by(spread_of(strangers), fpir))
     return measured if len(strangers) * fpir >= THREE else max(threshold, measured)
+
+
+def _pooled(strangers: Scores, again: Scores, first: float, fpir: float) -> float:
+    """The threshold of two tries together, so that ``fpir`` of strangers pass by one or both.
+
+    At the first try's threshold this is so in any case: either try uses up half of it.
+    """
+    twice = np.isfinite(again)
+    if np.count_nonzero(twice) * fpir < PLENTY:
+        return first
+    scores = _together(strangers[: len(again)][twice], again[twice], first)
+    return min(first, float(np.quantile(scores, 1 - fpir)))
+
+
+def _together(first_try: Scores, second: Scores, first: float) -> Scores:
+    """What both tries come to: beyond every threshold if the first is enough, or too little."""
+    both = np.array([pooled_score(*pair) for pair in zip(first_try, second, strict=True)])
+    asked = np.where(first_try >= first - GREY, both, -np.inf)
+    together: Scores = np.where(first_try >= first, HIGHEST, asked).astype(np.float32)
+    return together
+
+
+def _missed(own: Scores, counts: NDArray[np.int64], first: float, pooled: float) -> float | None:
+    """Share of students' recordings that, with the next one, would not let them in."""
+    owners = np.repeat(np.arange(len(counts)), counts)
+    twice = np.flatnonzero(
+        (owners[1:] == owners[:-1]) & np.isfinite(own[1:]) & np.isfinite(own[:-1])
+    )
+    if not len(twice):
+        return None
+    return _share(_together(own[twice], own[twice + 1], first) < pooled)
 
 
 def _interval(

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from edge.decision import Match, student_score
 from edge.errors import GalleryError
 from edge.gallery.breadth import chosen
+from edge.gallery.evidence import Evidence
 from edge.gallery.index import Index
 from edge.gallery.left_out import Track
 from edge.gallery.members import Members, Numbers
+from edge.gallery.memory import Memory, memory_of
 from edge.gallery.registry import MEMORY, Refused, Registry, Student
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
@@ -130,8 +132,10 @@ class Gallery:
         group: str | None = None,
         consent: datetime.date | None = None,
         refused: Sequence[Refused] = (),
+        evidence: Sequence[Evidence] = (),
+        word: str = "",
     ) -> None:
-        """Enroll a student, in place of what was known of their voice.
+        """Enroll a student, in place of what was known of their voice, or of a ``word``.
 
         Raises GalleryError and StorageError; nothing was changed then.
         """
@@ -152,6 +156,8 @@ class Gallery:
             group=group,
             consent=consent,
             refused=refused,
+            evidence=evidence,
+            word=word,
         )
         self._seen = None
 
@@ -168,6 +174,10 @@ class Gallery:
         self._seen = None
         if isinstance(self.registry.path, Path):
             index_of(self.registry.path).unlink(missing_ok=True)
+        if isinstance(self.registry.path, Path) and memory_of(self.registry.path).exists():
+            memory = Memory(memory_of(self.registry.path), self.registry.vault)
+            memory.forget(student)
+            memory.close()
         self.save()
 
     def save(self, track: Track | None = None) -> None:

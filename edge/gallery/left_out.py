@@ -39,6 +39,9 @@ class LeftOut:
     strangers: Scores  # one a recording: the best student but its own; -inf if there is no other
     own: Scores  # one a recording: its own student without it; NaN if it is the only one
     claims: Scores  # (recordings, up to CLAIMS): of others, drawn at random
+    # One a recording: what its owner's next recording scores against the student that this one
+    # is nearest to; NaN after the last. So a stranger does who tries twice.
+    again: Scores
 
 
 def leave_one_out(
@@ -54,6 +57,7 @@ def leave_one_out(
         np.concatenate([each.strangers for each in done]),
         np.concatenate([each.own for each in done]),
         np.concatenate([each.claims for each in done]),
+        np.concatenate([each.again for each in done]),
     )
 
 
@@ -89,10 +93,14 @@ class _School:
         steps = random.choice(len(self.starts) - 1, others, replace=False) + 1
         claimed = (owners[:, None] + steps) % len(self.starts)
         claims = best_mean(cosines[here[:, None, None], self.places[claimed]])
-        return LeftOut(self._best(cosines), own, claims)
+        best, nearest = self._best(cosines)
+        following = np.minimum(here + 1, len(here) - 1)
+        again = best_mean(cosines[following[:, None], self.places[nearest]])
+        again[(owners != owners[following]) | (following == here)] = np.nan
+        return LeftOut(best, own, claims, again)
 
-    def _best(self, cosines: Scores) -> Scores:
-        """The best student's score of each row, exactly.
+    def _best(self, cosines: Scores) -> tuple[Scores, NDArray[np.int64]]:
+        """The best student's score of each row, exactly, and who it is.
 
         Nobody's score is above their best cosine, so only those whose best cosine is above one
         student's score need to be scored.
@@ -103,8 +111,10 @@ class _School:
         least = best_mean(cosines[here[:, None], self.places[first]])
         row, student = np.nonzero(highest >= least[:, None])
         scores = best_mean(cosines[row[:, None], self.places[student]])
-        best: Scores = np.maximum.reduceat(scores, np.searchsorted(row, here))
-        return best
+        # Of each row the highest comes last.
+        order = np.lexsort((scores, row))
+        last = order[np.searchsorted(row, here, side="right") - 1]
+        return scores[last], student[last]
 
 
 def best_mean(cosines: Scores) -> Scores:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.evidence import Evidence, pack, unpack_fingerprint, unpack_said
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
 
@@ -51,6 +52,12 @@ MIGRATIONS = (
         reason TEXT NOT NULL
     );
     CREATE INDEX refused_of ON refused (student);
+    """,
+    """
+    ALTER TABLE recordings ADD COLUMN word TEXT NOT NULL DEFAULT '';  -- empty: the passphrase
+    ALTER TABLE recordings ADD COLUMN said BLOB;  -- sealed, or NULL: enrolled without
+    ALTER TABLE recordings ADD COLUMN said_by TEXT NOT NULL DEFAULT '';  -- a phrase encoder
+    ALTER TABLE recordings ADD COLUMN fingerprint BLOB;  -- sealed, or NULL
     """,
 )
 
@@ -182,7 +189,7 @@ class Registry:
         """Everybody, in the order of their names."""
         rows = self._read(
             "SELECT number, name, class, consent, enrolled, encoder, "
-            "(SELECT count(*) FROM recordings WHERE student = students.number) "
+            "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
             "FROM students ORDER BY name"
         )
         return [_student(row) for row in rows]
@@ -191,7 +198,7 @@ class Registry:
         """One of them. Raises GalleryError."""
         rows = self._read(
             "SELECT number, name, class, consent, enrolled, encoder, "
-            "(SELECT count(*) FROM recordings WHERE student = students.number) "
+            "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
             "FROM students WHERE name = ?",
             name,
         )
@@ -209,18 +216,29 @@ class Registry:
         group: str | None = None,
         consent: datetime.date | None = None,
         refused: Sequence[Refused] = (),
+        evidence: Sequence[Evidence] = (),
+        word: str = "",
     ) -> None:
         """Enroll a student in place of what was known of their voice, for good.
 
         Files of theirs that were ``refused`` are remembered in place of earlier ones. A group and
-        a consent that are not given stay what they were. Raises GalleryError and StorageError;
-        nothing was changed then.
+        a consent that are not given stay what they were. ``evidence`` is each recording's. With a
+        ``word``, recordings are of that word of a challenge, beside those of the passphrase.
+        Raises GalleryError and StorageError; nothing was changed then.
         """
         if not name or "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
             raise GalleryError(f"{name!a}: not a name that can be stored; rename the student")
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         origins = list(sources) or [""] * len(voiceprints)
+        kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self._writing() as database:
+            before = database.execute(
+                "SELECT number, encoder FROM students WHERE name = ?", (name,)
+            ).fetchone()
+            if word and (before is None or before[1] != encoder):
+                raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
+            if before is not None and before[1] != encoder:  # words of another latent space, too
+                database.execute("DELETE FROM recordings WHERE student = ?", before[:1])
             (number,) = database.execute(
                 "INSERT INTO students (name, class, consent, enrolled, encoder) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -236,19 +254,35 @@ class Registry:
                     group is not None,
                 ),
             ).fetchone()
-            database.execute("DELETE FROM recordings WHERE student = ?", (number,))
-            for voiceprint, source in zip(voiceprints, origins, strict=True):
+            database.execute(
+                "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
+            )
+            for voiceprint, source, more in zip(voiceprints, origins, kept, strict=True):
                 (recording,) = database.execute(
-                    "INSERT INTO recordings (student, source, voiceprint) VALUES (?, ?, x'') "
-                    "RETURNING number",
-                    (number, source),
+                    "INSERT INTO recordings (student, source, voiceprint, word, said_by) "
+                    "VALUES (?, ?, x'', ?, ?) RETURNING number",
+                    (number, source, word, more.said_by),
                 ).fetchone()
-                content = np.asarray(voiceprint, "<f4").tobytes()
-                sealed = self.vault.seal(content, _context(number, recording, encoder))
+                seals = self._sealed(_context(number, recording, encoder), voiceprint, more)
                 database.execute(
-                    "UPDATE recordings SET voiceprint = ? WHERE number = ?", (sealed, recording)
+                    "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? "
+                    "WHERE number = ?",
+                    (*seals, recording),
                 )
-            _remember(database, name, refused)
+            if not word:
+                _remember(database, name, refused)
+
+    def _sealed(
+        self, context: str, voiceprint: Voiceprint, more: Evidence
+    ) -> tuple[bytes, bytes | None, bytes | None]:
+        seal = self.vault.seal
+        return (
+            seal(np.asarray(voiceprint, "<f4").tobytes(), context),
+            None if more.said is None else seal(pack(more.said.astype("<f2")), f"said, {context}"),
+            None
+            if more.fingerprint is None
+            else seal(pack(more.fingerprint), f"fingerprint, {context}"),
+        )
 
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""
@@ -290,7 +324,8 @@ class Registry:
         """SHA-256 of the files that each student was enrolled from."""
         found: dict[str, set[str]] = {}
         for name, source in self._read(
-            "SELECT name, source FROM recordings JOIN students ON student = students.number"
+            "SELECT name, source FROM recordings JOIN students ON student = students.number "
+            "WHERE word = ''"
         ):
             found.setdefault(str(name), set()).add(str(source))
         return found
@@ -299,7 +334,7 @@ class Registry:
         """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
         rows = self._read(
             "SELECT recordings.number, student FROM recordings "
-            "JOIN students ON student = students.number WHERE encoder = ? "
+            "JOIN students ON student = students.number WHERE encoder = ? AND word = '' "
             "ORDER BY recordings.number",
             encoder,
         )
@@ -322,6 +357,56 @@ class Registry:
             context = _context(int(str(student)), int(number), str(encoder))
             points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
         return np.array(points, np.float32)
+
+    def words(self, name: str) -> list[str]:
+        """The words of a challenge that a student is enrolled with, in order."""
+        rows = self._read(
+            "SELECT DISTINCT word FROM recordings JOIN students ON student = students.number "
+            "WHERE name = ? AND word != '' ORDER BY word",
+            name,
+        )
+        return [str(word) for (word,) in rows]
+
+    def of_word(self, name: str, word: str, encoder: str) -> NDArray[np.float32]:
+        """Voiceprints of a word of a student, (recordings, dimension). Raises GalleryError."""
+        rows = self._read(
+            "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
+            "WHERE name = ? AND word = ? AND encoder = ? ORDER BY recordings.number",
+            name, word, encoder,
+        )  # fmt: skip
+        return self.voiceprints([int(str(number)) for (number,) in rows])
+
+    def evidence(self, name: str, said_by: str, word: str = "") -> list[Evidence]:
+        """What is kept of a student's recordings; what another phrase encoder made is left out.
+
+        Raises GalleryError.
+        """
+        found = []
+        for row in self._read(
+            "SELECT student, recordings.number, encoder, said, said_by, fingerprint "
+            "FROM recordings JOIN students ON student = students.number "
+            "WHERE name = ? AND word = ? ORDER BY recordings.number",
+            name, word,
+        ):  # fmt: skip
+            student, number, encoder, said, by, fingerprint = row
+            context = _context(int(str(student)), int(str(number)), str(encoder))
+            point = print_ = None
+            if isinstance(said, bytes) and by == said_by:
+                point = unpack_said(self.vault.unseal(said, f"said, {context}"))
+            if isinstance(fingerprint, bytes):
+                opened = self.vault.unseal(fingerprint, f"fingerprint, {context}")
+                print_ = unpack_fingerprint(opened)
+            found.append(Evidence(point, said_by if point is not None else "", print_))
+        return found
+
+    def without_words(self, said_by: str) -> set[str]:
+        """Students with no recording that a phrase encoder could compare a phrase with."""
+        rows = self._read(
+            "SELECT name FROM students WHERE NOT EXISTS (SELECT 1 FROM recordings "
+            "WHERE student = students.number AND word = '' AND said_by = ? AND said IS NOT NULL)",
+            said_by,
+        )
+        return {str(name) for (name,) in rows}
 
 
 def _remember(database: sqlite3.Connection, name: str, refused: Sequence[Refused]) -> None:

@@ -3,3 +3,5 @@
 from pathlib import Path
 
 SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"  # the encoder that comes along
+LOUDSPEAKER = SHIPPED.with_name("loudspeaker.npz")  # the detector of loudspeakers
+PHRASE = Path(__file__).parents[1] / "models" / "phrase.tflite"  # the phrase encoder, the same

@@ -19,7 +19,9 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "kaimen.toml"
     path.write_text(
         f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n'
-        "[door]\nmock = true\nlease = 0.05\n",
+        "[door]\nmock = true\nlease = 0.05\n"
+        # A machine's takes are as alike as recordings.
+        "[checks]\nreplay = false\nloudspeaker = false\n",
         encoding="utf-8",
     )
     return path
@@ -46,8 +48,8 @@ def test_every_command_shows_an_example_in_its_help(
 
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
-        "demo", "run", "door", "listen", "enroll", "students", "calibrate", "audit", "embed",
-        "bench",
+        "demo", "run", "door", "listen", "enroll", "students", "calibrate", "attack", "audit",
+        "embed", "bench",
     ]  # fmt: skip
 
 

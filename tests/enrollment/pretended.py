@@ -9,12 +9,12 @@ import numpy as np
 
 from edge.enrollment.enrollment import Outcome, enroll
 from edge.enrollment.entries import Entry, entries_in
-from edge.enrollment.judging import Judge
+from edge.enrollment.judging import Judge, Recorded
 from edge.enrollment.workers import in_one
 from edge.errors import NoSpeech
 from edge.gallery import Gallery
 from edge.gallery.vault import Vault
-from edge.voice.encoder import Card, Voiceprint
+from edge.voice.encoder import Card
 from tests.gallery.points import unit
 
 DIMENSION = 64
@@ -30,15 +30,14 @@ def recording(path: Path, voice: int | None, take: int = 0) -> Path:
     return path
 
 
-def embed(contents: bytes) -> Voiceprint:
-    """The voiceprint of such a recording."""
+def hear(contents: bytes) -> Recorded:
+    """What is made of such a recording."""
     voice, take = json.loads(contents)
     if voice is None:
         raise NoSpeech("no phrase is heard in it; speak closer to the microphone")
     centre = unit(np.random.default_rng(voice).standard_normal(DIMENSION))
     aside = unit(np.random.default_rng((voice, take)).standard_normal(DIMENSION))
-    point: Voiceprint = unit(centre + SPREAD * aside)
-    return point
+    return Recorded(unit(centre + SPREAD * aside))
 
 
 def school(folder: Path, students: int, recordings: int = 5) -> Path:
@@ -49,7 +48,7 @@ def school(folder: Path, students: int, recordings: int = 5) -> Path:
     return folder
 
 
-JUDGE = Judge(embed, STRANGERS)
+JUDGE = Judge(hear, STRANGERS)
 
 
 def card() -> Card:

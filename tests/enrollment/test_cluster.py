@@ -118,7 +118,7 @@ def judged_on(cluster: Cluster, asked: list[Task]) -> Iterator[Judged]:
 
 
 def points(judged: list[Judged]) -> dict[tuple[int, str], np.ndarray]:
-    return {(each.place, x.source): x.voiceprint for each in judged for x in each.usable}
+    return {(each.place, x.source): x.recorded.voiceprint for each in judged for x in each.usable}
 
 
 def same(found: list[Judged], expected: list[Judged]) -> bool:

@@ -216,3 +216,24 @@ def test_a_forgotten_name_is_forgotten_in_what_was_refused(
 
 def everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("gallery*"))
+
+
+def test_words_are_enrolled_beside_the_passphrase_and_after_it(tmp_path: Path) -> None:
+    gallery = gallery_at(tmp_path)
+    folder = school(tmp_path / "school", 2)
+    for take in range(3):
+        recording(folder / "s000" / "北京" / f"{take}.mp3", 0, 10 + take)
+    outcomes = enrolled(gallery, folder)
+    assert [each.student for each in outcomes] == ["s000", "s000 北京", "s001"]
+    assert {each.status for each in outcomes} == {Status.ENROLLED}
+    assert gallery.registry.words("s000") == ["北京"]
+    assert gallery.recordings == 10  # those of words are not searched
+    assert len(gallery.registry.of_word("s000", "北京", gallery.encoder)) == 3
+
+
+def test_a_word_of_nobody_is_refused(tmp_path: Path) -> None:
+    file = recording(tmp_path / "1.mp3", 0)
+    (outcome,) = enrolled(gallery_at(tmp_path), [Entry("s000", (file,), word="北京")])
+    assert outcome.status is Status.REFUSED
+    (refusal,) = outcome.refused
+    assert refusal.kind == "NotEnrolled"

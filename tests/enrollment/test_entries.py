@@ -103,3 +103,18 @@ def test_where_nobody_is_there_is_nobody_to_enroll(make: str, tmp_path: Path) ->
         place.mkdir()
     with pytest.raises(SettingsError, match="school"):
         entries_in(place)
+
+
+def test_a_folder_in_a_students_is_a_word_of_theirs(tmp_path: Path) -> None:
+    for path in (
+        "li/1.mp3",
+        "li/北京/1.mp3",
+        "li/北京/2.mp3",
+        "li/notes/read.txt",
+        "li/.trash/1.mp3",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    phrase, word = entries_in(tmp_path)
+    assert (phrase.student, phrase.word, len(phrase.files)) == ("li", "", 1)
+    assert (word.student, word.word, len(word.files)) == ("li", "北京", 2)

@@ -146,8 +146,8 @@ def shipped() -> Judge:
 
 def test_a_phrase_becomes_the_voiceprint_that_the_gate_would_make(shipped: Judge) -> None:
     (usable,) = judged([VOICE], shipped).usable
-    assert np.linalg.norm(usable.voiceprint) == pytest.approx(1, abs=1e-5)
-    assert usable.voiceprint.shape == (Encoder().card.dimension,)
+    assert np.linalg.norm(usable.recorded.voiceprint) == pytest.approx(1, abs=1e-5)
+    assert usable.recorded.voiceprint.shape == (Encoder().card.dimension,)
 
 
 def clipped(samples: np.ndarray) -> np.ndarray:

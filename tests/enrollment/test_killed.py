@@ -23,7 +23,7 @@ from edge.enrollment.enrollment import Status
 from edge.gallery import Gallery
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Encoder
-from tests.enrollment.pretended import embed, enrolled, gallery_at, school
+from tests.enrollment.pretended import enrolled, gallery_at, hear, school
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "5"))
 STUDENTS = 60
@@ -67,7 +67,7 @@ def test_no_acknowledged_student_is_lost_and_none_is_there_by_halves(
     assert len(there - acknowledged) <= 1  # written, and killed before it could be said
     for student in there:
         files = sorted((pupils / student).iterdir())
-        expected = np.stack([embed(file.read_bytes()) for file in files])
+        expected = np.stack([hear(file.read_bytes()).voiceprint for file in files])
         assert gallery.voiceprints(student) == pytest.approx(expected, abs=1e-6)
     with sqlite3.connect(tmp_path / "gallery.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

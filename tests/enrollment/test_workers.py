@@ -37,7 +37,8 @@ def same(found: list[Judged], expected: list[Judged]) -> bool:
     pairs = [(a, b) for x, y in zip(found, expected, strict=True)
              for a, b in zip(x.usable, y.usable, strict=True)]  # fmt: skip
     return len(pairs) > 0 and all(
-        a.source == b.source and np.array_equal(a.voiceprint, b.voiceprint) for a, b in pairs
+        a.source == b.source and np.array_equal(a.recorded.voiceprint, b.recorded.voiceprint)
+        for a, b in pairs
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from edge.decision import pooled_score
 from edge.errors import GalleryError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import beside, spread_of
@@ -236,3 +239,42 @@ def test_a_school_that_was_never_calibrated_is_told_to(tmp_path: Path) -> None:
         Calibration.load(tmp_path / "gallery.calibration.json")
     with pytest.raises(GalleryError, match="cannot be read"):
         Calibration.load(tmp_path)
+
+
+# Two tries
+
+
+def test_two_tries_together_let_in_no_more_strangers_than_one() -> None:
+    points = school(400, 4, 12)
+    calibration = calibrate(enrolled(points), card(), 0.05)
+    retry = calibration.thresholds.retry
+    assert retry is not None
+    assert retry.grey < retry.pooled <= retry.first
+    assert retry.first > calibration.threshold  # it spends half of the FPIR only
+    left_out = leave_one_out(points.reshape(-1, 12), np.full(400, 4))
+    twice = np.isfinite(left_out.again)
+    first, second = left_out.strangers[twice], left_out.again[twice]
+    pooled = np.array([pooled_score(*pair) for pair in zip(first, second, strict=True)])
+    inside = (first >= retry.first) | ((first >= retry.grey) & (pooled >= retry.pooled))
+    assert inside.mean() == pytest.approx(0.05, abs=0.005)
+    assert calibration.retry_fnir is not None
+    assert calibration.retry_fnir < calibration.expected_fnir
+
+
+def test_without_evidence_the_second_try_needs_what_the_first_one_does() -> None:
+    calibration = calibrate(enrolled(school(5, 3, 8)), card(), 0.05)
+    assert calibration.pooled_threshold == calibration.first_threshold
+
+
+def test_a_calibration_of_an_earlier_release_still_arms_a_door(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    kept = calibrate(enrolled(school(30, 3, 8)), card(), 0.05)
+    fields = asdict(kept)
+    for name in ("first_threshold", "pooled_threshold", "retry_fnir", "phrase_threshold",
+                 "phrase_fnmr"):  # fmt: skip
+        del fields[name]
+    content = json.dumps(fields)
+    whole = {"checksum": hashlib.sha256(content.encode()).hexdigest(), "calibration": content}
+    path.write_text(json.dumps(whole))
+    thresholds = Calibration.load(path).thresholds
+    assert (thresholds.anybody, thresholds.retry, thresholds.phrase) == (kept.threshold, None, None)

@@ -84,3 +84,17 @@ def test_the_blocks_can_be_followed() -> None:
 )
 def test_a_score_is_the_mean_of_the_best_three(cosines: list[float], expected: float) -> None:
     assert best_mean(np.array([cosines], np.float32))[0] == pytest.approx(expected)
+
+
+def test_who_tries_again_is_compared_with_the_student_they_were_nearest_to() -> None:
+    random = np.random.default_rng(0)
+    students = [unit(random.standard_normal((count, 6))) for count in (3, 1, 4, 2)]
+    found = leave_one_out(np.concatenate(students), np.array([3, 1, 4, 2])).again
+    expected = []
+    for mine in students:
+        others = [theirs for theirs in students if theirs is not mine]
+        for number, probe in enumerate(mine):
+            nearest = max(others, key=lambda theirs: best_three((theirs @ probe).tolist()))
+            last = number == len(mine) - 1
+            expected.append(np.nan if last else best_three((nearest @ mine[number + 1]).tolist()))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

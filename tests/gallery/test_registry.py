@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.evidence import Evidence
 from edge.gallery.registry import MEMORY, MIGRATIONS, Registry
 from edge.gallery.vault import Vault
 from tests.gallery.points import school
@@ -251,3 +252,69 @@ def test_who_was_enrolled_from_what_is_remembered(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "encoder", sources=["a", "b", "c"])
     registry.enroll("Wang", POINTS[1], "encoder")
     assert registry.sources() == {"Li": {"a", "b", "c"}, "Wang": {""}}
+
+
+# What is kept beside the voice
+
+SAID = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+PRINT = np.arange(24, dtype=np.uint8).reshape(2, 12)
+
+
+def test_evidence_comes_back_as_it_was(registry: Registry) -> None:
+    kept = [Evidence(SAID, "words", PRINT), Evidence(), Evidence(None, "", PRINT)]
+    registry.enroll("Li", POINTS[0], "encoder", evidence=kept)
+    first, second, third = registry.evidence("Li", "words")
+    assert first.said is not None and first.fingerprint is not None
+    np.testing.assert_allclose(first.said, SAID, atol=2e-3)  # half precision
+    np.testing.assert_array_equal(first.fingerprint, PRINT)
+    assert second.said is second.fingerprint is third.said is None
+    assert registry.evidence("Li", "another")[0].said is None
+    assert registry.without_words("words") == set()
+    assert registry.without_words("another") == {"Li"}
+
+
+def test_evidence_is_sealed_and_opens_only_as_what_it_is(path: Path, registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder", evidence=[Evidence(SAID, "words", PRINT)] * 3)
+    assert PRINT.tobytes() not in path.read_bytes()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE recordings SET fingerprint = said")
+    database.close()
+    with pytest.raises(GalleryError, match="changed"):
+        registry.evidence("Li", "words")
+
+
+def test_words_are_no_part_of_the_passphrase(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "encoder", sources=["a", "b", "c"])
+    registry.enroll("Li", POINTS[1], "encoder", sources=["d", "e", "f"], word="北京")
+    assert registry.words("Li") == ["北京"]
+    assert registry.student("Li").recordings == 3
+    assert registry.sources() == {"Li": {"a", "b", "c"}}
+    assert len(registry.recordings("encoder")[0]) == 3
+    np.testing.assert_array_equal(registry.of_word("Li", "北京", "encoder"), POINTS[1])
+    registry.enroll("Li", POINTS[2], "encoder", word="北京")
+    np.testing.assert_array_equal(registry.of_word("Li", "北京", "encoder"), POINTS[2])
+    registry.remove("Li")
+    assert registry.words("Li") == []
+
+
+def test_words_need_the_passphrase_and_its_encoder(registry: Registry) -> None:
+    with pytest.raises(GalleryError, match="enroll the passphrase"):
+        registry.enroll("Li", POINTS[0], "encoder", word="北京")
+    registry.enroll("Li", POINTS[0], "encoder")
+    registry.enroll("Li", POINTS[1], "encoder", word="北京")
+    registry.enroll("Li", POINTS[0], "another")
+    assert registry.words("Li") == []  # they were of another latent space
+
+
+def test_a_registry_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as database:
+        for statement in MIGRATIONS[0].split(";"):
+            database.execute(statement)
+        database.execute("PRAGMA user_version = 1")
+        database.execute("INSERT INTO vault VALUES (?)", (VAULT.identity,))
+    database.close()
+    registry = Registry(path, VAULT)
+    registry.enroll("Li", POINTS[0], "encoder", evidence=[Evidence(SAID, "words", PRINT)] * 3)
+    assert len(registry.evidence("Li", "words")) == 3
+    registry.close()

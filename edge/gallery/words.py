@@ -1,0 +1,39 @@
+"""How like the enrolled words a phrase must be: learned from the school's own recordings.
+
+Every recording, with itself left out, is its student's phrase at the gate. How like each other two
+takes of a phrase are depends on the phrase, so a school's own say it better than others'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edge.gallery.calibration import Calibration
+from edge.gallery.registry import Registry
+from edge.voice.phrase import PhraseEncoder, phrase_score
+
+OTHER_WORDS = 0.02  # share of students' own phrases that may be taken for other words
+ENOUGH = 150  # phrases from which on the school says it
+STUDENTS = 2_000  # whose recordings are asked, at most
+LOOSER = 0.15  # than the phrase encoder's own threshold a school's may be
+
+
+def with_words(learned: Calibration, registry: Registry, phrase: PhraseEncoder) -> Calibration:
+    """The calibration with the threshold for the words, if anybody has any."""
+    own = []
+    students = registry.students()
+    for student in students[:: max(1, len(students) // STUDENTS)]:
+        kept = registry.evidence(student.name, phrase.identity)
+        said = [each.said for each in kept if each.said is not None]
+        for place, each in enumerate(said if len(said) > 1 else []):
+            own.append(phrase_score(each, [*said[:place], *said[place + 1 :]]))
+    if not own:
+        return learned
+    least = phrase.card.threshold
+    if len(own) >= ENOUGH:
+        least = max(float(np.quantile(own, OTHER_WORDS)), least - LOOSER)
+    return replace(
+        learned, phrase_threshold=least, phrase_fnmr=float(np.mean(np.array(own) < least))
+    )

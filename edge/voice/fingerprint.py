@@ -1,0 +1,185 @@
+"""What is said was heard before: a recording played back, found by its phases.
+
+Nobody says a phrase twice in the same way, down to the phase of every partial tone. What a
+loudspeaker, a room and a microphone do to a recording is nearly linear and hardly changes within
+a second: it turns the phases of a frequency by an angle that stays. So the phases of a phrase are
+compared with stored ones, frequency by frequency: their differences over time point in one
+direction if it is the same recording, and in all directions if it is not. That is the coherence
+of two signals (J. S. Bendat and A. G. Piersol, Random Data, ch. 6), with magnitudes nearly
+levelled as in the phase transform (C. Knapp and G. Carter, "The generalized correlation method
+for estimation of time delay", IEEE Trans. ASSP 24(4), 1976), so that a long vowel, coherent with
+any other of its pitch for a while, does not outweigh all else.
+
+How coherent two sounds are by chance depends on how long they are: what counts is by how much the
+best alignment stands out from the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from edge.sound import SAMPLE_RATE, Samples
+
+RATE = SAMPLE_RATE // 2  # Hz: what a small loudspeaker plays lies below 4 kHz
+WINDOW = 512  # samples at RATE: 64 ms, longer than most of a room's answer
+HOP = 128  # samples between the spectra of what is heard: 16 ms
+STORED = 2  # only so many of these hops apart are spectra stored
+BINS = np.arange(16, 250, 2)  # of a spectrum: 250 to 3,900 Hz
+LEVELLED = 0.8  # exponent by which magnitudes of what is stored are levelled
+ANGLES = 16  # that a phase is rounded to
+STEP = 4.0  # dB that a magnitude is rounded to, down to 15 of them below the loudest
+COARSE = 4  # bins apart, in the search for the alignment
+ALIGNMENTS = 4  # of that search that are looked at closely
+OVERLAP = 0.4  # of the longest overlap that an alignment must have
+ELSEWHERE = 6  # hops from the best alignment, beyond which others show what chance brings
+BY_CHANCE = 0.25  # where there are no others
+HEARD_BEFORE = 0.1  # coherence from which on a phrase is a recording: docs/security.md
+QUIET = 0.1  # share of the time that tells a bin's noise
+CLEAR = 4.0  # power ratio of phrase to noise at which a bin counts half
+UNCLEAR = 0.02  # what it counts at least
+USUAL = 36  # pairs of spectra, about 1.2 s
+LEVEL = 1e-12  # below every magnitude
+
+Fingerprint = NDArray[np.uint8]  # (spectra, bins): a phase and a magnitude each
+Spectra = NDArray[np.complex64]  # (spectra, bins)
+Reals = NDArray[np.float32]
+
+
+def fingerprint(phrase: Samples) -> Fingerprint:
+    """The fingerprint of a phrase: 3.7 kB a second."""
+    spectra = _spectra(np.clip(np.nan_to_num(phrase), -1, 1), HOP * STORED)
+    magnitudes = np.maximum(np.abs(spectra), LEVEL)
+    steps = (20 / STEP) * np.log10(magnitudes.max() / magnitudes)
+    turns = np.angle(spectra) * (ANGLES / (2 * np.pi))
+    angles = (turns.round().astype(np.int64) % ANGLES).astype(np.uint8)
+    both: Fingerprint = angles * np.uint8(16) + np.minimum(steps, 15).round().astype(np.uint8)
+    return both
+
+
+def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
+    """How clearly a phrase is each of the stored ones, played back: from about 0 to about 0.8.
+
+    Samples that are no numbers are like anything that is stored.
+    """
+    if not stored:
+        return []
+    if not np.isfinite(phrase).all():
+        return [1.0] * len(stored)
+    heard = _spectra(phrase, HOP)
+    magnitudes = np.maximum(_magnitudes(heard), LEVEL)
+    clear = _clear(magnitudes)
+    heard /= magnitudes
+    length = max(map(len, stored))
+    kept = np.zeros((len(stored), length, len(BINS)), np.complex64)
+    present = np.zeros((length, len(stored)), np.float32)
+    for place, each in enumerate(stored):
+        kept[place, : len(each)] = _conjugates()[each]
+        present[: len(each), place] = 1
+    # Either may begin or end later than the other, as far as enough of them overlaps.
+    span = STORED * (length - 1) + 1
+    shortest = min(len(heard), STORED * min(map(len, stored)))
+    late = max(0, span - max(1, round(OVERLAP * shortest)))
+    around = ((late, late), (0, 0))
+    padded = np.pad(heard, around)
+    pairs = _every(np.pad(np.ones((len(heard), 1), np.float32), around), span)[0] @ present
+    weights = np.sqrt(np.sum(kept.real**2 + kept.imag**2, axis=1)) + np.float32(LEVEL)
+    some = slice(None, None, COARSE)
+    beside = np.ascontiguousarray(kept[:, :, some].transpose(2, 1, 0))
+    sums = _magnitudes(_every(padded[:, some], span) @ beside)
+    share = clear[some, np.newaxis] / clear[some].sum()
+    coarse = np.einsum("flp,fp->lp", sums, share / weights[:, some].T)
+    return [
+        _stands_out(coarse[:, place], pairs[:, place], padded, kept[place], clear / weights[place])
+        for place in range(len(stored))
+    ]
+
+
+def _clear(magnitudes: Reals) -> Reals:
+    """How far each bin stands out of the noise, as shares of one, (bins,).
+
+    What is lost in noise says nothing of the phrase, and would drown what the rest says. The
+    noise is told from the quietest moments: a tenth of exponentially distributed powers lie
+    below about a tenth of their mean.
+    """
+    power = magnitudes**2
+    noise = np.quantile(power, QUIET, axis=0) / -np.log1p(-QUIET)
+    ratio = np.maximum(power.mean(axis=0) / np.maximum(noise, LEVEL) - 1, 0)
+    clear = ratio / (ratio + CLEAR) + UNCLEAR
+    shares: Reals = (clear / clear.sum()).astype(np.float32)
+    return shares
+
+
+def _stands_out(coarse: Reals, pairs: Reals, heard: Spectra, kept: Spectra, shares: Reals) -> float:
+    """The coherence at the best alignment, less what the others have."""
+    share = pairs / max(float(pairs.max()), 1)
+    # Divided by the root of the pairs it is a coherence; the fewer they are, the less it counts.
+    per_sum = np.where(share > OVERLAP, np.sqrt(share / np.maximum(pairs, 1)), 0)
+    scores = coarse * per_sum
+    best = int(scores.argmax())
+    others = (share > OVERLAP) & (np.abs(np.arange(len(scores)) - best) > ELSEWHERE)
+    by_chance = float(scores[others].mean()) if others.any() else BY_CHANCE
+    highest = 0.0
+    for at in np.argsort(scores)[-ALIGNMENTS:]:
+        beside = heard[at : at + STORED * len(kept) : STORED]
+        sums = _magnitudes(np.einsum("tf,tf->f", beside, kept[: len(beside)]))
+        highest = max(highest, float((sums @ shares) * per_sum[at]))
+    length = float(np.count_nonzero(kept[:, 0])) / USUAL
+    return (highest - by_chance) * math.sqrt(length)
+
+
+def _magnitudes(values: NDArray[Any]) -> Reals:
+    """Absolute values, several times as fast as those that guard against overflow."""
+    magnitudes: Reals = np.sqrt(values.real**2 + values.imag**2)
+    return magnitudes
+
+
+def _every(values: NDArray[Any], span: int) -> NDArray[Any]:
+    """All alignments' values, (columns, alignments, spectra), of (hops, columns)."""
+    columns = np.ascontiguousarray(values.T)
+    return np.ascontiguousarray(sliding_window_view(columns, span, axis=1)[:, :, ::STORED])
+
+
+def _spectra(phrase: Samples, hop: int) -> Spectra:
+    phrase = np.pad(phrase, (0, max(0, 2 * WINDOW - len(phrase))))
+    # At half the rate: of a half-band filter every other tap is zero, but for the middle one.
+    odd = np.convolve(phrase[1::2], _half_band(), "same").astype(np.float32)
+    even = phrase[::2]
+    slow = np.float32(0.5) * even
+    slow[: len(odd)] += odd[: len(even)]
+    frames = np.ascontiguousarray(sliding_window_view(slow, WINDOW)[::hop], np.float32)
+    both = frames @ _transform()
+    return (both[:, : len(BINS)] + np.complex64(1j) * both[:, len(BINS) :]).astype(np.complex64)
+
+
+@cache
+def _half_band() -> Reals:
+    """The taps beside the middle one of a windowed sinc that passes half the band, (16,)."""
+    at = np.arange(-15, 16, 2)
+    taps = np.sinc(at / 2) * np.hamming(33)[1 + (at + 15)]
+    halved: Reals = (taps / taps.sum() / 2).astype(np.float32)
+    return halved
+
+
+@cache
+def _transform() -> Reals:
+    """Hann-windowed cosines and sines of the BINS, (WINDOW, 2 bins): few bins need no FFT."""
+    angles = 2 * np.pi / WINDOW * np.outer(np.arange(WINDOW), BINS)
+    window = np.hanning(WINDOW + 1)[:-1, np.newaxis]
+    both: Reals = np.concatenate((np.cos(angles), -np.sin(angles)), axis=1).astype(np.float32)
+    return both * window.astype(np.float32)
+
+
+@cache
+def _conjugates() -> Spectra:
+    """What each byte of a fingerprint stands for, conjugate and levelled, (256,)."""
+    angles, steps = np.divmod(np.arange(256), 16)
+    magnitudes = 10 ** (-STEP * steps / 20 * (1 - LEVELLED))
+    values: Spectra = (magnitudes * np.exp(-2j * np.pi * angles / ANGLES)).astype(np.complex64)
+    return values

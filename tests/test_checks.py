@@ -1,0 +1,133 @@
+"""The checks of a gate with the models that ship, on synthetic voices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.checks import Checks, Heard, Models
+from edge.commands.demo import RECORDINGS
+from edge.decision import Thresholds
+from edge.gallery import Gallery
+from edge.gallery.evidence import Evidence
+from edge.gallery.memory import Memory
+from edge.gallery.vault import Vault
+from edge.sound.recording import main_phrase, read
+from edge.voice.encoder import Encoder
+from edge.voice.features import Features
+from edge.voice.phrase import PhraseEncoder
+
+WHO = "anning"
+
+
+class Suspicious:
+    """A detector that hears loudspeakers everywhere, more or less."""
+
+    threshold = 1.0
+    grey = 3.0
+
+    def __init__(self, score: float) -> None:
+        self._score = score
+
+    def score(self, heard: Features, samples: np.ndarray) -> float:
+        return self._score
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models(Encoder(), PhraseEncoder())
+
+
+def heard(models: Models, name: str) -> Heard:
+    return Heard(main_phrase(read(RECORDINGS / WHO / f"{name}.mp3")).samples, models.encoder)
+
+
+@pytest.fixture
+def gallery(models: Models) -> Gallery:
+    gallery = Gallery(models.encoder.identity, models.encoder.card.dimension)
+    takes = [heard(models, f"phrase-{take}") for take in range(1, 6)]
+    points = [each.voiceprint for each in takes]
+    gallery.enroll(WHO, points, evidence=[models.evidence(each) for each in takes])
+    return gallery
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    memory = Memory(tmp_path / "heard.sqlite", Vault())
+    yield memory
+    memory.close()
+
+
+def failed(checks: Checks, phrase: Heard, thresholds: Thresholds | None = None) -> list[str]:
+    made = checks.of(phrase, WHO, Thresholds() if thresholds is None else thresholds)
+    return [check.name for check in made if not check.passed]
+
+
+def test_the_enrolled_words_pass_and_others_do_not(models: Models, gallery: Gallery) -> None:
+    checks = Checks(models, gallery.registry, None, replay=False)
+    assert failed(checks, heard(models, "phrase-6")) == []
+    assert failed(checks, heard(models, "other-1")) == ["phrase"]
+
+
+def test_the_schools_own_threshold_comes_before_the_cards(models: Models, gallery: Gallery) -> None:
+    checks = Checks(models, gallery.registry, None, replay=False)
+    assert failed(checks, heard(models, "phrase-6"), Thresholds(phrase=0.999)) == ["phrase"]
+    assert failed(checks, heard(models, "other-1"), Thresholds(phrase=-1.0)) == []
+
+
+def test_an_enrolled_recording_itself_was_heard_before(models: Models, gallery: Gallery) -> None:
+    assert failed(Checks(models, gallery.registry, None), heard(models, "phrase-2")) == ["replay"]
+
+
+def test_what_opened_once_opens_no_second_time(
+    models: Models, gallery: Gallery, memory: Memory
+) -> None:
+    phrase = heard(models, "phrase-7")
+    alone = Gallery(models.encoder.identity, models.encoder.card.dimension)
+    alone.enroll(WHO, [phrase.voiceprint])  # without evidence: nothing is known but the voice
+    checks = Checks(models, alone.registry, memory)
+    assert failed(checks, phrase) == []
+    checks.remember(phrase, WHO)
+    assert failed(checks, phrase) == ["replay"]
+    assert failed(checks, heard(models, "other-1")) == []
+
+
+def test_a_loudspeaker_is_refused_or_asked_again(models: Models, gallery: Gallery) -> None:
+    for score, passed, doubtful in ((0.5, True, False), (2.0, False, True), (4.0, False, False)):
+        suspicious = Models(models.encoder, None, Suspicious(score))  # type: ignore[arg-type]
+        checks = Checks(suspicious, gallery.registry, None, replay=False)
+        (check,) = checks.of(heard(models, "phrase-6"), WHO, Thresholds())
+        assert (check.passed, check.doubtful) == (passed, doubtful)
+    broken = Models(models.encoder, None, Suspicious(math.nan))  # type: ignore[arg-type]
+    checks = Checks(broken, gallery.registry, None, replay=False)
+    assert failed(checks, heard(models, "phrase-6")) == ["loudspeaker"]
+
+
+def test_a_word_is_told_from_other_words(models: Models, gallery: Gallery) -> None:
+    for word, takes in (("open", ("phrase-1", "phrase-2")), ("other", ("other-1",))):
+        made = [heard(models, take) for take in takes]
+        points = [each.voiceprint for each in made]
+        evidence = [models.evidence(each) for each in made]
+        gallery.enroll(WHO, points, evidence=evidence, word=word)
+    checks = Checks(models, gallery.registry, None)
+    assert checks.words(WHO) == ["open", "other"]
+    assert not checks.another_word(heard(models, "phrase-6"), WHO, "open")
+    assert checks.another_word(heard(models, "phrase-6"), WHO, "other")
+
+
+def test_evidence_of_another_phrase_encoder_is_not_compared(models: Models) -> None:
+    gallery = Gallery(models.encoder.identity, models.encoder.card.dimension)
+    made = heard(models, "other-1")
+    said = models.evidence(made).said
+    gallery.enroll(WHO, [made.voiceprint], evidence=[Evidence(said, "another", None)])
+    checks = Checks(models, gallery.registry, None)
+    assert failed(checks, heard(models, "phrase-6")) == []
+
+
+def test_evidence_that_was_changed_opens_nothing(models: Models, gallery: Gallery) -> None:
+    gallery.registry._database.execute("UPDATE recordings SET said = fingerprint")
+    assert failed(Checks(models, gallery.registry, None), heard(models, "phrase-6")) == ["stored"]

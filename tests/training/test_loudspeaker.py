@@ -1,0 +1,175 @@
+"""A detector of loudspeakers is drawn for, trained, exported and measured, as small as can be."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("scipy")
+
+from edge.attack.devices import KINDS
+from edge.errors import SettingsError
+from edge.voice import features
+from edge.voice.loudspeaker import LoudspeakerDetector, standard
+from training import cli, loudspeaker, replays
+from training.corpus import Row
+from training.loudspeaker import FRAMES, Plan, errors, evaluate, fit, threshold_at
+from training.replays import EVERY, LIVE, PLAIN, Phrases
+
+pytestmark = [
+    # Keras 2.14 seeds itself in a way that Python has come to dislike.
+    pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+PLAN = Plan(phrases=4, held=4, epochs=2, batch=8, filters=(6, 5), hidden=4)
+
+
+def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarray, Phrases]:
+    """Recordings and live phrases at 0, replays at 1, each with a little of its own."""
+    kinds = [PLAIN] * live + [LIVE] * live + [kind for kind in KINDS for _ in range(replays)]
+    random = np.random.default_rng(0)
+    heard = [np.zeros((20, features.MELS), np.float16)] * len(kinds)
+    names = np.array([f"s{number % voices}" for number in range(len(kinds))])
+    phrases = Phrases(heard, np.array(kinds), np.full(len(kinds), "mandarin20"), names)
+    return phrases.attacks + 0.1 * random.random(len(kinds)), phrases
+
+
+@pytest.mark.slow
+def test_a_detector_is_trained_exported_and_measured(
+    tiny_phrases: list[Row], tmp_path: Path
+) -> None:
+    out = tmp_path / "detector.npz"
+    card = fit(tiny_phrases, tmp_path / "build", out, PLAN)
+    detector = LoudspeakerDetector(out)
+    assert detector.threshold == card.threshold <= detector.grey
+    assert "simulated" in detector.card.training["replays"]
+
+    figures = evaluate(tiny_phrases, tmp_path / "build", out, keep=True)
+    assert LoudspeakerDetector(out).card.measured["eval"] == figures
+    for name in ("apcer", *(f"apcer_{kind}" for kind in KINDS), "bpcer_live", "bpcer_recordings"):
+        assert 0 <= figures[name]["low"] <= figures[name]["share"] <= figures[name]["high"] <= 1
+    assert "bpcer_live_phrase" in figures
+
+    again = tmp_path / "again.npz"
+    fit(tiny_phrases, tmp_path / "build", again, PLAN)
+    held = next((tmp_path / "build" / "loudspeaker").glob("held-*.npz"))
+    for heard in Phrases.load(held).heard:
+        whole = heard.astype(np.float32)
+        both = [LoudspeakerDetector(path).score(whole, whole[0]) for path in (out, again)]
+        assert both[0] == pytest.approx(both[1], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_gate_computes_what_was_trained() -> None:
+    made = loudspeaker.network(PLAN)
+    weights = loudspeaker.weights_of(made)
+    random = np.random.default_rng(0)
+    heard = [
+        random.normal(-5, 3, (frames, features.MELS)).astype(np.float16)
+        for frames in (16, 17, 60, 123)
+    ]
+    values = np.zeros((len(heard), FRAMES, features.MELS), np.float32)
+    for number, each in enumerate(heard):
+        values[number, : len(each)] = standard(each.astype(np.float32))
+    counts = np.array([len(each) for each in heard], np.int32)
+    batched = made((values, counts)).numpy()
+    np.testing.assert_allclose(loudspeaker.score(heard, weights), batched, atol=1e-3)
+
+
+def test_errors_count_each_kind_at_the_threshold() -> None:
+    scores, phrases = scored()
+    found = errors(scores, phrases, 0.5)
+    assert found["eer"] == 0
+    assert found["apcer"] == {"share": 0, "low": 0, "high": 0, "of": 40}
+    scores[phrases.kinds == "phone"] = 0
+    scores[:5] = 1  # a tenth of the recordings
+    found = errors(scores, phrases, 0.5)
+    assert (found["apcer_phone"]["share"], found["apcer_hifi"]["share"]) == (1, 0)
+    assert found["apcer"]["share"] == 0.25
+    assert found["bpcer_recordings"]["share"] == pytest.approx(0.1)
+    assert found["bpcer_recordings_mandarin20"] == found["bpcer_recordings"]
+    assert found["bpcer_live"]["share"] == 0
+
+
+def test_the_threshold_serves_recordings_and_live_phrases_alike() -> None:
+    scores, phrases = scored(live=100)
+    scores[phrases.kinds == LIVE] += 0.3
+    at = threshold_at(scores, phrases, 0.02)
+    assert errors(scores, phrases, at)["bpcer_live"]["share"] == pytest.approx(0.02)
+    assert errors(scores, phrases, at)["bpcer_recordings"]["share"] == 0
+
+
+def test_calibration_makes_scores_log_odds() -> None:
+    random = np.random.default_rng(0)
+    attacks = np.arange(4_000) % 2 == 0
+    odds = random.normal(np.where(attacks, 2.0, -2.0), 2.0)  # log-odds as they should be
+    before = {"output": np.ones((1, 1), np.float32), "output_bias": np.zeros(1, np.float32)}
+    line = loudspeaker.calibrated(before, 5 * odds + 3, attacks)
+    assert line["output"].item() == pytest.approx(0.2, rel=0.15)
+    assert line["output_bias"].item() == pytest.approx(-0.6, abs=0.15)
+    assert np.isfinite(loudspeaker.calibrated(before, odds * 0 + attacks, attacks)["output"]).all()
+
+
+def test_phrases_are_kept_as_they_are(tmp_path: Path) -> None:
+    _, phrases = scored(live=3, replays=2)
+    for number in range(len(phrases.heard)):
+        phrases.heard[number] = np.full((number + 1, features.MELS), number, np.float16)
+    path = tmp_path / "new" / "phrases.npz"
+    first = replays.kept(path, lambda: phrases)
+    again = replays.kept(path, lambda: pytest.fail("made twice"))
+    for one in (first, again):
+        assert [len(each) for each in one.heard] == [len(each) for each in phrases.heard]
+        assert all(
+            (each == other).all() for each, other in zip(one.heard, phrases.heard, strict=True)
+        )
+        assert one.voices.tolist() == phrases.voices.tolist()
+
+
+def test_two_speakers_of_one_name_are_two_but_for_joined_phrases() -> None:
+    _, phrases = scored(live=2, replays=1, voices=1)
+    corpora = np.array(["mandarin20", "phrase", "arabic40", *["mandarin20"] * 5])
+    voices = Phrases(phrases.heard, phrases.kinds, corpora, phrases.speakers).voices.tolist()
+    assert voices[0] == voices[1] != voices[2]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_what_a_gate_hears_is_repeatable(kind: str, tiny_rows: list[Row]) -> None:
+    sound = replays.speech_of(tiny_rows[0].file)
+    first, again = (
+        replays.at_the_gate(sound, kind, "test", np.random.default_rng(5)) for _ in range(2)
+    )
+    assert first is not None
+    np.testing.assert_array_equal(first, again)
+    assert np.isfinite(first).all()
+
+
+def test_a_manifest_without_speech_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no speech to train on"):
+        fit([], tmp_path, tmp_path / "out.npz", PLAN)
+
+
+def test_the_command_shows_a_table_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,corpus,split,speaker,text\n", encoding="utf-8")
+    asked = []
+
+    def measured(rows: object, folder: Path, detector: Path, *, keep: bool) -> dict:
+        asked.append((folder, keep))
+        return errors(*scored(), 0.5)
+
+    monkeypatch.setattr(loudspeaker, "evaluate", measured)
+    monkeypatch.setattr(loudspeaker, "fit", lambda *_: asked.append("fit"))
+    command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
+    assert cli.main([*command, "--evaluate"]) == 0
+    assert "apcer_phone" in capsys.readouterr().out
+    assert cli.main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert math.isclose(found["eer"], 0)
+    assert asked == [(tmp_path, False), "fit", (tmp_path, True)]

@@ -1,0 +1,266 @@
+"""The loudspeaker detector is trusted only with its card; what is no number is a replay to it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edge.demo
+from edge.attack.devices import devices, gates, live, replayed
+from edge.errors import EncoderError
+from edge.sound import Samples
+from edge.sound.recording import main_phrase, read
+from edge.voice import LOUDSPEAKER, features
+from edge.voice.loudspeaker import (
+    EVEN,
+    SHORTEST,
+    STRIDE,
+    TAPS,
+    LoudspeakerCard,
+    LoudspeakerDetector,
+    Weights,
+    log_odds,
+    standard,
+)
+
+RECORDINGS = Path(edge.demo.__file__).parent / "recordings"
+FILTERS = (5, 4)
+HIDDEN = 3
+NOTHING = np.zeros(0, np.float32)
+
+
+def weights(seed: int = 0) -> Weights:
+    """A detector's weights, as small as can be."""
+    random = np.random.default_rng(seed)
+    pooled = 2 * (features.MELS + sum(FILTERS))
+    shapes = {
+        "first": (TAPS[0] * features.MELS, FILTERS[0]),
+        "first_bias": (FILTERS[0],),
+        "second": (TAPS[1] * FILTERS[0], FILTERS[1]),
+        "second_bias": (FILTERS[1],),
+        "hidden": (pooled, HIDDEN),
+        "hidden_bias": (HIDDEN,),
+        "output": (HIDDEN, 1),
+        "output_bias": (1,),
+    }
+    return {name: random.normal(0, 0.1, shape).astype("f4") for name, shape in shapes.items()}
+
+
+def stored(some: dict[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **some)
+    return content.getvalue()
+
+
+def write(folder: Path, content: bytes | None = None, **changes: Any) -> Path:
+    """A detector and its card."""
+    path = folder / "detector.npz"
+    path.write_bytes(stored(weights()) if content is None else content)
+    card = {
+        "name": "test",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "features": features.constants(),
+        "threshold": 1.5,
+        "grey": 3.0,
+        "training": {},
+        "measured": {},
+        **changes,
+    }
+    path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(EncoderError) as raised:
+        LoudspeakerDetector(path)
+    return str(raised.value)
+
+
+def slowly(heard: np.ndarray, some: Weights) -> float:
+    """The same network, one product at a time."""
+    values = np.clip((heard - heard.mean()) / 3, -4, 4)
+    layers = [values]
+    for name, taps in zip(("first", "second"), TAPS, strict=True):
+        before = layers[-1]
+        places = range(0, len(before) - taps + 1, STRIDE)
+        windows = np.stack([before[at : at + taps].ravel() for at in places])
+        layers.append(np.maximum(windows @ some[name] + some[f"{name}_bias"], 0))
+    pooled = np.concatenate(
+        [np.concatenate((each.mean(0), np.sqrt(each.var(0) + EVEN))) for each in layers]
+    )
+    hidden = np.maximum(pooled @ some["hidden"] + some["hidden_bias"], 0)
+    return float((hidden @ some["output"] + some["output_bias"]).item())
+
+
+@pytest.mark.parametrize("frames", [SHORTEST, 17, 100, 163])
+def test_the_network_is_what_its_layers_are(frames: int) -> None:
+    heard = np.random.default_rng(frames).normal(-5, 3, (frames, features.MELS)).astype("f4")
+    assert log_odds(heard, weights()) == pytest.approx(slowly(heard, weights()), abs=1e-4)
+
+
+def test_how_loud_a_phrase_was_does_not_count() -> None:
+    heard = np.random.default_rng(0).normal(-5, 3, (80, features.MELS)).astype("f4")
+    assert log_odds(heard + 2, weights()) == pytest.approx(log_odds(heard, weights()), abs=1e-4)
+
+
+def test_what_is_too_short_is_said_again_and_nothing_is_changed() -> None:
+    heard = np.random.default_rng(0).normal(size=(3, features.MELS)).astype("f4")
+    before = heard.copy()
+    assert standard(heard).shape == (SHORTEST, features.MELS)
+    assert math.isfinite(log_odds(heard, weights()))
+    np.testing.assert_array_equal(heard, before)
+
+
+def test_a_detector_is_read_with_its_thresholds(tmp_path: Path) -> None:
+    detector = LoudspeakerDetector(write(tmp_path))
+    assert (detector.threshold, detector.grey) == (1.5, 3.0)
+    assert detector.identity == detector.card.sha256
+
+
+@pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["one value", "all"])
+def test_what_is_no_number_counts_as_an_attack(tmp_path: Path, what: float, where: str) -> None:
+    heard = np.zeros((50, features.MELS), np.float32)
+    if where == "all":
+        heard[:] = what
+    else:
+        heard[20, 30] = what
+    detector = LoudspeakerDetector(write(tmp_path))
+    assert detector.score(heard, NOTHING) == math.inf
+    assert detector.score(heard, NOTHING) >= detector.threshold
+
+
+def test_no_frame_at_all_counts_as_an_attack(tmp_path: Path) -> None:
+    detector = LoudspeakerDetector(write(tmp_path))
+    assert detector.score(np.zeros((0, features.MELS), np.float32), NOTHING) == math.inf
+
+
+def test_weights_that_are_no_numbers_call_everything_an_attack(tmp_path: Path) -> None:
+    broken = weights() | {"output": np.full((HIDDEN, 1), np.nan, np.float32)}
+    detector = LoudspeakerDetector(write(tmp_path, stored(broken)))
+    assert detector.score(np.zeros((50, features.MELS), np.float32), NOTHING) == math.inf
+
+
+def test_a_missing_detector_or_card_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.unlink()
+    assert "cannot be read" in refusal(path)
+    path.with_suffix(".json").unlink()
+    assert "no card beside" in refusal(path)
+
+
+def test_a_changed_detector_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "not the file its card describes" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no JSON", "[]", "{}", '{"name": "test"}', '{"threshold": {}}']
+)
+def test_a_damaged_card_is_refused(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path)
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    assert "not a detector's card" in refusal(path)
+    path.with_suffix(".json").write_bytes(b"\xff\xfe\xff")
+    assert "not a detector's card" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "grey"), [(math.nan, 1.0), (1.0, math.nan), (math.inf, math.inf), (2.0, 1.0)]
+)
+def test_thresholds_that_are_none_are_refused(
+    tmp_path: Path, threshold: float, grey: float
+) -> None:
+    assert "its thresholds are none" in refusal(write(tmp_path, threshold=threshold, grey=grey))
+
+
+@pytest.mark.parametrize("threshold", ["high", None, [1]])
+def test_thresholds_that_are_no_numbers_are_refused(tmp_path: Path, threshold: object) -> None:
+    assert "not a detector's card" in refusal(write(tmp_path, threshold=threshold))
+
+
+@pytest.mark.parametrize("name", sorted(features.constants()))
+def test_a_detector_trained_with_other_features_is_refused(tmp_path: Path, name: str) -> None:
+    others = features.constants()
+    others[name] *= 2
+    assert "other features" in refusal(write(tmp_path, features=others))
+
+
+def lacking(name: str) -> bytes:
+    return stored({key: value for key, value in weights().items() if key != name})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"garbage" * 100,
+        stored(weights())[:-200],
+        lacking("hidden"),
+        stored(weights() | {"hidden": np.zeros((7, HIDDEN), np.float32)}),
+        stored(weights() | {"first": np.array(["words"])}),
+        stored(weights() | {"first": np.array([{}])}),
+    ],
+    ids=["empty", "garbage", "cut off", "a layer less", "shapes", "letters", "objects"],
+)
+def test_what_are_no_weights_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert "not a detector's weights" in refusal(write(tmp_path, content))
+
+
+def test_a_card_is_read_as_it_was_written(tmp_path: Path) -> None:
+    card = LoudspeakerCard.read(write(tmp_path).with_suffix(".json"))
+    assert (card.name, card.threshold, card.grey) == ("test", 1.5, 3.0)
+
+
+shipped = pytest.mark.skipif(not LOUDSPEAKER.exists(), reason="no detector is shipped yet")
+
+
+def score(detector: LoudspeakerDetector, sound: Samples) -> float:
+    phrase = main_phrase(sound).samples
+    return detector.score(features.log_mel(phrase), phrase)
+
+
+@shipped
+def test_the_shipped_detector_finds_simulated_replays_of_the_demo() -> None:
+    detector = LoudspeakerDetector()
+    random = np.random.default_rng(0)
+    files = sorted(RECORDINGS.glob("*/phrase-1.mp3"))
+    made = devices(random, len(files), "test")
+    said, played = [], []
+    for file, device, gate in zip(files, made, gates(random, len(files), "test"), strict=True):
+        sound = main_phrase(read(file)).samples
+        said.append(score(detector, live(sound, gate, 25.0, random)))
+        played.append(score(detector, replayed(sound, device, 25.0, random, gate=gate)))
+    assert len(files) >= 18
+    assert np.mean(played) > np.mean(said) + 1
+
+
+@shipped
+def test_the_shipped_detector_has_finite_scores_and_its_thresholds_in_order() -> None:
+    detector = LoudspeakerDetector()
+    sound = read(min(RECORDINGS.glob("*/phrase-1.mp3")))
+    assert math.isfinite(score(detector, sound))
+    assert detector.threshold <= detector.grey
+
+
+@shipped
+def test_the_shipped_detector_takes_little_time() -> None:
+    detector = LoudspeakerDetector()
+    heard = np.random.default_rng(0).normal(-5, 3, (150, features.MELS)).astype("f4")
+    taken = []
+    for _ in range(50):
+        began = time.perf_counter()
+        detector.score(heard, NOTHING)
+        taken.append(time.perf_counter() - began)
+    assert min(taken) < 2e-3  # 0.2 ms on a quiet machine
