@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.voice.features import MELS, Features, level_free
-from edge.voice.phrase import speech_in, stretched
+from edge.voice.phrase import stretched
 from training.corpus import Clips
 from training.protocols import NEAR_ALIKE
 
@@ -24,9 +24,7 @@ SHARES = {"mandarin20": 0.5, "arabic40": 0.3, "commands": 0.2}  # of groups
 GROUPS = 2
 SPEAKERS = 6  # in a group
 PHRASES = 12  # in a group
-JOINED = 0.6  # share of the groups
-NEAR = 0.75  # share of the groups that have a near-alike word, where the corpus has any
-CUT = 0.5  # share of the words that are cut as at the gate; the rest as endpointing leaves them
+JOINED = 0.7  # share of the groups
 AHEAD = 16  # batches kept ready
 PAUSE = 16  # frames between joined words, below
 
@@ -69,18 +67,14 @@ class Words:
             # Nobody says many words here: words by whoever says them.
             for number, text in enumerate(some(random, texts, PHRASES)):
                 for index in some(random, self._texts[corpus][text], SPEAKERS):
-                    yield number, heard_again(self._word(index, random), random)
+                    yield number, heard_again(self._features[index], random)
             return
         speakers = [voices[name] for name in some(random, list(voices), SPEAKERS)]
         for number, phrase in enumerate(rivals(random, texts)):
             for said in speakers:
                 if all(text in said for text in phrase):
-                    words = [self._word(random.choice(said[text]), random) for text in phrase]
+                    words = [self._features[random.choice(said[text])] for text in phrase]
                     yield number, heard_again(joined(words, random), random)
-
-    def _word(self, index: int, random: np.random.Generator) -> Features:
-        heard = self._features[index]
-        return speech_in(heard) if random.random() < CUT else heard
 
 
 def rivals(random: np.random.Generator, texts: Sequence[str]) -> list[Phrase]:
@@ -88,7 +82,7 @@ def rivals(random: np.random.Generator, texts: Sequence[str]) -> list[Phrase]:
     first, second = (str(each) for each in random.choice(texts, 2, replace=False))
     near = None
     pairs = [pair for pair in NEAR_ALIKE if set(pair) <= set(texts)]
-    if pairs and random.random() < NEAR:
+    if pairs and random.random() < 0.5:
         pair = pairs[random.integers(len(pairs))]
         first, near = pair[:: int(random.choice([1, -1]))]
     if random.random() >= JOINED:

@@ -33,7 +33,8 @@ def with_words(learned: Calibration, registry: Registry, phrase: PhraseEncoder) 
         return learned
     least = phrase.card.threshold
     if len(own) >= ENOUGH:
-        least = max(float(np.quantile(own, OTHER_WORDS)), least - LOOSER)
+        # Takes of one session are more alike than those of another day: never above the card's.
+        least = min(least, max(float(np.quantile(own, OTHER_WORDS)), least - LOOSER))
     return replace(
         learned, phrase_threshold=least, phrase_fnmr=float(np.mean(np.array(own) < least))
     )

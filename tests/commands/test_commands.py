@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -110,6 +111,36 @@ def test_what_there_is_no_evidence_for_arms_no_door(
     assert "too few to promise" in error["error"] and "--fpir" in error["error"]
     code, said = run(capsys, "listen", takes("anning")[0], "--config", config)
     assert code == 4 and said == [error]
+
+
+def test_a_recording_that_enrolled_somebody_opens_nothing(
+    config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    config.write_text(config.read_text().replace("replay = false", "replay = true"))
+    for voice in ("anning", "bowen"):
+        run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)
+    code, (answer,) = run(capsys, "listen", takes("bowen")[2], "--config", config)
+    assert (code, answer["verdict"], answer["student"]) == (0, "refused", None)
+    assert "heard before" in answer["reason"]
+    assert list(answer["checks"]) == ["phrase", "replay"]
+
+
+def test_other_words_in_a_known_voice_open_nothing(
+    config: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for voice in ("anning", "bowen"):
+        run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)
+    gallery = config.parent / "gallery.calibration.json"
+    kept = json.loads(json.loads(gallery.read_text())["calibration"])
+    kept["threshold"] = kept["first_threshold"] = kept["claim_threshold"] = 0.3
+    content = json.dumps(kept)
+    checksum = hashlib.sha256(content.encode()).hexdigest()
+    gallery.write_text(json.dumps({"checksum": checksum, "calibration": content}))
+    probe = RECORDINGS / "bowen" / "other-1.mp3"
+    probe = probe if probe.exists() else RECORDINGS / "anning" / "other-1.mp3"
+    code, (answer,) = run(capsys, "listen", probe, "--config", config)
+    assert (code, answer["verdict"]) == (0, "unknown")
+    assert "not the words" in answer["reason"]
 
 
 def test_a_claim_is_answered_for_that_student_alone(
