@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Builds the emulated Pi: an SD card of Debian's arm64 packages, with Kaimen put on it by its own
-# installer, and the kernel, initrd and board description to boot it with.
+# Builds the emulated Pi: an SD card of Debian's arm64 packages with Kaimen's own package on it, to
+# be installed there, and the kernel, initrd and board description to boot it with.
 #   deploy/emulated-pi/build.sh [FOLDER]     into build/emulated-pi unless told otherwise
-# Needs root. What was built stays: only Kaimen and the card are made again.
+# Needs root. What was built stays: only Kaimen's package and the card are made again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "${TREE:-$here/../..}" && pwd)
 python=${PYTHON:-$tree/.venv/bin/python}
 out=${1:-$tree/build/emulated-pi}
 root=$out/root
-source=/usr/src/kaimen # in the root
 
 needed="mmdebstrap qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm
     mke2fs:e2fsprogs fdtput:device-tree-compiler cpio:cpio"
@@ -22,20 +21,16 @@ done
 [ -x "$python" ] || { echo "no $python: make setup" >&2; exit 1; }
 mkdir -p "$out"
 
-# Programs for arm64 run under QEMU's user-mode emulation; usually Debian has set that up.
-formats=/proc/sys/fs/binfmt_misc
-[ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats
-[ -e $formats/qemu-aarch64 ] || tail -n 1 /usr/lib/binfmt.d/qemu-aarch64.conf >$formats/register
-
 say() { echo "emulated Pi: $* ($SECONDS s)"; }
 
 if [ ! -e "$out/.root" ]; then
     say "Debian for arm64"
     rm -rf "$root"
-    # First what the README asks for on a Pi, then what makes a bare Debian boot as one.
-    # Debian's own initrd would take longer to make than all the rest, and longer to boot.
+    # First what the package depends on, then what makes a bare Debian boot as a Pi: neither a
+    # compiler nor pip. Debian's own initrd would take longer to make than all the rest, and
+    # longer to boot.
     INITRD=No mmdebstrap --quiet --architectures=arm64 --variant=minbase \
-        --include=python3-venv,python3-dev,g++,libportaudio2 \
+        --include=python3,libportaudio2,adduser \
         --include=systemd-sysv,udev,kmod,alsa-utils,linux-image-arm64,busybox-static \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -43,34 +38,17 @@ if [ ! -e "$out/.root" ]; then
     touch "$out/.root"
 fi
 
-say "Kaimen, by deploy/install.sh"
-rm -rf "$root$source"
-mkdir -p "$root$source" "$out/pip"
-tar -C "$tree" --exclude=__pycache__ --exclude=emulated-pi -c \
-    pyproject.toml README.md LICENSE edge training deploy systemd | tar -x -C "$root$source"
-# In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
-# as it is here; what it compiles (hnswlib, minutes) it keeps in its cache.
-root=$root out=$out source=$source unshare --mount bash -euo pipefail <<'INSIDE'
-    mkdir -p "$root/root/.cache/pip"
-    mount --bind "$out/pip" "$root/root/.cache/pip"
-    mount -t proc proc "$root/proc"
-    mount --bind /dev "$root/dev"
-    for each in /etc/resolv.conf /etc/ssl/certs /etc/pip.conf "$HOME/.config/pip"; do
-        [ -e "$each" ] || continue
-        at=$root/${each/#$HOME//root}
-        if [ -d "$each" ]; then mkdir -p "$at"; else mkdir -p "${at%/*}"; [ -e "$at" ] || : >"$at"; fi
-        mount --bind "$each" "$at"
-    done
-    inside() { env -u PYTHON HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
-    inside groupadd --force --system gpio # Raspberry Pi OS has it
-    HNSWLIB_NO_NATIVE=1 inside "$source/deploy/install.sh"
-    # The installer knows a Pi by its device tree, which is not there before the Pi is up.
-    inside /opt/kaimen/bin/python -m pip install --quiet --disable-pip-version-check "$source[pi]"
-INSIDE
+say "Kaimen's package"
+"$tree/deploy/deb/build.sh" arm64 bookworm
+rm -rf "$root"/root/kaimen*.deb
+cp "$tree"/build/deb/kaimen_*_bookworm_arm64.deb "$root/root/kaimen.deb"
+chroot "$root" groupadd --force --system gpio # Raspberry Pi OS has it
 
 say "recordings"
 rm -rf "$root/opt/phrases"
 (cd "$tree" && PYTHONPATH=$tree "$python" "$here/phrases.py" "$root/opt/phrases" ${SPEECH:+"$SPEECH"})
+
+cp "$here/kaimen.toml" "$root/opt/phrases/"
 
 say "card"
 cp -r "$here/card/." "$root/"

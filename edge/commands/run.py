@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from types import FrameType
 
 from edge.audit import Audit, record_of
 from edge.commands import answers, common
 from edge.door.client import Door
 from edge.door.notify import notify, watchdog_interval
-from edge.errors import KaimenError, StorageError
+from edge.errors import GalleryError, KaimenError, StorageError
 from edge.gallery import Calibration, Gallery
 from edge.gallery.calibration import beside
 from edge.gate import Answer, Gate
@@ -30,10 +31,13 @@ from edge.voice.encoder import Encoder
 
 EXAMPLE = """example:
   kaimen run
-  kaimen run --config /etc/kaimen/kaimen.toml --json
+  kaimen run --config /etc/kaimen/kaimen.toml --json --wait
   kaimen run --play day.mp3        (a recording in the microphone's place, in its own time)
 
 SIGHUP reads the settings again, SIGTERM ends it with the relay off first."""
+
+
+LOOK = 2.0  # seconds between looks for a gallery that is not there
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +45,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--microphone", help="a part of its name; the default one without")
     parser.add_argument(
         "--play", type=Path, metavar="FILE", help="a recording instead of a microphone"
+    )
+    parser.add_argument(
+        "--wait", action="store_true", help="wait for a gallery and its calibration"
     )
     parser.add_argument(
         "--reader", type=Path, help="a file, pipe or terminal with a claimed student a line"
@@ -59,8 +66,12 @@ class Ready:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Listen until SIGINT or SIGTERM; the relay is off before the program ends."""
-    ready = _ready(arguments, screen)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the latter
+        signal.signal(number, _stop)
+    try:
+        ready = _as_soon_as_ready(arguments, screen)
+    except KeyboardInterrupt:
+        return 0  # nothing was begun
     while True:
         try:
             _serve(ready, arguments, screen)
@@ -78,6 +89,22 @@ def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
     encoder = common.load_encoder(settings)
     gallery = common.load_gallery(settings, encoder, screen)
     return Ready(settings, encoder, gallery, common.arming(settings, gallery))
+
+
+def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
+    """The same; with ``--wait`` a school that is not enrolled or calibrated yet is waited for."""
+    said = ""
+    while True:
+        try:
+            return _ready(arguments, screen)
+        except GalleryError as error:
+            if not arguments.wait:
+                raise
+            if str(error) != said:
+                said = str(error)
+                screen.note(f"{error}; the door stays shut until then")
+        notify("READY=1", "WATCHDOG=1")  # it does all that can be done
+        sleep(LOOK)
 
 
 def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:

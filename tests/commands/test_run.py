@@ -56,7 +56,7 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture) -> Path:
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """A daemon's signals are its own."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
     yield
     for number, handler in zip(numbers, before, strict=True):
@@ -236,3 +236,36 @@ def test_settings_are_read_again_on_sighup_and_bad_ones_are_left(
     said = capsys.readouterr().out
     assert "the old settings stay" in said and "BCM" in said
     assert said.count("listening to USB Microphone") == 3
+
+
+def test_a_gate_without_students_waits_for_them_with_its_door_shut(
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    calibration = config.parent / "gallery.calibration.json"
+    kept = calibration.read_bytes()
+    calibration.unlink()
+    looks = []
+
+    def calibrated(seconds: float) -> None:
+        assert not (config.parent / "trace").exists()
+        looks.append(seconds)
+        if len(looks) == 3:
+            calibration.write_bytes(kept)
+
+    monkeypatch.setattr("edge.commands.run.sleep", calibrated)
+    assert run(config, "--play", str(day), "--wait") == 0
+    said = capsys.readouterr()
+    assert said.out.count("never calibrated") == 1
+    assert levels() == [1, 0]
+
+
+def test_a_gate_that_waits_ends_when_it_is_asked_to(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (config.parent / "gallery.sqlite").unlink()
+    monkeypatch.setattr("edge.commands.run.sleep", lambda seconds: stop())
+    assert run(config, "--wait") == 0
