@@ -30,6 +30,7 @@ COMMANDS = {
     "students": "who is enrolled",
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
+    "settings": "what the gate goes by, and whether a file of it is right",
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",
@@ -46,7 +47,14 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"kaimen {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--config", type=Path, metavar="FILE", help="settings, a TOML file")
+    given = os.environ.get("KAIMEN_CONFIG")
+    shared.add_argument(
+        "--config",
+        type=Path,
+        default=Path(given) if given else None,
+        metavar="FILE",
+        help="settings, a TOML file; $KAIMEN_CONFIG names another default than none",
+    )
     shared.add_argument("--json", action="store_true", help="one JSON object a line")
     subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

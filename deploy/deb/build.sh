@@ -46,7 +46,7 @@ if [ ! -e "$out/$suite-$arch/.root" ]; then
 fi
 
 say "the program and what it needs"
-rm -rf "$root/opt/kaimen" "$root/usr/src/kaimen"
+rm -rf "$root/usr/src/kaimen"
 mkdir -p "$root/usr/src/kaimen" "$out/pip-$arch"
 # Training stays where there is time for it.
 tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE edge |
@@ -66,14 +66,19 @@ root=$root cache=$out/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
         mount --bind "$each" "$at"
     done
     inside() { env HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
-    pip="/opt/kaimen/bin/python -m pip --quiet --disable-pip-version-check"
-    inside python3 -m venv /opt/kaimen
-    HNSWLIB_NO_NATIVE=1 inside $pip install --require-hashes -r /usr/src/requirements.lock
-    inside $pip install --no-deps /usr/src/kaimen
+    # Another environment's pip fills this one: it needs none of its own.
+    [ -e "$root/opt/pip" ] || inside python3 -m venv /opt/pip
+    pip="/opt/pip/bin/pip --quiet --disable-pip-version-check --python /opt/kaimen/bin/python"
+    if ! inside cmp --quiet /usr/src/requirements.lock /opt/kaimen/requirements.lock; then
+        rm -rf "$root/opt/kaimen"
+        inside python3 -m venv --without-pip /opt/kaimen
+        HNSWLIB_NO_NATIVE=1 inside $pip install --require-hashes -r /usr/src/requirements.lock
+        cp "$root/usr/src/requirements.lock" "$root/opt/kaimen/"
+    fi
+    inside $pip install --no-deps --force-reinstall /usr/src/kaimen
     inside /opt/kaimen/bin/kaimen --version
-    inside $pip uninstall --yes setuptools pip
 INSIDE
-rm -f "$root"/opt/kaimen/bin/{activate*,Activate*,pip*}
+rm -f "$root"/opt/kaimen/bin/{activate*,Activate*}
 
 say "the package"
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$tree/edge/__init__.py")
@@ -82,7 +87,7 @@ trap 'rm -r "$package"' EXIT
 chmod 755 "$package"
 mkdir -p "$package"/{DEBIAN,opt,usr/bin,usr/lib/systemd/system,usr/share/doc/kaimen,usr/share/kaimen}
 cp -a "$root/opt/kaimen" "$package/opt/"
-ln -s /opt/kaimen/bin/kaimen "$package/usr/bin/kaimen"
+install -m 755 "$here/kaimen" "$package/usr/bin/"
 install -m 644 "$tree"/systemd/kaimen-{rest,door,gate}.service "$package/usr/lib/systemd/system/"
 install -m 644 "$tree/deploy/kaimen.toml" "$package/usr/share/kaimen/"
 install -m 644 "$tree/LICENSE" "$package/usr/share/doc/kaimen/copyright"

@@ -39,8 +39,6 @@ MORE = 4.0  # seconds after an answer in which there may be another
 KINDS = {"student": True, "stranger": False, "noise": False, "other": None}  # should it open?
 
 PACKAGE = "/root/kaimen.deb"
-KAIMEN = "runuser -u kaimen -- kaimen"
-CONFIG = "--config /etc/kaimen/kaimen.toml"
 PLAY = "aplay -q -D plughw:Loopback,0,0"
 LISTENING = "grep -q RUNNING /proc/asound/Loopback/pcm1c/sub0/status"
 JOURNAL = "journalctl -q -u kaimen-gate -o cat --cursor-file=/run/answered"
@@ -156,7 +154,7 @@ def play_first(pi: Pi, watch: Watch, report: Report, began: float) -> None:
 
 def ask_doctor(pi: Pi, report: Report) -> None:
     """What 'kaimen doctor' finds; nothing of it is broken."""
-    code, said = pi.attempt(f"{KAIMEN} doctor {CONFIG} --json", 300)
+    code, said = pi.attempt("kaimen doctor --json", 300)
     findings = [each for each in _objects(said) if "state" in each]
     report.found["doctor"] = findings
     for each in findings:
@@ -173,11 +171,9 @@ def enroll(pi: Pi, report: Report) -> None:
     """The class of the card, and the threshold that is learned from it."""
     began = time.monotonic()
     # A recording may be refused, which the exit code tells.
-    said = pi.run(
-        f"{KAIMEN} enroll {CONFIG} --from /opt/phrases/enrolled --json || [ $? = 3 ]", 900
-    )
+    said = pi.run("kaimen enroll --from /opt/phrases/enrolled --json || [ $? = 3 ]", 900)
     last = _objects(said)[-1]
-    said = pi.run(f"{KAIMEN} calibrate {CONFIG} --json", 300)
+    said = pi.run("kaimen calibrate --json", 300)
     threshold = _objects(said)[-1]["threshold"]
     report.found["enrolled"] = {**last, "threshold": threshold}
     report.say(
@@ -191,7 +187,7 @@ def compare_points(pi: Pi, report: Report, phrases: int) -> None:
     files = [f"opt/phrases/{kind}/{number:02}.wav" for kind in ("student", "stranger")
              for number in range(1, phrases + 1)]  # fmt: skip
     began = time.monotonic()
-    pi.run(f"cd / && {KAIMEN} embed {' '.join(files)} --out /tmp/points.npz", 300)
+    pi.run(f"cd / && kaimen embed {' '.join(files)} --out /tmp/points.npz", 300)
     report.say(f"{len(files)} recordings embedded there in {time.monotonic() - began:.0f} s")
     there = _points(base64.b64decode(pi.run("base64 /tmp/points.npz")))
     with tempfile.TemporaryDirectory() as place:
