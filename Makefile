@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
 
-.PHONY: setup demo test check train ladder evaluate bench emulated-pi peers lock clean
+.PHONY: setup demo test check train ladder evaluate bench deb emulated-pi peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +44,10 @@ evaluate: setup
 
 bench: setup
 	$(BIN)/kaimen bench
+
+# The package for a Pi; as root, ten minutes, later one.
+deb:
+	deploy/deb/build.sh arm64 bookworm
 
 # A Raspberry Pi in QEMU with Kaimen on it, and what its pin does; as root, half an hour.
 emulated-pi: setup
