@@ -122,7 +122,7 @@ def show_board(pi: Pi, report: Report) -> None:
 def install(pi: Pi, report: Report) -> float:
     """The package, by Debian's own installer; when that began."""
     report.check(
-        pi.attempt("command -v gcc g++ cc pip pip3 make")[0] != 0
+        not pi.run("for each in gcc cc g++ make pip3; do command -v $each; done; true").strip()
         and not pi.run("ip -o link show up 2>/dev/null | grep -v LOOPBACK || true").strip(),
         "neither a compiler nor pip nor a network",
     )

@@ -1,0 +1,68 @@
+"""The Debian package: what its scripts name is there, and its versions are those tested here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(
+    path
+    for path in (ROOT / "deploy").rglob("*")
+    if path.is_file() and path.read_bytes()[:2] == b"#!" and path.suffix != ".py"
+)
+PACKAGES = sorted((ROOT / "build" / "deb").glob("*.deb"))
+LARGEST = 250_000  # kilobytes, installed
+
+
+def locked(path: Path) -> set[str]:
+    """Names and versions, with the markers they are for."""
+    return set(re.findall(r"^([\w.-]+==[^\s\\]+(?: ; [^\\]+)?)", path.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_one(script: Path) -> None:
+    shell = "bash" if b"bash" in script.read_bytes().splitlines()[0] else "sh"
+    if b"python" in script.read_bytes().splitlines()[0]:
+        pytest.skip("no shell's")
+    subprocess.run([shell, "-n", str(script)], check=True)
+
+
+def test_the_package_has_the_versions_that_are_tested() -> None:
+    def plain(lines: set[str]) -> set[str]:
+        return {line.split(" ;")[0].strip() for line in lines}
+
+    tested = plain(locked(ROOT / "requirements.lock"))
+    package = plain(locked(ROOT / "deploy" / "deb" / "requirements.lock"))
+    only_there = {line for line in package - tested if not line.startswith("lgpio")}
+    assert package and not only_there
+
+
+@pytest.mark.parametrize("script", ["postinst", "prerm"])
+def test_every_unit_is_installed_enabled_and_stopped(script: str) -> None:
+    units = {unit.name for unit in (ROOT / "systemd").glob("*.service")}
+    text = (ROOT / "deploy" / "deb" / script).read_text()
+    assert set(re.findall(r"kaimen-\w+\.service", text)) == units
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_built_package_holds_the_gate_and_no_more(package: Path) -> None:
+    said = subprocess.run(
+        ["dpkg-deb", "--contents", str(package)], check=True, capture_output=True, text=True
+    ).stdout
+    files = {line.split()[5] for line in said.splitlines()}
+    assert "./usr/bin/kaimen" in files
+    assert "./usr/lib/systemd/system/kaimen-gate.service" in files
+    assert any(file.endswith("edge/models/encoder.tflite") for file in files)
+    assert not any("/training/" in file or "/tensorflow/" in file for file in files)
+    assert not any(file.startswith("./etc/") for file in files)  # settings are an operator's
+    size = subprocess.run(
+        ["dpkg-deb", "--field", str(package), "Installed-Size"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert int(size) <= LARGEST
