@@ -123,8 +123,10 @@ class Checks:
         phrase, loudspeaker = self.models.phrase, self.models.loudspeaker
         said = [each.said for each in known if each.said is not None]
         if phrase is not None and said:
-            score = phrase_score(phrase.place(heard.features), said)
-            least = phrase.card.threshold if thresholds.phrase is None else thresholds.phrase
+            least, school = phrase.card.threshold, None
+            if thresholds.phrase is not None and thresholds.phrase_by == phrase.identity:
+                least, school = thresholds.phrase, None if word else thresholds.common
+            score = phrase_score(phrase.place(heard.features), said, school)
             yield Check("phrase", score, least, least - PHRASE_GREY)
         if loudspeaker is not None:
             score = -loudspeaker.score(heard.features, heard.samples)

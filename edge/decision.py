@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -150,6 +150,8 @@ class Thresholds:
     source: str = ""  # hash of the calibration they come from
     retry: Retry | None = None  # to be found among all in one try or two
     phrase: float | None = None  # how like the enrolled words; None: as the phrase encoder says
+    common: NDArray[np.float32] | None = field(default=None, compare=False)  # how all say them
+    phrase_by: str = ""  # the phrase encoder that both are of
 
 
 def student_score(cosines: NDArray[np.float32]) -> float:

@@ -75,8 +75,31 @@ def test_the_enrolled_words_pass_and_others_do_not(models: Models, gallery: Gall
 
 def test_the_schools_own_threshold_comes_before_the_cards(models: Models, gallery: Gallery) -> None:
     checks = Checks(models, gallery.registry, None, replay=False)
-    assert failed(checks, heard(models, "phrase-6"), Thresholds(phrase=0.999)) == ["phrase"]
-    assert failed(checks, heard(models, "other-1"), Thresholds(phrase=-1.0)) == []
+    strict, lax = (Thresholds(phrase=least, phrase_by=models.said_by) for least in (0.999, -1.0))
+    assert failed(checks, heard(models, "phrase-6"), strict) == ["phrase"]
+    assert failed(checks, heard(models, "other-1"), lax) == []
+
+
+def test_what_was_learned_with_another_phrase_encoder_does_not_count(
+    models: Models, gallery: Gallery
+) -> None:
+    checks = Checks(models, gallery.registry, None, replay=False)
+    other = Thresholds(phrase=0.999, phrase_by="another")
+    assert failed(checks, heard(models, "phrase-6"), other) == []
+
+
+def test_how_all_say_the_phrase_is_part_of_what_it_is_compared_with(
+    models: Models, gallery: Gallery
+) -> None:
+    assert models.phrase is not None
+    checks = Checks(models, gallery.registry, None, replay=False)
+    probe = heard(models, "phrase-6")
+    known = Thresholds(
+        phrase=-1.0, phrase_by=models.said_by, common=models.phrase.place(probe.features)
+    )
+    without = Thresholds(phrase=-1.0, phrase_by=models.said_by)
+    (higher,), (lower,) = (checks.of(probe, WHO, each) for each in (known, without))
+    assert higher.score > lower.score
 
 
 def test_an_enrolled_recording_itself_was_heard_before(models: Models, gallery: Gallery) -> None:

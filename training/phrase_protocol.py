@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.gallery.words import LOOSER, OTHER_WORDS
+from edge.gallery.words import LOOSER, OTHER_WORDS, in_common
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice import features
 from edge.voice.encoder import Encoder
@@ -124,8 +124,9 @@ def cost(encoder: PhraseEncoder, voice: Encoder, seed: int = 0) -> float:
 
 def learned(enrolled: Mapping[str, Sequence[Said]], card: float) -> float:
     """The threshold that a school learns whose students all say one text."""
+    school = in_common(enrolled.values())
     own = [
-        phrase_score(each, [*takes[:place], *takes[place + 1 :]])
+        phrase_score(each, [*takes[:place], *takes[place + 1 :]], school)
         for takes in enrolled.values()
         for place, each in enumerate(takes)
     ]
@@ -147,12 +148,14 @@ def _words(
     for text in texts:
         everybody = _enrolled(said, text)
         threshold = least(everybody) if everybody else 0.0
+        school = in_common(everybody.values())
         for speaker, enrolled in everybody.items():
             for other in texts:
                 for take in probes:
                     if (other, speaker, take) not in said:
                         continue
-                    score = phrase_score(said[other, speaker, take], enrolled) - threshold
+                    probe = said[other, speaker, take]
+                    score = phrase_score(probe, enrolled, school) - threshold
                     (right if other == text else wrong)[speaker].append(score)
                     if frozenset((text, other)) in near:
                         alike[speaker].append(score)
@@ -193,6 +196,7 @@ def _halves(
     for phrase in PHRASES:
         everybody = _enrolled(made.get(phrase, {}), "".join(phrase))
         threshold = least(everybody) if everybody else 0.0
+        school = in_common(everybody.values())
         for speaker, enrolled in everybody.items():
             for pair, takes in made.items():
                 if pair[0] != phrase[0] and pair[1] != phrase[1]:
@@ -200,7 +204,7 @@ def _halves(
                 for take in probes:
                     if ("".join(pair), speaker, take) in takes:
                         other = takes["".join(pair), speaker, take]
-                        score = phrase_score(other, enrolled) - threshold
+                        score = phrase_score(other, enrolled, school) - threshold
                         (right if pair == phrase else half)[speaker].append(score)
     return Trials(dict(right), {"half right": dict(half)})
 

@@ -65,6 +65,8 @@ class Calibration:
     retry_fnir: float | None = None  # share of the students who would then not be let in
     phrase_threshold: float | None = None  # of the words; None: nobody has any
     phrase_fnmr: float | None = None  # share of the students' own phrases below it
+    phrase_common: list[list[float]] | None = None  # how all say it, (parts, dimension)
+    phrase_by: str = ""  # identity of the phrase encoder
 
     @property
     def thresholds(self) -> Thresholds:
@@ -76,6 +78,8 @@ class Calibration:
             _checksum(self._rendered()),
             Retry(first, self.pooled_threshold, first - GREY) if math.isfinite(first) else None,
             self.phrase_threshold,
+            None if self.phrase_common is None else np.array(self.phrase_common, np.float32),
+            self.phrase_by,
         )
 
     def save(self, path: Path) -> None:

@@ -31,6 +31,8 @@ LOUD = 0.95  # of the frames are no louder than the loud ones
 PAUSE = 20  # frames without speech, beyond which a click is not of the phrase
 CLICK = 8  # frames
 MARGIN = 6  # frames kept around the speech
+SCHOOL = 0.35  # weight of how all of a school say a phrase, beside a student's own way
+SAME = 0.8  # likeness to that from which on a student's phrase is the school's
 
 Said = NDArray[np.float32]  # (parts, dimension), unit-length rows
 
@@ -144,13 +146,21 @@ def likeness(said: Said, others: NDArray[np.float32]) -> NDArray[np.float32]:
     return alike
 
 
-def phrase_score(said: Said, enrolled: Sequence[Said]) -> float:
+def middle_of(many: Sequence[Said]) -> Said:
+    """What is, part by part, in the middle of several."""
+    return unit_rows(np.mean(np.stack(many), axis=0))
+
+
+def phrase_score(said: Said, enrolled: Sequence[Said], school: Said | None = None) -> float:
     """How like the enrolled ones a phrase is: its likeness to what is, part by part, their middle.
 
     One bad recording among five moves the middle little, and with three recordings scores are
-    what they are with five.
+    what they are with five. ``school`` is how everybody says it: few recordings are of one day and
+    one mood, and what all have in common is the words. It counts for a student who says the same.
     """
-    middle = unit_rows(np.mean(np.stack(enrolled), axis=0))
+    middle = middle_of(enrolled)
+    if school is not None and likeness(middle, school[np.newaxis])[0] >= SAME:
+        middle = unit_rows((1 - SCHOOL) * middle + SCHOOL * school)
     return float(likeness(said, middle[np.newaxis])[0])
 
 

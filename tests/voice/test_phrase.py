@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import edge.demo
 from edge.decision import Check
 from edge.errors import EncoderError, NoSpeech
+from edge.gallery.words import in_common
 from edge.sound import Samples
 from edge.sound.recording import main_phrase, read
 from edge.voice import PHRASE, features
@@ -129,6 +130,36 @@ def test_one_bad_recording_among_five_does_little_harm() -> None:
     good = phrase_score(takes[5], takes[:5])
     assert phrase_score(takes[5], [*takes[:4], said(99)]) > good - 0.1
     assert phrase_score(said(99), [*takes[:4], said(99)]) < 0.6
+
+
+def takes_of(words: int, manner: int, count: int) -> list[Said]:
+    """Recordings of the same words by somebody who says them in a manner of their own."""
+    return [
+        unit_rows(said(words) + 0.3 * said(manner) + 0.2 * said(1000 * manner + number))
+        for number in range(count)
+    ]
+
+
+def test_how_all_say_a_phrase_counts_for_who_says_the_same() -> None:
+    enrolled, school = takes_of(0, 50, 5), said(0)
+    plainly = unit_rows(said(0) + 0.2 * said(60))  # without the manner of another day
+    assert phrase_score(plainly, enrolled, school) > phrase_score(plainly, enrolled)
+    own_manner = unit_rows(said(1) + 0.6 * said(50))  # other words in the same manner
+    assert phrase_score(own_manner, enrolled, school) < phrase_score(own_manner, enrolled)
+
+
+def test_who_enrolled_another_phrase_is_compared_with_their_own() -> None:
+    enrolled, school = takes_of(3, 50, 5), said(0)
+    assert phrase_score(said(3), enrolled, school) == phrase_score(said(3), enrolled)
+    assert phrase_score(school, enrolled, school) < 0.6
+
+
+def test_a_few_have_nothing_in_common() -> None:
+    assert in_common([takes_of(0, 50, 5), takes_of(0, 51, 5), []]) is None
+    common = in_common([takes_of(0, manner, 5) for manner in (50, 51, 52)])
+    assert common is not None
+    (alike,) = likeness(common, said(0)[np.newaxis])
+    assert alike > 0.9
 
 
 def test_recordings_that_cancel_each_other_are_like_nothing() -> None:
