@@ -24,6 +24,7 @@ from edge.screen import Screen
 COMMANDS = {
     "demo": "a day at the gate, without microphone, pins or anybody's data",
     "setup": "the first run: a few questions, each tried, and the settings written",
+    "doctor": "whether everything a gate needs is well, and what to do where it is not",
     "run": "the gate at a microphone, for years",
     "door": "the door as a process of its own, until stopped",
     "listen": "recordings through the whole gate",
