@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import SettingsError, StorageError
@@ -67,9 +68,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "before": str(before(target)) if kept else None,
             "settings": {each.option: each.current(made) for each in QUESTIONS},
         },
-        f"{target} is written" + (f"; what was there is {before(target)}" if kept else ""),
+        escape(f"{target} is written" + (f"; what was there is {before(target)}" if kept else "")),
     )
-    screen.say("next: 'kaimen doctor' looks at everything")
+    where = "" if target == SYSTEM else f" --config {target}"
+    screen.say(escape(f"next: 'kaimen doctor{where}' looks at everything"))
     if made.door.socket:
         screen.say("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
     return 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 import sqlite3
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,21 +166,32 @@ def files(patient: Patient) -> Iterator[Finding]:
     folder = path.parent
     if not folder.exists():
         return
-    owner = folder.stat().st_uid
-    own = sorted(each for each in folder.rglob("*") if each.is_file())
-    private = [each for each in own if each != beside(path)]  # a calibration tells of nobody
-    others = [each for each in (*own, key) if each.exists() and each.stat().st_uid != owner]
+    found = _status([*folder.rglob("*"), key])
+    others = [each for each in found if found[each].st_uid != folder.stat().st_uid]
     if others:
         more = f" (and {len(others) - 1} more)" if others[1:] else ""
         yield broken(
             "files",
-            f"{others[0]} belongs to another user than its folder, so the gate cannot use it{more}",
+            f"{others[0]} belongs to another user than {folder}: the gate cannot use it{more}",
             f"sudo chown --reference={folder} {others[0]}",
         )
         return
-    ours = [each for each in private if each.name.startswith((path.stem, "audit", "head"))]
-    open_ = [each for each in ours if each.stat().st_mode & 0o077]
-    if open_:
-        yield attention("files", f"others may read {open_[0]}", f"sudo chmod 600 {open_[0]}")
+    # A calibration tells of nobody; the key has a line of its own.
+    private = [each for each in found if each not in (beside(path), key)]
+    ours = [each for each in private if each.name.startswith((path.stem, "audit-", "head"))]
+    readable = [each for each in ours if found[each].st_mode & 0o077]
+    if readable:
+        yield attention("files", f"others may read {readable[0]}", f"sudo chmod 600 {readable[0]}")
     else:
-        yield ok("files", f"{len(own)} in {folder}, for their owner alone")
+        yield ok("files", f"{len(found)}, for their owner alone")
+
+
+def _status(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """The status of files, less those that are gone: a gate may be at work."""
+    found = {}
+    for path in sorted(paths):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                found[path] = status
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -62,9 +63,13 @@ def write(path: Path, text: str) -> bool:
     Raises StorageError; what was there is then untouched.
     """
     old = path.read_bytes() if path.exists() else None
-    if old is not None:
-        write_whole(before(path), lambda file: file.write(old))
-    write_whole(path, lambda file: file.write(text.encode()))
+    own = os.umask(0o022)  # the services read it as other users; there is no secret in it
+    try:
+        if old is not None:
+            write_whole(before(path), lambda file: file.write(old))
+        write_whole(path, lambda file: file.write(text.encode()))
+    finally:
+        os.umask(own)
     return old is not None
 
 

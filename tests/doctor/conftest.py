@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from edge.bench import timing
+from edge.sound import played
 from tests.doctor.pi import Pi
-
-Doctor = Callable[..., dict[str, dict[str, Any]]]
 
 
 @pytest.fixture
@@ -25,5 +24,7 @@ def pi(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pi]:
     lgpio.__spec__ = ModuleSpec("lgpio", None)
     monkeypatch.setitem(sys.modules, "lgpio", lgpio)
     monkeypatch.setattr(timing, "SECONDS", 0.0)
+    hurried = SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic)
+    monkeypatch.setattr(played, "time", hurried)  # a recording need not be waited for
     with tempfile.TemporaryDirectory(prefix="kaimen-") as folder:
         yield Pi(Path(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from edge.cli import main
 from edge.commands import doctor as command
-from edge.doctor import door, encoder, machine, microphone
+from edge.doctor import door, encoder, machine, microphone, services
 from edge.doctor.examination import GATE, MACHINE, examine
 from edge.doctor.finding import Finding, Patient, State, ok, require_readable
 from edge.door.client import Door, station
@@ -222,6 +223,17 @@ def test_the_firmwares_own_program_is_asked_where_the_kernel_does_not_say(pi: Pi
     pi.program("vcgencmd", '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50000\n')
     (found,) = machine.power(patient(pi))
     assert found.state is State.ATTENTION and "0x50000" in found.found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_the_units_are_judged_by_systemds_own_tool(pi: Pi) -> None:
+    pi.program("systemd-analyze", f'#!/bin/sh\nexec {shutil.which("systemd-analyze")} "$@"\n')
+    found = only(services.check(patient(pi)), "hardening")
+    assert found.state is State.OK and found.measured["exposure"]
+    path = "etc/systemd/system/kaimen-gate.service"
+    pi.write(path, "[Service]\nExecStart=/bin/true\n")
+    found = only(services.check(patient(pi)), "hardening")
+    assert found.state is State.BROKEN and "kaimen-gate" in found.found
 
 
 # Whatever goes wrong

@@ -138,6 +138,19 @@ def test_interrupted_at_any_question_nothing_is_written(
     assert terminal.levels == ([(4, 1), (4, 0), (4, 1)] if number >= LEASED else [])
 
 
+def test_interrupted_while_somebody_speaks_nothing_is_written(
+    setup: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, noise(60.0, -40.0), SAMPLE_RATE)
+    terminal = setup("--microphone", "default", sound=path)
+    terminal.said("Say the passphrase")
+    terminal.interrupt()
+    terminal.said("nothing was written")
+    assert terminal.ended() == 130
+    assert files(terminal) == {}
+
+
 @pytest.mark.parametrize("how", ["hung up", "end of the answers", "SIGTERM"])
 def test_other_ends_are_interruptions_too(how: str, setup: Callable[..., Terminal]) -> None:
     terminal = setup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,17 @@ def test_what_was_there_is_kept_beside_it(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["kaimen.toml"]
     assert write(path, "second\n")
     assert (path.read_text(), before(path).read_text()) == ("second\n", "first\n")
+
+
+def test_the_services_can_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "kaimen.toml"
+    own = os.umask(0o077)
+    try:
+        write(path, "first\n")
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(own)
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
