@@ -24,7 +24,8 @@ def check(patient: Patient) -> Iterator[Finding]:
     encoder = load_encoder(patient.settings)
     card = encoder.card
     models = models_of(patient.settings, encoder)
-    yield ok("encoder", f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}")
+    said = f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}, by {encoder.runs_on}"
+    yield ok("encoder", said, runtime=encoder.runs_on)
     # What is said does not matter for time.
     random = np.random.default_rng(0)
     sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)

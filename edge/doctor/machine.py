@@ -98,7 +98,9 @@ def power(patient: Patient) -> Iterator[Finding]:
     bits = _throttled(patient)
     if bits is None:
         yield attention(
-            "power", "the firmware does not tell", "install 'libraspberrypi-bin' for vcgencmd"
+            "power",
+            "the firmware does not tell",
+            "sudo apt-get install raspi-utils, for its vcgencmd",
         )
         return
     now, since = bits & 0xF, bits >> SINCE & 0xF

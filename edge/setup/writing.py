@@ -42,7 +42,7 @@ def before(path: Path) -> Path:
 
 def rendered(text: str, settings: Settings) -> str:
     """The text with the questions' answers. Raises SettingsError where it cannot be changed."""
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n")  # no other character ends a line of TOML
     wanted = tomllib.loads(text)
     for question in QUESTIONS:
         value = question.current(settings)

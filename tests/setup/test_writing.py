@@ -50,8 +50,8 @@ def test_written_again_it_says_the_new_values_and_keeps_its_lines(
     once = rendered(FRESH, first)
     twice = rendered(once, second)
     assert Settings.parse(twice, "") == second
-    assert [line.partition("=")[0] for line in twice.splitlines()] == [
-        line.partition("=")[0] for line in once.splitlines()
+    assert [line.partition("=")[0] for line in twice.split("\n")] == [
+        line.partition("=")[0] for line in once.split("\n")
     ]
 
 
