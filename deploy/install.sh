@@ -33,6 +33,8 @@ if [ $# -eq 0 ]; then
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
     install -m 644 systemd/kaimen-{rest,door,gate}.service /etc/systemd/system/
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
+    echo "Set up:  sudo $prefix/bin/kaimen setup"
     echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"
     echo "Start:   sudo systemctl enable --now kaimen-rest kaimen-door kaimen-gate"
+    echo "Check:   sudo $prefix/bin/kaimen doctor"
 fi

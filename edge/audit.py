@@ -17,7 +17,7 @@ import hmac
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -294,17 +294,18 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
 
 
-def verify(folder: Path, key: bytes, noted: str = "") -> Report:
+def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -> Report:
     """Whether a log is as it was written; a gate may be writing it meanwhile.
 
     ``noted``: the ``end`` of an earlier report, kept elsewhere. It shows what hashes alone cannot:
-    that somebody put back a whole older log. Raises StorageError where there is no log.
+    that somebody put back a whole older log. ``newest``: only of the file that is being written,
+    in seconds however long the log is. Raises StorageError where there is no log.
     """
     if not files_of(folder) and not (folder / "head").exists():
         raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
     while True:
         head, wrong = _head_of(folder, key)
-        report = _verified(folder, key, head, noted)
+        report = _verified(folder, key, head, noted, newest)
         report.problems[:0] = wrong
         now, _ = _head_of(folder, key)
         # Otherwise the gate removed an old file meanwhile.
@@ -314,7 +315,7 @@ def verify(folder: Path, key: bytes, noted: str = "") -> Report:
 
 def export(folder: Path, key: bytes) -> Iterator[Record]:
     """The records in their order, as far as they can be read; ``verify`` says what is wrong."""
-    for _, content in _lines(folder):
+    for _, content in _lines(files_of(folder)):
         record = _checked(content, key)
         if record is not None:
             yield record
@@ -328,8 +329,10 @@ def _head_of(folder: Path, key: bytes) -> tuple[_Head | None, list[Problem]]:
     return head, [] if head else [Problem("head", "missing")]
 
 
-def _verified(folder: Path, key: bytes, head: _Head | None, noted: str) -> Report:
+def _verified(folder: Path, key: bytes, head: _Head | None, noted: str, newest: bool) -> Report:
     report = Report()
+    files = files_of(folder)
+    left_out = files[:-1] if newest else []
     missing = {noted: "noted once, and not in the log"} if noted else {}
     number, before = None, BEGINNING  # of the line before, if it is known
     if head is not None and head.last:
@@ -338,7 +341,9 @@ def _verified(folder: Path, key: bytes, head: _Head | None, noted: str) -> Repor
             "the last line is in the head alone: the gate was cut off while writing it, and puts "
             "it back with its next line, or somebody removed it"
         )
-    for place, content in _lines(folder):
+    if left_out:
+        number = None  # of the last line that is not looked at
+    for place, content in _lines(files[len(left_out) :]):
         record = _checked(content, key)
         if record is None:
             report.problems.append(Problem(place, "changed, cut off, or of another key"))
@@ -364,8 +369,8 @@ def _name(number: int, hashed: str) -> str:
     return f"{number}:{hashed}"
 
 
-def _lines(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in files_of(folder):
+def _lines(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             # A line of ours is some kilobytes long; whatever else may be there fills no memory.
             lines = iter(lambda: file.readline(LONGEST), b"")

@@ -1,8 +1,8 @@
 """``kaimen``: the gate's command line.
 
-Exit codes: 0 done; 1 the demo failed, or something unexpected; 2 wrong usage or settings;
-3 a recording could not be used; 4 encoder or gallery missing or damaged; 5 microphone or
-pins; 6 something could not be written; 130 interrupted.
+Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
+2 wrong usage or settings; 3 a recording could not be used; 4 encoder or gallery missing or
+damaged; 5 microphone or pins; 6 something could not be written; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from edge.screen import Screen
 
 COMMANDS = {
     "demo": "a day at the gate, without microphone, pins or anybody's data",
+    "setup": "the first run: a few questions, each tried, and the settings written",
+    "doctor": "whether everything a gate needs is well, and what to do where it is not",
     "run": "the gate at a microphone, for years",
     "door": "the door as a process of its own, until stopped",
     "listen": "recordings through the whole gate",

@@ -19,6 +19,7 @@ from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
 from edge.voice import SHIPPED
 
+SYSTEM = Path("/etc/kaimen/kaimen.toml")  # what the services read
 POLICIES = ("voice", "claim", "challenge")
 
 
@@ -159,23 +160,32 @@ class Settings:
         if path is None:
             return cls()
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise SettingsError(f"{path}: not TOML ({error})") from None
+        return cls.parse(text, path)
+
+    @classmethod
+    def parse(cls, text: str, where: Path | str) -> Settings:
+        """The settings of a TOML text from somewhere. Raises SettingsError."""
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{where}: not TOML ({error})") from None
         settings = cls()
-        _refuse_unknown(content, settings, str(path))
+        _refuse_unknown(content, settings, str(where))
         rules = content.pop("roster", [])
         if not isinstance(rules, list):
-            raise SettingsError(f"{path}: roster is a list of sections; write [[roster]]")
-        places = [f"{path}: [[roster]] {number}" for number in range(1, len(rules) + 1)]
+            raise SettingsError(f"{where}: roster is a list of sections; write [[roster]]")
+        places = [f"{where}: [[roster]] {number}" for number in range(1, len(rules) + 1)]
         roster = tuple(map(Rule.read, rules, places))
         settings = replace(settings, roster=roster)
         for name, table in content.items():
             if not isinstance(table, dict):
-                raise SettingsError(f"{path}: {name} is a section; write [{name}]")
-            section = _fill(getattr(settings, name), table, f"{path}: [{name}]")
+                raise SettingsError(f"{where}: {name} is a section; write [{name}]")
+            section = _fill(getattr(settings, name), table, f"{where}: [{name}]")
             settings = replace(settings, **{name: section})
         return settings
 

@@ -99,6 +99,25 @@ def test_old_files_are_removed_and_the_rest_is_still_a_chain(tmp_path: Path) -> 
     assert problems(tmp_path)
 
 
+def test_the_newest_file_can_be_verified_alone(tmp_path: Path) -> None:
+    written(tmp_path)
+    report = verify(tmp_path, KEY, newest=True)
+    assert report.problems == [] and 0 < report.lines < 12
+    assert report.end == verify(tmp_path, KEY).end
+    spoil(files_of(tmp_path)[0])
+    assert verify(tmp_path, KEY).problems
+    assert verify(tmp_path, KEY, newest=True).problems == []
+    spoil(files_of(tmp_path)[-1])
+    assert verify(tmp_path, KEY, newest=True).problems
+
+
+def spoil(path: Path) -> None:
+    """Change a letter in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def test_a_decision_is_told_with_its_reasons_and_without_names() -> None:
     loud = np.ones(16_000, np.float32)
     heard = Phrase(loud, 0, 16_000, 19_200)

@@ -18,7 +18,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,17 @@ FIRST_TRY = 0.5  # share of the FPIR that a first try may use up where a second 
 GREY = 0.2  # of score below the first try's threshold, within which a second one is asked for
 SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
 TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
+
+
+class Enrolled(Protocol):
+    """A gallery, or as much of one as it takes to say whether a calibration fits."""
+
+    @property
+    def encoder(self) -> str:
+        """Identity of the encoder whose points it holds."""
+
+    def __len__(self) -> int:
+        """How many students can be recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class Calibration:
             raise GalleryError(f"{path}: the calibration is damaged; {again}")
         return kept
 
-    def require(self, gallery: Gallery) -> None:
+    def require(self, gallery: Enrolled) -> None:
         """Whether a door may be armed by it. Raises GalleryError with what to do."""
         if self.encoder != gallery.encoder:
             raise GalleryError("calibrated for another encoder; run 'kaimen calibrate'")

@@ -27,6 +27,26 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
+def _refreshed() -> Any:
+    """PortAudio, knowing what is plugged in now: it lists devices only when it begins."""
+    portaudio = _sounddevice()
+    portaudio._terminate()
+    portaudio._initialize()
+    return portaudio
+
+
+def _inputs(portaudio: Any) -> list[dict[str, Any]]:
+    try:
+        return [d for d in portaudio.query_devices() if d["max_input_channels"] > 0]
+    except portaudio.PortAudioError as error:
+        raise MicrophoneLost(f"no microphone can be asked for: {error}") from None
+
+
+def connected() -> list[str]:
+    """The names of all microphones there are. Raises DeviceError where nobody can be asked."""
+    return [str(device["name"]) for device in _inputs(_refreshed())]
+
+
 class Microphone:
     """A microphone, chosen by a part of its name; the system's default without one.
 
@@ -36,18 +56,15 @@ class Microphone:
     floor: float | None = None  # a room is learned by listening
 
     def __init__(self, name: str | None = None) -> None:
-        self._portaudio = _sounddevice()
-        # PortAudio lists devices when it begins: one that was plugged in since is found now.
-        self._portaudio._terminate()
-        self._portaudio._initialize()
+        self._portaudio = _refreshed()
         self._device = self._find(name)
         self.name: str = self._device["name"]
         self.rate = int(self._device["default_samplerate"])
         self.overruns = 0  # times PortAudio had to drop sound
 
     def _find(self, name: str | None) -> dict[str, Any]:
+        devices = _inputs(self._portaudio)
         try:
-            devices = [d for d in self._portaudio.query_devices() if d["max_input_channels"] > 0]
             if not name and devices:
                 return dict(self._portaudio.query_devices(kind="input"))
         except self._portaudio.PortAudioError as error:

@@ -74,6 +74,11 @@ class Encoder:
         """The SHA-256 of the network: voiceprints of two identities cannot be compared."""
         return self.card.sha256
 
+    @property
+    def runs_on(self) -> str:
+        """Which of the runtimes runs it; ``runtime`` is the one that was asked for."""
+        return self._network.runtime
+
     def embed(self, phrase: Samples) -> Voiceprint:
         """The voiceprint of a phrase, shape (dimension,), unit length.
 

@@ -55,6 +55,11 @@ class Network:
         if found != expected:
             raise EncoderError(f"{path}: shapes {found} are not the card's {expected}")
 
+    @property
+    def runtime(self) -> str:
+        """Which of the runtimes runs it."""
+        return type(self._network).__module__.partition(".")[0]
+
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the network makes of values of the shape it takes."""
         self._network.set_tensor(self._input["index"], _quantize(values[np.newaxis], self._input))

@@ -1,0 +1,52 @@
+"""The encoder: the file its card describes, and fast enough for this machine's students."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edge.bench.timing import median
+from edge.checks import Heard
+from edge.commands.common import load_encoder, models_of
+from edge.doctor.finding import Finding, Patient, State, ok
+from edge.gate import EARLY
+from edge.sound import SAMPLE_RATE
+from edge.sound.endpoint import HANGOVER
+
+PHRASE = 1.5  # seconds of the sound it is tried on
+ALLOWED = HANGOVER - EARLY  # seconds from the early look until the end of a phrase is certain
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    """Load what the gate hears with, and decide on a phrase. Raises EncoderError."""
+    encoder = load_encoder(patient.settings)
+    card = encoder.card
+    models = models_of(patient.settings, encoder)
+    said = f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}, by {encoder.runs_on}"
+    yield ok("encoder", said, runtime=encoder.runs_on)
+    # What is said does not matter for time.
+    random = np.random.default_rng(0)
+    sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
+
+    def decide() -> Any:
+        heard = Heard(sound, models.encoder)
+        loudspeaker = models.loudspeaker and models.loudspeaker.score(heard.features, sound)
+        return heard.voiceprint, models.evidence(heard), loudspeaker
+
+    yield speed(median(decide))
+
+
+def speed(seconds: float) -> Finding:
+    """Whether a decision of so many seconds about a phrase comes in time."""
+    measured = {"ratio": PHRASE / seconds, "seconds": seconds}
+    said = f"a decision takes 1/{PHRASE / seconds:.0f} of its phrase ({seconds * 1000:.0f} ms)"
+    if seconds <= ALLOWED:
+        return ok("speed", said, **measured)
+    if seconds <= PHRASE:
+        state, said = State.ATTENTION, f"{said}: students wait for it"
+    else:
+        state, said = State.BROKEN, f"a decision takes longer than its phrase ({seconds:.1f} s)"
+    mend = "see 'top' for what else runs, and the line on power; a Pi 3 or later is fast enough"
+    return Finding("speed", state, said, mend, measured)

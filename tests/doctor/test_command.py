@@ -1,0 +1,345 @@
+"""`kaimen doctor` on a Pi in a folder: each line ok, attention or broken, and never an end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.sound import SAMPLE_RATE
+from edge.sound.quality import FULL_SCALE
+from edge.voice import SHIPPED
+from edge.voice.encoder import RUNTIMES, Card
+from tests.doctor.pi import STUDENTS, Pi
+from tests.sounds import noise, silence
+
+Found = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def school(pi: Pi) -> Pi:
+    """With students."""
+    pi.enroll()
+    return pi
+
+
+def doctor(pi: Pi, capsys: pytest.CaptureFixture) -> tuple[int, Found]:
+    """The exit code, and what was found by name."""
+    capsys.readouterr()
+    code = pi.examined("--json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(list(line) == ["name", "state", "found", "mend", "measured"] for line in lines)
+    assert all(line["mend"] or line["state"] == "ok" for line in lines)
+    return code, {line["name"]: line for line in lines}
+
+
+def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.CaptureFixture) -> None:
+    code, found = doctor(school, capsys)
+    assert {name: each["found"] for name, each in found.items() if each["state"] != "ok"} == {}
+    assert code == 0
+    assert list(found) == [
+        "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
+        "relay after a crash", "lease", "door", "encoder", "speed", "gallery", "words", "index",
+        "calibration", "files", "key", "log", "disk", "card", "clock", "power", "kaimen-rest",
+        "kaimen-door", "kaimen-gate", "hardening",
+    ]  # fmt: skip
+    assert found["noise floor"]["measured"]["floor"] == pytest.approx(-60, abs=2)
+    assert found["speed"]["measured"]["ratio"] > 0
+    assert found["encoder"]["measured"]["runtime"] in RUNTIMES
+    assert found["gallery"]["measured"]["students"] == STUDENTS
+
+
+def test_it_writes_nothing(school: Pi, capsys: pytest.CaptureFixture) -> None:
+    def everything() -> dict[Path, tuple[int, bytes]]:
+        files = [each for each in school.folder.rglob("*") if each.is_file()]
+        # SQLite's shared memory and its log, empty, come and go with whoever reads.
+        return {
+            each: (each.stat().st_mode, each.read_bytes())
+            for each in files
+            if not each.name.endswith(("-shm", "-wal"))
+        }
+
+    school.written()
+    before = everything()
+    doctor(school, capsys)
+    assert everything() == before
+
+
+def test_people_get_a_table(school: Pi, capsys: pytest.CaptureFixture) -> None:
+    school.write("sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
+    assert school.examined() == 1
+    shown = capsys.readouterr().out
+    assert "broken" in shown and "undervoltage right now" in shown and "power supply" in shown
+
+
+# One thing is spoiled: what becomes of which line.
+
+Spoil = Callable[[Pi], object]
+
+
+def shipped() -> str:
+    """The identity of the encoder that comes along."""
+    return Card.read(SHIPPED.with_suffix(".json")).sha256
+
+
+def unit(name: str, active: str, enabled: str = "enabled") -> Spoil:
+    def spoil(pi: Pi) -> None:
+        pi.write(f"units/{name}.is-active", active)
+        pi.write(f"units/{name}.is-enabled", enabled)
+
+    return spoil
+
+
+def throttled(bits: str) -> Spoil:
+    return lambda pi: pi.write("sys/devices/platform/soc/soc:firmware/get_throttled", bits)
+
+
+def without_clocks(pi: Pi) -> None:
+    pi.remove("dev/rtc0")
+    pi.remove("run/systemd/timesync/synchronized")
+
+
+def clipped(share: float) -> Spoil:
+    def spoil(pi: Pi) -> None:
+        sound = noise(1.0, -40.0)
+        sound[: round(share * 0.5 * SAMPLE_RATE)] = FULL_SCALE + 0.01  # of what is listened to
+        pi.hears(sound)
+
+    return spoil
+
+
+MACHINE: list[tuple[Spoil, str, str, str]] = [
+    (lambda pi: pi.hears(silence(1.0)), "microphone", "broken", "mute"),
+    (clipped(0.05), "microphone", "attention", "5% cut off"),
+    (clipped(0.3), "microphone", "broken", "30% cut off"),
+    (lambda pi: pi.hears(noise(1.0, -40.0)), "noise floor", "attention", "-40 dB"),
+    (lambda pi: pi.hears(noise(1.0, -20.0)), "noise floor", "broken", "-20 dB"),
+    (lambda pi: pi.sound.write_text("no sound"), "microphone", "broken", "not a sound file"),
+    (lambda pi: pi.door(mock=True), "pins", "attention", "mock = true"),
+    (lambda pi: pi.remove("proc/device-tree/model"), "pins", "attention", "no Raspberry Pi"),
+    (lambda pi: pi.remove("dev/gpiochip0"), "pins", "broken", "no /dev/gpiochip"),
+    (lambda pi: pi.door(pin=5), "relay at boot", "attention", "GPIO5 is pulled high"),
+    (lambda pi: pi.door(active_high=False), "relay at boot", "attention", "pulled low"),
+    (lambda pi: pi.door(pin=5, active_high=False), "relay at boot", "ok", "off"),
+    (lambda pi: pi.door(pin=2), "relay at boot", "broken", "holds GPIO2 high"),
+    (lambda pi: pi.door(pin=0), "relay at boot", "broken", "firmware moves GPIO0"),
+    (
+        lambda pi: pi.write("boot/firmware/config.txt", "#dtparam=strict_gpiod"),
+        "relay after a crash",
+        "attention",
+        "keeps a pin's level",
+    ),
+    (lambda pi: pi.door(lease=30), "lease", "attention", "somebody else"),
+    (lambda pi: pi.door(pulse=0.5), "lease", "ok", "on for 0.5 s"),
+    (lambda pi: pi.door(button=23), "door", "attention", "exit button does nothing"),
+    (lambda pi: pi.door(socket="/run/d"), "door", "broken", "no door can be reached"),
+    (
+        lambda pi: pi.settings.update(encoder={"path": "/nowhere/encoder.tflite"}),
+        "encoder",
+        "broken",
+        "no card beside the encoder",
+    ),
+    (
+        lambda pi: pi.settings.update(encoder={"runtime": "none"}),
+        "encoder",
+        "broken",
+        "no none is installed",
+    ),
+    (lambda pi: None, "gallery", "broken", "no gallery there"),
+    (lambda pi: None, "key", "attention", "none yet"),
+    (lambda pi: None, "log", "ok", "none yet"),
+    (lambda pi: pi.remove("dev/rtc0"), "clock", "ok", "set by the network"),
+    (without_clocks, "clock", "attention", "neither a network"),
+    (
+        lambda pi: (without_clocks(pi), pi.program("timedatectl", "#!/bin/sh\necho yes\n")),
+        "clock",
+        "ok",
+        "set by the network",
+    ),
+    (
+        lambda pi: pi.write("sys/fs/ext4/mmcblk0p2/errors_count", "3"),
+        "card",
+        "broken",
+        "3 errors",
+    ),
+    (
+        lambda pi: pi.write("sys/block/mmcblk0/device/life_time", "0x01 0x03\n"),
+        "card",
+        "ok",
+        "20 %",
+    ),
+    (
+        lambda pi: pi.write("sys/block/mmcblk0/device/life_time", "0x0a 0x01\n"),
+        "card",
+        "attention",
+        "90 %",
+    ),
+    (
+        lambda pi: pi.write("sys/block/mmcblk0/device/life_time", "0x0b 0x01\n"),
+        "card",
+        "broken",
+        "100 %",
+    ),
+    (throttled("50005"), "power", "broken", "undervoltage right now"),
+    (throttled("50000"), "power", "attention", "undervoltage since the start"),
+    (throttled("60004"), "power", "attention", "right now"),
+    (throttled("20000"), "power", "attention", "since the start"),
+    (throttled("?"), "power", "attention", "does not tell"),
+    (lambda pi: pi.remove("proc/device-tree/model"), "power", "ok", "not a Pi"),
+    (
+        lambda pi: shutil.rmtree(pi.root / "run/systemd/system"),
+        "services",
+        "attention",
+        "no systemd runs here",
+    ),
+    (unit("kaimen-gate", "failed"), "kaimen-gate", "broken", "failed"),
+    (unit("kaimen-gate", "activating"), "kaimen-gate", "attention", "started again"),
+    (unit("kaimen-door", "inactive"), "kaimen-door", "attention", "does not run"),
+    (unit("kaimen-rest", "active", "disabled"), "kaimen-rest", "attention", "next boot"),
+    (lambda pi: pi.remove("usr/bin/systemctl"), "kaimen-rest", "attention", "not installed"),
+    (lambda pi: pi.write("exposure", "3.1"), "hardening", "attention", "3.1"),
+    (lambda pi: pi.write("exposure", "9.2"), "hardening", "broken", "9.2"),
+    (lambda pi: pi.remove("usr/bin/systemd-analyze"), "hardening", "attention", "not known"),
+    (
+        lambda pi: pi.remove("etc/systemd/system/kaimen-gate.service"),
+        "hardening",
+        "attention",
+        "kaimen-gate is not installed",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "state", "said"), MACHINE, ids=lambda each: each if str(each) == each else ""
+)
+def test_of_the_machine(
+    spoil: Spoil, name: str, state: str, said: str, pi: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    spoil(pi)
+    code, found = doctor(pi, capsys)
+    assert (found[name]["state"], code) == (state, 1)  # broken: nobody is enrolled
+    assert said in found[name]["found"]
+
+
+def changed(name: str, at: int = -1) -> Spoil:
+    """A byte of a file of the gallery is another."""
+
+    def spoil(pi: Pi) -> None:
+        path = pi.data / name
+        content = bytearray(path.read_bytes())
+        content[at if at >= 0 else len(content) // 2] ^= 0x55
+        path.write_bytes(content)
+
+    return spoil
+
+
+def torn(pi: Pi) -> None:
+    with closing(sqlite3.connect(pi.data / "gallery.sqlite")) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = pi.data / "gallery.sqlite"
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+
+
+def in_sqlite(statement: str) -> Spoil:
+    def spoil(pi: Pi) -> None:
+        with closing(sqlite3.connect(pi.data / "gallery.sqlite")) as database, database:
+            database.execute(statement)
+
+    return spoil
+
+
+def beside_its_gallery(pi: Pi) -> None:
+    shutil.move(pi.key, pi.data / "k")
+    pi.settings["gallery"]["key"] = str(pi.data / "k")
+
+
+def last_log(pi: Pi) -> str:
+    return str(sorted((pi.data / "audit").glob("*.jsonl"))[-1].relative_to(pi.data))
+
+
+GALLERY: list[tuple[Spoil, str, str, str]] = [
+    (torn, "gallery", "broken", "damaged"),
+    (lambda pi: (pi.data / "gallery.sqlite").write_text("x" * 99), "gallery", "broken", "damaged"),
+    (in_sqlite("PRAGMA user_version = 1"), "gallery", "attention", "earlier Kaimen"),
+    (in_sqlite("PRAGMA user_version = 99"), "gallery", "broken", "newer Kaimen"),
+    (in_sqlite("DELETE FROM students"), "gallery", "broken", "nobody is enrolled"),
+    (in_sqlite("UPDATE students SET encoder = 'x'"), "gallery", "broken", "another encoder"),
+    (
+        in_sqlite("UPDATE students SET encoder = 'x' WHERE name = 's00'"),
+        "gallery",
+        "attention",
+        "1 of another encoder",
+    ),
+    (
+        in_sqlite("UPDATE students SET consent = '2020-01-01' WHERE name < 's02'"),
+        "gallery",
+        "attention",
+        "2 of them without consent",
+    ),
+    (in_sqlite("UPDATE recordings SET said = NULL"), "words", "attention", "12 students"),
+    (lambda pi: (pi.data / "gallery.index").unlink(), "index", "attention", "cannot be read"),
+    (changed("gallery.index"), "index", "attention", "changed"),
+    (
+        in_sqlite("DELETE FROM recordings WHERE number = 1"),
+        "index",
+        "attention",
+        "36 recordings, and the registry has 35",
+    ),
+    (changed("gallery.calibration.json"), "calibration", "broken", "damaged"),
+    (
+        lambda pi: (pi.data / "gallery.calibration.json").unlink(),
+        "calibration",
+        "broken",
+        "never calibrated",
+    ),
+    (
+        lambda pi: pi.calibrated(students=99, encoder=shipped()),
+        "calibration",
+        "broken",
+        "calibrated for 99 students",
+    ),
+    (
+        lambda pi: pi.calibrated(students=12, encoder="x"),
+        "calibration",
+        "broken",
+        "another encoder",
+    ),
+    (
+        lambda pi: pi.calibrated(students=12, encoder=shipped(), fpir=0.2),
+        "calibration",
+        "attention",
+        "20.0%",
+    ),
+    (lambda pi: (pi.data / "gallery.sqlite").chmod(0o644), "files", "attention", "others may read"),
+    (lambda pi: os.chown(pi.data / "gallery.index", 1234, 0), "files", "broken", "another user"),
+    (lambda pi: os.chown(pi.key, 1234, 0), "files", "broken", "gallery.key belongs"),
+    (lambda pi: pi.key.unlink(), "key", "broken", "the key is not there"),
+    (lambda pi: pi.key.unlink(), "gallery", "broken", "the key is not there"),
+    (lambda pi: pi.key.write_text("kaimen-key-1 00 00"), "key", "broken", "damaged"),
+    (lambda pi: pi.key.chmod(0o640), "key", "broken", "mode 640"),
+    (beside_its_gallery, "key", "attention", "in the folder"),
+    (lambda pi: changed(last_log(pi))(pi), "log", "broken", "changed, cut off"),
+    (lambda pi: (pi.data / last_log(pi)).unlink(), "log", "broken", "in the head alone"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "state", "said"), GALLERY, ids=lambda each: each if str(each) == each else ""
+)
+def test_of_the_gallery(
+    spoil: Spoil, name: str, state: str, said: str, school: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    spoil(school)
+    code, found = doctor(school, capsys)
+    assert found[name]["state"] == state
+    assert said in found[name]["found"]
+    assert code == (1 if any(each["state"] == "broken" for each in found.values()) else 0)

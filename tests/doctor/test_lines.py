@@ -1,0 +1,292 @@
+"""Lines of the doctor that take a microphone, a door that runs, or a bad day."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from edge.cli import main
+from edge.commands import doctor as command
+from edge.doctor import door, encoder, machine, microphone, services
+from edge.doctor.examination import GATE, MACHINE, examine
+from edge.doctor.finding import Finding, Patient, State, ok, require_readable
+from edge.door.client import Door, station
+from edge.errors import DeviceError
+from edge.settings import DoorSettings, Settings, SoundSettings
+from edge.sound import microphone as device_module
+from tests.doctor.pi import Pi
+from tests.portaudio import FakePortAudio, PortAudioError, device
+from tests.sounds import noise
+
+ENOUGH = 30.0  # seconds in which a door has started on any machine
+
+
+def patient(pi: Pi, **settings: object) -> Patient:
+    return Patient(replace(Settings(), **settings), root=pi.root, seconds=0.2)  # type: ignore[arg-type]
+
+
+def only(found: Iterator[Finding], name: str) -> Finding:
+    (one,) = [each for each in found if each.name == name]
+    return one
+
+
+# The microphone
+
+
+@pytest.fixture
+def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    fake = FakePortAudio(device(0, "USB Microphone", 48000.0))
+    fake.sound = noise(3.0, -60.0)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    monkeypatch.setattr(device_module, "PATIENCE", 0.2)
+    return fake
+
+
+def test_a_microphone_tells_level_and_rate(pi: Pi, portaudio: FakePortAudio) -> None:
+    found = {each.name: each for each in microphone.check(patient(pi))}
+    assert {each.state for each in found.values()} == {State.OK}
+    assert "USB Microphone" in found["microphone"].found
+    assert found["rate"].found.startswith("48 kHz, 0 overruns")
+
+
+@pytest.mark.parametrize(("rate", "state"), [(11025.0, State.ATTENTION), (4000.0, State.BROKEN)])
+def test_a_slow_microphone(rate: float, state: State, pi: Pi, portaudio: FakePortAudio) -> None:
+    portaudio.devices = (device(0, "Telephone", rate),)
+    assert only(microphone.check(patient(pi)), "rate").state is state
+
+
+@pytest.mark.parametrize(("overruns", "state"), [(1, State.ATTENTION), (9, State.BROKEN)])
+def test_overruns(overruns: int, state: State) -> None:
+    found = microphone._rate(48000, overruns, 3.0)
+    assert found.state is state and found.measured["overruns"] == overruns
+
+
+def test_a_microphone_that_is_not_there(pi: Pi, portaudio: FakePortAudio) -> None:
+    sought = patient(pi, sound=SoundSettings("studio"))
+    (found,) = microphone.check(sought)
+    assert found.state is State.BROKEN and "USB Microphone" in found.mend
+
+
+@pytest.mark.parametrize(
+    ("holder", "state", "said"),
+    [
+        ("/opt/kaimen/bin/python\0/opt/kaimen/bin/kaimen\0run\0", State.OK, "the gate listens"),
+        ("arecord\0-d\0", State.ATTENTION, "process 77: arecord"),
+    ],
+)
+def test_a_microphone_that_is_taken(
+    holder: str, state: State, said: str, pi: Pi, portaudio: FakePortAudio
+) -> None:
+    pi.write("proc/asound/card0/pcm0p/sub0/status", "state: RUNNING\nowner_pid   : 78\n")
+    pi.write("proc/asound/card1/pcm0c/sub0/status", "state: RUNNING\nowner_pid   : 77\n")
+    pi.write("proc/77/cmdline", holder)
+    portaudio.failure = PortAudioError("Device unavailable [PaErrorCode -9985]")
+    (found,) = microphone.check(patient(pi))
+    assert found.state is state and said in found.found
+
+
+def test_a_microphone_that_nobody_has_is_broken(pi: Pi, portaudio: FakePortAudio) -> None:
+    pi.write("proc/asound/card1/pcm0c/sub0/status", "closed\n")
+    portaudio.failure = PortAudioError("Device unavailable")
+    (found,) = microphone.check(patient(pi))
+    assert found.state is State.BROKEN and "Device unavailable" in found.found
+
+
+# The door
+
+
+@contextmanager
+def served(path: Path, **settings: object) -> Iterator[DoorSettings]:
+    """A door that listens."""
+    made = DoorSettings(mock=True, **settings)  # type: ignore[arg-type]
+    process = subprocess.Popen(station(made, "--socket", str(path)), stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + ENOUGH
+        while not _greets(path):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        yield replace(made, socket="/run/d")
+    finally:
+        process.terminate()
+        process.wait(ENOUGH)
+
+
+def _greets(path: Path) -> bool:
+    try:
+        Door.connect(path).close()
+        return True
+    except DeviceError:
+        return False
+
+
+def line_of(pi: Pi, settings: DoorSettings) -> Finding:
+    return only(iter(list(door.check(patient(pi, door=settings)))), "door")
+
+
+def test_a_door_that_the_gate_has_is_well_and_left_alone(pi: Pi) -> None:
+    path = pi.root / "run/d"
+    with served(path, lease=60.0) as settings, Door.connect(path) as gate:
+        gate.open()
+        said: list[str] = []
+        while "state unlocked" not in said:
+            said += gate.events()
+        found = line_of(pi, settings)
+        assert found.state is State.OK and "the gate has it" in found.found
+        assert gate.is_on and gate.events() == []
+
+
+def test_a_door_without_a_gate(pi: Pi) -> None:
+    with served(pi.root / "run/d") as settings:
+        found = line_of(pi, settings)
+        assert found.state is State.ATTENTION and "(shut), and no gate" in found.found
+
+
+def test_a_door_that_stands_open(pi: Pi) -> None:
+    # A mock input is high: with a switch that is low while the door is closed, it stands open.
+    with served(pi.root / "run/d", contact=22) as settings:
+        found = line_of(pi, settings)
+        assert found.state is State.ATTENTION and "stands open" in found.found
+
+
+def test_a_box_that_is_open(pi: Pi) -> None:
+    with served(pi.root / "run/d", tamper=5) as settings:
+        found = line_of(pi, settings)
+        assert found.state is State.BROKEN and "box is open" in found.found
+
+
+def test_pins_that_this_user_may_not_use(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.doctor.door.os.access", lambda *_: False)
+    found = only(door.check(patient(pi)), "pins")
+    assert found.state is State.ATTENTION and "group gpio" in found.mend
+
+
+def test_a_pi_without_lgpio(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.doctor.door.importlib.util.find_spec", lambda _: None)
+    assert only(door.check(patient(pi)), "pins").state is State.BROKEN
+
+
+# The machine
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(0.02, State.OK), (0.5, State.ATTENTION), (2.0, State.BROKEN)]
+)
+def test_a_decision_in_time_and_one_that_is_late(seconds: float, state: State) -> None:
+    found = encoder.speed(seconds)
+    assert found.state is state
+    assert found.measured["ratio"] == pytest.approx(encoder.PHRASE / seconds)
+
+
+def status(free: int, flags: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(f_bavail=free, f_frsize=1, f_flag=flags)
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [(4 << 30, State.OK), (100 << 20, State.ATTENTION), (1 << 20, State.BROKEN)],
+)
+def test_room_on_the_disk(free: int, state: State, pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.doctor.machine.os.statvfs", lambda _: status(free))
+    assert only(machine.disk(patient(pi)), "disk").state is state
+
+
+def test_a_disk_that_cannot_be_written(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.doctor.machine.os.statvfs", lambda _: status(4 << 30, os.ST_RDONLY))
+    found = only(machine.disk(patient(pi)), "disk")
+    assert found.state is State.BROKEN and "read-only" in found.found
+
+
+def test_a_clock_of_before_the_installation(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Early(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Early:
+            return cls(1970, 1, 1, 0, 5)
+
+    monkeypatch.setattr("edge.doctor.machine.datetime.datetime", Early)
+    (found,) = machine.clock(patient(pi))
+    assert found.state is State.BROKEN and "1970-01-01" in found.found
+
+
+def test_the_firmwares_own_program_is_asked_where_the_kernel_does_not_say(pi: Pi) -> None:
+    pi.remove("sys/devices/platform/soc/soc:firmware/get_throttled")
+    pi.program("vcgencmd", '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50000\n')
+    (found,) = machine.power(patient(pi))
+    assert found.state is State.ATTENTION and "0x50000" in found.found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_the_units_are_judged_by_systemds_own_tool(pi: Pi) -> None:
+    pi.program("systemd-analyze", f'#!/bin/sh\nexec {shutil.which("systemd-analyze")} "$@"\n')
+    found = only(services.check(patient(pi)), "hardening")
+    assert found.state is State.OK and found.measured["exposure"]
+    path = "etc/systemd/system/kaimen-gate.service"
+    pi.write(path, "[Service]\nExecStart=/bin/true\n")
+    found = only(services.check(patient(pi)), "hardening")
+    assert found.state is State.BROKEN and "kaimen-gate" in found.found
+
+
+# Whatever goes wrong
+
+
+def test_a_check_that_raises_is_broken_and_ends_nothing(pi: Pi) -> None:
+    def raises(_: Patient) -> Iterator[Finding]:
+        yield ok("first", "it is well")
+        raise ZeroDivisionError("oh")
+
+    checks = [("odd", raises), ("power", MACHINE["power"])]
+    found = list(examine(patient(pi), checks))
+    assert [(each.name, each.state) for each in found] == [
+        ("first", State.OK),
+        ("odd", State.BROKEN),
+        ("power", State.OK),
+    ]
+    assert "ZeroDivisionError" in found[1].found
+
+
+@pytest.mark.parametrize("name", ["gallery", "key", "log"])
+def test_what_this_user_may_not_look_at_is_not_broken(
+    name: str, pi: Pi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pi.enroll()
+
+    def forbidden(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for module in ("gallery", "key", "log"):
+        monkeypatch.setattr(f"edge.doctor.{module}.require_readable", forbidden)
+    (found,) = examine(
+        replace(patient(pi), settings=Settings.read(pi.written())), [(name, GATE[name])]
+    )
+    assert found.state is State.ATTENTION and "sudo" in found.mend
+
+
+def test_a_file_that_is_not_there_is_another_matter(tmp_path: Path) -> None:
+    require_readable(tmp_path / "nothing")
+
+
+def test_settings_that_cannot_be_read_are_a_line_and_the_machine_is_examined(
+    pi: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    pi.config.write_text("[door]\npni = 3\n")
+    assert main(["doctor", "--config", str(pi.config), "--root", str(pi.root)]) == 1
+    shown = capsys.readouterr().out
+    assert "did you mean pin" in " ".join(shown.split()) and "undervoltage" in shown
+
+
+def test_the_services_settings_are_read_where_no_others_are_named(
+    pi: Pi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(command, "SYSTEM", pi.written())
+    assert main(["doctor", "--root", str(pi.root), "--play", str(pi.sound), "--json"]) == 1
+    assert str(pi.data) in capsys.readouterr().out

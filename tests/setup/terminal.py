@@ -1,0 +1,107 @@
+"""Somebody at a terminal, who is asked by `kaimen setup`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+
+PATIENCE = 60.0  # seconds; the machines that test are slow
+
+
+@dataclass(frozen=True)
+class Step:
+    """A question, a wrong answer and what is said to it, and the right one."""
+
+    asks: str
+    answer: str
+    wrong: str = ""
+    says: str = ""
+
+
+# The answers of a whole session, all of them other than the defaults.
+SESSION = (
+    Step("Microphone: .*: $", "default", "studio", "no microphone is called 'studio'"),
+    Step("Keep .*: $", "yes", "perhaps", "is none of"),
+    Step("Pin of the relay.*: $", "4", "28", "from 0 to 27"),
+    Step("the relay is on: .*: $", "low", "middle", "is none of high, low"),
+    Step("Switch the relay on .*: $", "yes", "maybe", "is none of yes, skip"),
+    Step("Did the door open.*: $", "yes", "what", "is none of yes, no, reversed"),
+    Step("Seconds that .*: $", "2.5", "0", "more than 0 and at most 60"),
+    Step("Pin of the door's contact.*: $", "22", "4", "another pin than door.pin"),
+    Step("while the door is closed.*: $", "high", "both", "is none of high, low"),
+    Step("Open and close the door; Enter goes on\r\n *(open|closed)\r\n", ""),
+    Step("Was that right.*: $", "yes", "who", "is none of yes, no"),
+    Step("Pin of the exit button.*: $", "23", "22", "another pin than door.contact"),
+    Step("Press the exit button.*Enter goes on\r\n *not pressed\r\n", ""),
+    Step("Was that right.*: $", "yes", "no idea", "is none of yes, no"),
+    Step("Write .*: $", "yes", "later", "is none of yes, no"),
+)
+
+
+class Terminal:
+    """A setup that runs; its folder holds nothing but what setup wrote and ``before``."""
+
+    def __init__(self, folder: Path, voice: Path, *options: str) -> None:
+        self.folder = folder / "etc"
+        self.folder.mkdir(exist_ok=True)
+        self.file = self.folder / "kaimen.toml"
+        self.trace = folder / "trace"
+        self.moves = folder / "moves"
+        self.moves.touch()
+        arguments = ["-m", "tests.setup.rehearsed", str(self.trace), str(self.moves)]
+        arguments += ["--config", str(self.file), "--play", str(voice), *options]
+        self.process = pexpect.spawn(
+            sys.executable,
+            arguments,
+            timeout=PATIENCE,
+            dimensions=(50, 300),
+            encoding="utf-8",
+            cwd=str(Path(__file__).parents[2]),
+        )
+
+    def asked(self, step: Step) -> None:
+        """Wait for a question."""
+        self.process.expect(re.compile(step.asks, re.DOTALL))
+
+    def answer(self, text: str) -> None:
+        self.process.sendline(text)
+
+    def said(self, text: str) -> None:
+        """Wait for a sentence."""
+        self.process.expect_exact(text)
+
+    def session(self, *steps: Step) -> None:
+        """Answer questions rightly."""
+        for step in steps:
+            self.asked(step)
+            self.answer(step.answer)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as a key."""
+        self.process.sendintr()
+
+    def move(self, pin: int, level: str) -> None:
+        """Move an input."""
+        with self.moves.open("a") as file:
+            file.write(f"{pin} {level}\n")
+
+    def ended(self) -> int:
+        """The exit code."""
+        self.process.expect(pexpect.EOF)
+        self.process.close()
+        assert self.process.exitstatus is not None, self.process.signalstatus
+        return int(self.process.exitstatus)
+
+    def kill(self, number: signal.Signals) -> None:
+        self.process.kill(number)
+
+    @property
+    def levels(self) -> list[tuple[int, int]]:
+        """Pin and level of everything the relay's pins did."""
+        lines = self.trace.read_text().splitlines() if self.trace.exists() else []
+        return [(int(pin), int(level)) for _, pin, level in map(str.split, lines)]
