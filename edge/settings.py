@@ -159,9 +159,15 @@ class Settings:
         if path is None:
             return cls()
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls.parse(path.read_bytes(), path)
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+
+    @classmethod
+    def parse(cls, written: bytes, path: Path) -> Settings:
+        """The settings of a TOML file's content; ``path`` is for errors. Raises SettingsError."""
+        try:
+            content = tomllib.loads(written.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: not TOML ({error})") from None
         settings = cls()

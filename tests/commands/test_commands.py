@@ -49,8 +49,8 @@ def test_every_command_shows_an_example_in_its_help(
 
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
-        "demo", "run", "door", "listen", "enroll", "students", "calibrate", "attack", "audit",
-        "embed", "bench",
+        "demo", "run", "door", "listen", "enroll", "students", "calibrate", "attack",
+        "backup", "restore", "audit", "embed", "bench",
     ]  # fmt: skip
 
 
