@@ -211,7 +211,7 @@ class Audit:
             written = path.read_bytes()
             torn = written[written.rfind(b"\n") + 1 :]
             # Anything else was not written here: it stays for 'kaimen audit verify' to find.
-            if torn and self._head.line.encode().startswith(torn):
+            if (torn or not written) and self._head.line.encode().startswith(torn):
                 os.truncate(path, size - len(torn))
                 if size == len(torn):
                     path.unlink()

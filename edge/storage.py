@@ -62,9 +62,9 @@ def forget(path: Path) -> None:
         sync(path.parent)
 
 
-def sync(folder: Path) -> None:
-    """Make new names in the folder, and names that went, survive a power cut. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's content, or what names are in a folder, survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -66,7 +66,8 @@ def place(school: School, when: str) -> None:
         new.remove("key")
     try:
         _sync_all(unpacked.registry.parent)
-        sync(unpacked.key.parent)
+        for path in (unpacked.key, unpacked.key.parent):
+            sync(path)
         if old:
             make_folder(school.before(when).registry.parent, 0o700)
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+import weakref
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ class Registry:
                 self._database.execute(f"PRAGMA {setting}")
         except sqlite3.Error as error:
             raise self._unusable(error) from None
+        # A connection refers to itself: nobody would close it until some time later.
+        weakref.finalize(self, self._database.close)
         self._migrate()
 
     def close(self) -> None:

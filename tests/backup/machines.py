@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import gc
+import io
 import json
 import sqlite3
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from edge.audit import Audit
 from edge.backup.school import School
 from edge.cli import main
 from edge.commands.demo import RECORDINGS
@@ -72,6 +74,18 @@ class Machine:
         self.said[:] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return code
 
+    def quietly(self, *given: str | Path) -> None:
+        """Run a command where nothing is captured; it must be done."""
+        with redirect_stdout(io.StringIO()) as said:
+            assert main(self.arguments(*given)) == 0, said.getvalue()
+
+    def log(self, lines: int, *, largest: int = 1000, kept: int = 256) -> None:
+        """Lines of a gate's."""
+        key = self.school.log_key
+        with Audit(self.school.pieces["audit"], key, largest=largest, kept=kept) as log:
+            for number in range(lines):
+                log.write({"kind": "door", "event": f"line {number}"})
+
     def enroll(self, capsys: Shown, *voices: str) -> None:
         for voice in voices:
             assert self.run(capsys, "enroll", "--student", voice, *takes(voice)) == 0
@@ -87,7 +101,6 @@ class Machine:
 
     def contents(self) -> dict[str, bytes]:
         """Every file of the school but its empty locks, byte for byte."""
-        gc.collect()
         for path in (self.folder / "data").glob("*.sqlite"):
             database = sqlite3.connect(path)  # what is in the log of changes goes into the file
             database.execute("PRAGMA user_version").fetchall()

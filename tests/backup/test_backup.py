@@ -12,7 +12,6 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -49,10 +48,8 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A school on some machine: two students, a log, a memory, bundles."""
     machine = Machine.at(tmp_path_factory.mktemp("pattern"))
     for voice in ("anning", "bowen"):
-        arguments = machine.arguments("enroll", "--student", voice, *takes(voice))
-        with redirect_stdout(io.StringIO()):
-            assert main(arguments) == 0
-    keep_log(machine, 5)
+        machine.quietly("enroll", "--student", voice, *takes(voice))
+    machine.log(5)
     memory = Memory(memory_of(machine.school.registry), machine.school.vault)
     for student in ("anning", "bowen"):
         memory.keep(student, fingerprint(points_of(1, 1, 16_000)[0, 0]))
@@ -69,12 +66,6 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def there(pattern: Path, tmp_path: Path) -> Machine:
     shutil.copytree(pattern, tmp_path / "there")
     return Machine.at(tmp_path / "there")
-
-
-def keep_log(machine: Machine, lines: int) -> None:
-    with Audit(machine.school.pieces["audit"], machine.school.log_key, largest=1000) as log:
-        for number in range(lines):
-            log.write({"kind": "door", "event": f"line {number}"})
 
 
 @pytest.fixture
