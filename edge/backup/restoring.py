@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.audit import Audit, verify
@@ -17,7 +18,7 @@ from edge.gallery.calibration import Calibration
 from edge.gallery.erased import erasure
 from edge.gallery.left_out import Track
 from edge.gallery.memory import Memory
-from edge.gallery.presence import alone
+from edge.gallery.presence import Presence, alone
 from edge.gallery.registry import Registry
 from edge.storage import make_folder, write_whole
 
@@ -37,13 +38,13 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put in place."""
+    """What was put in place, or would be."""
 
     students: int
     removed: int  # who were in the backup, and are on a list of removed students
     unknown: str  # why the list of the school before could not be read, or empty
-    kept: Path | None  # where the school before is
-    settings: Path | None  # where the backup's lie, if they are not this machine's
+    kept: Path | None = None  # where the school before is
+    settings: Path | None = None  # where the backup's lie, if they are not this machine's
 
 
 def read_through(file: Path, passphrase: bytes) -> Content:
@@ -59,6 +60,25 @@ def read_through(file: Path, passphrase: bytes) -> Content:
     return Content(file, passphrase, str(made.get("at", "")), settings, size)
 
 
+def check(
+    backup: Content, school: School, *, erased: Collection[str] = (), track: Track | None = None
+) -> Restored:
+    """What ``restore`` would bring; nothing changes, and a gate may run meanwhile.
+
+    Raises GalleryError and StorageError.
+    """
+    there = school.registry.exists()
+    presence = Presence(school.registry) if there else None
+    try:
+        folder = school.registry.parent if there else None
+        with tempfile.TemporaryDirectory(prefix=school.snapshot_prefix, dir=folder) as apart:
+            aside = School(Path(apart) / school.registry.name, Path(apart) / school.key.name)
+            return _prepare(backup, school, aside, erased, track)
+    finally:
+        if presence is not None:
+            presence.leave()
+
+
 def restore(
     backup: Content,
     school: School,
@@ -66,10 +86,9 @@ def restore(
     config: Path | None = None,
     over: bool = False,
     erased: Collection[str] = (),
-    only_check: bool = False,
     track: Track | None = None,
 ) -> Restored:
-    """Unpack a backup, check it, and put it in a school's place; or ``only_check`` it.
+    """Unpack a backup, check it, and put it in a school's place.
 
     Who is on the list of the school that is there, or among ``erased`` (hashes under the backup's
     key), is not brought back. The backup's settings become the file ``config``, or, where there is
@@ -77,38 +96,47 @@ def restore(
     """
     with alone(school.registry):
         settle_alone(school)
-        if not (over or only_check) and school.there:
-            there = school.pieces[school.there[0]]
+        if not over and school.there:
             raise GalleryError(
-                f"{there}: a school is there already; with --over it is kept beside and replaced"
+                f"{school.pieces[school.there[0]]}: a school is there already; with --over it is "
+                "kept beside and replaced"
             )
+        unpacked = school.unpacked()
         try:
-            unpacked = _unpack(backup, school)
-            if "registry" not in unpacked.there:
-                raise GalleryError(f"{backup.file}: holds no registry; take another backup")
-            registry = Registry(unpacked.registry, unpacked.vault)
-            try:
-                _check(unpacked, registry, track)
-                removed, unknown = _keep_removed(school, unpacked, registry, erased)
-                students = len(registry)
-            finally:
-                registry.close()
+            restored = _prepare(backup, school, unpacked, erased, track)
+            settings = _put_settings(config, backup.settings)
+            with Audit(unpacked.pieces["audit"], unpacked.log_key) as log:
+                log.write({"kind": "restored", "backup": backup.at, "removed": restored.removed})
             when = school.now()
-            kept = school.before(when).registry.parent if school.there and not only_check else None
-            settings = None
-            if not only_check:
-                settings = _put_settings(config, backup.settings)
-                with Audit(unpacked.pieces["audit"], unpacked.log_key) as log:
-                    log.write({"kind": "restored", "backup": backup.at, "removed": removed})
-                place(school, when)
+            kept = school.before(when).registry.parent if school.there else None
+            place(school, when)
         finally:
             settle_alone(school)
-    return Restored(students, removed, unknown, kept, settings)
+    return replace(restored, kept=kept, settings=settings)
 
 
-def _unpack(backup: Content, school: School) -> School:
-    """The school of a backup, in folders beside those where it belongs."""
-    unpacked = school.unpacked()
+def _prepare(
+    backup: Content,
+    school: School,
+    unpacked: School,
+    erased: Collection[str],
+    track: Track | None,
+) -> Restored:
+    """Unpack and check a backup, and leave out who was removed."""
+    _unpack(backup, unpacked)
+    if "registry" not in unpacked.there:
+        raise GalleryError(f"{backup.file}: holds no registry; take another backup")
+    registry = Registry(unpacked.registry, unpacked.vault)
+    try:
+        _check(unpacked, registry, track)
+        removed, unknown = _keep_removed(school, unpacked, registry, erased)
+        return Restored(len(registry), removed, unknown)
+    finally:
+        registry.close()
+
+
+def _unpack(backup: Content, unpacked: School) -> None:
+    """Put the pieces of a backup where nothing is yet. Raises GalleryError and StorageError."""
     folder = unpacked.registry.parent
     try:
         make_folder(folder, 0o700)
@@ -131,7 +159,6 @@ def _unpack(backup: Content, school: School) -> School:
             path.touch(mode=0o600)
             with path.open("wb") as file:
                 shutil.copyfileobj(content, file)
-    return unpacked
 
 
 def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:

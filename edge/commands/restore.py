@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from edge.backup.passphrase import passphrase
-from edge.backup.restoring import Content, Restored, read_through, restore
+from edge.backup.restoring import Content, Restored, check, read_through, restore
 from edge.backup.school import School
 from edge.errors import SettingsError
 from edge.gallery.erased import read_erased
@@ -22,7 +22,7 @@ EXAMPLE = """example:
 
 Everything in the backup is checked before anything is put in place; then the old school or the new
 one is there, whole, whatever happens. Stop the gate first. Who was removed from the school that is
-there, or is on a list given with --erased, is not brought back."""
+there, or is on a list given with --erased, is not brought back. --check may run beside a gate."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -45,15 +45,17 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     erased = read_erased(arguments.erased) if arguments.erased else ()
     content = read_through(arguments.file, passphrase(arguments.passphrase_file, new=False))
     school = School.of(_settings(arguments.config, content).gallery)
-    restored = restore(
-        content,
-        school,
-        config=arguments.config,
-        over=arguments.over,
-        erased=erased,
-        only_check=arguments.check,
-        track=screen.progress,
-    )
+    if arguments.check:
+        restored = check(content, school, erased=erased, track=screen.progress)
+    else:
+        restored = restore(
+            content,
+            school,
+            config=arguments.config,
+            over=arguments.over,
+            erased=erased,
+            track=screen.progress,
+        )
     _tell(restored, content, arguments.check, screen)
     return 0
 

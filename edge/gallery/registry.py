@@ -23,6 +23,7 @@ from edge.gallery.erased import erasure
 from edge.gallery.evidence import Evidence, pack, unpack_fingerprint, unpack_said
 from edge.gallery.left_out import Track
 from edge.gallery.vault import Vault
+from edge.storage import make_folder
 from edge.voice.encoder import Voiceprint
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
@@ -105,7 +106,7 @@ class Registry:
         if path != MEMORY:
             try:
                 # SQLite gives its files the mode of the first one.
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(path).parent)
                 Path(path).touch(mode=0o600)
             except OSError as error:
                 raise StorageError(f"{path}: cannot be made ({error.strerror})") from None

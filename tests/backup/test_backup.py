@@ -240,6 +240,8 @@ def test_settings_of_this_machine_stay(
     there: Machine, file: Path, tmp_path: Path, capsys: Shown
 ) -> None:
     here = Machine.at(tmp_path / "here")
+    assert here.run(capsys, "restore", file, "--check") == 0
+    assert not (here.folder / "data").exists()
     own = here.config.read_bytes()
     assert here.run(capsys, "restore", file) == 0
     assert here.config.read_bytes() == own
@@ -382,6 +384,8 @@ def test_a_running_gate_is_backed_up_and_not_replaced(
 ) -> None:
     gate = Presence(there.school.registry)
     assert there.run(capsys, "backup", file) == 0
+    assert there.run(capsys, "restore", file, "--check") == 0
+    assert there.said[-1]["students"] == 2 and there.school.litter == []
     assert there.run(capsys, "restore", file, "--over") == 6
     assert "stop the gate" in there.said[0]["error"]
     gate.leave()

@@ -121,10 +121,15 @@ class Plug:
 
     def spread(self, left: Iterable[Left]) -> list[Left]:
         """Of what may be left, what is to be opened: each folder, or some of them."""
-        different = {digest_of(image): (number, mode, image) for number, mode, image in left}
+        different: dict[bytes, Left] = {}
+        for each in left:
+            digest = digest_of(each[2])
+            different.pop(digest, None)
+            different[digest] = each  # in the order of when it is last left
         found = [*different.values()]
         step = 1 if self._every else max(1, len(found) // SPREAD)
-        return found[::-1][::step][::-1]  # the last one always
+        end = found[-1][0]
+        return [each for at, each in enumerate(found) if at % step == 0 or each[0] == end]
 
     def stop(self, command: Sequence[str], before: int) -> list[Call]:
         """End a command before one of its calls, for real; what it did until then.
