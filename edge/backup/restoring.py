@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,12 +66,10 @@ def check(
 
     Raises GalleryError and StorageError.
     """
-    there = school.registry.exists()
-    presence = Presence(school.registry) if there else None
+    presence = Presence(school.registry) if school.registry.exists() else None
     try:
-        folder = school.registry.parent if there else None
-        with tempfile.TemporaryDirectory(prefix=school.snapshot_prefix, dir=folder) as apart:
-            aside = School(Path(apart) / school.registry.name, Path(apart) / school.key.name)
+        with school.aside() as folder:
+            aside = School(Path(folder) / school.registry.name, Path(folder) / school.key.name)
             return _prepare(backup, school, aside, erased, track)
     finally:
         if presence is not None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.errors import StorageError
 from edge.gallery.calibration import beside
 from edge.gallery.gallery import index_of
 from edge.gallery.memory import memory_of
@@ -97,6 +99,19 @@ class School:
     def snapshot_prefix(self) -> str:
         """How folders are called in which backups are being taken."""
         return f".{self.registry.stem}.snapshot-"
+
+    def aside(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder for what is soon gone, on the school's disk if there is one. StorageError."""
+        folder = self.registry.parent if self.registry.exists() else None
+        try:
+            return tempfile.TemporaryDirectory(
+                prefix=self.snapshot_prefix, dir=folder, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename}: cannot be made ({error.strerror}); make room, or call "
+                "it as the gate's own user"
+            ) from None
 
     @property
     def litter(self) -> list[Path]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 import sqlite3
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,38 +37,36 @@ def take(school: School, settings: Path | None, file: Path, passphrase: bytes) -
     if not school.registry.exists():
         raise GalleryError(f"{school.registry}: no gallery there; begin with 'kaimen enroll'")
     presence = Presence(school.registry)
-    folder = None
     try:
-        folder = tempfile.mkdtemp(prefix=school.snapshot_prefix, dir=school.registry.parent)
-        snapshot = School(Path(folder) / school.registry.name, school.key)
-        students = _freeze(school, snapshot)
-        made = {
-            "version": __version__,
-            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "students": students,
-        }
-        found = {**school.pieces, **{name: snapshot.pieces[name] for name in snapshot.there}}
-        pieces = [name for name in BACKED_UP if name in school.there]
+        with school.aside() as folder:
+            snapshot = School(Path(folder) / school.registry.name, school.key)
+            students = _freeze(school, snapshot)
+            found = {**school.pieces, **{name: snapshot.pieces[name] for name in snapshot.there}}
+            pieces = [name for name in BACKED_UP if name in school.there]
 
-        def write(out: IO[bytes]) -> None:
-            writer = Writer(out, passphrase)
-            writer.add(MADE, json.dumps(made).encode())
-            if settings is not None:
-                writer.add_path(SETTINGS, settings)
-            for name in pieces:
-                writer.add_path(name, found[name])
-            writer.finish()
+            def write(out: IO[bytes]) -> None:
+                writer = Writer(out, passphrase)
+                writer.add(MADE, _made(students))
+                if settings is not None:
+                    writer.add_path(SETTINGS, settings)
+                for name in pieces:
+                    writer.add_path(name, found[name])
+                writer.finish()
 
-        write_whole(file, write, private=True)
-        return Taken(pieces, students, file.stat().st_size)
+            write_whole(file, write, private=True)
+            return Taken(pieces, students, file.stat().st_size)
     except OSError as error:
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"{error.filename}: {error.strerror}; nothing is backed up") from None
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
         presence.leave()
+
+
+def _made(students: int) -> bytes:
+    """When, by what, and how much."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return json.dumps({"version": __version__, "at": now, "students": students}).encode()
 
 
 def _freeze(school: School, snapshot: School) -> int:
