@@ -33,7 +33,7 @@ class Cost:
 
     log_n: int = 16
     r: int = 8
-    p: int = 2  # with these 64 MB twice, as OWASP advises: a third of a second on a laptop
+    p: int = 2  # with these 64 MB twice, as OWASP advises: a third of a second on x86
 
     @property
     def memory(self) -> int:
