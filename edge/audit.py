@@ -29,7 +29,7 @@ from edge.decision import Match
 from edge.errors import StorageError
 from edge.gate import Answer
 from edge.sound.quality import clipped_share
-from edge.storage import write_whole
+from edge.storage import make_folder, write_whole
 
 LARGEST = 4 << 20  # bytes of a file before another is begun
 KEPT = 256  # full files: a gigabyte, or about a million decisions
@@ -148,7 +148,7 @@ class Audit:
         """Go on with the log that is there; what a pulled plug interrupted is completed."""
         if self._lock is not None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder, 0o700)
         lock = (self._folder / "lock").open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,7 +211,7 @@ class Audit:
             written = path.read_bytes()
             torn = written[written.rfind(b"\n") + 1 :]
             # Anything else was not written here: it stays for 'kaimen audit verify' to find.
-            if torn and self._head.line.encode().startswith(torn):
+            if (torn or not written) and self._head.line.encode().startswith(torn):
                 os.truncate(path, size - len(torn))
                 if size == len(torn):
                     path.unlink()
@@ -319,6 +319,42 @@ def export(folder: Path, key: bytes) -> Iterator[Record]:
         record = _checked(content, key)
         if record is not None:
             yield record
+
+
+def copy(folder: Path, key: bytes, to: Path) -> None:
+    """A log of one moment, whole, in a folder beside it; a gate may be writing it meanwhile.
+
+    Full files are linked, not copied. Raises StorageError for one that is not as it was written.
+    """
+    head = None
+    with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
+        head = _Head.load(folder / "head", key)
+    to.mkdir(mode=0o700)
+    for path in files_of(folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.link(path, to / path.name)
+    if head is not None and head.last:
+        head.save(to / "head", key)
+        _end_with(to, head)
+    problems = verify(to, key).problems
+    if problems:
+        raise StorageError(
+            f"{folder}: {problems[0].place}: {problems[0].what}; look at it with 'kaimen audit "
+            "verify', then move the folder away, and a new log begins"
+        )
+
+
+def _end_with(folder: Path, head: _Head) -> None:
+    """Leave out what was written after the head, and put in its line if only the head has it."""
+    files = files_of(folder)
+    while files and int(files[-1].stem.removeprefix("audit-")) > head.last:
+        files.pop().unlink()
+    path = files[-1] if files else folder / f"audit-{head.last:09}.jsonl"
+    content, line = path.read_bytes() if files else b"", head.line.encode()
+    at = content.find(line)
+    if at < 0:
+        at = content.rfind(b"\n") + 1
+    write_whole(path, lambda file: file.write(content[:at] + line), private=True)
 
 
 def _head_of(folder: Path, key: bytes) -> tuple[_Head | None, list[Problem]]:

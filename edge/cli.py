@@ -33,6 +33,8 @@ COMMANDS = {
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
+    "backup": "the school in one encrypted file",
+    "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",

@@ -160,19 +160,17 @@ class Settings:
         if path is None:
             return cls()
         try:
-            text = path.read_text(encoding="utf-8")
+            return cls.parse(path.read_bytes(), path)
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
-        except UnicodeDecodeError as error:
-            raise SettingsError(f"{path}: not TOML ({error})") from None
-        return cls.parse(text, path)
 
     @classmethod
-    def parse(cls, text: str, where: Path | str) -> Settings:
+    def parse(cls, written: str | bytes, where: Path | str) -> Settings:
         """The settings of a TOML text from somewhere. Raises SettingsError."""
         try:
+            text = written if isinstance(written, str) else written.decode()
             content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{where}: not TOML ({error})") from None
         settings = cls()
         _refuse_unknown(content, settings, str(where))

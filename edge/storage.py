@@ -18,7 +18,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
     StorageError; whatever was at ``path`` is then untouched.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}-", delete=False
         ) as file:
@@ -32,7 +32,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be written ({error.strerror}); what was there is untouched"
@@ -46,9 +46,25 @@ def _umask() -> int:
     return current
 
 
-def _sync(folder: Path) -> None:
-    """Make the new name in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it, that survive a power cut. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync(path.parent)
+
+
+def forget(path: Path) -> None:
+    """Delete a file for good, if it is there. Raises OSError."""
+    if path.exists():
+        path.unlink(missing_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or what names are in a folder, survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

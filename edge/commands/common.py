@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.audit import Audit
+from edge.backup.placing import settle
+from edge.backup.school import School
 from edge.checks import Checks, Heard, Models
 from edge.door.client import Door
 from edge.door.pins import mock_pins, on_a_pi, real_pins
@@ -40,9 +42,20 @@ def load_encoder(settings: Settings) -> Encoder:
     return Encoder(settings.encoder.path, runtime=settings.encoder.runtime or None)
 
 
+def school_of(settings: Settings) -> School:
+    """The pieces of the settings' school, once whatever was interrupted is finished or undone.
+
+    Every command that opens the gallery or its log comes through here. Raises GalleryError and
+    StorageError.
+    """
+    school = School.of(settings.gallery)
+    settle(school)
+    return school
+
+
 def load_gallery(settings: Settings, encoder: Encoder, screen: Screen) -> Gallery:
     """The gallery that the settings name. Raises GalleryError where there is none."""
-    path = settings.gallery.file
+    path = school_of(settings).registry
     if not path.exists():
         raise GalleryError(f"{path}: no gallery there; begin with 'kaimen enroll'")
     gallery = open_gallery(settings, encoder)
@@ -56,10 +69,10 @@ def load_gallery(settings: Settings, encoder: Encoder, screen: Screen) -> Galler
 
 def open_gallery(settings: Settings, encoder: Encoder) -> Gallery:
     """The gallery that the settings name, made with its key where there is none yet."""
-    path, key = settings.gallery.file, settings.gallery.key_file
-    if not path.exists() and not key.exists():
-        Vault().save(key)
-    return Gallery.open(path, Vault.load(key), encoder.identity, encoder.card.dimension)
+    school = school_of(settings)
+    if not school.registry.exists() and not school.key.exists():
+        Vault().save(school.key)
+    return Gallery.open(school.registry, school.vault, encoder.identity, encoder.card.dimension)
 
 
 def calibrate_anew(
@@ -161,7 +174,7 @@ def log_of(settings: Settings) -> Path:
 
 def log_key(settings: Settings) -> bytes:
     """The key of that log. Raises GalleryError."""
-    return Vault.load(settings.gallery.key_file).derive("audit")
+    return school_of(settings).log_key
 
 
 def recorded(models: Models, path: Path) -> Recorded:

@@ -13,6 +13,7 @@ from edge.screen import Screen
 EXAMPLE = """example:
   kaimen students
   kaimen students --remove s0001
+  kaimen students --erased > removed.txt    (for 'kaimen restore --erased')
 
 A student who is removed is gone at once: from the registry, the index and every running gate."""
 
@@ -20,10 +21,13 @@ A student who is removed is gone at once: from the registry, the index and every
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--remove", metavar="STUDENT", help="forget a student at once")
+    parser.add_argument(
+        "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
-    """List the students, or forget one."""
+    """List the students, or who was removed, or forget one."""
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
     gallery = common.load_gallery(settings, encoder, screen)
@@ -31,6 +35,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         gallery.remove(arguments.remove)
         common.calibrate_if_quick(settings, gallery, encoder, screen)
         screen.result({"removed": arguments.remove}, f"{escape(arguments.remove)} is forgotten")
+        for folder in common.school_of(settings).kept:
+            screen.note(f"{folder}: the school before a restore may still know them; delete it")
+        return 0
+    if arguments.erased:
+        for hashed in sorted(gallery.registry.erased()):
+            screen.result({"erased": hashed}, hashed)
         return 0
     table = Table("student", "group", "recordings", "enrolled", "consent until")
     for student in gallery.registry.students():

@@ -26,8 +26,10 @@ from edge.gallery.index import Index
 from edge.gallery.left_out import Track
 from edge.gallery.members import Members, Numbers
 from edge.gallery.memory import Memory, memory_of
+from edge.gallery.presence import Presence
 from edge.gallery.registry import MEMORY, Refused, Registry, Student
 from edge.gallery.vault import Vault
+from edge.storage import forget
 from edge.voice.encoder import Voiceprint
 
 SHORTLIST = 50  # recordings whose students are scored exactly
@@ -60,6 +62,7 @@ class Gallery:
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings(""))
+        self._presence: Presence | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
@@ -68,14 +71,17 @@ class Gallery:
     def open(cls, path: Path, vault: Vault, encoder: str, dimension: int) -> Gallery:
         """The gallery of a registry's file, which is made if need be, with the index beside it.
 
-        Raises GalleryError.
+        While it is open, no backup is restored over it. Raises GalleryError.
         """
+        presence = Presence(path)
         registry = Registry(path, vault)
         try:
             index = Index.load(index_of(path), vault, encoder)
         except GalleryError:
             index = None  # it is made anew from the registry
-        return cls(encoder, dimension, registry=registry, index=index)
+        gallery = cls(encoder, dimension, registry=registry, index=index)
+        gallery._presence = presence
+        return gallery
 
     def __len__(self) -> int:
         """How many students can be recognised."""
@@ -170,14 +176,16 @@ class Gallery:
 
     def remove(self, student: str) -> None:
         """Forget a student at once, in the index's file, too. Raises GalleryError."""
-        self.registry.remove(student)
-        self._seen = None
+        self.registry.require(student)
+        # The registry last: while they are in it, whatever was interrupted is begun again.
         if isinstance(self.registry.path, Path):
-            index_of(self.registry.path).unlink(missing_ok=True)
+            forget(index_of(self.registry.path))
         if isinstance(self.registry.path, Path) and memory_of(self.registry.path).exists():
             memory = Memory(memory_of(self.registry.path), self.registry.vault)
             memory.forget(student)
             memory.close()
+        self.registry.remove(student)
+        self._seen = None
         self.save()
 
     def save(self, track: Track | None = None) -> None:

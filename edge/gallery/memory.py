@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from edge.errors import GalleryError, StorageError
@@ -66,6 +67,19 @@ class Memory:
             database.execute(f"PRAGMA {setting}")
         database.executescript(SCHEMA)
         return database
+
+    @staticmethod
+    def examine(path: Path, vault: Vault) -> None:
+        """Whether a memory's file is sound and all in it opens. Raises GalleryError."""
+        try:
+            with closing(sqlite3.connect(path)) as database:
+                ((found,),) = database.execute("PRAGMA integrity_check(1)").fetchall()
+                if found != "ok":
+                    raise GalleryError(f"{path}: damaged ({found})")
+                for whose, sealed in database.execute("SELECT phrase, fingerprint FROM heard"):
+                    vault.unseal(sealed, f"heard, {whose}")
+        except sqlite3.Error as error:
+            raise GalleryError(f"{path}: damaged ({error})") from None
 
     def close(self) -> None:
         """Close it; what was kept stays."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.erased import erasure
 from edge.gallery.evidence import Evidence, pack, unpack_fingerprint, unpack_said
+from edge.gallery.left_out import Track
 from edge.gallery.vault import Vault
+from edge.storage import make_folder
 from edge.voice.encoder import Voiceprint
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
@@ -58,6 +62,9 @@ MIGRATIONS = (
     ALTER TABLE recordings ADD COLUMN said BLOB;  -- sealed, or NULL: enrolled without
     ALTER TABLE recordings ADD COLUMN said_by TEXT NOT NULL DEFAULT '';  -- a phrase encoder
     ALTER TABLE recordings ADD COLUMN fingerprint BLOB;  -- sealed, or NULL
+    """,
+    """
+    CREATE TABLE erased (student TEXT PRIMARY KEY) WITHOUT ROWID;  -- keyed hashes of names
     """,
 )
 
@@ -99,7 +106,7 @@ class Registry:
         if path != MEMORY:
             try:
                 # SQLite gives its files the mode of the first one.
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(path).parent)
                 Path(path).touch(mode=0o600)
             except OSError as error:
                 raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
@@ -116,6 +123,8 @@ class Registry:
                 self._database.execute(f"PRAGMA {setting}")
         except sqlite3.Error as error:
             raise self._unusable(error) from None
+        # A connection refers to itself: nobody would close it until some time later.
+        weakref.finalize(self, self._database.close)
         self._migrate()
 
     def close(self) -> None:
@@ -271,6 +280,7 @@ class Registry:
                 )
             if not word:
                 _remember(database, name, refused)
+            database.execute("DELETE FROM erased WHERE student = ?", (self._erasure(name),))
 
     def _sealed(
         self, context: str, voiceprint: Voiceprint, more: Evidence
@@ -310,15 +320,37 @@ class Registry:
                 (group, consent and consent.isoformat(), name),
             )
 
-    def remove(self, name: str) -> None:
-        """Forget a student: nothing of them stays in the file. Raises GalleryError."""
+    def require(self, name: str) -> None:
+        """Raises GalleryError where nothing is known of a student."""
         if not self._read("SELECT 1 FROM refused WHERE student = ? LIMIT 1", name):
             self.student(name)
+
+    def remove(self, name: str) -> None:
+        """Forget a student: no more than a keyed hash stays in the file. Raises GalleryError."""
+        self.require(name)
         with self._writing() as database:
             database.execute("DELETE FROM students WHERE name = ?", (name,))
             database.execute("DELETE FROM refused WHERE student = ?", (name,))
+            _list_erased(database, [self._erasure(name)])
         # What the log of changes still holds goes as soon as no reader needs it.
         self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def names(self) -> set[str]:
+        """Everybody of whom something is known, enrolled or refused."""
+        rows = self._read("SELECT name FROM students UNION SELECT student FROM refused")
+        return {str(name) for (name,) in rows}
+
+    def erased(self) -> set[str]:
+        """Keyed hashes of who was removed and is not enrolled again."""
+        return {str(hashed) for (hashed,) in self._read("SELECT student FROM erased")}
+
+    def list_erased(self, hashes: Collection[str]) -> None:
+        """Take over hashes under the same key; whoever is meant by them is not removed by it."""
+        with self._writing() as database:
+            _list_erased(database, hashes)
+
+    def _erasure(self, name: str) -> str:
+        return erasure(self.vault, name)
 
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""
@@ -399,6 +431,29 @@ class Registry:
             found.append(Evidence(point, said_by if point is not None else "", print_))
         return found
 
+    def examine(self, track: Track | None = None) -> None:
+        """Whether the file is sound and all that is sealed in it opens. Raises GalleryError."""
+        for check in ("integrity_check", "foreign_key_check"):
+            found = self._read(f"PRAGMA {check}")
+            if found not in ([], [("ok",)]):
+                raise GalleryError(f"{self.path}: damaged ({found[0][0]})")
+        rows = self._read(
+            "SELECT recordings.number, student, encoder FROM recordings "
+            "JOIN students ON student = students.number"
+        )
+        for number, student, encoder in track(rows, "checking", len(rows)) if track else rows:
+            context = _context(int(str(student)), int(str(number)), str(encoder))
+            ((voiceprint, said, fingerprint),) = self._read(
+                "SELECT voiceprint, said, fingerprint FROM recordings WHERE number = ?", number
+            )
+            for sealed, place in (
+                (voiceprint, context),
+                (said, f"said, {context}"),
+                (fingerprint, f"fingerprint, {context}"),
+            ):
+                if isinstance(sealed, bytes):
+                    self.vault.unseal(sealed, place)
+
     def without_words(self, said_by: str) -> set[str]:
         """Students with no recording that a phrase encoder could compare a phrase with."""
         rows = self._read(
@@ -415,6 +470,10 @@ def _remember(database: sqlite3.Connection, name: str, refused: Sequence[Refused
         "INSERT INTO refused VALUES (?, ?, ?, ?, ?)",
         [(name, each.source, each.rules, each.kind, each.reason) for each in refused],
     )
+
+
+def _list_erased(database: sqlite3.Connection, hashes: Collection[str]) -> None:
+    database.executemany("INSERT OR IGNORE INTO erased VALUES (?)", [(each,) for each in hashes])
 
 
 def _context(student: int, recording: int, encoder: str) -> str:

@@ -1,0 +1,1 @@
+"""A school in one encrypted file, and back: see docs/backup.md."""
