@@ -1,4 +1,4 @@
-"""``kaimen-train latent``: the autoencoder trained, measured, and its latent space walked."""
+"""``kaimen-train latent``: the autoencoder trained, measured, and its latent space seen."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ def add(top: argparse.ArgumentParser, *reading: argparse.ArgumentParser) -> None
     walking.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     walking.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
     walking.add_argument("--json", action="store_true", help="one JSON object")
+    mapping = part(
+        "map",
+        "draw recordings in its latent space beside the encoder's",
+        "kaimen-train latent map edge/demo/recordings --figure docs/latent.svg",
+    )
+    mapping.add_argument("recordings", type=Path, metavar="FOLDER", help="as speaker/recording")
+    mapping.add_argument("--figure", type=Path, required=True, metavar="FILE", help="the SVG")
+    mapping.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -106,11 +114,13 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
         ("novelty", found["novelty"]["kinds"]), ("rooms", {"another room": found["rooms"]})
     ):  # fmt: skip
         names = [name for name in next(iter(kinds.values()), {}) if name != "of"]
-        table = Table("sound", *names, "of", box=SIMPLE_HEAD)
+        table = Table("sound", *names, "no voice, %", "of", box=SIMPLE_HEAD)
         table.title = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms"
         for kind, each in kinds.items():
             cells = (f"{each[name]['auc']:.2f}  {100 * each[name]['found']:.0f}" for name in names)
-            table.add_row(kind, *cells, str(each["of"]))
+            refused = found["novelty"]["no_voice"].get(kind)
+            shown = "" if refused is None else f"{100 * refused:.1f}"
+            table.add_row(kind, *cells, shown, str(each["of"]))
         yield table
     table = Table("walk", "to the first end", "to the last end", "arc", "line", box=SIMPLE_HEAD)
     table.title = "walks: 1 − cosine at the first, middle and last step; contrast in the middle"
@@ -149,6 +159,17 @@ def _walk(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _map(chosen: argparse.Namespace) -> int:
+    from edge.voice.encoder import Encoder
+    from training import latent_map
+    from training.autoencoder import load
+
+    paths = latent_map.recordings(chosen.recordings)
+    both = latent_map.maps(load(), Encoder(chosen.encoder), paths)
+    latent_map.draw(both, paths, chosen.figure)
+    return 0
+
+
 def _show(table: Table) -> None:
     console = Console()
     if not console.is_terminal:
@@ -156,4 +177,4 @@ def _show(table: Table) -> None:
     console.print(table)
 
 
-PARTS = {"fit": _fit, "evaluate": _evaluate, "walk": _walk}
+PARTS = {"fit": _fit, "evaluate": _evaluate, "walk": _walk, "map": _map}

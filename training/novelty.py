@@ -23,9 +23,9 @@ from training.export import long_enough
 from training.metrics import threshold_at
 
 ALARMS = 0.01  # share of usual speech that a score may find unusual
-OF_A_CORPUS = 300  # recordings on which it is measured
+OF_A_CORPUS = 200  # recordings on which it is measured
 GATES = 6  # with a usual room each
-VISITS = 100  # by each half of the voices to each gate
+VISITS = 60  # by each half of the voices to each gate
 SHRUNK = 0.1  # of a covariance, towards a round one
 
 Figures = dict[str, Any]
@@ -116,7 +116,7 @@ def rooms(autoencoder: Autoencoder, heard: Heard, seed: int = 0) -> Figures:
                 scored["error"].append(autoencoder.novelty(each)[0])
                 scored["point"].append(by_point.distance(autoencoder.place(each)))
                 scored["spectrum"].append(by_spectrum.distance(_spectrum(each)))
-    return compared(*({name: np.array(each) for name, each in of.items()} for of in (usual, other)))
+    return compared(_arrays(usual), _arrays(other))
 
 
 @dataclass(frozen=True)
@@ -162,3 +162,7 @@ def _spectrum(heard: Features) -> Features:
 
 def _columns(scored: Sequence[Mapping[str, float]]) -> Scores:
     return {name: np.array([each[name] for each in scored]) for name in scored[0]}
+
+
+def _arrays(scored: Mapping[str, Sequence[float]]) -> Scores:
+    return {name: np.array(each) for name, each in scored.items()}

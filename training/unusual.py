@@ -107,8 +107,8 @@ def kinds(
     """
     random = np.random.default_rng(seed)
     for whole in noise:
-        loudest_first = sorted(phrases(whole), key=lambda phrase: phrase.start - phrase.end)
-        yield from (("noise", phrase.samples) for phrase in loudest_first[:FROM_A_NOISE])
+        longest_first = sorted(phrases(whole), key=lambda phrase: phrase.start - phrase.end)
+        yield from (("noise", phrase.samples) for phrase in longest_first[:FROM_A_NOISE])
     for number, said in enumerate(speech):
         yield "speech", said
         yield "clipped", clipped(said, random)

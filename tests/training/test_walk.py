@@ -20,7 +20,7 @@ from edge.voice import features
 from edge.voice.encoder import Encoder
 from tests.sounds import in_a_room, silence, spoken
 from training import autoencoder as training
-from training import cli
+from training import cli, latent_map
 from training.autoencoder import Autoencoder
 from training.networks.autoencoder import Shape
 from training.walk import anywhere, between, distances, files, straight, walk, write
@@ -131,3 +131,36 @@ def test_the_command_walks_between_recordings(
     assert len(json.loads(capsys.readouterr().out)["distances"]) == 2
     assert cli.main([*command, names[0]]) == 2
     assert "two files or none" in capsys.readouterr().err
+
+
+def test_a_map_keeps_what_is_apart_apart() -> None:
+    random = np.random.default_rng(0)
+    centres = np.float32([[9, 0, 0, 1], [0, 5, 0, 1], [-9, 0, 0, 1]])
+    points = np.repeat(centres, 4, axis=0) + 0.1 * random.standard_normal((12, 4))
+    drawn = latent_map.flat("some", points.astype(np.float32), ["abc"[n // 4] for n in range(12)])
+    assert drawn.nearest == 1
+    assert sum(drawn.shares) > 0.99
+    middles = drawn.places.reshape(3, 4, 2).mean(axis=1)
+    assert np.linalg.norm(middles[0] - middles[2]) == pytest.approx(18, rel=0.05)
+    mixed = latent_map.flat("some", points.astype(np.float32), list("abcd" * 3))
+    assert mixed.nearest < 0.5
+
+
+def test_the_command_draws_a_map(
+    untrained: Autoencoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(training, "load", lambda: untrained)
+    figure = tmp_path / "map.svg"
+    for name, pitch in (("ada", 110), ("bob", 190)):
+        (tmp_path / "class" / name).mkdir(parents=True)
+        for take in ("phrase-1", "other-1"):
+            sound = in_a_room(silence(0.3), spoken(0.6, pitch), silence(0.5))
+            soundfile.write(tmp_path / "class" / name / f"{take}.wav", sound, SAMPLE_RATE)
+    command = ["latent", "map", "--figure", str(figure)]
+    assert cli.main([*command, str(tmp_path / "class")]) == 0
+    assert "the nearest is the same speaker" in figure.read_text()
+    assert cli.main([*command, str(tmp_path)]) == 2
+    assert "two speakers or more" in capsys.readouterr().err
