@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -40,6 +41,7 @@ BETA = 4.0
 SPEEDS = (0.9, 1.0, 1.1)
 RUNNING = 250  # frames at most that are taken out of running speech, as of a phrase
 TOGETHER = 256  # windows a call
+FLAT = 1e-3  # nats squared: least variance
 SHOWN = 500  # steps between lines of the log
 
 Windows = NDArray[np.float32]  # (n, frames, MELS)
@@ -57,6 +59,14 @@ class Plan:
     warmup: float = 0.1  # share of the steps in which the divergence comes to count
     checked: int = 1_024  # windows of speakers held out
     seed: int = 0
+
+
+class Novelty(NamedTuple):
+    """Scores of a phrase, the higher the less it is like what was learned."""
+
+    error: float  # of the reconstruction, squared, the mean over bins in nats squared
+    share: float  # of the bins' variance that the error is: what is flat is drawn easily
+    bound: float  # the error and the divergence from the prior: what training minimised
 
 
 class Autoencoder:
@@ -93,17 +103,14 @@ class Autoencoder:
         point: Points = self.encode(self.windows(heard)).mean(axis=0)
         return point
 
-    def novelty(self, heard: Features) -> tuple[float, float]:
-        """How unlike the speech it learned from a phrase is, by two scores.
-
-        The reconstruction's mean squared error a bin, in nats squared; and the same with the
-        divergence from the prior, which is the bound that training minimised.
-        """
+    def novelty(self, heard: Features) -> Novelty:
+        """How unlike the speech that was learned from a phrase is, given by its features."""
         windows = self.windows(heard)
         means, logarithms = self._posterior(windows)
         error = float(np.mean((self.decode(means) - windows) ** 2))
         nats = 0.5 * np.sum(means**2 + np.exp(logarithms) - logarithms - 1, axis=1)
-        return error, error + BETA * float(nats.mean()) / windows[0].size
+        bound = error + BETA * float(nats.mean()) / windows[0].size
+        return Novelty(error, error / max(float(windows.var()), FLAT), bound)
 
     def _posterior(self, windows: Windows) -> tuple[Points, Points]:
         """Means and logarithms of variances."""

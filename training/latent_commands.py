@@ -110,15 +110,18 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
     for corpus, each in found["pair"].items():
         table.add_row(corpus, *(f"{100 * own['eer']:.2f}" for own in each.values()))
     yield table
+    novelty = found["novelty"]
     for title, kinds in (
-        ("novelty", found["novelty"]["kinds"]), ("rooms", {"another room": found["rooms"]})
-    ):  # fmt: skip
+        ("novelty against speech as recorded", novelty["speech"]),
+        ("novelty against speech at simulated gates", novelty["live"]),
+        ("rooms", {"another room": found["rooms"]}),
+    ):
         names = [name for name in next(iter(kinds.values()), {}) if name != "of"]
         table = Table("sound", *names, "no voice, %", "of", box=SIMPLE_HEAD)
         table.title = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms"
         for kind, each in kinds.items():
             cells = (f"{each[name]['auc']:.2f}  {100 * each[name]['found']:.0f}" for name in names)
-            refused = found["novelty"]["no_voice"].get(kind)
+            refused = novelty["no_voice"].get(kind)
             shown = "" if refused is None else f"{100 * refused:.1f}"
             table.add_row(kind, *cells, shown, str(each["of"]))
         yield table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from edge.sound.recording import read
 from edge.voice.encoder import Encoder
 from training import protocols
-from training.autoencoder import Autoencoder, Windows, load, pictures
+from training.autoencoder import Autoencoder, load, pictures
+from training.components import Components
 from training.corpus import NOISE, Row
 from training.evaluate import Heard, hear
 from training.griffin_lim import sound
@@ -23,8 +23,6 @@ from training.progress import track
 from training.walk import distances, straight, walk
 
 LEARNED = 8_192  # windows from which the mean and the principal components come
-OVER = 16  # directions more than are kept of the range
-ROUNDS = 4  # of the power iteration
 WALKS = 100  # of each kind
 STEPS = 9
 REBUILT = 8  # of so many phrases one becomes sound again: that takes a second
@@ -38,51 +36,19 @@ def evaluate(rows: Sequence[Row], folder: Path, autoencoder: Autoencoder | None 
     heard = hear(rows)
     encoder = Encoder()
     learned = pictures(rows, folder, autoencoder.shape, held=False).draw(LEARNED)
+    components = Components.of(learned, autoencoder.shape.dimension)
     noise = [read(row.file, longest=None) for row in rows if row.corpus == NOISE]
     return {
-        "reconstruction": reconstruction(autoencoder, learned, heard),
+        "reconstruction": reconstruction(autoencoder, components, heard),
         "pair": pairs(autoencoder, encoder, heard),
-        "novelty": novelty(autoencoder, heard, noise),
+        "novelty": novelty(autoencoder, components, heard, noise),
         "rooms": rooms(autoencoder, heard),
         "walks": walks(autoencoder, encoder, heard),
     }
 
 
-@dataclass(frozen=True)
-class Components:
-    """Principal components of windows: the best that a linear autoencoder can do."""
-
-    mean: NDArray[np.float32]  # (bins,)
-    axes: NDArray[np.float32]  # (dimension, bins), orthonormal
-
-    @classmethod
-    def of(cls, windows: Windows, dimension: int, seed: int = 0) -> Components:
-        """The first components, by a random projection and power iteration.
-
-        N. Halko, P. Martinsson and J. Tropp, "Finding structure with randomness", SIAM Review
-        53(2), 2011, algorithm 4.4.
-        """
-        rows = windows.reshape(len(windows), -1)
-        mean = rows.mean(axis=0)
-        centred = rows - mean
-        random = np.random.default_rng(seed)
-        width = min(dimension + OVER, *centred.shape)
-        span = random.standard_normal((centred.shape[1], width)).astype(np.float32)
-        for _ in range(ROUNDS):
-            span, _ = np.linalg.qr(centred.T @ (centred @ span))
-        _, _, turned = np.linalg.svd(centred @ span, full_matrices=False)
-        return cls(mean, (turned @ span.T)[:dimension])
-
-    def errors(self, windows: Windows) -> tuple[float, float]:
-        """Mean squared errors a bin: of the mean alone, and of all components."""
-        centred = windows.reshape(len(windows), -1) - self.mean
-        left = centred - (centred @ self.axes.T) @ self.axes
-        return float(np.mean(centred**2)), float(np.mean(left**2))
-
-
-def reconstruction(autoencoder: Autoencoder, learned: Windows, heard: Heard) -> Figures:
+def reconstruction(autoencoder: Autoencoder, components: Components, heard: Heard) -> Figures:
     """Squared errors a bin in nats squared, by corpus: the mean's, PCA's, the autoencoder's."""
-    components = Components.of(learned, autoencoder.shape.dimension)
     found = {}
     for corpus, sounds in {**heard.speech, "phrases": heard.phrases}.items():
         if not sounds:

@@ -17,7 +17,8 @@ from edge.voice import features
 from edge.voice.features import Features
 from edge.voice.loudspeaker import LoudspeakerDetector
 from training import unusual
-from training.autoencoder import Autoencoder
+from training.autoencoder import FLAT, Autoencoder
+from training.components import Components
 from training.evaluate import Heard
 from training.export import long_enough
 from training.metrics import threshold_at
@@ -26,38 +27,50 @@ ALARMS = 0.01  # share of usual speech that a score may find unusual
 OF_A_CORPUS = 200  # recordings on which it is measured
 GATES = 6  # with a usual room each
 VISITS = 60  # by each half of the voices to each gate
+SPEECH, LIVE = "speech", "live"  # kinds that are usual: as recorded, and at simulated gates
 SHRUNK = 0.1  # of a covariance, towards a round one
 
 Figures = dict[str, Any]
 Scores = dict[str, NDArray[np.float64]]  # by score, the higher the less usual
 
 
-def novelty(autoencoder: Autoencoder, heard: Heard, noise: Sequence[Samples]) -> Figures:
-    """AUC and the share found at ALARMS by kind of sound and score; replays against live speech."""
+def novelty(
+    autoencoder: Autoencoder, components: Components, heard: Heard, noise: Sequence[Samples]
+) -> Figures:
+    """AUC and the share found at ALARMS, by kind of sound and score.
+
+    Against speech as it was recorded, and against speech said at simulated gates.
+    """
     scored: dict[str, list[dict[str, float]]] = defaultdict(list)
     detector = LoudspeakerDetector()
     speech = [each for _, _, each in some(heard)]
     for kind, phrase in unusual.kinds(speech, noise):
-        scored[kind].append(scores_of(autoencoder, detector, phrase))
+        scored[kind].append(scores_of(autoencoder, components, detector, phrase))
     scores = {kind: _columns(each) for kind, each in scored.items()}
-    found: Figures = {}
-    for kind, own in scores.items():
-        usual = scores["live" if kind in KINDS else "speech"]
-        if kind != "speech":
-            found[kind] = compared(usual, own)
+    found: Figures = {
+        usual: {kind: compared(scores[usual], own) for kind, own in scores.items() if kind != usual}
+        for usual in (SPEECH, LIVE)
+    }
+    # Replays come out of a room: against recordings it would be the room that is found.
+    found[SPEECH] = {kind: each for kind, each in found[SPEECH].items() if kind not in KINDS}
+    found[LIVE].pop(SPEECH)
     refused = {kind: float(np.mean(own["voice"] > -VOICED)) for kind, own in scores.items()}
-    return {"kinds": found, "no_voice": refused, "speech": len(scores["speech"]["voice"])}
+    return {**found, "no_voice": refused, "of": {SPEECH: len(speech), LIVE: len(scored[LIVE])}}
 
 
 def scores_of(
-    autoencoder: Autoencoder, detector: LoudspeakerDetector, phrase: Samples
+    autoencoder: Autoencoder,
+    components: Components,
+    detector: LoudspeakerDetector,
+    phrase: Samples,
 ) -> dict[str, float]:
-    """The autoencoder's two scores of a phrase, and those that the gate already has."""
+    """The autoencoder's scores of a phrase, PCA's, and those that the gate already has."""
     heard = features_of(phrase)
-    error, bound = autoencoder.novelty(heard)
+    windows = autoencoder.windows(heard)
+    _, left = components.errors(windows)
     return {
-        "error": error,
-        "bound": bound,
+        **autoencoder.novelty(heard)._asdict(),
+        "pca": left / max(float(windows.var()), FLAT),
         "voice": -voiced_seconds(phrase),
         "clipping": clipped_share(phrase),
         "loudspeaker": detector.score(heard, phrase),
@@ -113,7 +126,8 @@ def rooms(autoencoder: Autoencoder, heard: Heard, seed: int = 0) -> Figures:
         by_spectrum = Usual.of(np.stack([_spectrum(each) for each in enrolled]))
         for scored, at in ((usual, number), (other, number + 1)):
             for each in visits(halves[1], at):
-                scored["error"].append(autoencoder.novelty(each)[0])
+                for name, score in autoencoder.novelty(each)._asdict().items():
+                    scored[name].append(score)
                 scored["point"].append(by_point.distance(autoencoder.place(each)))
                 scored["spectrum"].append(by_spectrum.distance(_spectrum(each)))
     return compared(_arrays(usual), _arrays(other))

@@ -129,10 +129,11 @@ def _strip(walked: Walk) -> bytes:
     count = len(walked.pictures)
     figure = Figure(figsize=(1.5 * count, 2.4), layout="constrained")
     places = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    low, high = _scale(walked)
     for number, (place, picture) in enumerate(zip(places, walked.pictures, strict=True)):
-        low, high = _scale(walked)
         place.imshow(
             picture.T, origin="lower", aspect="auto", cmap=COLOURS, vmin=low, vmax=high,
+            interpolation="nearest",
             extent=(0, len(picture) / features.FRAMES_PER_SECOND, 0, features.MELS),
         )  # fmt: skip
         place.set_title(f"{number + 1}", fontsize=9)
