@@ -35,8 +35,8 @@ from training.replays import JOINED, Speech
 log = logging.getLogger(__name__)
 
 WEIGHTS = Path(__file__).parent / "weights" / "autoencoder.weights.h5"
-# Of the divergence in what is minimised: twice the variance of a bin around what is drawn of it
-# (O. Rybkin et al., "Simple and effective VAE training with calibrated decoders", ICML 2021).
+# Of the divergence in what is minimised: twice the variance of a bin around what is drawn of it,
+# about (O. Rybkin et al., "Simple and effective VAE training with calibrated decoders", ICML 2021).
 BETA = 4.0
 SPEEDS = (0.9, 1.0, 1.1)
 RUNNING = 250  # frames at most that are taken out of running speech, as of a phrase

@@ -117,10 +117,10 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
         ("rooms", {"another room": found["rooms"]}),
     ):
         names = [name for name in next(iter(kinds.values()), {}) if name != "of"]
-        table = Table("sound", *names, "no voice, %", "of", box=SIMPLE_HEAD)
-        table.title = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms"
+        table = Table("sound", *names, "no voice", "of", box=SIMPLE_HEAD)
+        table.title = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms; % without a voice"
         for kind, each in kinds.items():
-            cells = (f"{each[name]['auc']:.2f}  {100 * each[name]['found']:.0f}" for name in names)
+            cells = (f"{each[name]['auc']:.2f} {100 * each[name]['found']:.0f}" for name in names)
             refused = novelty["no_voice"].get(kind)
             shown = "" if refused is None else f"{100 * refused:.1f}"
             table.add_row(kind, *cells, shown, str(each["of"]))
@@ -136,6 +136,9 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
             )
             contrasts = (f"{each[f'contrast_{way}']:.2f}" for way in ("arc", "line"))
             table.add_row(kind, *ways, *contrasts)
+    if "sound_from_features" in found["walks"]:
+        apart = found["walks"]["sound_from_features"]
+        table.caption = f"a recording's own features made sound again: {apart:.3f} from it"
     yield table
 
 

@@ -25,6 +25,8 @@ from training.autoencoder import Autoencoder
 from training.networks.autoencoder import Shape
 from training.walk import anywhere, between, distances, files, straight, walk, write
 
+# Keras 2.14 seeds itself in a way that Python has come to dislike.
+pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
 SHAPE = Shape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=3)
 
 
