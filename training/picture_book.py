@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from edge.bench import exact
-from edge.decision import BEST
 from edge.commands.demo import RECORDINGS
+from edge.decision import BEST
 from edge.errors import SettingsError
 from edge.gallery import synthetic
 from edge.sound import SAMPLE_RATE, Samples

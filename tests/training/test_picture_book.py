@@ -1,4 +1,4 @@
-"""The picture book: its numbers, and the page in a browser, in both languages, without a network."""
+"""The picture book: its numbers, and the page in a browser, in both languages, offline."""
 
 from __future__ import annotations
 
