@@ -25,6 +25,7 @@ from edge.errors import KaimenError
 from edge.screen import WIDTH
 from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
 from edge.voice.encoder import Encoder
+from training import latent_commands
 from training.corpus import read_manifest
 from training.evaluate import PEERS
 
@@ -157,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
     )
     wording.add_argument("--steps", type=int, default=9_000, help="batches (default 9000)")
     wording.add_argument("--out", type=Path, default=PHRASE, help="the .tflite to write")
+    walking = add(
+        "latent",
+        "train, measure and walk the latent space of an autoencoder",
+        "kaimen-train latent walk anna.wav bob.wav --out walk",
+    )
+    latent_commands.add(walking, manifest, work)
     checking = add(
         "checks",
         "measure the checks beside the voice on the eval split: words, replays, second tries",
@@ -524,6 +531,7 @@ COMMANDS = {
     "school": _school,
     "phrase": _phrase,
     "checks": _checks,
+    "latent": latent_commands.run,
     "speed": _speed,
     "loudspeaker": _loudspeaker,
     "evaluate": _evaluate,

@@ -115,7 +115,7 @@ class Fit:
         keras.utils.set_random_seed(plan.seed)
         self.plan = plan
         self.build = build
-        with _half_precision():
+        with half_precision():
             self.network = build(None)
         dimension = self.network.output_shape[-1]
         normal = tf.random_normal_initializer(stddev=0.05, seed=plan.seed)
@@ -192,7 +192,7 @@ class Fit:
 
 
 @contextmanager
-def _half_precision() -> Iterator[None]:
+def half_precision() -> Iterator[None]:
     """Layers made in here compute in bfloat16: twice as fast, and as good."""
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16")

@@ -67,7 +67,8 @@ def filterbank() -> NDArray[np.float32]:
 
 
 @cache
-def _window() -> NDArray[np.float32]:
+def window() -> NDArray[np.float32]:
+    """The Hann window of a frame, (WINDOW,)."""
     return np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic
 
 
@@ -90,7 +91,7 @@ def log_mel(samples: Samples) -> Features:
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     energies = np.empty((len(frames), MELS), np.float32)
     for start in range(0, len(frames), TOGETHER):
-        spectra = np.fft.rfft(frames[start : start + TOGETHER] * _window(), FFT)
+        spectra = np.fft.rfft(frames[start : start + TOGETHER] * window(), FFT)
         power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
         np.matmul(power, filterbank(), out=energies[start : start + TOGETHER])
     logarithms: Features = np.log(energies + np.float32(FLOOR))

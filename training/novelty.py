@@ -1,0 +1,168 @@
+"""Is this speech as usual? Scores of the autoencoder beside what the gate has already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.attack.devices import KINDS, gates
+from edge.sound import Samples
+from edge.sound.quality import VOICED, clipped_share, voiced_seconds
+from edge.voice import features
+from edge.voice.features import Features
+from edge.voice.loudspeaker import LoudspeakerDetector
+from training import unusual
+from training.autoencoder import Autoencoder
+from training.evaluate import Heard
+from training.export import long_enough
+from training.metrics import threshold_at
+
+ALARMS = 0.01  # share of usual speech that a score may find unusual
+OF_A_CORPUS = 200  # recordings on which it is measured
+GATES = 6  # with a usual room each
+VISITS = 60  # by each half of the voices to each gate
+SHRUNK = 0.1  # of a covariance, towards a round one
+
+Figures = dict[str, Any]
+Scores = dict[str, NDArray[np.float64]]  # by score, the higher the less usual
+
+
+def novelty(autoencoder: Autoencoder, heard: Heard, noise: Sequence[Samples]) -> Figures:
+    """AUC and the share found at ALARMS by kind of sound and score; replays against live speech."""
+    scored: dict[str, list[dict[str, float]]] = defaultdict(list)
+    detector = LoudspeakerDetector()
+    speech = [each for _, _, each in some(heard)]
+    for kind, phrase in unusual.kinds(speech, noise):
+        scored[kind].append(scores_of(autoencoder, detector, phrase))
+    scores = {kind: _columns(each) for kind, each in scored.items()}
+    found: Figures = {}
+    for kind, own in scores.items():
+        usual = scores["live" if kind in KINDS else "speech"]
+        if kind != "speech":
+            found[kind] = compared(usual, own)
+    refused = {kind: float(np.mean(own["voice"] > -VOICED)) for kind, own in scores.items()}
+    return {"kinds": found, "no_voice": refused, "speech": len(scores["speech"]["voice"])}
+
+
+def scores_of(
+    autoencoder: Autoencoder, detector: LoudspeakerDetector, phrase: Samples
+) -> dict[str, float]:
+    """The autoencoder's two scores of a phrase, and those that the gate already has."""
+    heard = features_of(phrase)
+    error, bound = autoencoder.novelty(heard)
+    return {
+        "error": error,
+        "bound": bound,
+        "voice": -voiced_seconds(phrase),
+        "clipping": clipped_share(phrase),
+        "loudspeaker": detector.score(heard, phrase),
+    }
+
+
+def compared(usual: Scores, unusual: Scores) -> Figures:
+    """For each score the area under the curve, and what is found at ALARMS; and of how many."""
+    found: Figures = {"of": len(next(iter(unusual.values())))}
+    for name, own in unusual.items():
+        threshold = threshold_at(usual[name], ALARMS)
+        found[name] = {
+            "auc": area(usual[name], own),
+            "found": float(np.mean(own >= threshold)),
+        }
+    return found
+
+
+def area(usual: NDArray[np.float64], unusual: NDArray[np.float64]) -> float:
+    """The share of pairs in which the unusual scores higher; ties count half."""
+    ordered = np.sort(usual)
+    below = np.searchsorted(ordered, unusual, "left") + np.searchsorted(ordered, unusual, "right")
+    return float(below.mean() / 2 / len(ordered))
+
+
+def rooms(autoencoder: Autoencoder, heard: Heard, seed: int = 0) -> Figures:
+    """Whether another room than the usual one is heard, both simulated.
+
+    For each of several gates one half of the voices gives what is usual there; the other half
+    comes to this gate and to others. Distances are Mahalanobis's from the usual points, and, to
+    compare with, from the usual mean spectra.
+    """
+    random = np.random.default_rng(seed)
+    chosen = list(some(heard))
+    voices = sorted({(corpus, speaker) for corpus, speaker, _ in chosen})
+    random.shuffle(voices)
+    known = set(map(tuple, voices[::2]))
+    halves = [
+        [each for corpus, speaker, each in chosen if ((corpus, speaker) in known) == own]
+        for own in (True, False)
+    ]
+    places = gates(random, GATES + 1, unusual.FAMILY)
+    usual, other = defaultdict(list), defaultdict(list)
+
+    def visits(half: Sequence[Samples], number: int) -> Iterator[Features]:
+        for index in random.choice(len(half), min(VISITS, len(half)), replace=False):
+            sound = unusual.at(places[number], half[index], random)
+            yield from (features_of(phrase) for _, phrase in unusual.cut("visit", sound))
+
+    for number in range(GATES):
+        enrolled = list(visits(halves[0], number))
+        by_point = Usual.of(np.stack([autoencoder.place(each) for each in enrolled]))
+        by_spectrum = Usual.of(np.stack([_spectrum(each) for each in enrolled]))
+        for scored, at in ((usual, number), (other, number + 1)):
+            for each in visits(halves[1], at):
+                scored["error"].append(autoencoder.novelty(each)[0])
+                scored["point"].append(by_point.distance(autoencoder.place(each)))
+                scored["spectrum"].append(by_spectrum.distance(_spectrum(each)))
+    return compared(_arrays(usual), _arrays(other))
+
+
+@dataclass(frozen=True)
+class Usual:
+    """A normal distribution of what is usual."""
+
+    mean: NDArray[np.float64]
+    inverse: NDArray[np.float64]  # of the covariance
+
+    @classmethod
+    def of(cls, points: NDArray[np.float32]) -> Usual:
+        """Fitted to points (n, d), the covariance shrunk towards a round one."""
+        covariance = np.cov(points.astype(np.float64), rowvar=False)
+        round_one = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
+        mixed = (1 - SHRUNK) * covariance + SHRUNK * round_one
+        return cls(points.mean(axis=0, dtype=np.float64), np.linalg.inv(mixed))
+
+    def distance(self, point: NDArray[np.float32]) -> float:
+        """Mahalanobis's distance, squared."""
+        away = point - self.mean
+        return float(away @ self.inverse @ away)
+
+
+def some(heard: Heard, seed: int = 0) -> Iterator[tuple[str, str, Samples]]:
+    """(corpus, speaker, sound): all joined phrases, and some recordings of each corpus."""
+    random = np.random.default_rng(seed)
+    for (_, speaker, _), phrase in zip(heard.names, heard.phrases, strict=True):
+        yield "mandarin20", speaker, phrase
+    for corpus, sounds in heard.speech.items():
+        count = min(OF_A_CORPUS, len(sounds))
+        for index in random.choice(len(sounds), count, replace=False):
+            yield corpus, heard.rows[corpus][index].speaker, sounds[index]
+
+
+def features_of(samples: Samples) -> Features:
+    """Log-mel features of a phrase, however short."""
+    return features.log_mel(long_enough(samples))
+
+
+def _spectrum(heard: Features) -> Features:
+    return features.level_free(heard).mean(axis=0)
+
+
+def _columns(scored: Sequence[Mapping[str, float]]) -> Scores:
+    return {name: np.array([each[name] for each in scored]) for name in scored[0]}
+
+
+def _arrays(scored: Mapping[str, Sequence[float]]) -> Scores:
+    return {name: np.array(each) for name, each in scored.items()}
