@@ -29,16 +29,21 @@ from edge.sound.recording import main_phrase, read
 from edge.storage import write_whole
 from edge.voice import SHIPPED, features
 from edge.voice.encoder import Encoder
-from training import protocols
+from training import autoencoder, griffin_lim, protocols
 from training.corpus import Row
 from training.evaluate import PHRASED, Embedded, embedded, evaluate, hear, of_encoder
 from training.networks import LADDER, Rung
 from training.progress import track
+from training.walk import between
 
 RUNGS = Path(__file__).parent / "weights" / "ladder"
 PAGE = Path(__file__).with_suffix(".html")
 DATA = "/*data*/"  # in the page: where the numbers go
-EXAMPLE = RECORDINGS / "anning" / "phrase-6.mp3"  # synthetic: anybody may hear it
+# Synthetic: anybody may hear them.
+EXAMPLE = RECORDINGS / "anning" / "phrase-6.mp3"
+ANOTHER = RECORDINGS / "dezhi" / "phrase-6.mp3"
+STEPS = 9  # of the walk
+FAINTEST = 10.0  # nats below the loudest that are drawn
 SHADES = 255  # of a spectrogram
 CURVE = 400  # points of a wave or a distribution
 SIZES = (20, 100, 500, 2_000, 20_000)  # of schools
@@ -67,6 +72,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
         "voices": _voices(spaces[-1].made),
         "spaces": [_space(space) for space in track(spaces, "drawing maps", len(spaces))],
         "schools": _schools(),
+        "walk": _walk(),
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     page = PAGE.read_text(encoding="utf-8").replace(DATA, text.replace("</", "<\\/"))
@@ -210,6 +216,23 @@ def _schools() -> Page:
         for size in track(SIZES, "scoring schools", len(SIZES))
     }
     return {"strangers": best, "students": _rounded(np.quantile(own, shares))}
+
+
+def _walk() -> Page:
+    """From one synthetic voice to another through the autoencoder's space, seen and heard."""
+    ends = [features.log_mel(main_phrase(read(path)).samples) for path in (EXAMPLE, ANOTHER)]
+    walked = between(autoencoder.load(), Encoder(), ends, STEPS)
+    high = max(float(each.max()) for each in walked.pictures)
+    return {
+        "steps": [
+            {
+                "mel": picture(np.clip(each, high - FAINTEST, high)),
+                "wav": wav(griffin_lim.sound(each)),
+            }
+            for each in walked.pictures
+        ],
+        "distances": _rounded(walked.distances),
+    }
 
 
 def _rounded(values: Any) -> Any:
