@@ -68,6 +68,13 @@ def add(top: argparse.ArgumentParser, *reading: argparse.ArgumentParser) -> None
     mapping.add_argument("recordings", type=Path, metavar="FOLDER", help="as speaker/recording")
     mapping.add_argument("--figure", type=Path, required=True, metavar="FILE", help="the SVG")
     mapping.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    telling = part(
+        "report",
+        "a picture book of the latent spaces: one page, Chinese and English, offline",
+        "kaimen-train latent report speech/manifest.csv --out kaimen.html",
+        *reading,
+    )
+    telling.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -183,4 +190,12 @@ def _show(table: Table) -> None:
     console.print(table)
 
 
-PARTS = {"fit": _fit, "evaluate": _evaluate, "walk": _walk, "map": _map}
+def _report(chosen: argparse.Namespace) -> int:
+    from training import picture_book
+
+    picture_book.write(read_manifest(chosen.manifest), chosen.out)
+    sys.stdout.write(f"{chosen.out}: {chosen.out.stat().st_size / 1e6:.1f} MB, for any browser\n")
+    return 0
+
+
+PARTS = {"fit": _fit, "evaluate": _evaluate, "walk": _walk, "map": _map, "report": _report}
