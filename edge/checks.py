@@ -91,7 +91,7 @@ class Checks:
 
     def words(self, student: str) -> list[str]:
         """The words of a challenge that a student is enrolled with."""
-        return self._registry.words(student)
+        return self._registry.words(student, self.models.encoder.identity)
 
     def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
         """The voiceprints of one of them."""

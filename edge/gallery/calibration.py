@@ -131,9 +131,9 @@ def _checksum(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def beside(registry: Path) -> Path:
-    """Where the calibration of a registry's file is kept."""
-    return registry.with_suffix(".calibration.json")
+def beside(registry: Path, space: str = "") -> Path:
+    """Where the calibration of a registry's file is kept, of a space (``Registry.space``)."""
+    return registry.with_suffix(f"{space}.calibration.json")
 
 
 def calibrate(

@@ -8,6 +8,7 @@ Recordings' numbers are never used twice, so which ones are there is all that mu
 from __future__ import annotations
 
 import datetime
+import glob
 import hashlib
 import math
 import threading
@@ -72,7 +73,7 @@ class Gallery:
         """
         registry = Registry(path, vault)
         try:
-            index = Index.load(index_of(path), vault, encoder)
+            index = Index.load(index_of(path, registry.space(encoder)), vault, encoder)
         except GalleryError:
             index = None  # it is made anew from the registry
         return cls(encoder, dimension, registry=registry, index=index)
@@ -98,6 +99,11 @@ class Gallery:
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
         return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def space(self) -> str:
+        """What the names of its files hold besides the registry's: see ``Registry.space``."""
+        return self.registry.space(self.encoder)
 
     @property
     def recordings(self) -> int:
@@ -173,7 +179,8 @@ class Gallery:
         self.registry.remove(student)
         self._seen = None
         if isinstance(self.registry.path, Path):
-            index_of(self.registry.path).unlink(missing_ok=True)
+            for index in indexes_of(self.registry.path):  # other encoders' are made anew, too
+                index.unlink(missing_ok=True)
         if isinstance(self.registry.path, Path) and memory_of(self.registry.path).exists():
             memory = Memory(memory_of(self.registry.path), self.registry.vault)
             memory.forget(student)
@@ -191,7 +198,8 @@ class Gallery:
                 index = self._index
                 if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
                     index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
-                self._index.save(index_of(self.registry.path), self.registry.vault, self.encoder)
+                path = index_of(self.registry.path, self.space)
+                self._index.save(path, self.registry.vault, self.encoder)
 
     def refresh(self) -> bool:
         """Take over what changed in the registry since; whether anything did."""
@@ -237,7 +245,7 @@ class Gallery:
         every = starts if track is None else track(starts, "building the index", len(starts))
         for start in every:
             numbers = recordings[start : start + step]
-            points = self.registry.voiceprints(numbers)
+            points = self.registry.voiceprints(numbers, self.encoder)
             with self._lock:
                 index.add(numbers, points)
 
@@ -368,6 +376,11 @@ def _allowed(
     return allowed, recordings <= (FEW if allowed.all() else FEW_OF_MANY)
 
 
-def index_of(registry: Path) -> Path:
-    """Where the index of a registry's file is kept."""
-    return registry.with_suffix(".index")
+def index_of(registry: Path, space: str = "") -> Path:
+    """Where the index of a registry's file is kept, of an encoder's space (``Registry.space``)."""
+    return registry.with_suffix(f"{space}.index")
+
+
+def indexes_of(registry: Path) -> list[Path]:
+    """Those of all spaces that are there."""
+    return [index_of(registry), *registry.parent.glob(f"{glob.escape(registry.stem)}.*.index")]
