@@ -31,6 +31,7 @@ COMMANDS = {
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "audit": "what the gate decided, and whether anybody changed the log of it",
+    "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",
 }

@@ -50,7 +50,7 @@ def test_every_command_shows_an_example_in_its_help(
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
         "demo", "run", "door", "listen", "enroll", "students", "calibrate", "attack", "audit",
-        "embed", "bench",
+        "bundle", "embed", "bench",
     ]  # fmt: skip
 
 
