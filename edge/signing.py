@@ -75,7 +75,7 @@ class Trusted:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keys(self) -> dict[bytes, Ed25519PublicKey]:
+    def read(self) -> dict[bytes, Ed25519PublicKey]:
         """By their bytes. Raises BundleError for a file that is no public key."""
         found = {}
         try:
@@ -94,7 +94,7 @@ class Trusted:
 
     def verify(self, signer: bytes, signature: bytes, content: bytes, what: Path) -> None:
         """That a trusted key signed the content. Raises ForeignBundle and ForgedBundle."""
-        keys = self.keys()
+        keys = self.read()
         if not keys:
             raise ForeignBundle(
                 f"{what}: no key is trusted yet; copy the public key of whoever makes your bundles "

@@ -16,7 +16,8 @@ from edge.checks import Models
 from edge.commands import common
 from edge.commands.demo import RECORDINGS
 from edge.commands.installing import install
-from edge.errors import BundleError, EncoderError, SettingsError
+from edge.commands.spaces import lost
+from edge.errors import BundleError, EncoderError, GalleryError, SettingsError
 from edge.screen import Screen
 from edge.selftest import parts_of, require_passed, takes_in
 from edge.settings import Settings
@@ -222,6 +223,22 @@ def _roll_back(settings: Settings, screen: Screen) -> None:
     active = _named(slots, after, after.active)
     ended = before.trial is not None
     line = f"the trial is ended; active stays: {active}" if ended else f"active again: {active}"
-    screen.result({"active": active, "trial_ended": ended}, escape(line))
+    again = {} if ended else lost(settings, slots, before, after)
+    screen.result({"active": active, "trial_ended": ended, "again": again}, escape(line))
+    if again:
+        screen.say(f"{len(again)} students must be enrolled again for it; --json names them")
     if not ended:
-        screen.say("a running gate takes it up by itself")
+        _arm(settings, screen)
+
+
+def _arm(settings: Settings, screen: Screen) -> None:
+    """See that the door can be armed again: the school may have changed meanwhile."""
+    if not settings.gallery.file.exists():
+        return
+    encoder = common.load_encoder(settings)
+    gallery = common.open_gallery(settings, encoder)
+    try:
+        common.arming(settings, gallery)
+    except GalleryError:
+        common.calibrate_if_quick(settings, gallery, encoder, screen)
+    screen.say("a running gate takes it up by itself")

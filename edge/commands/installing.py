@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.bundle import Bundle, Manifest
-from edge.checks import Models, phrase_of
+from edge.checks import Models
 from edge.commands import common
 from edge.commands.enroll import judges
+from edge.commands.spaces import ears_of, forget, require_nobody_lost
 from edge.enrollment.again import Again, Ears, left_behind
 from edge.enrollment.entries import entries_in
 from edge.errors import GalleryError, SettingsError, UnfitBundle
@@ -64,6 +65,7 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         slots.change(lambda state: replace(state, trial=listens, said=""))
     elif slot is not None:
         slots.change(lambda state: state.switched(slot, manifest.version))
+    forget(settings, slots)
     screen.result(
         {
             "name": manifest.name,
@@ -102,8 +104,9 @@ def _teach(
     path, encoder = settings.gallery.file, models.encoder
     if not path.exists():
         return 0, {}
-    active = common.load_encoder(settings)
-    now = Ears(active.identity, phrase_of(active).identity)
+    slots = common.slots_of(settings)
+    state = slots.state()
+    now = ears_of(slots, state, state.active)
     then = Ears(encoder.identity, models.said_by)
     vault = Vault.load(settings.gallery.key_file)
     with closing(Registry(path, vault)) as registry:
@@ -112,10 +115,7 @@ def _teach(
         lost = left_behind(registry, now, then)
     if lost and not arguments.without_them:
         screen.result({"again": lost})
-        raise UnfitBundle(
-            f"{len(lost)} students would have to be enrolled again for this bundle (--json names "
-            "them); give their recordings with --from, or go on with --without-them"
-        )
+        require_nobody_lost(lost)
     gallery = Gallery.open(path, vault, encoder.identity, encoder.card.dimension)
     with closing(gallery.registry):
         if len(gallery):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -364,6 +364,15 @@ class Registry:
                 if not known.said and more.said is not None:
                     context = _context(owner[0], known.number, more.said_by)
                     _add_point(database, known.number, more.said_by, self._said(more.said, context))
+
+    def forget_points(self, models: Collection[str]) -> None:
+        """Forget what all other models made of recordings; what enrolled a student stays.
+
+        Raises StorageError; nothing was changed then.
+        """
+        marks = ", ".join("?" * len(models))
+        with self._writing() as database:
+            database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
 
     def known(self, encoder: str, said_by: str = "") -> list[Known]:
         """All recordings, and whether an encoder and a phrase encoder know them.
