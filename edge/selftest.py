@@ -79,24 +79,28 @@ def require_passed(folder: Path, runtime: str | None = None) -> Models:
     """
     models = models_in(folder, runtime)
     takes = _table(folder)
+    assert models.phrase is not None and models.loudspeaker is not None
     try:
         heard = [_heard(folder / take.recording, models.encoder) for take in takes]
+        points = np.stack([each.voiceprint for each in heard])
+        said = np.stack([models.phrase.place(each.features) for each in heard])
+        scores = [models.loudspeaker.score(each.features, each.samples) for each in heard]
     except RecordingError as error:
         raise FailedSelfTest(f"the self-test's recordings cannot be heard: {error}") from None
-    for take, each in zip(takes, heard, strict=True):
+    except (RuntimeError, ValueError) as error:  # whatever a runtime says
+        raise FailedSelfTest(
+            f"the self-test failed: a model cannot be run here ({error}); ask the bundle's maker"
+        ) from None
+    for take, point in zip(takes, points, strict=True):
         expected = np.array(take.point, np.float32)
-        alike = expected.shape == each.voiceprint.shape and float(expected @ each.voiceprint)
+        alike = expected.shape == point.shape and float(expected @ point)
         if not alike >= AGREE:
             raise FailedSelfTest(
                 f"the self-test failed: {take.recording} gives another point here "
                 f"({alike:.4f} alike, and {AGREE} is the least); ask the bundle's maker"
             )
-    points = np.stack([each.voiceprint for each in heard])
     _require_apart(points @ points.T, [take.voice for take in takes], "voices")
-    assert models.phrase is not None and models.loudspeaker is not None
-    said = np.stack([models.phrase.place(each.features) for each in heard])
     _require_apart(_likenesses(said), [take.words for take in takes], "words")
-    scores = [models.loudspeaker.score(each.features, each.samples) for each in heard]
     if not np.isfinite(scores).all():
         raise FailedSelfTest("the self-test failed: the detector of loudspeakers gives no numbers")
     return models

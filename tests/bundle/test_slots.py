@@ -231,7 +231,14 @@ def pulled_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]
     return lambda: count
 
 
-@pytest.mark.parametrize("before", [(), (1,), (1, 2)], ids=["first", "second", "third"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param((), id="first"),
+        pytest.param((1,), id="second", marks=pytest.mark.slow),
+        pytest.param((1, 2), id="third", marks=pytest.mark.slow),
+    ],
+)
 def test_wherever_the_plug_is_pulled_the_old_one_or_the_new_one_is_active(
     tmp_path: Path, before: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
