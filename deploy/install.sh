@@ -30,6 +30,7 @@ if [ $# -eq 0 ]; then
     install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen
     install -d /etc/kaimen
     install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
+    install -d /etc/kaimen/trusted
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
     install -m 644 systemd/kaimen-{rest,door,gate}.service /etc/systemd/system/
     [ ! -d /run/systemd/system ] || systemctl daemon-reload

@@ -16,7 +16,7 @@ from edge.gallery.evidence import Evidence
 from edge.gallery.memory import Memory
 from edge.gallery.registry import Registry
 from edge.sound import Samples
-from edge.voice import features
+from edge.voice import LOUDSPEAKER, PHRASE, beside, features
 from edge.voice.encoder import Encoder, Voiceprint
 from edge.voice.features import Features
 from edge.voice.fingerprint import HEARD_BEFORE, coherences, fingerprint
@@ -54,8 +54,8 @@ class Models:
 
     @classmethod
     def shipped(cls, encoder: Encoder) -> Models:
-        """An encoder, with the phrase encoder and the detector that come along."""
-        return cls(encoder, PhraseEncoder(runtime=encoder.runtime), LoudspeakerDetector())
+        """An encoder, with the phrase encoder and the detector that come along with it."""
+        return cls(encoder, phrase_of(encoder), detector_of(encoder))
 
     @property
     def said_by(self) -> str:
@@ -66,6 +66,16 @@ class Models:
         """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
         said = None if self.phrase is None else self.phrase.place(heard.features)
         return Evidence(said, self.said_by, fingerprint(heard.samples))
+
+
+def phrase_of(encoder: Encoder) -> PhraseEncoder:
+    """The phrase encoder that comes along with an encoder. Raises EncoderError."""
+    return PhraseEncoder(beside(encoder.path, PHRASE), runtime=encoder.runtime)
+
+
+def detector_of(encoder: Encoder) -> LoudspeakerDetector:
+    """The detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
+    return LoudspeakerDetector(beside(encoder.path, LOUDSPEAKER))
 
 
 class Checks:
@@ -91,7 +101,7 @@ class Checks:
 
     def words(self, student: str) -> list[str]:
         """The words of a challenge that a student is enrolled with."""
-        return self._registry.words(student)
+        return self._registry.words(student, self.models.encoder.identity)
 
     def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
         """The voiceprints of one of them."""

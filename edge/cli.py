@@ -36,6 +36,7 @@ COMMANDS = {
     "backup": "the school in one encrypted file",
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
+    "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",
 }

@@ -64,6 +64,36 @@ class GalleryError(KaimenError, RuntimeError):
     exit_code = 4
 
 
+class BundleError(KaimenError, ValueError):
+    """A bundle, or what was installed of one, is not to be used."""
+
+    exit_code = 4
+
+
+class TruncatedBundle(BundleError):
+    """The file ends before the bundle does."""
+
+
+class ForgedBundle(BundleError):
+    """Not what was signed: changed by chance, or by somebody."""
+
+
+class ForeignBundle(BundleError):
+    """Signed by a key that this gate was not given."""
+
+
+class OlderBundle(BundleError):
+    """Of an older version than one that was active before."""
+
+
+class UnfitBundle(BundleError):
+    """Its parts do not fit together, or not this program, or not this school."""
+
+
+class FailedSelfTest(BundleError):
+    """Its models do not do here what they did where the bundle was made."""
+
+
 class StorageError(KaimenError, OSError):
     """Something could not be written; what was there before is untouched."""
 

@@ -17,7 +17,6 @@ from edge.door.relay import LEASE, PIN
 from edge.errors import SettingsError
 from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
-from edge.voice import SHIPPED
 
 SYSTEM = Path("/etc/kaimen/kaimen.toml")  # what the services read
 POLICIES = ("voice", "claim", "challenge")
@@ -52,7 +51,7 @@ class SoundSettings:
 class EncoderSettings:
     """[encoder]"""
 
-    path: str = str(SHIPPED)
+    path: str = ""  # empty: the active bundle's, or the one that comes along
     runtime: str = ""  # tflite_runtime or ai_edge_litert; empty: whichever is there
 
 
@@ -72,6 +71,24 @@ class GallerySettings:
     def key_file(self) -> Path:
         """Where the key is: elsewhere, so that neither is of use without the other."""
         return Path(self.key) if self.key else configuration_folder() / "gallery.key"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSettings:
+    """[bundle]"""
+
+    path: str = ""  # of the two slots; empty: bundles in the data folder
+    trusted: str = ""  # of the folder with public keys; empty: trusted in the configuration folder
+
+    @property
+    def folder(self) -> Path:
+        """Where bundles are installed."""
+        return Path(self.path) if self.path else data_folder() / "bundles"
+
+    @property
+    def keys(self) -> Path:
+        """Where the public keys are whose bundles this gate takes."""
+        return Path(self.trusted) if self.trusted else configuration_folder() / "trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,7 @@ class Settings:
 
     sound: SoundSettings = field(default_factory=SoundSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    bundle: BundleSettings = field(default_factory=BundleSettings)
     gallery: GallerySettings = field(default_factory=GallerySettings)
     gate: GateSettings = field(default_factory=GateSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)

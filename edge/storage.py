@@ -39,6 +39,17 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
         ) from None
 
 
+def move_whole(folder: Path, to: Path) -> None:
+    """Give a folder of complete files another name in one step. Raises StorageError."""
+    try:
+        folder.rename(to)
+        sync(to.parent)
+    except OSError as error:
+        raise StorageError(
+            f"{to}: cannot be written ({error.strerror}); what is in use is untouched"
+        ) from None
+
+
 def _umask() -> int:
     """The process's umask, which can only be read by setting it."""
     current = os.umask(0o077)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge.errors import SettingsError
 from edge.settings import (
+    BundleSettings,
     DoorSettings,
     EncoderSettings,
     GallerySettings,
@@ -21,7 +22,6 @@ from edge.settings import (
     SoundSettings,
     data_folder,
 )
-from edge.voice.encoder import SHIPPED
 
 # Letters and marks that JSON and TOML write alike.
 TEXT = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=20)
@@ -29,6 +29,7 @@ EVERYTHING = st.builds(
     Settings,
     sound=st.builds(SoundSettings, microphone=TEXT),
     encoder=st.builds(EncoderSettings, path=TEXT, runtime=TEXT),
+    bundle=st.builds(BundleSettings, path=TEXT, trusted=TEXT),
     gallery=st.builds(GallerySettings, path=TEXT, key=TEXT),
     gate=st.builds(GateSettings, free_tries=st.integers(0, 9), lockout=st.floats(0, 960)),
     door=st.builds(
@@ -71,7 +72,7 @@ def refusal(path: Path) -> str:
 def test_without_a_file_the_defaults_hold() -> None:
     settings = Settings.read(None)
     assert settings == Settings()
-    assert settings.encoder.path == str(SHIPPED)
+    assert settings.encoder.path == ""
     assert 0 < settings.door.lease <= 10
     assert settings.door.active_high
     assert not settings.door.mock

@@ -49,6 +49,8 @@ rm -rf "$root/opt/phrases"
 (cd "$tree" && PYTHONPATH=$tree "$python" "$here/phrases.py" "$root/opt/phrases" ${SPEECH:+"$SPEECH"})
 
 cp "$here/kaimen.toml" "$root/opt/phrases/"
+# People do not sound like a loudspeaker; synthetic voices do.
+[ -z "${SPEECH:-}" ] || sed -i /^loudspeaker/d "$root/opt/phrases/kaimen.toml"
 
 say "card"
 cp -r "$here/card/." "$root/"

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             screen,
         )
         return 0
-    parts = phrase.parts(settings.encoder.path, screen)
+    parts = phrase.parts(str(encoder.path), screen)
     _show(parts, _PARTS, "a phrase", screen)
     bulk = phrase.bulk(encoder, files, screen)
     _show([bulk], _BULK, "recordings, one after another", screen)
@@ -152,7 +152,7 @@ def _measure(
             "part": "school",
             "points": points,
             **kept.taken,
-            **school.opened(kept, settings.encoder.path, settings.encoder.runtime),
+            **school.opened(kept, str(encoder.path), settings.encoder.runtime),
             **school.decided(kept, encoder, files, screen),
         }
         if points <= CALIBRATED:

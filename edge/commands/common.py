@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.audit import Audit
 from edge.backup.placing import settle
 from edge.backup.school import School
-from edge.checks import Checks, Heard, Models
+from edge.checks import Checks, Heard, Models, detector_of, phrase_of
 from edge.door.client import Door
 from edge.door.pins import mock_pins, on_a_pi, real_pins
 from edge.door.relay import Relay
@@ -23,11 +23,11 @@ from edge.gallery.vault import Vault
 from edge.gallery.words import with_words
 from edge.screen import Screen
 from edge.settings import Settings
+from edge.signing import Trusted
+from edge.slots import Slots
 from edge.sound.quality import require_voice
 from edge.sound.recording import SUFFIXES, main_phrase, read
 from edge.voice.encoder import Encoder
-from edge.voice.loudspeaker import LoudspeakerDetector
-from edge.voice.phrase import PhraseEncoder
 
 QUICK = 1_000  # students that are calibrated in a second or two
 
@@ -38,8 +38,21 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def load_encoder(settings: Settings) -> Encoder:
-    """The encoder that the settings name."""
-    return Encoder(settings.encoder.path, runtime=settings.encoder.runtime or None)
+    """The encoder that the settings name. Raises EncoderError and BundleError."""
+    return Encoder(encoder_of(settings), runtime=settings.encoder.runtime or None)
+
+
+def encoder_of(settings: Settings) -> Path:
+    """Where that is: named in the settings, of the active bundle, or the one that comes along.
+
+    Raises BundleError for a bundle that was changed since it was installed.
+    """
+    return Path(settings.encoder.path) if settings.encoder.path else slots_of(settings).encoder()
+
+
+def slots_of(settings: Settings) -> Slots:
+    """Where bundles are installed."""
+    return Slots(settings.bundle.folder, Trusted(settings.bundle.keys))
 
 
 def school_of(settings: Settings) -> School:
@@ -83,14 +96,14 @@ def calibrate_anew(
     fpir: float | None = None,
 ) -> Calibration:
     """Calibrate and keep it; for the FPIR it was last calibrated for unless another is given."""
-    path = beside(settings.gallery.file)
+    path = calibration_of(settings)
     if fpir is None:
         try:
             fpir = Calibration.load(path).fpir
         except GalleryError:
             fpir = FPIR
     learned = calibrate(gallery, encoder.card, fpir, screen.progress)
-    learned = with_words(learned, gallery.registry, PhraseEncoder())
+    learned = with_words(learned, gallery.registry, phrase_of(encoder))
     learned.save(path)
     return learned
 
@@ -107,11 +120,10 @@ def calibrate_if_quick(
 
 def models_of(settings: Settings, encoder: Encoder) -> Models:
     """What the settings' gate hears with."""
-    runtime = settings.encoder.runtime or None
     return Models(
         encoder,
-        PhraseEncoder(runtime=runtime) if settings.checks.phrase else None,
-        LoudspeakerDetector() if settings.checks.loudspeaker else None,
+        phrase_of(encoder) if settings.checks.phrase else None,
+        detector_of(encoder) if settings.checks.loudspeaker else None,
     )
 
 
@@ -134,9 +146,15 @@ def checks_of(
 
 def arming(settings: Settings, gallery: Gallery) -> Calibration:
     """The calibration that a door may be armed by. Raises GalleryError with what to do."""
-    kept = Calibration.load(beside(settings.gallery.file))
+    kept = Calibration.load(calibration_of(settings))
     kept.require(gallery)
     return kept
+
+
+def calibration_of(settings: Settings) -> Path:
+    """Where the calibration is kept: each bundle has its own. Raises BundleError."""
+    bundle = "" if settings.encoder.path else slots_of(settings).state().identity
+    return beside(settings.gallery.file, bundle)
 
 
 def relay_of(settings: Settings, screen: Screen) -> Relay:

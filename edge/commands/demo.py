@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from edge.checks import Checks, Models
+from edge.checks import Checks, Models, detector_of, phrase_of
 from edge.commands import common
 from edge.demo.visitors import Day, Visitor, plan
 from edge.door.pins import Change, forget, mock_pins, trace
@@ -24,8 +24,6 @@ from edge.gate import Answer, Gate
 from edge.screen import Screen
 from edge.sound.recording import Recording
 from edge.voice.encoder import Encoder
-from edge.voice.loudspeaker import LoudspeakerDetector
-from edge.voice.phrase import PhraseEncoder
 
 RECORDINGS = Path(__file__).parents[1] / "demo" / "recordings"
 LEASE = 0.2  # seconds: nobody has to walk through
@@ -80,7 +78,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     gallery = Gallery(encoder.identity, encoder.card.dimension)
     # A machine says the same thing in nearly the same way each time, as a recording does.
     real = arguments.speech is not None and not arguments.synthetic
-    models = Models(encoder, PhraseEncoder(), LoudspeakerDetector() if real else None)
+    models = Models(encoder, phrase_of(encoder), detector_of(encoder) if real else None)
     for student, files in screen.progress(day.enrolling.items(), "enrolling", len(day.enrolling)):
         found = common.usable(models, files, screen)
         if found:

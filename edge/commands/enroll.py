@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from edge.checks import phrase_of
 from edge.commands import common
 from edge.enrollment.enrollment import Outcome, Status, Work, enroll
 from edge.enrollment.entries import Entry, day_of, entries_in
@@ -21,13 +22,11 @@ from edge.enrollment.judging import Judge, Refusal
 from edge.enrollment.workers import in_one, in_processes
 from edge.errors import GalleryError, RecordingError, SettingsError
 from edge.gallery import Calibration, Gallery
-from edge.gallery.calibration import beside
 from edge.gallery.gallery import index_of
 from edge.screen import Screen
 from edge.settings import Settings
 from edge.storage import write_whole
 from edge.voice.encoder import Encoder
-from edge.voice.phrase import PhraseEncoder
 
 WANTED = 5  # recordings a student
 NEEDED = 3  # below which a person is told that more would help
@@ -68,11 +67,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     entries = _asked_for(arguments)
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
-    work = _work(arguments.cluster, len(entries), settings, encoder)
+    work = judges(arguments.cluster, len(entries), encoder)
     gallery = common.open_gallery(settings, encoder)
     outcomes = enroll(
         entries, gallery, encoder.card, work,
-        accept_alike=arguments.accept_alike, said_by=PhraseEncoder().identity,
+        accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
     )  # fmt: skip
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -99,8 +98,9 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
 
 
-def _work(cluster: str | None, students: int, settings: Settings, encoder: Encoder) -> Work:
-    path, runtime = Path(settings.encoder.path), settings.encoder.runtime or None
+def judges(cluster: str | None, students: int, encoder: Encoder) -> Work:
+    """Who judges so many students by an encoder: this process, several, or a cluster."""
+    path, runtime = encoder.path, encoder.runtime
     if cluster is not None:
         try:
             from edge.enrollment.cluster import on_cluster
@@ -171,7 +171,8 @@ def _finish(
 ) -> None:
     """Bring index and calibration in line with the registry, and sum up."""
     path = settings.gallery.file
-    if counts[Status.ENROLLED.value] or (len(gallery) and not index_of(path).exists()):
+    kept = index_of(path, gallery.space).exists()
+    if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
         gallery.save(screen.progress)
     calibration = _calibrated(settings, gallery, counts, encoder, screen)
     screen.result(
@@ -205,7 +206,7 @@ def _calibrated(
     """A calibration of the gallery as it is; None where that would take long."""
     if not counts[Status.ENROLLED.value]:
         try:
-            kept = Calibration.load(beside(settings.gallery.file))
+            kept = Calibration.load(common.calibration_of(settings))
         except GalleryError:
             kept = None
         if kept and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):

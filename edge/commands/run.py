@@ -6,18 +6,18 @@ import argparse
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
 from types import FrameType
 
 from edge.audit import Audit, record_of
 from edge.commands import answers, common
+from edge.commands.succession import Succession
 from edge.door.client import Door
 from edge.door.notify import notify, watchdog_interval
 from edge.errors import GalleryError, KaimenError, StorageError
 from edge.gallery import Calibration, Gallery
-from edge.gallery.calibration import beside
 from edge.gate import Answer, Gate
 from edge.heart import Heart
 from edge.keeper import Keeper, claims
@@ -25,6 +25,7 @@ from edge.lockout import Lockout
 from edge.screen import Screen
 from edge.service import Ears, Reloaded, Service
 from edge.settings import Settings
+from edge.slots import State
 from edge.sound.microphone import Microphone
 from edge.sound.played import Played
 from edge.voice.encoder import Encoder
@@ -62,6 +63,7 @@ class Ready:
     encoder: Encoder
     gallery: Gallery
     calibration: Calibration
+    state: State  # of the bundles, before anything was read
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -82,13 +84,20 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             ready = _ready(arguments, screen)
         except KaimenError as error:
             screen.note(f"{error}; the old settings stay")
+            ready = replace(ready, state=_state(ready.settings))
 
 
 def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
     settings = common.settings_of(arguments)
+    state = _state(settings)
     encoder = common.load_encoder(settings)
     gallery = common.load_gallery(settings, encoder, screen)
-    return Ready(settings, encoder, gallery, common.arming(settings, gallery))
+    return Ready(settings, encoder, gallery, common.arming(settings, gallery), state)
+
+
+def _state(settings: Settings) -> State:
+    """What is installed; nothing where the settings name an encoder."""
+    return State() if settings.encoder.path else common.slots_of(settings).state()
 
 
 def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
@@ -134,15 +143,25 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             claims(arguments.reader, gate.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
-        stack.enter_context(Keeper(gate, beside(settings.gallery.file), screen.note))
+        stack.enter_context(Keeper(gate, common.calibration_of(settings), screen.note))
+        vault = gallery.registry.vault
+        succession = stack.enter_context(
+            Succession(settings, ready.state, checks.models, vault, written.bundle)
+        )
         heart = Heart(gate.rehearse, lambda: _beat(door), every=watchdog_interval())
 
         def alive() -> None:
             for event in door.events():
                 written.event(event)
             heart()
+            if not gate.speaking and succession.is_due():
+                service.reload.set()
 
-        service = Service(gate, door, alive, tell=written.answer, say=screen.note)
+        def tell(answer: Answer) -> None:
+            written.answer(answer)
+            succession.hear(answer)
+
+        service = Service(gate, door, alive, tell=tell, say=screen.note)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
         notify("READY=1")
         try:
@@ -192,6 +211,11 @@ class _Written:
         """One of the door's."""
         self._screen.result({"door": text})
         self._write({"kind": "door", "event": text})
+
+    def bundle(self, text: str) -> None:
+        """How the trial of a bundle ended."""
+        self._screen.note(text)
+        self._write({"kind": "bundle", "event": text})
 
     def _write(self, record: dict[str, object]) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from edge.doctor import door, encoder, gallery, key, log, machine, microphone, services
+from edge.doctor import bundle, door, encoder, gallery, key, log, machine, microphone, services
 from edge.doctor.finding import Check, Finding, Patient, of_error
 
 # What is of the gate, and needs its settings.
@@ -12,6 +12,7 @@ GATE: Mapping[str, Check] = {
     "microphone": microphone.check,
     "door": door.check,
     "encoder": encoder.check,
+    "bundle": bundle.check,
     "gallery": gallery.check,
     "files": gallery.files,
     "key": key.check,

@@ -16,16 +16,18 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.commands.common import calibration_of, encoder_of
 from edge.doctor.finding import Finding, Patient, attention, broken, of_error, ok, require_readable
 from edge.errors import GalleryError
-from edge.gallery.calibration import Calibration, beside
+from edge.gallery.calibration import Calibration
 from edge.gallery.gallery import index_of
 from edge.gallery.index import Index
 from edge.gallery.registry import MIGRATIONS, Registry
 from edge.gallery.vault import Vault
 from edge.settings import Settings
+from edge.voice import PHRASE, beside
 from edge.voice.encoder import Card
-from edge.voice.phrase import PhraseEncoder
+from edge.voice.phrase import PhraseCard
 
 RISKY = 0.05  # share of strangers let in, from which somebody should know it
 BEGIN = "begin with 'kaimen enroll'"
@@ -59,15 +61,16 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield wrong
         return
     vault = Vault.load(settings.gallery.key_file)
-    encoder = Card.read(Path(settings.encoder.path).with_suffix(".json")).sha256
+    encoder = Card.read(encoder_of(settings).with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         numbers, owners = registry.recordings(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
         yield _students(registry, counted)
         if settings.checks.phrase:
             yield _words(registry, settings)
-    yield _index(path, vault, encoder, numbers)
-    yield _calibration(path, counted)
+        index = index_of(path, registry.space(encoder))
+    yield _index(index, vault, encoder, numbers)
+    yield _calibration(calibration_of(settings), counted)
 
 
 def _damage(path: Path) -> Finding | None:
@@ -117,8 +120,8 @@ def _students(registry: Registry, counted: Counted) -> Finding:
 
 
 def _words(registry: Registry, settings: Settings) -> Finding:
-    phrase = PhraseEncoder(runtime=settings.encoder.runtime or None)
-    without = len(registry.without_words(phrase.identity))
+    phrase = PhraseCard.read(beside(encoder_of(settings), PHRASE).with_suffix(".json"))
+    without = len(registry.without_words(phrase.sha256))
     if without:
         return attention(
             "words",
@@ -132,7 +135,7 @@ def _words(registry: Registry, settings: Settings) -> Finding:
 def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -> Finding:
     again = "nothing need be done: a gate that starts makes it anew, in its own time"
     try:
-        index = Index.load(index_of(path), vault, encoder)
+        index = Index.load(path, vault, encoder)
     except GalleryError as error:
         return attention("index", str(error), again)
     if not np.array_equal(index.numbers, numbers):
@@ -144,7 +147,7 @@ def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -
 
 def _calibration(path: Path, counted: Counted) -> Finding:
     try:
-        kept = Calibration.load(beside(path))
+        kept = Calibration.load(path)
         kept.require(counted)
     except GalleryError as error:
         return of_error("calibration", error)
@@ -177,7 +180,7 @@ def files(patient: Patient) -> Iterator[Finding]:
         )
         return
     # A calibration tells of nobody; the key has a line of its own.
-    private = [each for each in found if each not in (beside(path), key)]
+    private = [each for each in found if each != key and not each.match("*.calibration.json")]
     ours = [each for each in private if each.name.startswith((path.stem, "audit-", "head"))]
     readable = [each for each in ours if found[each].st_mode & 0o077]
     if readable:

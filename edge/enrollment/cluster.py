@@ -9,6 +9,7 @@ loses nothing: what it had is given to another. Workers need Kaimen, but not thi
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_c
 from edge.enrollment.judging import Judge, Judged, Task, contents_of, rules, shown, sources_of
 from edge.enrollment.workers import deadly
 from edge.errors import EncoderError, SettingsError
+from edge.voice import PHRASE, SHIPPED, beside
 from edge.voice.encoder import Encoder
 
 AHEAD = 4  # students on their way to each thread of the cluster
@@ -33,21 +35,24 @@ class Judging(WorkerPlugin):
     """Brings the judge to every worker, to those that come later, too."""
 
     def __init__(self, path: Path, runtime: str | None, identity: str) -> None:
-        """The encoder's file and card are read here, since workers may not have them."""
-        self.name = f"kaimen-{identity}"
-        self._contents = path.read_bytes(), path.with_suffix(".json").read_bytes()
+        """What belongs to the encoder is read here, since workers may not have it."""
+        self._contents = {
+            shipped.with_suffix(suffix).name: own.with_suffix(suffix).read_bytes()
+            for shipped, own in ((SHIPPED, path), (PHRASE, beside(path, PHRASE)))
+            for suffix in (path.suffix, ".json")
+        }
+        said_by = hashlib.sha256(self._contents[PHRASE.name]).hexdigest()
+        self.name = f"kaimen-{identity}-{said_by}"
         self._runtime = runtime
 
     def setup(self, worker: Worker) -> None:
         """Load the encoder."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "encoder.tflite"
-            for file, content in zip(
-                (path, path.with_suffix(".json")), self._contents, strict=True
-            ):
-                file.write_bytes(content)
+            path = Path(folder) / SHIPPED.name
+            for name, content in self._contents.items():
+                path.with_name(name).write_bytes(content)
             encoder = Encoder(path, runtime=self._runtime)
-        self._judge = Judge.by(encoder)
+            self._judge = Judge.by(encoder)
         self._rules = rules(encoder.identity)
         # An encoder has one caller at a time, and what decoders say to standard error is
         # kept from it for the whole process.

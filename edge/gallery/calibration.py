@@ -27,6 +27,7 @@ from edge.decision import Retry, Thresholds, pooled_score
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
 from edge.gallery.left_out import LeftOut, Scores, Track, leave_one_out
+from edge.gallery.registry import SHORT
 from edge.storage import write_whole
 from edge.voice.encoder import Card
 
@@ -146,9 +147,14 @@ def _checksum(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def beside(registry: Path) -> Path:
-    """Where the calibration of a registry's file is kept."""
-    return registry.with_suffix(".calibration.json")
+def beside(registry: Path, bundle: str = "") -> Path:
+    """Where the calibration of a registry's file is kept; a bundle's identity has its own.
+
+    With the bundles: a backup takes them along, and whoever moves a school moves them together.
+    """
+    if not bundle:
+        return registry.with_suffix(".calibration.json")
+    return registry.parent / "bundles" / f"{registry.stem}.{bundle[:SHORT]}.calibration.json"
 
 
 def calibrate(

@@ -8,6 +8,7 @@ Recordings' numbers are never used twice, so which ones are there is all that mu
 from __future__ import annotations
 
 import datetime
+import glob
 import hashlib
 import math
 import threading
@@ -76,7 +77,7 @@ class Gallery:
         presence = Presence(path)
         registry = Registry(path, vault)
         try:
-            index = Index.load(index_of(path), vault, encoder)
+            index = Index.load(index_of(path, registry.space(encoder)), vault, encoder)
         except GalleryError:
             index = None  # it is made anew from the registry
         gallery = cls(encoder, dimension, registry=registry, index=index)
@@ -104,6 +105,11 @@ class Gallery:
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
         return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def space(self) -> str:
+        """What the names of its files hold besides the registry's: see ``Registry.space``."""
+        return self.registry.space(self.encoder)
 
     @property
     def recordings(self) -> int:
@@ -179,7 +185,8 @@ class Gallery:
         self.registry.require(student)
         # The registry last: while they are in it, whatever was interrupted is begun again.
         if isinstance(self.registry.path, Path):
-            forget(index_of(self.registry.path))
+            for index in indexes_of(self.registry.path):  # other encoders' are made anew, too
+                forget(index)
         if isinstance(self.registry.path, Path) and memory_of(self.registry.path).exists():
             memory = Memory(memory_of(self.registry.path), self.registry.vault)
             memory.forget(student)
@@ -199,7 +206,8 @@ class Gallery:
                 index = self._index
                 if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
                     index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
-                self._index.save(index_of(self.registry.path), self.registry.vault, self.encoder)
+                path = index_of(self.registry.path, self.space)
+                self._index.save(path, self.registry.vault, self.encoder)
 
     def refresh(self) -> bool:
         """Take over what changed in the registry since; whether anything did."""
@@ -245,7 +253,7 @@ class Gallery:
         every = starts if track is None else track(starts, "building the index", len(starts))
         for start in every:
             numbers = recordings[start : start + step]
-            points = self.registry.voiceprints(numbers)
+            points = self.registry.voiceprints(numbers, self.encoder)
             with self._lock:
                 index.add(numbers, points)
 
@@ -376,6 +384,17 @@ def _allowed(
     return allowed, recordings <= (FEW if allowed.all() else FEW_OF_MANY)
 
 
-def index_of(registry: Path) -> Path:
-    """Where the index of a registry's file is kept."""
-    return registry.with_suffix(".index")
+def index_of(registry: Path, space: str = "") -> Path:
+    """Where the index of a registry's file is kept, of an encoder's space (``Registry.space``).
+
+    Hidden with the bundles, but for the first space's: it is made anew, and no backup needs it.
+    """
+    if not space:
+        return registry.with_suffix(".index")
+    return registry.parent / "bundles" / f".{registry.stem}{space}.index"
+
+
+def indexes_of(registry: Path) -> list[Path]:
+    """Those of all spaces that are there."""
+    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.index")
+    return [index_of(registry), *others]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import sqlite3
 import weakref
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ from edge.gallery.left_out import Track
 from edge.gallery.vault import Vault
 from edge.storage import make_folder
 from edge.voice.encoder import Voiceprint
+from edge.voice.phrase import Said
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
 MEMORY = ":memory:"
+SHORT = 12  # characters of an identity that only tell apart
 
 # Each brings the schema from one version to the next; what was released is never edited.
 MIGRATIONS = (
@@ -66,7 +68,23 @@ MIGRATIONS = (
     """
     CREATE TABLE erased (student TEXT PRIMARY KEY) WITHOUT ROWID;  -- keyed hashes of names
     """,
+    """
+    CREATE TABLE points (  -- what other models than its student's made of a recording
+        recording INTEGER NOT NULL REFERENCES recordings ON DELETE CASCADE,
+        model TEXT NOT NULL,  -- identity of an encoder, or of a phrase encoder
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (recording, model)
+    );
+    ALTER TABLE vault ADD COLUMN encoder TEXT NOT NULL DEFAULT '';  -- by which the first enrolled
+    UPDATE vault SET encoder =
+        coalesce((SELECT encoder FROM students ORDER BY number LIMIT 1), '');
+    """,
 )
+
+# Whether an encoder, named twice, made a point of a recording; and the same of what was said.
+_ELSEWHERE = "EXISTS (SELECT 1 FROM points WHERE recording = recordings.number AND model = ?)"
+PLACED = f"(encoder = ? AND voiceprint != x'' OR {_ELSEWHERE})"
+SAID = f"(said_by = ? AND said IS NOT NULL OR {_ELSEWHERE})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,18 @@ class Student:
     def consents(self, day: datetime.date) -> bool:
         """Whether the student may be recognised on this day."""
         return self.consent is None or day <= self.consent
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A recording that somebody is enrolled with, and which of two models know it."""
+
+    number: int
+    student: str
+    word: str
+    source: str  # SHA-256 of the file it was made from, empty if unknown
+    placed: bool  # whether the encoder made a point of it
+    said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +172,9 @@ class Registry:
                         database.execute(statement)
                 database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
                 if not self._read("SELECT identity FROM vault"):
-                    database.execute("INSERT INTO vault VALUES (?)", (self.vault.identity,))
+                    database.execute(
+                        "INSERT INTO vault (identity) VALUES (?)", (self.vault.identity,)
+                    )
         if self._schema() > len(MIGRATIONS):
             raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
         if self._read("SELECT identity FROM vault") != [(self.vault.identity,)]:
@@ -215,6 +247,11 @@ class Registry:
             raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
         return _student(rows[0])
 
+    def space(self, encoder: str) -> str:
+        """What tells files derived of an encoder's points from others': nothing for the first's."""
+        ((first,),) = self._read("SELECT encoder FROM vault")
+        return "" if first in ("", encoder) else f".{encoder[:SHORT]}"
+
     def enroll(
         self,
         name: str,
@@ -244,10 +281,14 @@ class Registry:
             before = database.execute(
                 "SELECT number, encoder FROM students WHERE name = ?", (name,)
             ).fetchone()
-            if word and (before is None or before[1] != encoder):
+            if word and (before is None or not self._knows(before[0], encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
-            if before is not None and before[1] != encoder:  # words of another latent space, too
+            if before is not None and before[1] != encoder and not word:
+                # Words of another latent space, too.
                 database.execute("DELETE FROM recordings WHERE student = ?", before[:1])
+            database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (encoder,))
+            # Words come into the space they were said in, beside a passphrase of two spaces.
+            home = before[1] if word else encoder
             (number,) = database.execute(
                 "INSERT INTO students (name, class, consent, enrolled, encoder) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -259,7 +300,7 @@ class Registry:
                     group or "",
                     consent and consent.isoformat(),
                     now,
-                    encoder,
+                    home,
                     group is not None,
                 ),
             ).fetchone()
@@ -272,27 +313,92 @@ class Registry:
                     "VALUES (?, ?, x'', ?, ?) RETURNING number",
                     (number, source, word, more.said_by),
                 ).fetchone()
-                seals = self._sealed(_context(number, recording, encoder), voiceprint, more)
+                point = self._point(voiceprint, _context(number, recording, encoder))
+                if home != encoder:
+                    _add_point(database, recording, encoder, point)
                 database.execute(
                     "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? "
                     "WHERE number = ?",
-                    (*seals, recording),
+                    (
+                        point if home == encoder else b"",
+                        *self._sealed(_context(number, recording, home), more),
+                        recording,
+                    ),
                 )
             if not word:
                 _remember(database, name, refused)
             database.execute("DELETE FROM erased WHERE student = ?", (self._erasure(name),))
 
-    def _sealed(
-        self, context: str, voiceprint: Voiceprint, more: Evidence
-    ) -> tuple[bytes, bytes | None, bytes | None]:
-        seal = self.vault.seal
+    def _knows(self, student: int, encoder: str) -> bool:
+        """Whether an encoder knows a student's passphrase."""
+        return bool(
+            self._read(
+                f"SELECT 1 FROM recordings JOIN students ON student = students.number "
+                f"WHERE student = ? AND word = '' AND {PLACED} LIMIT 1",
+                student, encoder, encoder,
+            )
+        )  # fmt: skip
+
+    def _point(self, voiceprint: Voiceprint, context: str) -> bytes:
+        return self.vault.seal(np.asarray(voiceprint, "<f4").tobytes(), context)
+
+    def _said(self, said: Said, context: str) -> bytes:
+        return self.vault.seal(pack(said.astype("<f2")), f"said, {context}")
+
+    def _sealed(self, context: str, more: Evidence) -> tuple[bytes | None, bytes | None]:
         return (
-            seal(np.asarray(voiceprint, "<f4").tobytes(), context),
-            None if more.said is None else seal(pack(more.said.astype("<f2")), f"said, {context}"),
+            None if more.said is None else self._said(more.said, context),
             None
             if more.fingerprint is None
-            else seal(pack(more.fingerprint), f"fingerprint, {context}"),
+            else self.vault.seal(pack(more.fingerprint), f"fingerprint, {context}"),
         )
+
+    def add_points(
+        self, points: Iterable[tuple[Known, Voiceprint, Evidence]], encoder: str
+    ) -> None:
+        """Write what other models than their students' make of recordings, all of it or nothing.
+
+        Of a model that knows a recording already nothing is written, nor of recordings that are
+        gone. Raises GalleryError and StorageError; nothing was changed then.
+        """
+        with self._writing() as database:
+            for known, voiceprint, more in points:
+                owner = database.execute(
+                    "SELECT student FROM recordings WHERE number = ?", (known.number,)
+                ).fetchone()
+                if owner is None:
+                    continue
+                if not known.placed:
+                    context = _context(owner[0], known.number, encoder)
+                    _add_point(database, known.number, encoder, self._point(voiceprint, context))
+                if not known.said and more.said is not None:
+                    context = _context(owner[0], known.number, more.said_by)
+                    _add_point(database, known.number, more.said_by, self._said(more.said, context))
+
+    def forget_points(self, models: Collection[str]) -> None:
+        """Forget what all other models made of recordings; what enrolled a student stays.
+
+        Raises StorageError; nothing was changed then.
+        """
+        marks = ", ".join("?" * len(models))
+        with self._writing() as database:
+            database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
+
+    def known(self, encoder: str, said_by: str = "") -> list[Known]:
+        """All recordings, and whether an encoder and a phrase encoder know them.
+
+        Where no phrase encoder is named, or nothing was kept of what was said, nothing is missed.
+        """
+        rows = self._read(
+            f"SELECT recordings.number, name, word, source, {PLACED}, "
+            f"? = '' OR said IS NULL OR {SAID} FROM recordings "
+            "JOIN students ON student = students.number ORDER BY recordings.number",
+            encoder, encoder, said_by, said_by, said_by,
+        )  # fmt: skip
+        return [
+            Known(int(str(number)), str(name), str(word), str(source), bool(placed), bool(said))
+            for number, name, word, source, placed, said in rows
+        ]
 
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""
@@ -366,47 +472,61 @@ class Registry:
         """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
         rows = self._read(
             "SELECT recordings.number, student FROM recordings "
-            "JOIN students ON student = students.number WHERE encoder = ? AND word = '' "
+            f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
             "ORDER BY recordings.number",
+            encoder,
             encoder,
         )
         both = np.array(rows, np.int64).reshape(-1, 2)
         return both[:, 0].copy(), both[:, 1].copy()
 
-    def voiceprints(self, numbers: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """The voiceprints of recordings, (recordings, dimension). Raises GalleryError."""
+    def voiceprints(
+        self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None = None
+    ) -> NDArray[np.float32]:
+        """The voiceprints of recordings, (recordings, dimension). Raises GalleryError.
+
+        Those of an encoder; each student's own one's without.
+        """
         points = []
         for number in numbers:
             rows = self._read(
-                "SELECT student, encoder, voiceprint FROM recordings "
-                "JOIN students ON student = students.number WHERE recordings.number = ?",
+                "SELECT student, encoder, voiceprint, sealed FROM recordings "
+                "JOIN students ON student = students.number "
+                "LEFT JOIN points ON recording = recordings.number AND model = ? "
+                "WHERE recordings.number = ?",
+                encoder,
                 int(number),
             )
             if not rows:
                 raise GalleryError(f"{self.path}: recording {number} is gone; ask again")
-            student, encoder, sealed = rows[0]
-            assert isinstance(sealed, bytes)
-            context = _context(int(str(student)), int(number), str(encoder))
+            student, home, own, other = rows[0]
+            sealed = own if encoder in (None, home) else other
+            if not isinstance(sealed, bytes):
+                raise GalleryError(f"{self.path}: recording {number} is of another encoder")
+            context = _context(int(str(student)), int(number), encoder or str(home))
             points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
         return np.array(points, np.float32)
 
-    def words(self, name: str) -> list[str]:
-        """The words of a challenge that a student is enrolled with, in order."""
+    def words(self, name: str, encoder: str | None = None) -> list[str]:
+        """The words of a challenge that a student is enrolled with, in order.
+
+        Those that an encoder knows; all of them without.
+        """
         rows = self._read(
             "SELECT DISTINCT word FROM recordings JOIN students ON student = students.number "
-            "WHERE name = ? AND word != '' ORDER BY word",
-            name,
-        )
+            f"WHERE name = ? AND word != '' AND (? IS NULL OR {PLACED}) ORDER BY word",
+            name, encoder, encoder, encoder,
+        )  # fmt: skip
         return [str(word) for (word,) in rows]
 
     def of_word(self, name: str, word: str, encoder: str) -> NDArray[np.float32]:
         """Voiceprints of a word of a student, (recordings, dimension). Raises GalleryError."""
         rows = self._read(
             "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
-            "WHERE name = ? AND word = ? AND encoder = ? ORDER BY recordings.number",
-            name, word, encoder,
+            f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
+            name, word, encoder, encoder,
         )  # fmt: skip
-        return self.voiceprints([int(str(number)) for (number,) in rows])
+        return self.voiceprints([int(str(number)) for (number,) in rows], encoder)
 
     def evidence(self, name: str, said_by: str, word: str = "") -> list[Evidence]:
         """What is kept of a student's recordings; what another phrase encoder made is left out.
@@ -415,16 +535,21 @@ class Registry:
         """
         found = []
         for row in self._read(
-            "SELECT student, recordings.number, encoder, said, said_by, fingerprint "
+            "SELECT student, recordings.number, encoder, said, said_by, fingerprint, sealed "
             "FROM recordings JOIN students ON student = students.number "
+            "LEFT JOIN points ON recording = recordings.number AND model = ? "
             "WHERE name = ? AND word = ? ORDER BY recordings.number",
-            name, word,
+            said_by, name, word,
         ):  # fmt: skip
-            student, number, encoder, said, by, fingerprint = row
-            context = _context(int(str(student)), int(str(number)), str(encoder))
+            student, number, encoder, said, by, fingerprint, also_said = row
+            owner, recording = int(str(student)), int(str(number))
+            context = _context(owner, recording, str(encoder))
             point = print_ = None
             if isinstance(said, bytes) and by == said_by:
                 point = unpack_said(self.vault.unseal(said, f"said, {context}"))
+            elif isinstance(also_said, bytes):
+                other = f"said, {_context(owner, recording, said_by)}"
+                point = unpack_said(self.vault.unseal(also_said, other))
             if isinstance(fingerprint, bytes):
                 opened = self.vault.unseal(fingerprint, f"fingerprint, {context}")
                 print_ = unpack_fingerprint(opened)
@@ -451,14 +576,25 @@ class Registry:
                 (said, f"said, {context}"),
                 (fingerprint, f"fingerprint, {context}"),
             ):
-                if isinstance(sealed, bytes):
+                if sealed:
+                    assert isinstance(sealed, bytes)
                     self.vault.unseal(sealed, place)
+            for model, sealed in self._read(
+                "SELECT model, sealed FROM points WHERE recording = ?", number
+            ):
+                assert isinstance(sealed, bytes)
+                context = _context(int(str(student)), int(str(number)), str(model))
+                try:
+                    self.vault.unseal(sealed, context)
+                except GalleryError:  # it may be a phrase encoder's
+                    self.vault.unseal(sealed, f"said, {context}")
 
     def without_words(self, said_by: str) -> set[str]:
         """Students with no recording that a phrase encoder could compare a phrase with."""
         rows = self._read(
             "SELECT name FROM students WHERE NOT EXISTS (SELECT 1 FROM recordings "
-            "WHERE student = students.number AND word = '' AND said_by = ? AND said IS NOT NULL)",
+            f"WHERE student = students.number AND word = '' AND {SAID})",
+            said_by,
             said_by,
         )
         return {str(name) for (name,) in rows}
@@ -476,8 +612,15 @@ def _list_erased(database: sqlite3.Connection, hashes: Collection[str]) -> None:
     database.executemany("INSERT OR IGNORE INTO erased VALUES (?)", [(each,) for each in hashes])
 
 
+def _add_point(database: sqlite3.Connection, recording: int, model: str, sealed: bytes) -> None:
+    database.execute(
+        "INSERT OR IGNORE INTO points (recording, model, sealed) VALUES (?, ?, ?)",
+        (recording, model, sealed),
+    )
+
+
 def _context(student: int, recording: int, encoder: str) -> str:
-    return f"recording {recording} of student {student} by encoder {encoder[:12]}"
+    return f"recording {recording} of student {student} by encoder {encoder[:SHORT]}"
 
 
 def _student(row: tuple[object, ...]) -> Student:

@@ -5,3 +5,9 @@ from pathlib import Path
 SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"  # the encoder that comes along
 LOUDSPEAKER = SHIPPED.with_name("loudspeaker.npz")  # the detector of loudspeakers
 PHRASE = Path(__file__).parents[1] / "models" / "phrase.tflite"  # the phrase encoder, the same
+
+
+def beside(encoder: Path, shipped: Path) -> Path:
+    """The model of this name in an encoder's folder; the shipped one where there is none."""
+    own = encoder.with_name(shipped.name)
+    return own if own.exists() else shipped

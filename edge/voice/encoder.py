@@ -56,7 +56,7 @@ class Encoder:
     """A loaded encoder. Not thread-safe: one interpreter, one caller at a time."""
 
     def __init__(self, path: Path | str = SHIPPED, *, runtime: str | None = None) -> None:
-        path = Path(path)
+        self.path = path = Path(path)
         self.runtime = runtime
         self.card = card = Card.read(path.with_suffix(".json"))
         if card.features != features.constants():

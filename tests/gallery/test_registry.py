@@ -318,3 +318,98 @@ def test_a_registry_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -
     registry.enroll("Li", POINTS[0], "encoder", evidence=[Evidence(SAID, "words", PRINT)] * 3)
     assert len(registry.evidence("Li", "words")) == 3
     registry.close()
+
+
+# Points of several encoders at once
+
+
+@pytest.fixture
+def both(registry: Registry) -> Registry:
+    """A registry whose students have points of two encoders, and one who has not."""
+    sources = [["a", "b", "c"], ["d", "e", "f"]]
+    for name, points, own in zip(("Li", "Wang"), POINTS, sources, strict=False):
+        evidence = [Evidence(SAID, "words", PRINT)] * 3
+        registry.enroll(name, points, "one", sources=own, evidence=evidence)
+    known = registry.known("two", "others")
+    assert not any(each.placed or each.said for each in known)
+    more = Evidence(-SAID, "others", None)
+    registry.add_points(
+        [(each, POINTS[2, 0], more) for each in known if each.student == "Li"], "two"
+    )
+    return registry
+
+
+def test_points_of_either_encoder_are_found_without_anything_being_swapped(
+    both: Registry,
+) -> None:
+    numbers = both.recordings("one")[0]
+    assert len(numbers) == 6
+    assert both.recordings("two")[0].tolist() == numbers[:3].tolist()
+    np.testing.assert_array_equal(both.voiceprints(numbers[:3], "one"), POINTS[0])
+    np.testing.assert_array_equal(both.voiceprints(numbers[:3]), POINTS[0])
+    np.testing.assert_array_equal(both.voiceprints(numbers[:1], "two"), POINTS[2, :1])
+    with pytest.raises(GalleryError, match="of another encoder"):
+        both.voiceprints(numbers[3:], "two")
+    np.testing.assert_allclose(both.evidence("Li", "others")[0].said, -SAID, atol=2e-3)
+    np.testing.assert_allclose(both.evidence("Li", "words")[0].said, SAID, atol=2e-3)
+    assert both.without_words("others") == {"Wang"}
+    known = both.known("two", "others")
+    assert [each.student for each in known if each.placed and each.said] == ["Li"] * 3
+
+
+def test_who_is_removed_or_enrolled_anew_leaves_no_point_of_any_encoder(
+    path: Path, both: Registry
+) -> None:
+    with sqlite3.connect(path) as database:
+        sealed = [row[0] for row in database.execute("SELECT sealed FROM points")]
+    database.close()
+    assert len(sealed) == 6
+    both.remove("Li")
+    written = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert not any(each in written for each in sealed)
+    both.add_points([(each, POINTS[2, 0], Evidence()) for each in both.known("two")], "two")
+    both.enroll("Wang", POINTS[1], "one")
+    assert len(both.recordings("two")[0]) == 0
+
+
+def test_points_that_another_process_removed_meanwhile_are_not_missed(both: Registry) -> None:
+    known = both.known("three")
+    both.remove("Li")
+    both.add_points([(each, POINTS[3, 0], Evidence()) for each in known], "three")
+    assert len(both.recordings("three")[0]) == 3
+
+
+def test_a_point_stands_in_for_none_of_another_encoder(path: Path, both: Registry) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE points SET model = 'three' WHERE model = 'two'")
+    database.close()
+    number = both.recordings("three")[0][:1]
+    with pytest.raises(GalleryError, match="changed"):
+        both.voiceprints(number, "three")
+
+
+def test_words_come_beside_a_passphrase_of_two_encoders(both: Registry) -> None:
+    both.enroll("Li", POINTS[3], "two", word="北京")
+    assert both.words("Li", "two") == both.words("Li") == ["北京"]
+    assert both.words("Li", "one") == []
+    np.testing.assert_array_equal(both.of_word("Li", "北京", "two"), POINTS[3])
+    assert len(both.of_word("Li", "北京", "one")) == 0
+    assert both.student("Li").encoder == "one"
+    with pytest.raises(GalleryError, match="enroll the passphrase"):
+        both.enroll("Wang", POINTS[3], "two", word="北京")
+
+
+def test_what_no_model_needs_any_more_is_forgotten(both: Registry) -> None:
+    both.forget_points({"others"})
+    assert len(both.recordings("two")[0]) == 0 and len(both.recordings("one")[0]) == 6
+    assert both.evidence("Li", "others")[0].said is not None
+    both.forget_points(())
+    assert both.evidence("Li", "others")[0].said is None
+
+
+def test_files_of_the_first_encoder_keep_their_plain_names(registry: Registry) -> None:
+    assert registry.space("one") == registry.space("two") == ""
+    registry.enroll("Li", POINTS[0], "one")
+    assert (registry.space("one"), registry.space("two")) == ("", ".two")
+    registry.enroll("Li", POINTS[0], "two")
+    assert (registry.space("one"), registry.space("two")) == ("", ".two")

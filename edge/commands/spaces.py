@@ -1,0 +1,81 @@
+"""Which models know the school: those of the slots and those that ship; others' points go."""
+
+from __future__ import annotations
+
+import glob
+from contextlib import closing
+
+from edge.commands.common import school_of
+from edge.enrollment.again import Ears, left_behind
+from edge.errors import BundleError, UnfitBundle
+from edge.gallery.calibration import beside
+from edge.gallery.gallery import index_of, indexes_of
+from edge.gallery.registry import Registry
+from edge.settings import Settings
+from edge.slots import Slots, State
+from edge.voice import PHRASE, SHIPPED
+from edge.voice.encoder import Card
+from edge.voice.phrase import PhraseCard
+
+
+def ears_of(slots: Slots, state: State, slot: str | None) -> Ears:
+    """The identities of a slot's models, or of those that ship. Raises BundleError."""
+    if slot is None:
+        voice, words = SHIPPED.with_suffix(".json"), PHRASE.with_suffix(".json")
+        return Ears(Card.read(voice).sha256, PhraseCard.read(words).sha256)
+    parts = {part.name: part.sha256 for part in slots.opened(slot, state).manifest.parts}
+    return Ears(parts[SHIPPED.name], parts[PHRASE.name])
+
+
+def opened(settings: Settings) -> Registry | None:
+    """The school's registry; None where nobody was ever enrolled. Raises GalleryError."""
+    school = school_of(settings)
+    return Registry(school.registry, school.vault) if school.registry.exists() else None
+
+
+def lost(settings: Settings, slots: Slots, before: State, after: State) -> dict[str, list[str]]:
+    """Who is known by what was active and not by what is, as ``left_behind``.
+
+    Nobody, where what was active cannot be read any more.
+    """
+    registry = opened(settings)
+    if registry is None:
+        return {}
+    with closing(registry):
+        try:
+            now = ears_of(slots, before, before.active)
+            return left_behind(registry, now, ears_of(slots, after, after.active))
+        except BundleError:
+            return {}
+
+
+def forget(settings: Settings, slots: Slots) -> None:
+    """Forget what models made of the school that no slot holds any more.
+
+    What students were enrolled by stays, whichever it was. Raises GalleryError and StorageError.
+    """
+    state, path = slots.state(), settings.gallery.file
+    registry = opened(settings)
+    if registry is None:
+        return
+    with closing(registry):
+        try:
+            ears = [ears_of(slots, state, slot) for slot in (None, *state.held)]
+        except BundleError:
+            return  # of a damaged one nothing is known; the next installation clears it away
+        registry.forget_points({model for each in ears for model in (each.encoder, each.said_by)})
+        spaces = {registry.space(each.encoder) for each in ears} | {""}
+    kept = {index_of(path, space) for space in spaces}
+    kept |= {beside(path, identity) for identity in ("", *state.held.values())}
+    calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")
+    for file in {*indexes_of(path), *calibrations} - kept:
+        file.unlink(missing_ok=True)
+
+
+def require_nobody_lost(lost: dict[str, list[str]]) -> None:
+    """That everybody who is known stays so. Raises UnfitBundle with what to do."""
+    if lost:
+        raise UnfitBundle(
+            f"{len(lost)} students would have to be enrolled again for this bundle (--json names "
+            "them); give their recordings with --from, or go on with --without-them"
+        )
