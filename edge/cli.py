@@ -1,7 +1,7 @@
 """``kaimen``: the gate's command line.
 
 Exit codes: 0 done; 1 the demo failed, or something unexpected; 2 wrong usage or settings;
-3 a recording could not be used; 4 encoder or gallery missing or damaged; 5 microphone or
+3 a recording could not be used; 4 encoder, gallery or bundle missing or damaged; 5 microphone or
 pins; 6 something could not be written; 130 interrupted.
 """
 
