@@ -3,6 +3,9 @@
 Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
 2 wrong usage or settings; 3 a recording could not be used; 4 encoder or gallery missing or
 damaged; 5 microphone or pins; 6 something could not be written; 130 interrupted.
+Exit codes: 0 done; 1 the demo failed, or something unexpected; 2 wrong usage or settings;
+3 a recording could not be used; 4 encoder, gallery or bundle missing or damaged; 5 microphone or
+pins; 6 something could not be written; 130 interrupted.
 """
 
 from __future__ import annotations

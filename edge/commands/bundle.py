@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge import __version__
-from edge.bundle import MODELS, TRIAL, Bundle, Policy, make
+from edge.bundle import TRIAL, Bundle, Policy, make
 from edge.checks import Models
 from edge.commands import common
 from edge.commands.demo import RECORDINGS
@@ -104,24 +104,16 @@ def _make(arguments: argparse.Namespace, screen: Screen) -> None:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     encoder = arguments.encoder
-    sources = (
-        encoder,
-        arguments.phrase or beside(encoder, PHRASE),
-        arguments.loudspeaker or beside(encoder, LOUDSPEAKER),
-    )
-    parts = {}
-    for name in MODELS:
-        (source,) = [
-            each.with_suffix(Path(name).suffix)
-            for each, shipped in zip(sources, (SHIPPED, PHRASE, LOUDSPEAKER), strict=True)
-            if shipped.with_suffix(Path(name).suffix).name == name
-        ]
-        try:
-            parts[name] = source.read_bytes()
-        except OSError as error:
-            raise BundleError(
-                f"{source}: cannot be read ({error.strerror}); name another"
-            ) from None
+    sources = {
+        SHIPPED: encoder,
+        PHRASE: arguments.phrase or beside(encoder, PHRASE),
+        LOUDSPEAKER: arguments.loudspeaker or beside(encoder, LOUDSPEAKER),
+    }
+    parts = {
+        shipped.with_suffix(suffix).name: _content(source.with_suffix(suffix))
+        for shipped, source in sources.items()
+        for suffix in (shipped.suffix, ".json")
+    }
     with tempfile.TemporaryDirectory(prefix="kaimen-bundle-") as scratch:
         folder = Path(scratch)
         _write(folder, parts)
@@ -138,6 +130,13 @@ def _make(arguments: argparse.Namespace, screen: Screen) -> None:
         f"{escape(str(arguments.file))}: {escape(manifest.name)}, version {manifest.version}, "
         f"identity {manifest.identity[:16]}",
     )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); check it") from None
 
 
 def _write(folder: Path, parts: dict[str, bytes]) -> None:

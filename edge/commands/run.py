@@ -63,6 +63,7 @@ class Ready:
     encoder: Encoder
     gallery: Gallery
     calibration: Calibration
+    calibrated: Path  # where that is kept
     state: State  # of the bundles, before anything was read
 
 
@@ -92,7 +93,8 @@ def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
     state = _state(settings)
     encoder = common.load_encoder(settings)
     gallery = common.load_gallery(settings, encoder, screen)
-    return Ready(settings, encoder, gallery, common.arming(settings, gallery), state)
+    kept = common.calibration_of(settings)
+    return Ready(settings, encoder, gallery, common.arming(settings, gallery), kept, state)
 
 
 def _state(settings: Settings) -> State:
@@ -143,7 +145,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             claims(arguments.reader, gate.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
-        stack.enter_context(Keeper(gate, common.calibration_of(settings), screen.note))
+        stack.enter_context(Keeper(gate, ready.calibrated, screen.note))
         vault = gallery.registry.vault
         succession = stack.enter_context(
             Succession(settings, ready.state, checks.models, vault, written.bundle)

@@ -239,7 +239,7 @@ def test_what_no_slot_holds_is_forgotten(gate: Gate) -> None:
         gate.install(file, "--from", RECORDINGS, "--trial", "0")
     # What ships, and two slots.
     assert len(indexes_of(registry)) == 3
-    assert len(list(gate.folder.glob("*.calibration.json"))) == 3
+    assert len(list(gate.folder.rglob("*.calibration.json"))) == 3
 
 
 def test_a_gate_whose_settings_name_an_encoder_takes_no_bundle(gate: Gate) -> None:

@@ -95,7 +95,7 @@ class Pi:
         """A school of noise, with its index, its calibration and a log."""
         vault = Vault()
         vault.save(self.key)
-        card = Encoder(Settings().encoder.path).card
+        card = Encoder().card
         identity = encoder or card.sha256
         path = self.data / "gallery.sqlite"
         gallery = Gallery.open(path, vault, identity, card.dimension)
