@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -69,10 +70,20 @@ class School:
         return np.array([encoder.embed(long_enough(sound)) for sound in sounds])
 
 
-def measure(school: School, encoder: Encoder) -> tuple[Gain, Points]:
-    """What adapting is worth to a school, and its points. Raises SettingsError for too few."""
-    points = school.points(encoder)
-    return gain(points, school.students), points
+def adapt_if_better(folder: Path, encoder: Path, weights: Path, out: Path) -> dict[str, Any]:
+    """Adapt to the recordings of a folder, unless the gain is uncertain; says what was found.
+
+    Raises SettingsError for too few recordings, EncoderError where the encoder cannot be adapted.
+    """
+    loaded = Encoder(encoder)
+    school = School.read(folder)
+    points = school.points(loaded)
+    found = gain(points, school.students)
+    report = {**asdict(found), "refused": school.refused, "encoder": None}
+    if found.certain:
+        card = adapt(school, points, found, loaded, weights, out)
+        report |= {"encoder": str(out), "map": str(out.with_suffix(".npz")), "sha256": card.sha256}
+    return report
 
 
 def adapt(

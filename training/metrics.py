@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,22 +80,42 @@ def interval_of_equal_error_rate(
     sides, all (trials,). A speaker drawn twice counts twice against others, not four times
     against themselves.
     """
+    found = drawn_equal_error_rates([scores], same, first, second, rounds=rounds, seed=seed)
+    low, high = np.quantile(found[:, 0], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def drawn_equal_error_rates(
+    ways: Sequence[Scores],
+    same: NDArray[np.bool_],
+    first: NDArray[np.int_],
+    second: NDArray[np.int_],
+    *,
+    rounds: int = 200,
+    seed: int = 0,
+) -> Scores:
+    """EERs of the same trials scored in several ways, (rounds, ways): speakers drawn anew a round.
+
+    Arguments as of ``interval_of_equal_error_rate``.
+    """
     random = np.random.default_rng(seed)
     speakers = int(max(first.max(), second.max())) + 1
-    order = np.argsort(scores)
-    same, first, second = same[order], first[order], second[order]
+    orders = [np.argsort(scores) for scores in ways]
     found = []
     for _ in range(rounds):
         drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
         weights = np.where(same, drawn[first], drawn[first] * drawn[second])
-        targets, strangers = np.cumsum(weights * same), np.cumsum(weights * ~same)
-        if targets[-1] == 0 or strangers[-1] == 0:
+        if not weights[same].any() or not weights[~same].any():
             continue  # one speaker alone was drawn: there is nobody to be taken for
-        missed, let_in = targets / targets[-1], 1 - strangers / strangers[-1]
-        at = int(np.argmax(missed >= let_in))
-        found.append((missed[at] + let_in[at]) / 2)
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+        errors = []
+        for order in orders:
+            weighed, targeted = weights[order], same[order]
+            targets, strangers = np.cumsum(weighed * targeted), np.cumsum(weighed * ~targeted)
+            missed, let_in = targets / targets[-1], 1 - strangers / strangers[-1]
+            at = int(np.argmax(missed >= let_in))
+            errors.append((missed[at] + let_in[at]) / 2)
+        found.append(errors)
+    return np.array(found)
 
 
 def separation(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.carrying import Carrying
 from edge.gallery.evidence import Evidence, pack, unpack_fingerprint, unpack_said
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Voiceprint
@@ -319,6 +320,47 @@ class Registry:
             database.execute("DELETE FROM refused WHERE student = ?", (name,))
         # What the log of changes still holds goes as soon as no reader needs it.
         self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def carry(self, carrying: Carrying) -> int:
+        """Move all voiceprints of one encoder into another's space, all or none; how many students.
+
+        What else is kept of the recordings stays. Raises GalleryError and StorageError.
+        """
+        old, new = carrying.old, carrying.new
+        with self._writing() as database:
+            numbers = database.execute(
+                "SELECT recordings.number, student FROM recordings "
+                "JOIN students ON student = students.number WHERE encoder = ?",
+                (old,),
+            ).fetchall()
+            for number, student in numbers:
+                was, now = (_context(student, number, encoder) for encoder in (old, new))
+                sealed = database.execute(
+                    "SELECT voiceprint, said, fingerprint FROM recordings WHERE number = ?",
+                    (number,),
+                ).fetchone()
+                kinds = ("", "said, ", "fingerprint, ")
+                contents = [
+                    None if each is None else self.vault.unseal(each, kind + was)
+                    for kind, each in zip(kinds, sealed, strict=True)
+                ]
+                assert contents[0] is not None
+                point = np.frombuffer(contents[0], "<f4")
+                if len(point) != len(carrying.way):
+                    raise GalleryError(f"a map of {len(carrying.way)} dimensions, not {len(point)}")
+                contents[0] = carrying(point[np.newaxis]).astype("<f4").tobytes()
+                seals = [
+                    None if each is None else self.vault.seal(each, kind + now)
+                    for kind, each in zip(kinds, contents, strict=True)
+                ]
+                database.execute(
+                    "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? "
+                    "WHERE number = ?",
+                    (*seals, number),
+                )
+            return database.execute(
+                "UPDATE students SET encoder = ? WHERE encoder = ?", (new, old)
+            ).rowcount
 
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""

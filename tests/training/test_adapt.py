@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge.errors import GalleryError, SettingsError
+from edge.commands.demo import RECORDINGS
+from edge.errors import EncoderError, GalleryError, SettingsError
 from edge.gallery.carrying import Carrying
-from training import adaptation
+from edge.voice.encoder import Encoder
+from training import adaptation, cli
 from training.metrics import interval_of_separation_gained, separation
 
 DIMENSION = 24
@@ -163,3 +167,63 @@ def test_a_folded_map_gives_the_points_that_mapping_afterwards_gives() -> None:
     rotate(network, 3)
     turned = adaptation.move(before, (way @ rotation(DIMENSION, 3)).astype(np.float32))
     np.testing.assert_allclose(unit(network(heard).numpy()), turned, atol=1e-4)
+
+
+def demo_school() -> tuple[object, Encoder, np.ndarray, adaptation.Gain]:
+    """The demo's synthetic voices as a school, and a gain that claims to be certain."""
+    adapt = pytest.importorskip("training.adapt")
+    school_ = adapt.School.read(RECORDINGS)
+    encoder = Encoder()
+    gained = adaptation.Gain(0.1, 0.05, (0.5, 1.0), 0.9, 6, 60, {"mean": 0.1, "deviation": 0.2})
+    return school_, encoder, school_.points(encoder), gained
+
+
+def test_a_folder_of_recordings_is_a_school() -> None:
+    found, encoder, points, _ = demo_school()
+    assert len(found.students) == len(found.sounds) == len(points) > 20
+    assert set(found.students) <= {each.name for each in RECORDINGS.iterdir()}
+    assert points.shape[1] == encoder.card.dimension
+
+
+@pytest.mark.parametrize("certain", [False, True])
+def test_the_old_encoder_is_kept_unless_the_gain_is_certain(
+    certain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    adapt = pytest.importorskip("training.adapt")
+    _, encoder, _, gained = demo_school()
+    gained = replace(gained, separation=(0.2 if certain else -0.2, 1.0))
+    monkeypatch.setattr(adapt, "gain", lambda *_: gained)
+    monkeypatch.setattr(adapt, "adapt", lambda *_: encoder.card)
+    out = tmp_path / "adapted.tflite"
+    command = ["adapt", "--speech", str(RECORDINGS), "--out", str(out)]
+    assert cli.main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["encoder"] == (str(out) if certain else None)
+    assert cli.main(command) == 0
+    assert ("the encoder stays" in capsys.readouterr().out) != certain
+
+
+def test_an_encoder_without_its_float_network_is_not_adapted(tmp_path: Path) -> None:
+    adapt = pytest.importorskip("training.adapt")
+    found, encoder, points, gained = demo_school()
+    with pytest.raises(EncoderError, match="float network"):
+        adapt.adapt(found, points, gained, encoder, tmp_path / "none.h5", tmp_path / "out.tflite")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
+def test_an_adapted_encoder_gives_the_points_that_its_map_carries(tmp_path: Path) -> None:
+    adapt = pytest.importorskip("training.adapt")
+    found, encoder, points, gained = demo_school()
+    out = tmp_path / "adapted.tflite"
+    adapt.adapt(found, points, gained, encoder, cli.WEIGHTS, out)
+    carrying = Carrying.read(out.with_suffix(".npz"))
+    for runtime in (None, "tflite_runtime"):
+        adapted = Encoder(out, runtime=runtime)
+        assert (carrying.old, carrying.new) == (encoder.identity, adapted.identity)
+        assert adapted.card.training["adapted"]["from"] == encoder.identity
+        cosines = np.sum(found.points(adapted) * carrying(points), axis=1)
+        assert cosines.mean() > 0.98
+    with pytest.raises(EncoderError, match="float network"):
+        adapt.adapt(found, points, gained, Encoder(out), cli.WEIGHTS, tmp_path / "again.tflite")
