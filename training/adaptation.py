@@ -59,7 +59,7 @@ class Gain:
 
 
 def fit(points: Points, students: Names, share: float) -> Map:
-    """The map for a school's unit-length points (recordings, dimension)."""
+    """The map for a school's unit-length points (recordings, dimension); share in (0, 1]."""
     wide = points.astype(np.float64)
     _, who = np.unique(students, return_inverse=True)
     counts = np.bincount(who)

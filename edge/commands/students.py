@@ -75,6 +75,8 @@ def _carry(path: Path, settings: Settings, encoder: Encoder, screen: Screen) -> 
     carrying = Carrying.read(path)
     if carrying.new != encoder.identity:
         raise GalleryError(f"{path}: leads to another encoder than [encoder] path names")
+    if not settings.gallery.file.exists():
+        raise GalleryError(f"{settings.gallery.file}: no gallery there; nobody to carry over")
     gallery = common.open_gallery(settings, encoder)
     carried = gallery.registry.carry(carrying)
     if carried:

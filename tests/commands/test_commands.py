@@ -97,7 +97,16 @@ def test_students_of_another_encoder_are_carried_over_by_its_map(
     assert run(capsys, *wrong)[0] == 4
     right = ("students", "--carry", tmp_path / "map.npz", "--config", config)
     assert run(capsys, *right) == (0, [{"carried": 2}])
+    assert run(capsys, *right) == (0, [{"carried": 0}])
     assert run(capsys, "listen", probe, "--config", config)[1][0]["student"] == "bowen"
+
+
+def test_without_a_gallery_nobody_is_carried_over(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Carrying("before", Encoder().identity, np.eye(192, dtype=np.float32)).save(tmp_path / "m.npz")
+    assert run(capsys, "students", "--carry", tmp_path / "m.npz", "--config", config)[0] == 4
+    assert not (tmp_path / "key").exists()
 
 
 def test_a_school_is_enrolled_from_a_folder(
