@@ -171,6 +171,20 @@ def parser() -> argparse.ArgumentParser:
         manifest,
     )
     checking.add_argument("--json", action="store_true", help="one JSON object")
+    adapting = add(
+        "adapt",
+        "adapt the encoder to a school's recordings, where that tells other students better apart",
+        "kaimen-train adapt --speech school/ --out adapted.tflite\n  kaimen-train adapt --check",
+        manifest,
+        work,
+    )
+    what = adapting.add_mutually_exclusive_group(required=True)
+    what.add_argument("--speech", type=Path, metavar="FOLDER", help="student/recording.mp3")
+    what.add_argument("--check", action="store_true", help="what it buys on the eval split")
+    adapting.add_argument("--out", type=Path, default=Path("adapted.tflite"), help="to write")
+    adapting.add_argument("--encoder", type=Path, default=SHIPPED, help="to be adapted")
+    adapting.add_argument("--weights", type=Path, default=WEIGHTS, help="its float network")
+    adapting.add_argument("--json", action="store_true", help="one JSON object")
     measuring = add(
         "evaluate",
         "measure an encoder by the protocols, on the eval split",
@@ -375,6 +389,26 @@ def _checks(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _adapt(chosen: argparse.Namespace) -> int:
+    from training import adapt_tables
+
+    if chosen.check:
+        from training.adapt_protocol import check
+
+        rows = read_manifest(chosen.manifest)
+        found = check(rows, chosen.folder, chosen.encoder, chosen.weights)
+    else:
+        from training.adapt import adapt_if_better
+
+        found = adapt_if_better(chosen.speech, chosen.encoder, chosen.weights, chosen.out)
+    if chosen.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return 0
+    for table in adapt_tables.checked(found) if chosen.check else adapt_tables.adapted(found):
+        _show(table)
+    return 0
+
+
 def _speed(chosen: argparse.Namespace) -> int:
     from training.export import from_weights
     from training.speed import measure
@@ -532,6 +566,7 @@ COMMANDS = {
     "phrase": _phrase,
     "checks": _checks,
     "latent": latent_commands.run,
+    "adapt": _adapt,
     "speed": _speed,
     "loudspeaker": _loudspeaker,
     "evaluate": _evaluate,

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,43 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
         "speakers": len(voices),
         "plan": json.loads(plan.read_text(encoding="utf-8")) if rung.trained else None,
     }
+    least = RUNTIMES_AGREE if rung.name == "deep" else RUNGS_AGREE
+
+    def describe(network: tf.keras.Model, content: bytes, rotation: int) -> Card:
+        return card_of(rung, network, content, {**training, "rotation": rotation})
+
+    content, card = agreeing(lambda: load(rung, folder), describe, windows, sounds, least)
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = Path(scratch, "encoder.tflite")
+        write(content, card, trial)
+        strangers = development_strangers(Encoder(trial), clips, apart)
+    card = replace(card, strangers=strangers)
+    write(content, card, out)
+    return card
+
+
+def agreeing(
+    build: Callable[[], tf.keras.Model],
+    describe: Callable[[tf.keras.Model, bytes, int], Card],
+    windows: NDArray[np.float32],
+    sounds: Sequence[Samples],
+    least: float = RUNTIMES_AGREE,
+) -> tuple[bytes, Card]:
+    """A network as an int8 file on which both runtimes agree, and its card.
+
+    ``windows`` (windows, frames, MELS) show the quantizer what to expect, ``sounds`` are compared.
+    Raises EncoderError when the runtimes or the precisions agree in no rotation.
+    """
     # Every rotation is the same encoder, and rounds otherwise.
     for seed in range(ROTATIONS):
-        network = load(rung, folder)
+        network = build()
         rotate(network, seed)
         content = quantize(network, windows)
-        card = card_of(rung, network, content, {**training, "rotation": seed})
+        card = describe(network, content, seed)
         with tempfile.TemporaryDirectory() as scratch:
             trial = Path(scratch, "encoder.tflite")
-            trial.write_bytes(content)
-            _write_card(card, trial)
+            write(content, card, trial)
             float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
-            least = RUNTIMES_AGREE if rung.name == "deep" else RUNGS_AGREE
             try:
                 agreement = agree(trial, float32, sounds, least)
             except EncoderError as error:
@@ -84,13 +109,9 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
                     raise
                 log.info("rotation %d: %s", seed, error)
                 continue
-            strangers = development_strangers(Encoder(trial), clips, apart)
         break
     log.info("agreement: %s", agreement)
-    card = replace(card, strangers=strangers, measured={**card.measured, **agreement})
-    write_whole(out, lambda file: file.write(content))
-    _write_card(card, out)
-    return card
+    return content, replace(card, measured={**card.measured, **agreement})
 
 
 def card_of(rung: Rung, network: tf.keras.Model, content: bytes, training: dict[str, Any]) -> Card:
@@ -120,6 +141,12 @@ def load(rung: Rung, folder: Path) -> tf.keras.Model:
     return network
 
 
+def write(content: bytes, card: Card, out: Path) -> None:
+    """Write an encoder and its card."""
+    write_whole(out, lambda file: file.write(content))
+    _write_card(card, out)
+
+
 def _write_card(card: Card, encoder: Path) -> None:
     text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
     write_whole(encoder.with_suffix(".json"), lambda file: file.write(text.encode()))
@@ -143,6 +170,8 @@ def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
 
 def from_weights(weights: Path, card: Card, out: Path) -> Path:
     """Write the float32 encoder of which ``card``'s was quantized. Raises EncoderError."""
+    if "adapted" in card.training:
+        raise EncoderError(f"{card.name!r} was adapted to a school: its float network is not kept")
     network = RUNGS[card.name].make(card.frames)
     try:
         network.load_weights(weights)

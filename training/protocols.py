@@ -160,13 +160,19 @@ class Trials:
     @property
     def same(self) -> NDArray[np.bool_]:
         """Whether a speaker met themself, (trials,)."""
-        same: NDArray[np.bool_] = np.concatenate(self._first) == np.concatenate(self._second)
+        first, second = self.sides
+        same: NDArray[np.bool_] = first == second
         return same
+
+    @property
+    def sides(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+        """Numbers of the speakers on both sides, each (trials,)."""
+        return np.concatenate(self._first), np.concatenate(self._second)
 
     def errors(self) -> dict[str, Any]:
         """EER with its interval, minDCF, and the DET curve."""
         every, same = self.scores, self.same
-        first, second = np.concatenate(self._first), np.concatenate(self._second)
+        first, second = self.sides
         targets, strangers = every[same], every[~same]
         return {
             "eer": equal_error_rate(targets, strangers),

@@ -73,10 +73,18 @@ def rotate(network: tf.keras.Model, seed: int = 0) -> None:
 
     Networks without one (the first rungs of the ladder) stay as they are.
     """
-    if "point" not in [layer.name for layer in network.layers]:
-        return
+    if "point" in [layer.name for layer in network.layers]:
+        fold(network, rotation(network.output_shape[-1], seed))
+
+
+def rotation(dimension: int, seed: int) -> NDArray[np.float64]:
+    """The rotation of a seed, (dimension, dimension): rows of points times it are the new rows."""
+    normal = np.random.default_rng(seed).standard_normal((dimension,) * 2)
+    return np.linalg.qr(normal)[0]
+
+
+def fold(network: tf.keras.Model, way: NDArray[np.floating]) -> None:
+    """Put a linear map (dimension, dimension) of the point into the layer "point"; in place."""
     layer = network.get_layer("point")
     kernel, bias = layer.get_weights()
-    normal = np.random.default_rng(seed).standard_normal((len(bias),) * 2)
-    rotation = np.linalg.qr(normal)[0]
-    layer.set_weights([kernel @ rotation, bias @ rotation])
+    layer.set_weights([kernel @ way, bias @ way])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from edge.commands import common
+from edge.errors import GalleryError
+from edge.gallery.carrying import Carrying
 from edge.screen import Screen
+from edge.settings import Settings
+from edge.voice.encoder import Encoder
 
 EXAMPLE = """example:
   kaimen students
   kaimen students --remove s0001
   kaimen students --erased > removed.txt    (for 'kaimen restore --erased')
+  kaimen students --carry adapted.npz
 
 A student who is removed is gone at once: from the registry, the index and every running gate."""
 
@@ -24,12 +30,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
     )
+    parser.add_argument(
+        "--carry",
+        type=Path,
+        metavar="FILE",
+        help="move voiceprints of the encoder before into this one's space, by its map",
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
-    """List the students, or who was removed, or forget one."""
+    """List the students, or who was removed, forget one, or carry all into another space."""
     settings = common.settings_of(arguments)
     encoder = common.load_encoder(settings)
+    if arguments.carry:
+        return _carry(arguments.carry, settings, encoder, screen)
     gallery = common.load_gallery(settings, encoder, screen)
     if arguments.remove:
         gallery.remove(arguments.remove)
@@ -64,4 +78,18 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         )
     if not screen.as_json:
         screen.out.print(table)
+    return 0
+
+
+def _carry(path: Path, settings: Settings, encoder: Encoder, screen: Screen) -> int:
+    carrying = Carrying.read(path)
+    if carrying.new != encoder.identity:
+        raise GalleryError(f"{path}: leads to another encoder than [encoder] path names")
+    if not settings.gallery.file.exists():
+        raise GalleryError(f"{settings.gallery.file}: no gallery there; nobody to carry over")
+    gallery = common.open_gallery(settings, encoder)
+    carried = gallery.registry.carry(carrying)
+    if carried:
+        common.calibrate_if_quick(settings, gallery, encoder, screen)
+    screen.result({"carried": carried}, f"{carried} students are carried over")
     return 0

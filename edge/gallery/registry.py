@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.carrying import Carrying
 from edge.gallery.erased import erasure
 from edge.gallery.evidence import Evidence, pack, unpack_fingerprint, unpack_said
 from edge.gallery.left_out import Track
@@ -457,6 +458,25 @@ class Registry:
 
     def _erasure(self, name: str) -> str:
         return erasure(self.vault, name)
+
+    def carry(self, carrying: Carrying) -> int:
+        """Carry all voiceprints of one encoder into another space, all or none; how many students.
+
+        They are known in both then. Raises GalleryError and StorageError.
+        """
+        there = {each.number for each in self.known(carrying.old) if each.placed}
+        missing = [
+            each for each in self.known(carrying.new) if not each.placed and each.number in there
+        ]
+        if not missing:
+            return 0
+        points = self.voiceprints([each.number for each in missing], carrying.old)
+        if points.shape[1] != len(carrying.way):
+            raise GalleryError(f"a map of {len(carrying.way)} dimensions, not {points.shape[1]}")
+        moved = carrying(points)
+        rows = zip(missing, moved, [Evidence()] * len(missing), strict=True)
+        self.add_points(rows, carrying.new)
+        return len({each.student for each in missing})
 
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""

@@ -13,6 +13,10 @@ import pytest
 
 from edge.cli import COMMANDS, main
 from edge.commands.demo import RECORDINGS
+from edge.gallery.carrying import Carrying
+from edge.gallery.registry import Registry
+from edge.gallery.vault import Vault
+from edge.voice.encoder import Encoder
 
 
 @pytest.fixture
@@ -74,6 +78,38 @@ def test_enrolled_students_are_listed_heard_and_removed(
     assert run(capsys, "students", "--remove", "bowen", "--config", config)[0] == 0
     code, (answer,) = run(capsys, "listen", probe, "--config", config)
     assert (code, answer["verdict"], answer["student"]) == (0, "unknown", None)
+
+
+def test_students_of_another_encoder_are_carried_over_by_its_map(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for voice in ("anning", "bowen"):
+        run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)
+    here, same = Encoder().identity, np.eye(192, dtype=np.float32)
+    registry = Registry(tmp_path / "gallery.sqlite", Vault.load(tmp_path / "key"))
+    for voice in ("anning", "bowen"):  # as if another encoder had made their points
+        numbers, owners = registry.recordings(here)
+        own = numbers[owners == registry.student(voice).number]
+        registry.enroll(voice, registry.voiceprints(own), "before")
+    registry.close()
+    probe = RECORDINGS / "bowen" / "phrase-6.mp3"
+    assert run(capsys, "listen", probe, "--config", config)[0] == 4
+    Carrying("before", here, same).save(tmp_path / "map.npz")
+    Carrying("before", "elsewhere", same).save(tmp_path / "wrong.npz")
+    wrong = ("students", "--carry", tmp_path / "wrong.npz", "--config", config)
+    assert run(capsys, *wrong)[0] == 4
+    right = ("students", "--carry", tmp_path / "map.npz", "--config", config)
+    assert run(capsys, *right) == (0, [{"carried": 2}])
+    assert run(capsys, *right) == (0, [{"carried": 0}])
+    assert run(capsys, "listen", probe, "--config", config)[1][-1]["student"] == "bowen"
+
+
+def test_without_a_gallery_nobody_is_carried_over(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Carrying("before", Encoder().identity, np.eye(192, dtype=np.float32)).save(tmp_path / "m.npz")
+    assert run(capsys, "students", "--carry", tmp_path / "m.npz", "--config", config)[0] == 4
+    assert not (tmp_path / "key").exists()
 
 
 def test_a_school_is_enrolled_from_a_folder(

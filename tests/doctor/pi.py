@@ -14,7 +14,6 @@ from edge.gallery import Gallery
 from edge.gallery.calibration import Calibration, beside
 from edge.gallery.evidence import Evidence
 from edge.gallery.vault import Vault
-from edge.settings import Settings
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice.encoder import Encoder
 from edge.voice.phrase import PhraseEncoder

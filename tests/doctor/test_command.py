@@ -46,7 +46,7 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert code == 0
     assert list(found) == [
         "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
-        "relay after a crash", "lease", "door", "encoder", "speed", "gallery", "words", "index",
+        "relay after a crash", "lease", "door", "encoder", "speed", "bundle", "gallery", "words", "index",
         "calibration", "files", "key", "log", "disk", "card", "clock", "power", "kaimen-rest",
         "kaimen-door", "kaimen-gate", "hardening",
     ]  # fmt: skip

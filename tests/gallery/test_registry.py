@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.carrying import Carrying
 from edge.gallery.evidence import Evidence
 from edge.gallery.registry import MEMORY, MIGRATIONS, Registry
 from edge.gallery.vault import Vault
@@ -413,3 +414,30 @@ def test_files_of_the_first_encoder_keep_their_plain_names(registry: Registry) -
     assert (registry.space("one"), registry.space("two")) == ("", ".two")
     registry.enroll("Li", POINTS[0], "two")
     assert (registry.space("one"), registry.space("two")) == ("", ".two")
+
+
+def test_carried_voiceprints_are_those_of_the_other_encoder(registry: Registry) -> None:
+    mark = np.arange(6, dtype=np.float32).reshape(2, 3)
+    evidence = [Evidence(mark, "phrases", None)] * 3
+    registry.enroll("a", POINTS[0], "old", evidence=evidence)
+    registry.enroll("a", POINTS[2], "old", word="blue")
+    registry.enroll("b", POINTS[1], "elsewhere")
+    way = np.diag(np.arange(1, 9)).astype(np.float32)
+    carrying = Carrying("old", "new", way)
+    assert registry.carry(carrying) == 1
+    assert registry.carry(carrying) == 0
+    numbers, _ = registry.recordings("new")
+    np.testing.assert_allclose(registry.voiceprints(numbers, "new"), carrying(POINTS[0]), atol=1e-6)
+    np.testing.assert_allclose(registry.of_word("a", "blue", "new"), carrying(POINTS[2]), atol=1e-6)
+    kept = registry.evidence("a", "phrases")[0].said
+    assert kept is not None
+    np.testing.assert_allclose(kept, mark)
+    assert registry.student("b").encoder == "elsewhere"
+
+
+def test_a_map_of_another_dimension_carries_nobody(registry: Registry) -> None:
+    registry.enroll("a", POINTS[0], "old")
+    before = contents(registry)
+    with pytest.raises(GalleryError, match="3 dimensions"):
+        registry.carry(Carrying("old", "new", np.eye(3, dtype=np.float32)))
+    assert contents(registry) == before
