@@ -21,7 +21,7 @@ from typing import Any
 from edge.bundle import Bundle
 from edge.errors import BundleError, ForgedBundle, OlderBundle, StorageError
 from edge.signing import Trusted
-from edge.storage import move_whole, write_whole
+from edge.storage import make_folder, move_whole, write_whole
 from edge.trial import Trial
 from edge.voice import SHIPPED
 
@@ -130,7 +130,7 @@ class Slots:
     @contextmanager
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             lock = (self.folder / name).open("wb")
         except OSError as error:
             raise StorageError(
