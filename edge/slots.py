@@ -149,9 +149,12 @@ class Slots:
         """The folder of a slot."""
         return self.folder / slot
 
-    def opened(self, slot: str, state: State) -> Bundle:
-        """The bundle of a slot, every part of it checked. Raises BundleError."""
-        bundle = Bundle.unpacked(self.path(slot), self.trusted)
+    def opened(self, slot: str, state: State, *, whole: bool = True) -> Bundle:
+        """The bundle of a slot, every part of it checked unless only its manifest is asked for.
+
+        Raises BundleError.
+        """
+        bundle = Bundle.unpacked(self.path(slot), self.trusted, whole=whole)
         if bundle.manifest.identity != state.held[slot]:
             raise ForgedBundle(
                 f"{bundle.path}: not the bundle that was installed; install it again"
