@@ -198,12 +198,15 @@ class Bundle:
         return bundle
 
     @classmethod
-    def unpacked(cls, folder: Path, trusted: Trusted) -> Bundle:
-        """Read what ``unpack`` wrote and check every part. Raises BundleError."""
+    def unpacked(cls, folder: Path, trusted: Trusted, *, whole: bool = True) -> Bundle:
+        """Read what ``unpack`` wrote and check every part, or the manifest alone.
+
+        Raises BundleError.
+        """
         try:
             with (folder / HEAD).open("rb") as file:
                 bundle = cls._read(folder, file, trusted)
-            for part in bundle.manifest.parts:
+            for part in bundle.manifest.parts if whole else ():
                 with (folder / part.name).open("rb") as file:
                     _check(file.read(part.size + 1), part, folder)
         except OSError as error:

@@ -21,7 +21,7 @@ from typing import Any
 from edge.bundle import Bundle
 from edge.errors import BundleError, ForgedBundle, OlderBundle, StorageError
 from edge.signing import Trusted
-from edge.storage import move_whole, write_whole
+from edge.storage import make_folder, move_whole, write_whole
 from edge.trial import Trial
 from edge.voice import SHIPPED
 
@@ -130,7 +130,7 @@ class Slots:
     @contextmanager
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             lock = (self.folder / name).open("wb")
         except OSError as error:
             raise StorageError(
@@ -149,9 +149,12 @@ class Slots:
         """The folder of a slot."""
         return self.folder / slot
 
-    def opened(self, slot: str, state: State) -> Bundle:
-        """The bundle of a slot, every part of it checked. Raises BundleError."""
-        bundle = Bundle.unpacked(self.path(slot), self.trusted)
+    def opened(self, slot: str, state: State, *, whole: bool = True) -> Bundle:
+        """The bundle of a slot, every part of it checked unless only its manifest is asked for.
+
+        Raises BundleError.
+        """
+        bundle = Bundle.unpacked(self.path(slot), self.trusted, whole=whole)
         if bundle.manifest.identity != state.held[slot]:
             raise ForgedBundle(
                 f"{bundle.path}: not the bundle that was installed; install it again"

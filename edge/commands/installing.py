@@ -15,7 +15,7 @@ from edge.commands.enroll import judges
 from edge.commands.spaces import ears_of, forget, require_nobody_lost
 from edge.enrollment.again import Again, Ears, left_behind
 from edge.enrollment.entries import entries_in
-from edge.errors import GalleryError, SettingsError, UnfitBundle
+from edge.errors import BundleError, GalleryError, SettingsError, UnfitBundle
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import FPIR, beside
 from edge.gallery.registry import Registry
@@ -23,6 +23,7 @@ from edge.gallery.words import with_words
 from edge.screen import Screen
 from edge.selftest import require_passed
 from edge.settings import Settings
+from edge.slots import Slots
 from edge.trial import Trial
 
 
@@ -52,12 +53,12 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         models = require_passed(folder, runtime)
         screen.say("the self-test is passed")
         known, lost = _teach(models, manifest, arguments, settings, screen)
-        if slots.state().identity == manifest.identity:
-            slot, trial = None, 0
-        else:
-            trial = manifest.policy.trial if arguments.trial is None else arguments.trial
-            trial = trial if known else 0  # nobody whom it could let in
-            slot = slots.take(folder, manifest.identity)
+        active = slots.state().identity == manifest.identity
+        trial = manifest.policy.trial if arguments.trial is None else arguments.trial
+        if active or not known:  # what decides already, or knows nobody whom it could let in
+            trial = 0
+        whole = active and _is_whole(slots)
+        slot = None if whole else slots.take(folder, manifest.identity)
     if slot is not None and trial:
         began = datetime.datetime.now(datetime.UTC).isoformat()
         listens = Trial(slot, trial, trial, began, without=len(lost))
@@ -77,6 +78,15 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         },
         _told(manifest, trial, known),
     )
+
+
+def _is_whole(slots: Slots) -> bool:
+    """Whether the active bundle is as it was installed; otherwise it is installed once more."""
+    try:
+        slots.encoder()
+    except BundleError:
+        return False
+    return True
 
 
 def _told(manifest: Manifest, trial: int, known: int) -> str:
@@ -106,8 +116,9 @@ def _teach(
         return 0, {}
     slots = common.slots_of(settings)
     state = slots.state()
-    now = ears_of(slots, state, state.active)
     then = Ears(encoder.identity, models.said_by)
+    active = state.identity == manifest.identity  # damaged, perhaps: then this one repairs it
+    now = then if active else ears_of(slots, state, state.active)
     vault = school.vault
     with closing(Registry(path, vault)) as registry:
         if arguments.place is not None:

@@ -23,7 +23,8 @@ def ears_of(slots: Slots, state: State, slot: str | None) -> Ears:
     if slot is None:
         voice, words = SHIPPED.with_suffix(".json"), PHRASE.with_suffix(".json")
         return Ears(Card.read(voice).sha256, PhraseCard.read(words).sha256)
-    parts = {part.name: part.sha256 for part in slots.opened(slot, state).manifest.parts}
+    manifest = slots.opened(slot, state, whole=False).manifest
+    parts = {part.name: part.sha256 for part in manifest.parts}
     return Ears(parts[SHIPPED.name], parts[PHRASE.name])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from edge.sound.recording import read
 from edge.voice import SHIPPED
 from edge.voice.encoder import Encoder
 from tests.bundle.made import card_of, real, second
+from tests.bundle.test_slots import Pulled, pulled_at
 from tests.sounds import in_a_room, silence
 
 VOICES = ("anning", "bowen")
@@ -208,6 +210,22 @@ def test_a_bundle_that_is_given_again_goes_on_where_it_was(gate: Gate) -> None:
     assert common.slots_of(Settings.read(gate.config)).state() == state
 
 
+def test_a_damaged_bundle_is_repaired_by_installing_it_again(gate: Gate) -> None:
+    gate.enroll("anning")
+    file = gate.bundle()
+    gate.install(file, "--from", RECORDINGS, "--trial", "0")
+    (gate.folder / "bundles" / "a" / "phrase.tflite").write_bytes(b"x")
+    code, said = gate("listen", RECORDINGS / "anning" / "phrase-6.mp3")
+    assert code == 4 and said[-1]["kind"] == "ForgedBundle"
+    assert "or go back with 'kaimen bundle rollback'" in said[-1]["error"]
+    assert gate.install(file)["active"]
+    assert gate.listen("anning") == "anning"
+    # A later one will do as well.
+    (gate.folder / "bundles" / "b" / "phrase.tflite").write_bytes(b"x")
+    gate.install(gate.bundle(3), "--trial", "0")
+    assert gate.listen("anning") == "anning"
+
+
 def test_who_was_enrolled_since_is_named_on_the_way_back(gate: Gate) -> None:
     gate.enroll("anning")
     gate.install(gate.bundle(), "--from", RECORDINGS, "--trial", "0")
@@ -305,6 +323,23 @@ def day(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return played
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(4, 110, 7))
+def test_wherever_the_plug_is_pulled_the_school_is_known(
+    gate: Gate, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.enroll(*VOICES)
+    file = gate.bundle()
+    with monkeypatch.context() as patch, contextlib.suppress(Pulled):
+        pulled_at(number, patch)
+        gate("bundle", "install", file, "--from", RECORDINGS, "--trial", "0")
+    gate.capsys.readouterr()
+    assert [gate.listen(voice) for voice in (*VOICES, "ruifeng")] == [*VOICES, None]
+    gate.install(file, "--from", RECORDINGS, "--trial", "0")
+    assert gate.encoder != Encoder().identity
+    assert [gate.listen(voice) for voice in (*VOICES, "ruifeng")] == [*VOICES, None]
 
 
 @pytest.mark.slow
