@@ -39,13 +39,6 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
         ) from None
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those it lies in, to stay. Raises OSError."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync(folder.parent)
-
-
 def move_whole(folder: Path, to: Path) -> None:
     """Give a folder of complete files another name in one step. Raises StorageError."""
     try:
