@@ -47,7 +47,8 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert list(found) == [
         "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
         "relay after a crash", "lease", "door", "encoder", "speed", "bundle",
-        "gallery", "words", "index", "calibration", "files", "key", "log", "disk", "card", "clock", "power", "kaimen-rest",
+        "gallery", "words", "index", "calibration", "files", "key", "log",
+        "disk", "card", "clock", "power", "kaimen-rest",
         "kaimen-door", "kaimen-gate", "hardening",
     ]  # fmt: skip
     assert found["noise floor"]["measured"]["floor"] == pytest.approx(-60, abs=2)
