@@ -64,9 +64,11 @@ peers: .venv-peers/.ready
 		-r training/peers/without-dependencies.txt
 	touch $@
 
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
+
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra litert --extra bench --extra cluster --extra dev \
-		--universal --generate-hashes --no-header --quiet -o requirements.lock
+	$(LOCK) --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
+	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:
 	rm -rf $(VENV) .venv-peers build
