@@ -54,12 +54,12 @@ class Understudy:
         try:
             self._gallery.refresh()
             Calibration.load(self._calibration).require(self._gallery)
-        except KaimenError as error:
-            return f"{error}, or install it again"
+        except KaimenError:
+            return "its calibration fits the school no longer; install it again, with --from"
         own = Ears(self._gallery.encoder, self._checks.models.said_by)
         lost = len(left_behind(self._gallery.registry, self._active, own))
         if lost > trial.without:
-            return f"{lost} students are not known by it; install it again, with their recordings"
+            return f"{lost} students are not known by it; install it again, with --from"
         return ""
 
     def close(self) -> None:

@@ -398,5 +398,5 @@ def test_who_was_enrolled_during_the_trial_is_not_lost_by_it(
     code, said = gate("run", "--play", day("anning"))
     assert code == 0
     (note,) = [line["note"] for line in said if "not taken over" in line.get("note", "")]
-    assert "calibrate" in note or "not known by it" in note
+    assert "install it again, with --from" in note
     assert gate.listen("bowen") == "bowen"

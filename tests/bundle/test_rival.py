@@ -1,0 +1,109 @@
+"""The new models behind a doorkeeper of their own: the same rules, and nobody lost by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.checks import Checks, Models
+from edge.commands.demo import RECORDINGS
+from edge.decision import Verdict
+from edge.enrollment.again import Ears
+from edge.errors import GalleryError
+from edge.gallery import Calibration, Gallery, calibrate
+from edge.gallery.registry import Registry
+from edge.gallery.vault import Vault
+from edge.rival import Understudy
+from edge.sound import Samples
+from edge.sound.recording import main_phrase, read
+from edge.trial import Trial
+from edge.voice.encoder import Encoder
+
+VOICES = ("anning", "bowen")
+TRIAL = Trial("a", 1, 0)
+
+
+def said(voice: str, number: int) -> Samples:
+    return main_phrase(read(RECORDINGS / voice / f"phrase-{number}.mp3")).samples
+
+
+class School:
+    """Two students, enrolled by what ships."""
+
+    def __init__(self, folder: Path) -> None:
+        self.encoder = Encoder()
+        self.path, self.vault = folder / "gallery.sqlite", Vault()
+        self.calibration = folder / "calibration.json"
+        gallery = self.gallery()
+        for voice in VOICES:
+            gallery.enroll(voice, [self.encoder.embed(said(voice, each)) for each in range(1, 6)])
+        calibrate(gallery, self.encoder.card).save(self.calibration)
+        gallery.registry.close()
+
+    def gallery(self) -> Gallery:
+        encoder = self.encoder
+        return Gallery.open(self.path, self.vault, encoder.identity, encoder.card.dimension)
+
+    def understudy(self, active: str = "") -> Understudy:
+        checks = Checks(Models(self.encoder), Registry(self.path, self.vault), None, replay=False)
+        now = Ears(active or self.encoder.identity, "")
+        return Understudy(self.gallery(), self.calibration, checks, now)
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> School:
+    return School(tmp_path_factory.mktemp("school"))
+
+
+@pytest.fixture
+def rival(school: School) -> Iterator[Understudy]:
+    made = school.understudy()
+    yield made
+    made.close()
+
+
+def test_it_decides_as_a_gate_would(rival: Understudy) -> None:
+    assert rival.decide(said("bowen", 6), None).student == "bowen"
+    assert rival.decide(said("ruifeng", 6), None).student is None
+    # What was said twice is no recording to it: it remembers nothing.
+    assert rival.decide(said("bowen", 6), None).student == "bowen"
+
+
+def test_who_is_claimed_is_who_is_looked_for(rival: Understudy) -> None:
+    assert rival.decide(said("bowen", 6), "anning").verdict is Verdict.UNKNOWN
+    decision = rival.decide(said("bowen", 6), "bowen")
+    assert (decision.student, decision.claim) == ("bowen", "bowen")
+    assert rival.decide(said("bowen", 6), None).claim is None
+
+
+def test_a_school_that_it_knows_may_be_taken_over(rival: Understudy) -> None:
+    assert rival.refusal(TRIAL) == ""
+
+
+def test_who_was_enrolled_since_keeps_it_out_unless_they_were_to_be_lost(tmp_path: Path) -> None:
+    school = School(tmp_path)
+    registry = Registry(school.path, school.vault)
+    registry.enroll("later", [school.encoder.embed(said("chenxi", 1))], "another encoder")
+    rival = school.understudy(active="another encoder")
+    assert rival.refusal(TRIAL) == "1 students are not known by it; install it again, with --from"
+    assert rival.refusal(replace(TRIAL, without=1)) == ""
+    rival.close()
+    registry.close()
+
+
+def test_without_a_calibration_that_fits_it_is_not_taken_over(tmp_path: Path) -> None:
+    school = School(tmp_path)
+    rival = school.understudy()
+    kept = Calibration.load(school.calibration)
+    for change in (replace(kept, students=100), replace(kept, encoder="another"), None):
+        if change is None:
+            school.calibration.unlink()
+        else:
+            change.save(school.calibration)
+        assert "its calibration fits the school no longer" in rival.refusal(TRIAL)
+    rival.close()
+    with pytest.raises(GalleryError, match="never calibrated"):
+        school.understudy()
