@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("plug"))
 
 
-@pytest.fixture(params=["some", pytest.param("every", marks=pytest.mark.slow)])
+# At every call of every command takes five minutes: with KAIMEN_PLUG=every.
+HOW_OFTEN = os.environ.get("KAIMEN_PLUG", "some").split(",")
+
+
+@pytest.fixture(params=HOW_OFTEN)
 def plug(library: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Plug:
     """A plug of a disk that is the folder ``disk``."""
     folder = (tmp_path / "disk").resolve()
