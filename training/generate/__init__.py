@@ -19,7 +19,7 @@ from training.generate import diffusion, gan
 from training.generate.numbers import Numbers, corrected, numbers_of, uncorrected
 from training.moments import Voices
 
-DEFAULT = "diffusion"
+DEFAULT = "population"  # none of the learned ones keeps who it learned from to itself
 LEARNED: dict[str, Callable[[Numbers], Layers]] = {
     "diffusion": lambda numbers: corrected("diffusion", diffusion.fit(numbers)),
     "gan": lambda numbers: corrected("gan", gan.fit(numbers)),
