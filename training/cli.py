@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import KaimenError
+from edge.gallery.synthetic import MODELS
 from edge.screen import WIDTH
 from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
 from edge.voice.encoder import Encoder
@@ -112,6 +113,12 @@ def parser() -> argparse.ArgumentParser:
     schooling.add_argument("--recordings", type=int, default=5, help="of each (default 5)")
     schooling.add_argument(
         "--fit", action="store_true", help="measure the training speakers' voices anew"
+    )
+    schooling.add_argument(
+        "--model", choices=MODELS, help="what draws it (default: population)"
+    )
+    schooling.add_argument(
+        "--compare", action="store_true", help="the models against each other and real voices"
     )
     schooling.add_argument(
         "--check", action="store_true", help="what calibrations promise against what comes true"
@@ -303,20 +310,29 @@ def _school(chosen: argparse.Namespace) -> int:
     from training import forecast, school
     from training.evaluate import embedded, hear, of_encoder
 
-    needed = chosen.fit or chosen.figure or chosen.check_voices
+    needed = chosen.fit or chosen.figure or chosen.check_voices or chosen.compare
     rows = read_manifest(chosen.manifest) if needed else []
     encoder = Encoder()
     if chosen.fit:
-        school.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity).save(
-            synthetic.SHIPPED
-        )
-    population = synthetic.load(synthetic.SHIPPED)
+        from training import generate
+
+        fitted = generate.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity)
+        fitted.save(synthetic.SHIPPED)
+    population = synthetic.load(synthetic.SHIPPED, chosen.model)
     if population.encoder != encoder.identity:
         said = Console(stderr=True, highlight=False, soft_wrap=True)
         said.print("measured of another encoder's voiceprints; measure them anew with --fit")
     if chosen.out:
         school.write(population, chosen.students, chosen.recordings, chosen.out)
-    if chosen.check or chosen.check_voices:
+    if chosen.compare:
+        from training.generate import report as comparison
+        from training.generate.compare import compare
+
+        compared = compare(rows, chosen.folder, population)
+        if chosen.figure:
+            comparison.draw(compared, chosen.figure)
+        found, table = comparison.rows(compared), comparison.table(compared)
+    elif chosen.check or chosen.check_voices:
         promises = {}
         if chosen.check:
             promises["synthetic"] = forecast.check(population, encoder.card, chosen.recordings)

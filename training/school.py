@@ -1,18 +1,11 @@
 """A population of voices to draw synthetic schools from, measured on the training speakers.
 
-At a gate all say the same phrase, so nothing that comes from the words may count. Everything is
-measured within a text of a corpus: recordings of one text by one speaker against each other
-(within), and speakers' means of one text less the text's mean (between); only the corpora of
-the pair protocol hold such. How texts differ from each other moves a whole school and is left
-out, too.
-
 Two kinds of speakers are told apart. The network learned its training speakers by heart: their
 recordings are more alike, and other people's further away, than they will be at a gate. So all
 named speakers together give the directions (covariances need hundreds of them), and only the
-speakers that were held out of training give the sizes. The eval split is not looked at, but for
-the comparison in the figure.
-
-Every speaker counts alike: corpora are weighted by their speakers less one.
+speakers that were held out of training give the sizes: how far people and recordings lie apart,
+and in how few directions people mostly differ. The eval split is not looked at, but for the
+comparison in the figures.
 """
 
 from __future__ import annotations
@@ -40,30 +33,13 @@ from training.evaluate import embedded, hear, of_encoder
 from training.export import long_enough
 from training.fit import held_out
 from training.metrics import equal_error_rate
+from training.moments import Matrix, Voices, pooled
 from training.progress import track
 
-TAKES = 4  # of a text by a speaker, from which nearness can be told from chance
+POWERS = (0.5, 3.0)  # of the variances between speakers, at least and at most
 MANNERS = 100  # of a student, at most: so many are as good as any number
 PAIRED = 2_000  # synthetic students whose pairs are compared
 BINS = np.linspace(-0.4, 1, 71)
-
-Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Voices:
-    """Voiceprints, and whose they are."""
-
-    points: Matrix  # (recordings, dimension)
-    corpora: NDArray[np.str_]  # (recordings,), as the following
-    speakers: NDArray[np.str_]
-    texts: NDArray[np.str_]
-
-    def only(self, chosen: NDArray[np.bool_]) -> Voices:
-        """Some of them."""
-        return Voices(
-            self.points[chosen], self.corpora[chosen], self.speakers[chosen], self.texts[chosen]
-        )
 
 
 def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, NDArray[np.bool_]]:
@@ -94,9 +70,14 @@ def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, 
     return voices, np.array(apart)
 
 
-def fit(voices: Voices, apart: NDArray[np.bool_], encoder: str) -> Population:
-    """The population that these voices are a sample of. Raises SettingsError for too few."""
-    every, unseen = _pooled(voices), _pooled(voices.only(apart))
+def fit(
+    voices: Voices, apart: NDArray[np.bool_], encoder: str, *, concentrated: bool = True
+) -> Population:
+    """The population that these voices are a sample of. Raises SettingsError for too few.
+
+    Unless ``concentrated``, people differ in as many directions as the training speakers do.
+    """
+    every, unseen = pooled(voices), pooled(voices.only(apart))
     # Unit length: the squares of the mean and of both deviations add up to one.
     aside, apart_from_mean = np.trace(unseen.within), np.trace(unseen.between)
     near = 1 - aside
@@ -110,12 +91,13 @@ def fit(voices: Voices, apart: NDArray[np.bool_], encoder: str) -> Population:
     by_chance = np.trace(every.within @ every.within) / np.trace(every.within) ** 2
     manners = 1 / max(alike - by_chance, 1 / MANNERS)
     mean = every.mean / np.linalg.norm(every.mean)
+    power = _power(every.between, unseen.concentration) if concentrated else 1.0
     return Population(
         encoder=encoder,
         speakers=every.speakers,
         recordings=every.recordings,
         mean=(mean * np.sqrt(max(0.0, 1 - apart_from_mean / near))).astype(np.float32),
-        between=_factor(every.between, min(1.0, apart_from_mean / near)),
+        between=_factor(every.between, min(1.0, apart_from_mean / near), power),
         within=_factor(every.within, 1.0),
         near=float(near),
         manners=max(1, round(manners)),
@@ -124,114 +106,28 @@ def fit(voices: Voices, apart: NDArray[np.bool_], encoder: str) -> Population:
     )
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """What can be said of one corpus, or of several."""
-
-    speakers: int
-    recordings: int
-    mean: Matrix  # (dimension,), of the texts' means
-    between: Matrix  # (dimension, dimension)
-    within: Matrix
-    nearness: Matrix | None  # (4,): see _nearness
-
-
-def _pooled(voices: Voices) -> _Moments:
-    found = [
-        _moments(voices.only(voices.corpora == corpus)) for corpus in np.unique(voices.corpora)
-    ]
-    known = [each for each in found if each is not None]
-    near = [each for each in known if each.nearness is not None]
-    if not near:
-        raise SettingsError(
-            f"a population needs speakers, some of them held out of training, who say the same "
-            f"text {TAKES} times; see docs/school.md"
-        )
-
-    def mean(name: str, of: list[_Moments]) -> Matrix:
-        weights = [each.speakers - 1 for each in of]
-        average: Matrix = np.average([getattr(each, name) for each in of], 0, weights)
-        return average
-
-    return _Moments(
-        speakers=sum(each.speakers for each in known),
-        recordings=sum(each.recordings for each in known),
-        mean=mean("mean", known),
-        between=mean("between", known),
-        within=mean("within", known),
-        nearness=mean("nearness", near),
-    )
+def _power(between: Matrix, concentration: float | None) -> float:
+    """The power of the variances of a covariance at which it is as concentrated as asked for."""
+    values = np.clip(np.linalg.eigvalsh(between), 0, None)
+    low, high = POWERS
+    if concentration is None or not values.any():
+        return 1.0
+    for _ in range(40):
+        power = (low + high) / 2
+        found = np.sum(values ** (2 * power)) / np.sum(values**power) ** 2
+        low, high = (power, high) if found < concentration else (low, power)
+    return power
 
 
-def _moments(voices: Voices) -> _Moments | None:
-    """Analysis of variance by text; unbiased for any number of takes (Searle et al. 1992, 4).
+def _factor(covariance: Matrix, size: float, power: float = 1.0) -> Points:
+    """What turns normal numbers into deviations of this covariance, brought to a trace.
 
-    None where no two speakers say the same text, or nobody says one twice.
+    By a power above one of its variances, wide directions become wider and narrow ones narrower.
     """
-    dimension = voices.points.shape[1]
-    between, within = np.zeros((2, dimension, dimension))
-    means, nearness, counted = [], [], set()
-    recordings, apart, repeated, weight = 0, 0, 0, 0.0
-    for text in np.unique(voices.texts):
-        said = voices.only(voices.texts == text)
-        names, owners, counts = np.unique(said.speakers, return_inverse=True, return_counts=True)
-        if len(names) < 2:
-            continue
-        centres = np.zeros((len(names), dimension))
-        np.add.at(centres, owners, said.points)
-        centres /= counts[:, None]
-        mean = said.points.mean(axis=0)
-        aside = said.points - centres[owners]
-        within += aside.T @ aside
-        between += (centres - mean).T @ ((centres - mean) * counts[:, None])
-        recordings += len(said.points)
-        apart += len(names) - 1
-        repeated += len(said.points) - len(names)
-        weight += len(said.points) - np.sum(counts**2) / len(said.points)
-        means.append(mean)
-        counted |= set(names)
-        nearness += [
-            _nearness(said.points[owners == owner])
-            for owner in np.flatnonzero(counts >= TAKES).tolist()
-        ]
-    if not means or not repeated:
-        return None
-    within /= repeated
-    return _Moments(
-        speakers=len(counted),
-        recordings=recordings,
-        mean=np.mean(means, axis=0),
-        between=(between - apart * within) / weight,
-        within=within,
-        nearness=np.mean(nearness, axis=0) if nearness else None,
-    )
-
-
-def _nearness(points: Matrix) -> Matrix:
-    """Of one speaker's takes: means of cosines, of their squares, and of products of two.
-
-    Where c is how near a take lies to its speaker, the cosine of two is the product of theirs on
-    average. Two pairs that share a take have E[c^2] E[c]^2 on average, two that share none E[c]^4:
-    together they tell how c varies between takes and between speakers, and the squares how much
-    alike two takes are beside that.
-    """
-    takes = len(points)
-    cosines = points @ points.T
-    np.fill_diagonal(cosines, 0)
-    total, squares = cosines.sum(), np.sum(cosines**2)
-    sharing = np.sum(cosines.sum(axis=1) ** 2) - squares
-    disjoint = total**2 - 4 * sharing - 2 * squares
-    pairs = takes * (takes - 1)
-    ways = np.array([pairs, pairs, pairs * (takes - 2), pairs * (takes - 2) * (takes - 3)])
-    return np.array([total, squares, sharing, disjoint]) / ways
-
-
-def _factor(covariance: Matrix, size: float) -> Points:
-    """What turns normal numbers into deviations of this covariance, brought to a trace."""
     values, directions = np.linalg.eigh(covariance)
-    values = np.clip(values, 0, None)  # an unbiased estimate may fall below
+    values = np.clip(values, 0, None) ** power  # an unbiased estimate may fall below
     factor: Points = (directions * np.sqrt(values * size / values.sum())).astype(np.float32)
-    return factor
+    return np.ascontiguousarray(factor[:, ::-1])  # the widest first
 
 
 def write(

@@ -19,7 +19,7 @@ from edge.gallery.synthetic import Population
 from edge.sound import SAMPLE_RATE
 from edge.voice.encoder import Encoder
 from tests.sounds import in_a_room, silence, spoken
-from training import cli, forecast, school
+from training import cli, forecast, moments, school
 from training.corpus import Row, read_manifest
 from training.evaluate import Embedded, Heard
 from training.school import Voices
@@ -127,8 +127,8 @@ def test_every_speaker_counts_alike_whichever_the_corpus(truth: Population) -> N
 
 
 def test_too_few_takes_are_an_error_that_says_so(truth: Population) -> None:
-    voices = voices_of(truth.draw(5, school.TAKES - 1, seed=0))
-    with pytest.raises(SettingsError, match=f"{school.TAKES} times"):
+    voices = voices_of(truth.draw(5, moments.TAKES - 1, seed=0))
+    with pytest.raises(SettingsError, match=f"{moments.TAKES} times"):
         school.fit(voices, np.full(len(voices.points), True), "encoder")
 
 

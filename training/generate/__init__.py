@@ -1,0 +1,40 @@
+"""Models that synthetic schools are drawn from, fitted to the training speakers' voiceprints.
+
+All share what was measured of recordings and of covariances (``training.school``). They differ in
+how students are spread beyond that: normally, or as a learned shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.gallery.shapes import Layers
+from edge.gallery.synthetic import FURTHER, Population
+from training import school
+from training.generate import diffusion, gan
+from training.generate.numbers import Numbers, corrected, numbers_of, uncorrected
+from training.moments import Voices
+
+DEFAULT = "population"  # none of the learned ones keeps who it learned from to itself
+LEARNED: dict[str, Callable[[Numbers], Layers]] = {
+    "diffusion": lambda numbers: corrected("diffusion", diffusion.fit(numbers)),
+    "gan": lambda numbers: corrected("gan", gan.fit(numbers)),
+    FURTHER: lambda numbers: uncorrected(diffusion.fit_further(numbers)),
+}
+
+
+def fit(
+    voices: Voices, apart: NDArray[np.bool_], encoder: str, learned: Iterable[str] = LEARNED
+) -> Population:
+    """A population that every model can be drawn from. Raises SettingsError for too few voices.
+
+    ``apart`` are the recordings of speakers that the encoder was not trained on.
+    """
+    population = school.fit(voices, apart, encoder)
+    numbers = numbers_of(voices, population)
+    weights = {name: LEARNED[name](numbers) for name in learned}
+    return replace(population, model=DEFAULT, weights=weights)
