@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,8 +162,8 @@ def load(path: Path = SHIPPED, model: str | None = None) -> Population:
     return found.using(model or found.model)
 
 
-def _weights(kept: Mapping[str, NDArray]) -> dict[str, Layers]:
-    weights = {}
+def _weights(kept: Mapping[str, NDArray[Any]]) -> dict[str, Layers]:
+    weights: dict[str, Layers] = {}
     for name in (*SHAPES, FURTHER):
         count = sum(each.startswith(f"{name}_") for each in kept) // len(PARTS)
         layers = [
