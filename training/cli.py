@@ -113,9 +113,7 @@ def parser() -> argparse.ArgumentParser:
     schooling.add_argument(
         "--fit", action="store_true", help="measure the training speakers' voices anew"
     )
-    schooling.add_argument(
-        "--model", choices=MODELS, help="what draws it (default: population)"
-    )
+    schooling.add_argument("--model", choices=MODELS, help="what draws it (default: population)")
     schooling.add_argument(
         "--compare", action="store_true", help="the models against each other and real voices"
     )
