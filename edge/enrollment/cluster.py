@@ -118,10 +118,9 @@ def _next(client: Client, done: as_completed, running: dict[Any, Task]) -> Judge
         time.sleep(PAUSE)
         if time.monotonic() - began > PATIENCE:
             began = time.monotonic()
-            if client.status == "running" and not client.nthreads():
-                raise _failed("it has no workers any more")
+            _require_workers(client)
     future = next(done)
-    judged = _result(future, running.pop(future.key))
+    judged = _result(client, future, running.pop(future.key))
     future.release()  # the cluster forgets what nobody holds
     return judged
 
@@ -142,13 +141,22 @@ def _work(task: Task, name: str, expected: str) -> Judged | None:
     return judging(task, expected)
 
 
-def _result(future: Future[Judged | None], task: Task) -> Judged:
-    try:
-        judged = future.result()
-    except KilledWorker:
-        return deadly(task)
-    except Exception as error:  # whatever a cluster may come to
-        raise _failed(str(error) or type(error).__name__) from None
+def _require_workers(client: Client) -> None:
+    if client.status == "running" and not client.nthreads():
+        raise _failed("it has no workers any more")
+
+
+def _result(client: Client, future: Future[Judged | None], task: Task) -> Judged:
+    while True:
+        try:
+            judged = future.result(timeout=PATIENCE)
+            break
+        except KilledWorker:
+            return deadly(task)
+        except TimeoutError:  # who had it was killed with it: it waits for another worker
+            _require_workers(client)
+        except Exception as error:  # whatever a cluster may come to
+            raise _failed(str(error) or type(error).__name__) from None
     if judged is None:
         raise EncoderError("a worker has another Kaimen; install this version on all of them")
     return judged
