@@ -24,6 +24,9 @@ ALONE = (
     "--proxy-server=127.0.0.1:9", "--virtual-time-budget=5000", "--dump-dom",
 )  # fmt: skip
 
+# Of Keras, which draws seeds up to 1e9, a float.
+pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
+
 
 def test_a_picture_has_its_highest_row_first() -> None:
     shown = picture_book.picture(np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]))
