@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,14 +90,20 @@ def _produce(queue: Any, clips: Clips, augmenter: Augmenter, seed: int, steps: r
 
 def batches(clips: Clips, augmenter: Augmenter, *, seed: int, steps: range) -> Iterator[Batch]:
     """Yield one batch a step, in order, made ahead by another process."""
+    return ahead(_produce, clips, augmenter, seed, steps)
+
+
+def ahead(produce: Callable[..., None], *arguments: Any, kept: int = AHEAD) -> Iterator[Any]:
+    """What ``produce`` puts into a queue, ``kept`` ready, one for each of its last argument.
+
+    It runs in a process of its own, and gets the queue before the arguments.
+    """
     context = multiprocessing.get_context("fork")
-    queue = context.Queue(AHEAD)
-    maker = context.Process(
-        target=_produce, args=(queue, clips, augmenter, seed, steps), daemon=True
-    )
+    queue = context.Queue(kept)
+    maker = context.Process(target=produce, args=(queue, *arguments), daemon=True)
     maker.start()
     try:
-        for _ in steps:
+        for _ in arguments[-1]:
             while True:
                 try:
                     yield queue.get(timeout=20)

@@ -29,6 +29,7 @@ from edge.voice.encoder import Encoder
 from training import latent_commands
 from training.corpus import read_manifest
 from training.evaluate import PEERS
+from training.parts import adding
 
 MANIFEST = Path("../shared/speech/manifest.csv")
 FOLDER = Path("build")
@@ -45,17 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     work = argparse.ArgumentParser(add_help=False)
     work.add_argument("--folder", type=Path, default=FOLDER, help="for checkpoints and caches")
-
-    def add(name: str, summary: str, example: str, *parents: Any) -> argparse.ArgumentParser:
-        return subs.add_parser(
-            name,
-            parents=parents,
-            help=summary,
-            description=summary,
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
+    add = adding(subs)
     fitting = add(
         "fit",
         "train the deep encoder; goes on where it was interrupted",

@@ -16,6 +16,7 @@ from rich.table import Table
 from edge.screen import WIDTH
 from edge.voice import SHIPPED
 from training.corpus import read_manifest
+from training.parts import adding
 
 STEPS = 9
 
@@ -23,17 +24,7 @@ STEPS = 9
 def add(top: argparse.ArgumentParser, *reading: argparse.ArgumentParser) -> None:
     """Give a command its parts; those that read recordings have the parents ``reading``."""
     subs = top.add_subparsers(dest="part", required=True, metavar="PART")
-
-    def part(name: str, summary: str, example: str, *parents: Any) -> argparse.ArgumentParser:
-        return subs.add_parser(
-            name,
-            parents=parents,
-            help=summary,
-            description=summary,
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
+    part = adding(subs)
     part(
         "fit",
         "train the autoencoder on the train split",

@@ -7,7 +7,6 @@ with it, double a half, or swap the halves.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.voice.features import MELS, Features, level_free
 from edge.voice.phrase import stretched
+from training.batches import ahead
 from training.corpus import Clips
 from training.protocols import NEAR_ALIKE
 
@@ -158,21 +158,7 @@ def hidden(heard: Features, random: np.random.Generator) -> Features:
 
 def batches(words: Words, frames: int, *, seed: int, steps: range) -> Iterator[Batch]:
     """One batch a step, in order, made ahead by another process."""
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue(AHEAD)
-    maker = context.Process(target=_produce, args=(queue, words, frames, seed, steps), daemon=True)
-    maker.start()
-    try:
-        for _ in steps:
-            while True:
-                try:
-                    yield queue.get(timeout=20)
-                    break
-                except Exception:
-                    if not maker.is_alive():
-                        raise RuntimeError("the process that makes batches died") from None
-    finally:
-        maker.kill()
+    return ahead(_produce, words, frames, seed, steps, kept=AHEAD)
 
 
 def _produce(queue: Any, words: Words, frames: int, seed: int, steps: range) -> None:

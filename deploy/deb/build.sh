@@ -55,8 +55,8 @@ cp "$here/requirements.lock" "$root/usr/src/"
 # In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
 # as it is here, and keeps what it compiles in its cache.
 root=$root cache=$out/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
-    mkdir -p "$root/root/.cache/pip"
-    mount --bind "$cache" "$root/root/.cache/pip"
+    mkdir -p "$root/var/cache/pip"
+    mount --bind "$cache" "$root/var/cache/pip"
     mount -t proc proc "$root/proc"
     mount --bind /dev "$root/dev"
     for each in /etc/resolv.conf /etc/ssl/certs /etc/pip.conf "$HOME/.config/pip"; do
@@ -65,11 +65,12 @@ root=$root cache=$out/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
         if [ -d "$each" ]; then mkdir -p "$at"; else mkdir -p "${at%/*}"; [ -e "$at" ] || : >"$at"; fi
         mount --bind "$each" "$at"
     done
-    inside() { env HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
+    inside() { env HOME=/root PIP_CACHE_DIR=/var/cache/pip PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
     # Another environment's pip fills this one: it needs none of its own.
     [ -e "$root/opt/pip" ] || inside python3 -m venv /opt/pip
     pip="/opt/pip/bin/pip --quiet --disable-pip-version-check --python /opt/kaimen/bin/python"
-    if ! inside cmp --quiet /usr/src/requirements.lock /opt/kaimen/requirements.lock; then
+    versions() { grep -v '^ *#' "$root/$1/requirements.lock" 2>/dev/null; }
+    if [ "$(versions usr/src)" != "$(versions opt/kaimen)" ]; then
         rm -rf "$root/opt/kaimen"
         inside python3 -m venv --without-pip /opt/kaimen
         HNSWLIB_NO_NATIVE=1 inside $pip install --require-hashes -r /usr/src/requirements.lock

@@ -14,7 +14,7 @@ from edge.screen import Screen
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
-  kaimen backup school.backup --passphrase-file /root/passphrase --config /etc/kaimen/kaimen.toml
+  kaimen backup school.backup --passphrase-file passphrase.txt --config /etc/kaimen/kaimen.toml
 
 Settings, key, students, calibration, what was heard before and the audit log, of one moment, while
 the gate runs. Whoever has the file and the passphrase has the school; without the passphrase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
@@ -114,8 +114,24 @@ def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
             if str(error) != said:
                 said = str(error)
                 screen.note(f"{error}; the door stays shut until then")
-        notify("READY=1", "WATCHDOG=1")  # it does all that can be done
-        sleep(LOOK)
+        seen = _changed(arguments)
+        while True:
+            notify("READY=1", "WATCHDOG=1")  # it does all that can be done
+            sleep(LOOK)
+            if _changed(arguments) != seen:
+                break
+
+
+def _changed(arguments: argparse.Namespace) -> dict[Path, int]:
+    """When files of the school were last written: no model is loaded to find nothing new."""
+    settings = common.settings_of(arguments)
+    places = (settings.gallery.file.parent, settings.gallery.key_file.parent)
+    files = [each for place in places if place.is_dir() for each in place.iterdir()]
+    found = {}
+    for each in files:
+        with suppress(OSError):
+            found[each] = each.stat().st_mtime_ns
+    return found
 
 
 def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
