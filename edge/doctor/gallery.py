@@ -20,9 +20,10 @@ from edge.commands.common import calibration_of, encoder_of
 from edge.doctor.finding import Finding, Patient, attention, broken, of_error, ok, require_readable
 from edge.errors import GalleryError
 from edge.gallery.calibration import Calibration
+from edge.gallery.database import MIGRATIONS
 from edge.gallery.gallery import index_of
 from edge.gallery.index import Index
-from edge.gallery.registry import MIGRATIONS, Registry
+from edge.gallery.registry import Registry
 from edge.gallery.vault import Vault
 from edge.settings import Settings
 from edge.voice import PHRASE, beside

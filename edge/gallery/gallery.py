@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from edge.decision import Match, student_score
 from edge.errors import GalleryError
 from edge.gallery.breadth import chosen
+from edge.gallery.database import MEMORY
 from edge.gallery.evidence import Evidence
 from edge.gallery.index import Index
 from edge.gallery.left_out import Track
 from edge.gallery.members import Members, Numbers
 from edge.gallery.memory import Memory, memory_of
 from edge.gallery.presence import Presence
-from edge.gallery.registry import MEMORY, Refused, Registry, Student
+from edge.gallery.registry import Refused, Registry, Student
 from edge.gallery.vault import Vault
 from edge.storage import forget
 from edge.voice.encoder import Voiceprint

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from edge.errors import GalleryError, StorageError
+from edge.gallery.database import MEMORY
 from edge.gallery.evidence import pack, unpack_fingerprint
-from edge.gallery.registry import MEMORY
 from edge.gallery.vault import Vault
 from edge.voice.fingerprint import Fingerprint
 

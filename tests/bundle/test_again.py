@@ -11,8 +11,9 @@ import pytest
 from edge.enrollment.again import Again, Ears, HeardAgain, left_behind
 from edge.enrollment.judging import Judge, Recorded, source_of
 from edge.errors import UnreadableRecording
+from edge.gallery.database import MEMORY
 from edge.gallery.evidence import Evidence
-from edge.gallery.registry import MEMORY, Registry
+from edge.gallery.registry import Registry
 from edge.gallery.vault import Vault
 from tests.gallery.points import school
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from edge.errors import GalleryError, StorageError
 from edge.gallery.carrying import Carrying
+from edge.gallery.database import MEMORY, MIGRATIONS
 from edge.gallery.evidence import Evidence
-from edge.gallery.registry import MEMORY, MIGRATIONS, Registry
+from edge.gallery.registry import Registry
 from edge.gallery.vault import Vault
 from tests.gallery.points import school
 
