@@ -28,11 +28,13 @@ def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
     """
     path = Path(path)
     try:
-        with path.open("rb") as opened:
+        with path.open("rb", buffering=0) as opened:
             if not opened.read(1):
                 raise UnreadableRecording("the file is empty; record it again", path)
             opened.seek(0)
-            samples, rate = _decode(opened, path, longest)
+            # By its number, not as an object: what is raised while libsndfile calls back into
+            # Python is lost, Ctrl-C too.
+            samples, rate = _decode(opened.fileno(), path, longest)
     except FileNotFoundError:
         raise UnreadableRecording("there is no such file; check the path", path) from None
     except IsADirectoryError:
@@ -55,10 +57,10 @@ def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
     return clipped
 
 
-def _decode(opened: object, path: Path, longest: float | None) -> tuple[Samples, int]:
+def _decode(opened: int, path: Path, longest: float | None) -> tuple[Samples, int]:
     """Mono samples at the file's own rate; a header's length is not trusted."""
     chunks: list[Samples] = []
-    with hushed(), soundfile.SoundFile(opened) as file:
+    with hushed(), soundfile.SoundFile(opened, closefd=False) as file:
         decoded = 0
         # A stream that declares nothing may still decode to much: count while reading.
         while len(chunk := file.read(_CHUNK, dtype="float32", always_2d=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,25 @@ def test_a_recording_of_just_the_longest_length_is_read(tmp_path: Path) -> None:
 def test_without_a_limit_any_length_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", silence(40), SAMPLE_RATE)
     assert len(read(tmp_path / "a.wav", longest=None)) == 40 * SAMPLE_RATE
+
+
+def test_an_interruption_while_a_file_is_decoded_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, noise(300.0, -20.0), SAMPLE_RATE)
+
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        for milliseconds in range(1, 11):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
+                for _ in range(10):
+                    read(path, longest=None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
