@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     schooling.add_argument(
         "--fit", action="store_true", help="measure the training speakers' voices anew"
     )
-    schooling.add_argument("--model", choices=MODELS, help="what draws it (default: population)")
+    schooling.add_argument("--model", choices=MODELS, help="what draws it (default: diffusion)")
     schooling.add_argument(
         "--compare", action="store_true", help="the models against each other and real voices"
     )
@@ -306,7 +306,7 @@ def _school(chosen: argparse.Namespace) -> int:
         from training import generate
 
         fitted = generate.fit(*school.embed(rows, chosen.folder, encoder), encoder.identity)
-        fitted.save(synthetic.SHIPPED)
+        fitted.turned().save(synthetic.SHIPPED)
     population = synthetic.load(synthetic.SHIPPED, chosen.model)
     if population.encoder != encoder.identity:
         said = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -317,7 +317,7 @@ def _school(chosen: argparse.Namespace) -> int:
         from training.generate import report as comparison
         from training.generate.compare import compare
 
-        compared = compare(rows, chosen.folder, population)
+        compared = compare(rows, chosen.folder)
         if chosen.figure:
             comparison.draw(compared, chosen.figure)
         found, table = comparison.rows(compared), comparison.table(compared)

@@ -24,6 +24,7 @@ from edge.commands.demo import RECORDINGS
 from edge.decision import BEST
 from edge.errors import SettingsError
 from edge.gallery import synthetic
+from edge.gallery.shapes import diffusing
 from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import main_phrase, read
 from edge.storage import write_whole
@@ -32,8 +33,11 @@ from edge.voice.encoder import Encoder
 from training import autoencoder, griffin_lim, protocols
 from training.corpus import Row
 from training.evaluate import PHRASED, Embedded, embedded, evaluate, hear, of_encoder
+from training.generate import judge
+from training.generate.compare import ASKED, REPEATED, pairs_of, voices_of
 from training.networks import LADDER, Rung
 from training.progress import track
+from training.school import synthetic_pairs
 from training.walk import between
 
 RUNGS = Path(__file__).parent / "weights" / "ladder"
@@ -49,6 +53,9 @@ CURVE = 400  # points of a wave or a distribution
 SIZES = (20, 100, 500, 2_000, 20_000)  # of schools
 STRANGERS = 4_000  # synthetic, who come to each of them
 PERPLEXITY = 20.0  # of the maps: about as many neighbours as a speaker has takes of a phrase
+DRAWN = 6_000  # students, by each model, who are held against real people
+SHOWN = 400  # of whom the way out of noise is shown
+COSINES = np.linspace(-0.4, 1, 57)
 DIGITS = 4
 
 Points = NDArray[np.float32]
@@ -73,6 +80,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
         "spaces": [_space(space) for space in track(spaces, "drawing maps", len(spaces))],
         "schools": _schools(),
         "walk": _walk(),
+        "drawn": _drawn(spaces[-1].made),
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     page = PAGE.read_text(encoding="utf-8").replace(DATA, text.replace("</", "<\\/"))
@@ -233,6 +241,55 @@ def _walk() -> Page:
         ],
         "distances": _rounded(walked.distances),
     }
+
+
+def _drawn(made: Embedded) -> Page:
+    """A school that is drawn from noise, and every model's held against the people of one corpus.
+
+    Only what a turned school still tells: cosines of people with each other, and how strangers'
+    chances grow.
+    """
+    voices = voices_of(made)
+    corpora, counts = np.unique(
+        [corpus for corpus, _ in set(zip(voices.corpora, voices.speakers, strict=True))],
+        return_counts=True,
+    )
+    people = voices.only(voices.corpora == corpora[counts.argmax()])
+    galleries = judge.galleries(people)
+    real = np.concatenate([each.strangers() for each in galleries])
+    threshold = float(np.quantile(real, 1 - ASKED))
+    population = synthetic.load()
+    way = list(diffusing(population.weights["diffusion"], SHOWN, np.random.default_rng(0)))
+    found: Page = {
+        "people": int(counts.max()),
+        "way": [_rounded(_within(numbers[:, :2])) for numbers in way],
+        "bins": _rounded(COSINES),
+        "pairs": {"real": _shares(pairs_of(people).other)},
+        "growth": {"real": _rounded_values(judge.by_size(galleries * REPEATED, threshold))},
+    }
+    for model in track(synthetic.MODELS, "drawing schools", len(synthetic.MODELS)):
+        school = population.using(model).draw(DRAWN, judge.TAKES, seed=0)
+        found["pairs"][model] = _shares(synthetic_pairs(population.using(model)).other)
+        small = judge.by_size(list(judge.as_large(school, galleries)), threshold)
+        found["growth"][model] = _rounded_values(small)
+    return found
+
+
+def _within(numbers: Points) -> Points:
+    """Numbers as deviations, whatever noise is among them."""
+    scaled: Points = numbers / numbers.std(axis=0)
+    return scaled
+
+
+def _shares(cosines: Points) -> list[float]:
+    """How many of a hundred lie in each of COSINES' bins."""
+    counts, _ = np.histogram(cosines, COSINES)
+    shares: list[float] = _rounded(100 * counts / len(cosines))
+    return shares
+
+
+def _rounded_values(values: dict[int, float]) -> dict[str, float]:
+    return {str(size): _rounded(value) for size, value in values.items()}
 
 
 def _rounded(values: Any) -> Any:

@@ -7,7 +7,7 @@ numbers, those of the widest directions, as real people have them. ``training.ge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -44,7 +44,15 @@ def seen_by_denoiser(noisy: Points, noise: Points, given: Points | None) -> Poin
 def diffusion(
     layers: Layers, students: int, random: np.random.Generator, given: Points | None = None
 ) -> Points:
-    """Numbers (students, k) of nobody known, or what recordings (students, k) leave open of them.
+    """Numbers (students, k) of nobody known, or what recordings (students, k) leave open."""
+    *_, drawn = diffusing(layers, students, random, given)
+    return drawn
+
+
+def diffusing(
+    layers: Layers, students: int, random: np.random.Generator, given: Points | None = None
+) -> Iterator[Points]:
+    """The way there from noise, (students, k) a step; the last are the numbers.
 
     Second-order steps (Heun) along the probability flow, noise levels and preconditioning as
     in Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022;
@@ -63,15 +71,15 @@ def diffusion(
     levels = np.append(np.linspace(*ends, STEPS) ** BEND, 0).tolist()
     start = random.standard_normal((students, len(kernel)), np.float32)
     numbers = (start * np.sqrt(1 + NOISIEST**2)).astype(np.float32)
+    yield numbers
     for noise, less in pairwise(levels):
         first = slope(numbers, noise)
         there = numbers + np.float32(less - noise) * first
         if less:
             first = (first + slope(there, less)) / 2
             there = numbers + np.float32(less - noise) * first
-        numbers = there
-    drawn: Points = (numbers + bias) @ kernel
-    return drawn
+        numbers = there if less else (there + bias) @ kernel
+        yield numbers
 
 
 def gan(layers: Layers, students: int, random: np.random.Generator) -> Points:

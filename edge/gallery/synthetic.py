@@ -2,7 +2,8 @@
 
 Nobody has 20,000 students' voices to try a gate on. A population holds how real people's
 voiceprints are spread (``kaimen-train school --fit`` measures it); a school of any size is drawn
-from it. What is drawn is nobody's voice, and is always called synthetic.
+from it. What is drawn is nobody's voice, and is always called synthetic. A population is
+``turned`` before it is handed on: then nothing that is drawn lies where anybody's voice does.
 
 A student is a direction: the mean voiceprint and a deviation from it. How deviations are drawn is
 the model: normal numbers for all of it, or a learned shape (``shapes``) for its widest directions.
@@ -74,6 +75,20 @@ class Population:
         if model in SHAPES and model not in self.weights:
             raise GalleryError(f"{model}: not fitted; run 'kaimen-train school --fit'")
         return replace(self, model=model)
+
+    def turned(self) -> Population:
+        """The same population in directions that no encoder has, turned as nobody will know.
+
+        Cosines within what is drawn stay as they are, so that a school forecasts as much; beside
+        anybody's real voiceprint it says nothing, and so nothing of whom it was fitted to.
+        """
+        normal = np.random.default_rng().standard_normal((self.dimension, self.dimension))
+        axes, triangle = np.linalg.qr(normal)
+        turn = axes * np.sign(np.diag(triangle))  # any turn is as likely as any other
+        mean, between, within = (
+            (turn @ each).astype(np.float32) for each in (self.mean, self.between, self.within)
+        )
+        return replace(self, mean=mean, between=between, within=within)
 
     def further(self, first: Points, recordings: int, seed: int) -> Points:
         """More recordings of students known by one, (students, dimension); as ``draw`` otherwise.

@@ -52,6 +52,17 @@ def test_voiceprints_are_of_unit_length_in_the_shape_asked_for(population: Popul
     np.testing.assert_allclose(np.linalg.norm(school, axis=-1), 1, atol=1e-5)
 
 
+def test_a_turned_population_draws_the_same_school_elsewhere(population: Population) -> None:
+    lying, turned = (each.draw(50, 2, seed=0) for each in (population, population.turned()))
+    cosines = [school.reshape(100, -1) @ school.reshape(100, -1).T for school in (lying, turned)]
+    np.testing.assert_allclose(*cosines, atol=1e-4)
+    assert np.mean(np.sum(lying * turned, axis=-1)) < 0.9 * population.near
+
+
+def test_no_two_turns_are_alike(population: Population) -> None:
+    assert not np.allclose(population.turned().mean, population.turned().mean, atol=0.01)
+
+
 def test_recordings_are_as_near_each_other_as_the_population_says(population: Population) -> None:
     same, other = pairs(population.draw(4_000, 2, seed=0))
     assert same.mean() == pytest.approx(population.near, abs=0.01)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge.errors import SettingsError
+from edge.gallery import synthetic
 from training import picture_book
 from training.corpus import read_manifest
 
@@ -71,6 +72,17 @@ def test_the_page_holds_every_rung_and_names_nobody(page: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_page_holds_drawn_schools_against_its_people(page: Path) -> None:
+    drawn = held(page)["drawn"]
+    names = ["real", *synthetic.MODELS]
+    assert list(drawn["pairs"]) == names and list(drawn["growth"]) == names
+    for shares in drawn["pairs"].values():
+        assert len(shares) == len(drawn["bins"]) - 1 and 90 < sum(shares) < 101
+    assert list(drawn["growth"]["real"]) == [str(drawn["people"])]  # too few for parts of them
+    assert all(len(step) == picture_book.SHOWN for step in drawn["way"])
+
+
+@pytest.mark.slow
 def test_the_page_asks_nobody_for_anything(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "http://" not in text and "https://" not in text and "src=" not in text
@@ -93,5 +105,6 @@ def test_a_browser_draws_it_in_both_languages(
     content = held(page)
     assert len(re.findall(r'data-point="\d', drawn)) == len(content["voices"]["take"])
     assert len(re.findall(r'<tr data-rung="\d', drawn)) == len(content["spaces"])
+    assert len(re.findall(r'data-model="\w', drawn)) == len(synthetic.MODELS)
     told = drawn[drawn.index('id="told"') :]
     assert said in told[: told.index("</p>")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
 from edge.errors import SettingsError
-from edge.gallery import synthetic
+from edge.gallery import shapes, synthetic
 from edge.gallery.synthetic import Population
 from edge.sound import SAMPLE_RATE
 from edge.voice.encoder import Encoder
@@ -22,6 +24,8 @@ from tests.sounds import in_a_room, silence, spoken
 from training import cli, forecast, generate, moments, school
 from training.corpus import Row, read_manifest
 from training.evaluate import Embedded, Heard
+from training.generate import compare, judge
+from training.generate.numbers import Numbers, uncorrected
 from training.school import Voices
 
 pytestmark = [
@@ -225,16 +229,32 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that add nothing to the normal distribution; they have tests of their own."""
+
+    def silent(numbers: Numbers, inputs: Callable[[int], int]) -> shapes.Layers:
+        count = numbers.takes.shape[1]
+        kernel = np.zeros((inputs(count), count), np.float32)
+        return uncorrected([(kernel, np.zeros(count, np.float32))])
+
+    levels = 2 * len(shapes.FREQUENCIES)
+    for name, inputs in {
+        "diffusion": lambda count: count + levels,
+        "gan": lambda count: count,
+        synthetic.FURTHER: lambda count: 2 * count + levels,
+    }.items():
+        monkeypatch.setitem(generate.LEARNED, name, partial(silent, inputs=inputs))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("untrained")
 def test_the_command_fits_draws_and_compares(
     rows: list[Row],
     shipped: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    for name in generate.LEARNED:  # the networks have tests of their own
-        monkeypatch.setitem(generate.LEARNED, name, lambda _: [(np.eye(4), np.zeros(4))])
     manifest, figure, out = rows[0].file.parent / "manifest.csv", tmp_path / "f.svg", tmp_path / "o"
     arguments = ["school", str(manifest), "--folder", str(tmp_path), "--fit", "--json"]
     arguments += ["--figure", str(figure), "--students", "30", "--recordings", "2"]
@@ -246,6 +266,28 @@ def test_the_command_fits_draws_and_compares(
     with np.load(out) as drawn:
         assert drawn["voiceprints"].shape == (30, 2, Encoder().card.dimension)
         assert str(drawn["encoder"]) == Encoder().identity and bool(drawn["synthetic"])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("untrained")
+def test_the_command_holds_every_model_against_real_voices(
+    rows: list[Row],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(compare, "CORPUS", "mandarin20")
+    for name, value in {"STUDENTS": 400, "STRANGERS": 20, "SIZES": (100,), "SMALL": (1,)}.items():
+        monkeypatch.setattr(judge, name, value)
+    manifest = rows[0].file.parent / "manifest.csv"
+    arguments = ["school", str(manifest), "--folder", str(tmp_path), "--compare", "--json"]
+    assert cli.main([*arguments, "--figure", str(tmp_path / "f.svg")]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["model"] for line in lines] == list(synthetic.MODELS)
+    for line in lines:
+        assert list(line["membership"]) == list(compare.WAYS)
+        assert set(line["growth"]) == {"1", "2"} and set(line["growth_large"]) == {"100"}
+    assert "<svg" in (tmp_path / "f.svg").read_text(encoding="utf-8")
 
 
 def test_the_command_says_when_the_encoder_is_another(

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.gallery.synthetic import FURTHER, MODELS, Population
+from edge.gallery.synthetic import FURTHER, MODELS
 from edge.voice.encoder import Encoder
 from training import generate, protocols, school
-from training.corpus import Row, of_split
-from training.evaluate import embedded, hear, of_encoder
+from training.corpus import Row
+from training.evaluate import Embedded, embedded, hear, of_encoder
 from training.generate import judge, privacy
 from training.moments import Voices
 from training.school import Pairs, synthetic_pairs
@@ -22,6 +22,7 @@ from training.school import Pairs, synthetic_pairs
 CORPUS = "commands"  # whose eval speakers are many: seven and six say nothing of a school
 ASKED = 0.05  # FPIR of the largest real school, at whose threshold schools grow
 REPEATED = 20  # times that parts of the real galleries are drawn
+WAYS = ("where voices lie", "turned", "turned and laid back")  # what an attacker holds
 FURTHER_BY = ("population", "diffusion")  # models that continue from a first recording
 
 
@@ -35,18 +36,20 @@ class Compared:
     growth: dict[str, dict[int, float]]
 
 
-def compare(rows: Sequence[Row], folder: Path, population: Population) -> Compared:
-    """Hold every model against the eval speakers; fits the models anew to halves of the others."""
+def compare(rows: Sequence[Row], folder: Path) -> Compared:
+    """Hold every model against the eval speakers; fits them to all of the others and to halves."""
     encoder = Encoder()
     voices, apart = school.embed(rows, folder, encoder)
-    unseen = _eval([row for row in of_split(rows, "eval") if row.corpus == CORPUS])
+    population = generate.fit(voices, apart, encoder.identity)
+    with of_encoder(school.SHIPPED) as embed:
+        unseen = voices_of(embedded(hear([row for row in rows if row.corpus == CORPUS]), embed))
     galleries = judge.galleries(unseen)
     strangers = [each.strangers() for each in galleries]
     real = np.concatenate(strangers)
     threshold = float(np.quantile(real, 1 - ASKED))
     members = privacy.people(voices.only(voices.corpora == CORPUS))
     others = privacy.people(unseen, privacy.TAKES)
-    spoken = _pairs(unseen)
+    spoken = pairs_of(unseen)
     attacked = membership(voices, apart)
     found = Compared(
         {}, {"real": spoken}, {}, {"real": judge.by_size(galleries * REPEATED, threshold)}
@@ -80,39 +83,52 @@ def compare(rows: Sequence[Row], folder: Path, population: Population) -> Compar
 
 def membership(
     voices: Voices, apart: NDArray[np.bool_]
-) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """AUC of attacks, by model, over speakers of whom each half is fitted to in turn.
+) -> dict[str, dict[str, dict[str, tuple[float, float, float]]]]:
+    """AUC of attacks, by model and way, over speakers of whom each half is fitted to in turn.
 
-    The encoder saw both halves in training. Speakers it did not see serve to fit in both cases.
+    Ways: the school lies where the encoder puts voices; is turned; or is turned and laid back by
+    somebody who knows all these speakers, but not whom it was fitted to. The encoder saw both
+    halves in training. Speakers it did not see serve to fit in both cases.
     """
     names = np.char.add(np.char.add(voices.corpora, "/"), voices.speakers)
     everybody = privacy.people(voices.only(~apart))
-    splits: dict[str, dict[str, list[Any]]] = {model: {} for model in MODELS}
+    mean = voices.points.mean(axis=0)
+    mean = (mean / np.linalg.norm(mean)).astype(np.float32)
+    splits: dict[str, dict[str, dict[str, list[Any]]]] = {
+        model: {way: {} for way in WAYS} for model in MODELS
+    }
     for first in (True, False):
         chosen = apart | (privacy.half(names) == first)
         shapes = [name for name in generate.LEARNED if name != FURTHER]
         fitted = generate.fit(voices.only(chosen), apart[chosen], "", shapes)
         inside = privacy.half(everybody.names) == first
         for model in MODELS:
-            drawn = fitted.using(model).draw(judge.STUDENTS, judge.TAKES, seed=0)
-            for attack, scores in privacy.attacks(drawn, everybody).items():
-                splits[model].setdefault(attack, []).append((scores[inside], scores[~inside]))
+            lying = fitted.using(model).draw(judge.STUDENTS, judge.TAKES, seed=0)
+            turned = fitted.using(model).turned().draw(judge.STUDENTS, judge.TAKES, seed=0)
+            laid = privacy.laid_back(turned, everybody, mean)
+            for way, drawn in zip(WAYS, (lying, turned, laid), strict=True):
+                for attack, scores in privacy.attacks(drawn, everybody).items():
+                    found = splits[model][way].setdefault(attack, [])
+                    found.append((scores[inside], scores[~inside]))
     return {
-        model: {attack: privacy.averaged(each) for attack, each in tried.items()}
-        for model, tried in splits.items()
+        model: {
+            way: {attack: privacy.averaged(each) for attack, each in tried.items()}
+            for way, tried in ways.items()
+        }
+        for model, ways in splits.items()
     }
 
 
-def _eval(rows: Sequence[Row]) -> Voices:
-    with of_encoder(school.SHIPPED) as embed:
-        made = embedded(hear(rows), embed)
+def voices_of(made: Embedded) -> Voices:
+    """Recordings of single texts, with whose they are."""
     points = np.concatenate(list(made.points.values()))
     said = [row for corpus in made.points for row in made.heard.rows[corpus]]
     fields = ([getattr(row, name) for row in said] for name in ("corpus", "speaker", "text"))
     return Voices(points.astype(np.float64), *map(np.array, fields))
 
 
-def _pairs(voices: Voices) -> Pairs:
+def pairs_of(voices: Voices) -> Pairs:
+    """Cosines by the pair protocol."""
     rows = [
         Row("", Path(), corpus, "eval", speaker, text)
         for corpus, speaker, text in zip(voices.corpora, voices.speakers, voices.texts, strict=True)

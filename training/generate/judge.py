@@ -131,7 +131,7 @@ def growth(
 
 
 def by_size(galleries: list[Gallery], threshold: float) -> dict[int, float]:
-    """FPIR of galleries and of parts of them."""
+    """FPIR of galleries and of parts of them, as far as they reach."""
     random = np.random.default_rng(0)
     largest = int(np.mean([len(each.counts) for each in galleries]))
     return {
@@ -146,7 +146,7 @@ def by_size(galleries: list[Gallery], threshold: float) -> dict[int, float]:
                 >= threshold
             )
         )
-        for size in (*SMALL, largest)
+        for size in (*(size for size in SMALL if size < largest), largest)
     }
 
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import skew
 
 from edge.gallery.shapes import Points
 from training.moments import Voices
@@ -15,6 +16,8 @@ SHARPNESS = 30.0  # of the kernel: von Mises and Fisher's concentration
 RESAMPLED = 1_000  # of the bootstrap
 BLOCK = 100  # people compared at a time
 TAKES = 5  # of an unseen person, as many as of a synthetic student
+WIDEST = 16  # directions in which a turned school is fitted to people, match by match
+ROUNDS = 30
 NEAR = 0.95  # quantile of how near unseen people lie, beyond which a student is too near
 
 Scores = NDArray[np.float32]
@@ -95,6 +98,42 @@ def attacks(school: Points, someone: People) -> dict[str, Scores]:
         "density": np.concatenate(density),
         "covariance": (-distances).astype(np.float32),
     }
+
+
+def laid_back(school: Points, someone: People, mean: Points) -> Points:
+    """A turned school laid where people lie, as well as an attacker can who knows such people.
+
+    Its mean is laid on ``mean``, which is public, and its widest directions on theirs in turn,
+    each the way that is as skewed; then every person is matched with the nearest student and
+    the widest directions are turned to bring the matches together, again and again (iterative
+    closest points).
+    """
+    asked = _unit(someone.points + mean * np.linalg.norm(school.mean(axis=(0, 1))))
+    students = directions(school)
+    from_here, to_there = _axes(students), _axes(asked)
+    here, there = students @ from_here, asked @ to_there
+    ways = np.where(skew(here, axis=0) * skew(there, axis=0) < 0, -1, 1)
+    ways[0] = 1
+    wide = slice(1, 1 + WIDEST)
+    theirs, ours = _unit(there[:, wide]), (here * ways)[:, wide]
+    turn = np.eye(ours.shape[1])
+    for _ in range(ROUNDS):
+        matched = ours[(theirs @ _unit(ours @ turn).T).argmax(axis=1)]
+        left, _, right = np.linalg.svd(matched.T @ there[:, wide])
+        turn = left @ right
+    whole = np.diag(ways).astype(np.float64)
+    whole[wide, wide] = ways[wide, np.newaxis] * turn
+    laid: Points = (school @ (from_here @ whole @ to_there.T)).astype(np.float32)
+    return laid
+
+
+def _axes(points: Points) -> NDArray[np.float64]:
+    """The direction of their mean, then the widest across it: (dimension, dimension)."""
+    mean = points.mean(axis=0, dtype=np.float64)
+    mean /= np.linalg.norm(mean)
+    aside = points - np.outer(points @ mean, mean)
+    directions = np.linalg.eigh(np.cov(aside.T))[1][:, ::-1]
+    return np.column_stack((mean, directions[:, :-1]))
 
 
 def auc(inside: Scores, outside: Scores) -> float:

@@ -68,10 +68,11 @@ def table(compared: Compared) -> Table:
     add("nearest speaker, median", *(f"{drawn:.2f}" for drawn, _ in medians))
     add("  of unseen people", *(f"{real:.2f}" for _, real in medians))
     add("too near, %", *(f"{100 * figures['too_near']:.1f}" for figures in every))
-    for attack in every[0]["membership"]:
-        each = [figures["membership"][attack] for figures in every]
-        add(f"membership by {attack}, AUC", *(f"{one[0]:.2f}" for one in each))
-        add("  95 % interval", *(f"{one[1]:.2f}-{one[2]:.2f}" for one in each))
+    for way, attacks in every[0]["membership"].items():
+        for attack in attacks:
+            each = [figures["membership"][way][attack] for figures in every]
+            add(f"member? by {attack}, {way}: AUC", *(f"{one[0]:.2f}" for one in each))
+            add("  95 % interval", *(f"{one[1]:.2f}-{one[2]:.2f}" for one in each))
     return found
 
 
