@@ -8,6 +8,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from training.tables import percent, with_interval
+
 
 def adapted(found: dict[str, Any]) -> Iterator[Table]:
     """Of one school, by ``training.adapt.adapt_if_better``."""
@@ -15,8 +17,8 @@ def adapted(found: dict[str, Any]) -> Iterator[Table]:
     table = Table("figure", "value", title=found["encoder"] or kept, box=SIMPLE_HEAD)
     table.add_row("students", str(found["students"]))
     table.add_row("recordings", f"{found['recordings']}, and {found['refused']} refused")
-    table.add_row("pair EER before, %", _percent(found["before"]))
-    table.add_row("pair EER after, %", _percent(found["after"]))
+    table.add_row("pair EER before, %", percent(found["before"]))
+    table.add_row("pair EER after, %", percent(found["after"]))
     low, high = found["separation"]
     table.add_row("d' gained, 95 % interval", f"{low:.2f} to {high:.2f}")
     if found["encoder"]:
@@ -42,15 +44,15 @@ def _schools(condition: str, every: dict[str, Any]) -> Table:
             low, high = (100 * end for end in figures["change_interval"])
             change += f" ({low:.0f} to {high:.0f})"
         means = figures["mean_of_schools"]
-        rule = f"{figures['adapted_by_the_rule']}: {_percent(means['before'])} to "
+        rule = f"{figures['adapted_by_the_rule']}: {percent(means['before'])} to "
         table.add_row(
             name,
             f"{figures['schools']} of {figures['students']}",
             f"{before['targets']} / {before['strangers']}",
-            _with_interval(before),
-            _with_interval(after),
+            with_interval(before["eer"], before["interval"]),
+            with_interval(after["eer"], after["interval"]),
             change,
-            rule + _percent(means["by_the_rule"]),
+            rule + percent(means["by_the_rule"]),
         )
     return table
 
@@ -64,18 +66,9 @@ def _handed_on(found: dict[str, Any]) -> Iterator[Table]:
     )  # fmt: skip
     for name, figures in found["files"].items():
         errors = (figures["before"], figures["map_on_points"], figures["int8_file"])
-        table.add_row(name, *map(_percent, errors))
+        table.add_row(name, *map(percent, errors))
         for kind, each in figures.get("gallery", {}).items():
             cosine = f"{each['mean_cosine']:.4f}"
-            galleries.add_row(name, kind, _percent(each["eer"]), _percent(each["fnir"]), cosine)
+            galleries.add_row(name, kind, percent(each["eer"]), percent(each["fnir"]), cosine)
     yield table
     yield galleries
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
-
-
-def _with_interval(errors: dict[str, Any]) -> str:
-    low, high = errors["interval"]
-    return f"{_percent(errors['eer'])} ({_percent(low)} to {_percent(high)})"

@@ -11,22 +11,20 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import KaimenError
 from edge.gallery.synthetic import MODELS
-from edge.screen import WIDTH
 from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
 from edge.voice.encoder import Encoder
-from training import latent_commands
+from training import latent_commands, tables
 from training.corpus import read_manifest
 from training.evaluate import PEERS
 from training.parts import adding
@@ -248,17 +246,7 @@ def _ladder(chosen: argparse.Namespace) -> int:
     steps = climb(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)
     if chosen.figure:
         draw_ladder(steps, chosen.figure)
-    if chosen.json:
-        sys.stdout.writelines(json.dumps(asdict(step)) + "\n" for step in steps)
-        return 0
-    names = ("rung", "what it is", "layers", "parameters", "kB", "ms")
-    table = Table(*names, *steps[0].pair, "phrase", "FNIR", title="EER, %", box=SIMPLE_HEAD)
-    for step in steps:
-        size = (f"{step.parameters:,}", f"{step.bytes / 1000:.0f}", f"{step.milliseconds:.2f}")
-        errors = map(_percent, (*step.pair.values(), step.phrase, step.fnir))
-        table.add_row(step.name, step.what, str(step.layers), *size, *errors)
-    _show(table)
-    return 0
+    return _shown(chosen, [asdict(step) for step in steps], tables.ladder(steps))
 
 
 def _curve(chosen: argparse.Namespace) -> int:
@@ -268,30 +256,14 @@ def _curve(chosen: argparse.Namespace) -> int:
     points = curve(read_manifest(chosen.manifest), chosen.folder)
     if chosen.figure:
         draw_curve(points, chosen.figure)
-    if chosen.json:
-        sys.stdout.writelines(json.dumps(asdict(point)) + "\n" for point in points)
-        return 0
-    table = Table("speakers", *points[0].pair, "phrase", title="EER, %", box=SIMPLE_HEAD)
-    for point in points:
-        table.add_row(str(point.speakers), *map(_percent, (*point.pair.values(), point.phrase)))
-    _show(table)
-    return 0
+    return _shown(chosen, [asdict(point) for point in points], tables.curve(points))
 
 
 def _scoring(chosen: argparse.Namespace) -> int:
     from training.scoring import compare
 
     found = compare(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)
-    if chosen.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-        return 0
-    corpora = list(next(iter(found.values())))
-    table = Table("score", *corpora, "mean", title="EER, %", box=SIMPLE_HEAD)
-    for name, errors in found.items():
-        mean = sum(errors.values()) / len(errors)
-        table.add_row(name, *(_percent(errors[corpus]) for corpus in corpora), _percent(mean))
-    _show(table)
-    return 0
+    return _shown(chosen, [found], tables.scoring(found))
 
 
 def _school(chosen: argparse.Namespace) -> int:
@@ -313,6 +285,7 @@ def _school(chosen: argparse.Namespace) -> int:
         said.print("measured of another encoder's voiceprints; measure them anew with --fit")
     if chosen.out:
         school.write(population, chosen.students, chosen.recordings, chosen.out)
+    shown: Iterable[Table]
     if chosen.compare:
         from training.generate import report as comparison
         from training.generate.compare import compare
@@ -320,7 +293,7 @@ def _school(chosen: argparse.Namespace) -> int:
         compared = compare(rows, chosen.folder)
         if chosen.figure:
             comparison.draw(compared, chosen.figure)
-        found, table = comparison.rows(compared), comparison.table(compared)
+        found, shown = comparison.rows(compared), [comparison.table(compared)]
     elif chosen.check or chosen.check_voices:
         promises = {}
         if chosen.check:
@@ -335,16 +308,7 @@ def _school(chosen: argparse.Namespace) -> int:
             for voices, some in promises.items()
             for promise in some
         ]
-        table = Table(title="what calibrations promise, %", box=SIMPLE_HEAD)
-        names = ("error", "calibrated with", "at", "threshold", "predicted", "measured", "schools")
-        for name in names:
-            table.add_column(name)
-        for each in found:
-            sizes = (f"{each['calibrated']:,}, {each['voices']}", f"{each['students']:,}")
-            threshold = f"{each['threshold']:.3f}, {each['at']}"
-            measured = _with_interval(each["measured"], (each["least"], each["most"]))
-            errors = (_percent(each["predicted"]), measured, str(each["schools"]))
-            table.add_row(each["error"], *sizes, threshold, *errors)
+        shown = tables.promises(found)
     else:
         every = {"synthetic": school.synthetic_pairs(population)}
         if chosen.figure:
@@ -352,19 +316,8 @@ def _school(chosen: argparse.Namespace) -> int:
             school.draw_pairs(every["synthetic"], real, chosen.figure)
             every |= real
         found = [{"voices": name, **pairs.figures()} for name, pairs in every.items()]
-        names = ("voices", "same speaker", "another", "EER, %")
-        table = Table(*names, title="cosines of pairs", box=SIMPLE_HEAD)
-        for each in found:
-            spreads = [
-                f"{each[f'{kind}_mean']:.3f} ± {each[f'{kind}_deviation']:.3f}"
-                for kind in ("same", "other")
-            ]
-            table.add_row(each["voices"], *spreads, _percent(each["eer"]))
-    if chosen.json:
-        sys.stdout.writelines(json.dumps(each) + "\n" for each in found)
-    else:
-        _show(table)
-    return 0
+        shown = tables.pairs(found)
+    return _shown(chosen, found, shown)
 
 
 def _phrase(chosen: argparse.Namespace) -> int:
@@ -386,12 +339,7 @@ def _checks(chosen: argparse.Namespace) -> int:
     from training import check_tables
 
     found = check_tables.measure(read_manifest(chosen.manifest))
-    if chosen.json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
-        return 0
-    for table in check_tables.tables(found):
-        _show(table)
-    return 0
+    return _shown(chosen, [found], check_tables.tables(found))
 
 
 def _adapt(chosen: argparse.Namespace) -> int:
@@ -406,12 +354,8 @@ def _adapt(chosen: argparse.Namespace) -> int:
         from training.adapt import adapt_if_better
 
         found = adapt_if_better(chosen.speech, chosen.encoder, chosen.weights, chosen.out)
-    if chosen.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-        return 0
-    for table in adapt_tables.checked(found) if chosen.check else adapt_tables.adapted(found):
-        _show(table)
-    return 0
+    shown = adapt_tables.checked(found) if chosen.check else adapt_tables.adapted(found)
+    return _shown(chosen, [found], shown)
 
 
 def _speed(chosen: argparse.Namespace) -> int:
@@ -422,15 +366,7 @@ def _speed(chosen: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         float32 = from_weights(chosen.weights, card, Path(scratch, "float32.tflite"))
         taken = measure(chosen.encoder, float32, chosen.peer)
-    if chosen.json:
-        sys.stdout.write(json.dumps(taken) + "\n")
-        return 0
-    first = next(iter(taken.values()))
-    table = Table("what", "median ms", "times the first", title="1.5 s of sound", box=SIMPLE_HEAD)
-    for name, milliseconds in taken.items():
-        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / first:.2f}")
-    _show(table)
-    return 0
+    return _shown(chosen, [taken], tables.speed(taken))
 
 
 def _loudspeaker(chosen: argparse.Namespace) -> int:
@@ -440,18 +376,7 @@ def _loudspeaker(chosen: argparse.Namespace) -> int:
     if not chosen.evaluate:
         fit(rows, chosen.folder, chosen.detector)
     found = evaluate(rows, chosen.folder, chosen.detector, keep=not chosen.evaluate)
-    if chosen.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-        return 0
-    table = Table("figure", "%, 95 % interval", "of", title="simulated replays", box=SIMPLE_HEAD)
-    for name, figure in found.items():
-        if name.startswith("eer"):
-            table.add_row(name, _percent(figure), "")
-        elif isinstance(figure, dict):
-            shown = _with_interval(figure["share"], (figure["low"], figure["high"]))
-            table.add_row(name, shown, str(figure["of"]))
-    _show(table)
-    return 0
+    return _shown(chosen, [found], tables.loudspeaker(found))
 
 
 def _without_curves(figures: Any) -> Any:
@@ -493,72 +418,20 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         from training.report import write
 
         write(every, chosen.report)
+    shown = [table for name, figures in every.items() for table in tables.evaluated(name, figures)]
+    # The encoder's own figures come first, those of others beside them by name.
+    own = every.pop("int8")
+    everything = {**own, "cost_of_int8": cost, "others": every}
+    return _shown(chosen, [everything], [*shown, *tables.cost_of_int8(cost)])
+
+
+def _shown(chosen: argparse.Namespace, found: Iterable[Any], shown: Iterable[Table]) -> int:
+    """Figures for a program, one object a line, or for people; the exit code."""
     if chosen.json:
-        # The encoder's own figures come first, those of others beside them by name.
-        own = every.pop("int8")
-        sys.stdout.write(json.dumps({**own, "cost_of_int8": cost, "others": every}) + "\n")
+        sys.stdout.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in found)
     else:
-        for name, figures in every.items():
-            _print(figures, name)
-        if cost:
-            _print_cost(cost)
+        tables.show(shown)
     return 0
-
-
-def _print(figures: dict[str, Any], name: str) -> None:
-    table = Table("protocol", "on", "figure", "%", "trials", title=name, box=SIMPLE_HEAD)
-    rates = [("pair", corpus, pair) for corpus, pair in figures["pair"].items()]
-    if figures["phrase"]:
-        rates.append(("phrase", "mandarin20", figures["phrase"]))
-    for corpus, conditions in figures.get("conditions", {}).items():
-        rates += [(condition, corpus, found) for condition, found in conditions.items()]
-    for protocol, corpus, found in rates:
-        shown = _with_interval(found["eer"], found["interval"])
-        table.add_row(protocol, corpus, "EER", shown, _trials(found))
-    for corpus, openly in figures["open_set"].items():
-        for key, value in openly.items():
-            if key.startswith("fnir_at_fpir_"):
-                fpir = key.removeprefix("fnir_at_fpir_")
-                shown = _with_interval(value, openly[f"interval_at_fpir_{fpir}"])
-                figure = f"FNIR at FPIR {float(fpir):.0%}"
-                table.add_row("open set", corpus, figure, shown, _trials(openly))
-    wrong = figures["wrong_phrase"]
-    for key, figure in (("opened", "opened"), ("opened_near_alike", "opened, near-alike")):
-        if key in wrong:
-            trials = str(wrong[key.replace("opened", "trials")])
-            table.add_row("wrong phrase", "mandarin20", figure, _percent(wrong[key]), trials)
-    _show(table)
-
-
-def _print_cost(cost: dict[str, dict[str, float]]) -> None:
-    names = ("trials", "EER int8, %", "float, %", "ratio", "flipped, %", "mean cosine")
-    table = Table(*names, title="what int8 costs", box=SIMPLE_HEAD)
-    for trials, found in cost.items():
-        both = (found["eer"], found["eer_float"])
-        ratio = f"{both[0] / both[1]:.3f}" if both[1] else ""
-        cosine = f"{found['mean_cosine']:.4f}" if "mean_cosine" in found else ""
-        table.add_row(trials, *map(_percent, both), ratio, _percent(found["flipped"]), cosine)
-    _show(table)
-
-
-def _show(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(table)
-
-
-def _with_interval(value: float, interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"{_percent(value)} ({_percent(low)} to {_percent(high)})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}"
-
-
-def _trials(figures: dict[str, Any]) -> str:
-    return f"{figures.get('targets', figures.get('students'))} / {figures['strangers']}"
 
 
 COMMANDS = {

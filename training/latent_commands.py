@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from edge.screen import WIDTH
 from edge.voice import SHIPPED
 from training.corpus import read_manifest
 from training.parts import adding
+from training.tables import show, titled
 
 STEPS = 9
 
@@ -88,8 +87,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     if chosen.json:
         sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         return 0
-    for table in _tables(found):
-        _show(table)
+    show(_tables(found))
     return 0
 
 
@@ -156,10 +154,10 @@ def _walk(chosen: argparse.Namespace) -> int:
         found = {"out": str(chosen.out), "distances": walked.distances.round(4).tolist()}
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
-    table = Table("step", "to the first", "to the last", title="1 − cosine", box=SIMPLE_HEAD)
+    table = titled("1 − cosine", "step", "to the first", "to the last")
     for number, (first, last) in enumerate(walked.distances.tolist(), start=1):
         table.add_row(str(number), f"{first:.3f}", f"{last:.3f}")
-    _show(table)
+    show([table])
     return 0
 
 
@@ -172,13 +170,6 @@ def _map(chosen: argparse.Namespace) -> int:
     both = latent_map.maps(load(), Encoder(chosen.encoder), paths)
     latent_map.draw(both, paths, chosen.figure)
     return 0
-
-
-def _show(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(table)
 
 
 def _report(chosen: argparse.Namespace) -> int:
