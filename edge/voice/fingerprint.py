@@ -38,6 +38,7 @@ STEP = 4.0  # dB that a magnitude is rounded to, down to 15 of them below the lo
 COARSE = 4  # bins apart, in the search for the alignment
 ALIGNMENTS = 4  # of that search that are looked at closely
 OVERLAP = 0.4  # of the longest overlap that an alignment must have
+WORTH_A_LOOK = 0.07  # coherence by that search, above which one is: docs/security.md
 ELSEWHERE = 6  # hops from the best alignment, beyond which others show what chance brings
 BY_CHANCE = 0.25  # where there are no others
 HEARD_BEFORE = 0.1  # coherence from which on a phrase is a recording: docs/security.md
@@ -54,7 +55,7 @@ Reals = NDArray[np.float32]
 
 def fingerprint(phrase: Samples) -> Fingerprint:
     """The fingerprint of a phrase: 3.7 kB a second."""
-    spectra = _spectra(np.clip(np.nan_to_num(phrase), -1, 1), HOP * STORED)
+    spectra = _spectra(_frames(np.clip(np.nan_to_num(phrase), -1, 1), HOP * STORED))
     magnitudes = np.maximum(np.abs(spectra), LEVEL)
     steps = (20 / STEP) * np.log10(magnitudes.max() / magnitudes)
     turns = np.angle(spectra) * (ANGLES / (2 * np.pi))
@@ -72,33 +73,76 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
         return []
     if not np.isfinite(phrase).all():
         return [1.0] * len(stored)
-    heard = _spectra(phrase, HOP)
-    magnitudes = np.maximum(_magnitudes(heard), LEVEL)
-    clear = _clear(magnitudes)
-    heard /= magnitudes
-    length = max(map(len, stored))
-    kept = np.zeros((len(stored), length, len(BINS)), np.complex64)
-    present = np.zeros((length, len(stored)), np.float32)
-    for place, each in enumerate(stored):
-        kept[place, : len(each)] = _conjugates()[each]
-        present[: len(each), place] = 1
+    frames = _frames(phrase, HOP)
+    length, shortest = max(map(len, stored)), min(map(len, stored))
     # Either may begin or end later than the other, as far as enough of them overlaps.
     span = STORED * (length - 1) + 1
-    shortest = min(len(heard), STORED * min(map(len, stored)))
-    late = max(0, span - max(1, round(OVERLAP * shortest)))
+    late = max(0, span - max(1, round(OVERLAP * min(len(frames), STORED * shortest))))
     around = ((late, late), (0, 0))
-    padded = np.pad(heard, around)
-    pairs = _every(np.pad(np.ones((len(heard), 1), np.float32), around), span)[0] @ present
-    weights = np.sqrt(np.sum(kept.real**2 + kept.imag**2, axis=1)) + np.float32(LEVEL)
-    some = slice(None, None, COARSE)
-    beside = np.ascontiguousarray(kept[:, :, some].transpose(2, 1, 0))
-    sums = _magnitudes(_every(padded[:, some], span) @ beside)
-    share = clear[some, np.newaxis] / clear[some].sum()
-    coarse = np.einsum("flp,fp->lp", sums, share / weights[:, some].T)
-    return [
-        _stands_out(coarse[:, place], pairs[:, place], padded, kept[place], clear / weights[place])
-        for place in range(len(stored))
-    ]
+    present = np.zeros((length, len(stored)), np.float32)
+    for place, each in enumerate(stored):
+        present[: len(each), place] = 1
+    pairs = _every(np.pad(np.ones((len(frames), 1), np.float32), around), span)[0] @ present
+    share = pairs / np.maximum(pairs.max(axis=0), 1)
+    # Divided by the root of the pairs it is a coherence; the fewer they are, the less it counts.
+    per_sum = np.where(share > OVERLAP, np.sqrt(share / np.maximum(pairs, 1)), 0)
+    heard, clear = _levelled(frames, COARSE)
+    scores = _roughly(np.pad(heard, around), clear, stored, span) * per_sum
+    best = scores.argmax(axis=0)
+    others = np.abs(np.arange(len(scores))[:, np.newaxis] - best) > ELSEWHERE
+    others &= share > OVERLAP
+    count = others.sum(axis=0)
+    chance = np.sum(scores, axis=0, where=others) / np.maximum(count, 1)
+    chance = np.where(count, chance, BY_CHANCE)
+    lasting = np.sqrt(np.array([len(each) / USUAL for each in stored]))
+    found = (scores.max(axis=0) - chance) * lasting
+    looked_at = np.flatnonzero(found > WORTH_A_LOOK)
+    if len(looked_at):
+        heard, clear = _levelled(frames)
+        heard = np.pad(heard, around)
+    for place in looked_at:
+        several = np.argsort(scores[:, place])[-ALIGNMENTS:]
+        highest = _closely(heard, clear, stored[place], several, per_sum[several, place])
+        found[place] = (highest - chance[place]) * lasting[place]
+    return [float(each) for each in found]
+
+
+def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], span: int) -> Reals:
+    """Sums of each of the stored along all alignments, by COARSE bins: (alignments, stored)."""
+    kept = np.zeros((len(clear), (span - 1) // STORED + 1, len(stored)), np.complex64)
+    for place, each in enumerate(stored):
+        kept[:, : len(each), place] = _conjugates()[each[:, ::COARSE].T]
+    sums = _magnitudes(_every(heard, span) @ kept)
+    weights = clear[:, np.newaxis] / _size(kept)
+    found: Reals = np.einsum("flp,fp->lp", sums, weights)
+    return found
+
+
+def _closely(
+    heard: Spectra, clear: Reals, each: Fingerprint, alignments: NDArray[Any], per_sum: Reals
+) -> float:
+    """The highest coherence at some alignments, by all bins."""
+    kept = _conjugates()[each]
+    shares = clear / _size(kept[np.newaxis])[0]
+    highest = 0.0
+    for at, scale in zip(alignments, per_sum, strict=True):
+        beside = heard[at : at + STORED * len(kept) : STORED]
+        sums = _magnitudes(np.einsum("tf,tf->f", beside, kept[: len(beside)]))
+        highest = max(highest, float((sums @ shares) * scale))
+    return highest
+
+
+def _size(values: Spectra) -> Reals:
+    """The root of the energy along the second axis, never zero."""
+    size: Reals = np.sqrt(np.sum(values.real**2 + values.imag**2, axis=1)) + np.float32(LEVEL)
+    return size
+
+
+def _levelled(frames: Reals, apart: int = 1) -> tuple[Spectra, Reals]:
+    """Spectra by bins so many apart, of magnitude one, and how clear these are, (bins,)."""
+    heard = _spectra(frames, apart)
+    magnitudes = np.maximum(_magnitudes(heard), LEVEL)
+    return heard / magnitudes, _clear(magnitudes)
 
 
 def _clear(magnitudes: Reals) -> Reals:
@@ -109,29 +153,12 @@ def _clear(magnitudes: Reals) -> Reals:
     below about a tenth of their mean.
     """
     power = magnitudes**2
-    noise = np.quantile(power, QUIET, axis=0) / -np.log1p(-QUIET)
+    quietest = math.ceil(QUIET * (len(power) - 1))
+    noise = np.partition(power, quietest, axis=0)[quietest] / -np.log1p(-QUIET)
     ratio = np.maximum(power.mean(axis=0) / np.maximum(noise, LEVEL) - 1, 0)
     clear = ratio / (ratio + CLEAR) + UNCLEAR
     shares: Reals = (clear / clear.sum()).astype(np.float32)
     return shares
-
-
-def _stands_out(coarse: Reals, pairs: Reals, heard: Spectra, kept: Spectra, shares: Reals) -> float:
-    """The coherence at the best alignment, less what the others have."""
-    share = pairs / max(float(pairs.max()), 1)
-    # Divided by the root of the pairs it is a coherence; the fewer they are, the less it counts.
-    per_sum = np.where(share > OVERLAP, np.sqrt(share / np.maximum(pairs, 1)), 0)
-    scores = coarse * per_sum
-    best = int(scores.argmax())
-    others = (share > OVERLAP) & (np.abs(np.arange(len(scores)) - best) > ELSEWHERE)
-    by_chance = float(scores[others].mean()) if others.any() else BY_CHANCE
-    highest = 0.0
-    for at in np.argsort(scores)[-ALIGNMENTS:]:
-        beside = heard[at : at + STORED * len(kept) : STORED]
-        sums = _magnitudes(np.einsum("tf,tf->f", beside, kept[: len(beside)]))
-        highest = max(highest, float((sums @ shares) * per_sum[at]))
-    length = float(np.count_nonzero(kept[:, 0])) / USUAL
-    return (highest - by_chance) * math.sqrt(length)
 
 
 def _magnitudes(values: NDArray[Any]) -> Reals:
@@ -146,16 +173,21 @@ def _every(values: NDArray[Any], span: int) -> NDArray[Any]:
     return np.ascontiguousarray(sliding_window_view(columns, span, axis=1)[:, :, ::STORED])
 
 
-def _spectra(phrase: Samples, hop: int) -> Spectra:
+def _frames(phrase: Samples, hop: int) -> Reals:
+    """What spectra are of, (spectra, WINDOW)."""
     phrase = np.pad(phrase, (0, max(0, 2 * WINDOW - len(phrase))))
     # At half the rate: of a half-band filter every other tap is zero, but for the middle one.
     odd = np.convolve(phrase[1::2], _half_band(), "same").astype(np.float32)
     even = phrase[::2]
     slow = np.float32(0.5) * even
     slow[: len(odd)] += odd[: len(even)]
-    frames = np.ascontiguousarray(sliding_window_view(slow, WINDOW)[::hop], np.float32)
-    both = frames @ _transform()
-    return (both[:, : len(BINS)] + np.complex64(1j) * both[:, len(BINS) :]).astype(np.complex64)
+    return np.ascontiguousarray(sliding_window_view(slow, WINDOW)[::hop], np.float32)
+
+
+def _spectra(frames: Reals, apart: int = 1) -> Spectra:
+    both = frames @ _transform(apart)
+    count = both.shape[1] // 2
+    return (both[:, :count] + np.complex64(1j) * both[:, count:]).astype(np.complex64)
 
 
 @cache
@@ -168,9 +200,9 @@ def _half_band() -> Reals:
 
 
 @cache
-def _transform() -> Reals:
-    """Hann-windowed cosines and sines of the BINS, (WINDOW, 2 bins): few bins need no FFT."""
-    angles = 2 * np.pi / WINDOW * np.outer(np.arange(WINDOW), BINS)
+def _transform(apart: int) -> Reals:
+    """Hann-windowed cosines and sines of some BINS, (WINDOW, 2 bins): few bins need no FFT."""
+    angles = 2 * np.pi / WINDOW * np.outer(np.arange(WINDOW), BINS[::apart])
     window = np.hanning(WINDOW + 1)[:-1, np.newaxis]
     both: Reals = np.concatenate((np.cos(angles), -np.sin(angles)), axis=1).astype(np.float32)
     return both * window.astype(np.float32)
