@@ -30,7 +30,7 @@ from edge.sound.recording import main_phrase, read
 from edge.storage import write_whole
 from edge.voice import SHIPPED, features
 from edge.voice.encoder import Encoder
-from training import autoencoder, griffin_lim, protocols
+from training import autoencoder, protocols
 from training.corpus import Row
 from training.evaluate import PHRASED, Embedded, embedded, evaluate, hear, of_encoder
 from training.generate import judge
@@ -228,16 +228,16 @@ def _schools() -> Page:
 
 def _walk() -> Page:
     """From one synthetic voice to another through the autoencoder's space, seen and heard."""
-    ends = [features.log_mel(main_phrase(read(path)).samples) for path in (EXAMPLE, ANOTHER)]
+    ends = [main_phrase(read(path)).samples for path in (EXAMPLE, ANOTHER)]
     walked = between(autoencoder.load(), Encoder(), ends, STEPS)
     high = max(float(each.max()) for each in walked.pictures)
     return {
         "steps": [
             {
                 "mel": picture(np.clip(each, high - FAINTEST, high)),
-                "wav": wav(griffin_lim.sound(each)),
+                "wav": wav(heard),
             }
-            for each in walked.pictures
+            for each, heard in zip(walked.pictures, walked.sounds(), strict=True)
         ],
         "distances": _rounded(walked.distances),
     }

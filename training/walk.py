@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge.errors import SettingsError
-from edge.sound import SAMPLE_RATE
+from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import main_phrase, read
 from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import Encoder, Voiceprint
 from edge.voice.features import Features
+from training import melody
 from training.autoencoder import Autoencoder, Points
 from training.griffin_lim import sound
+from training.melody import Melody
 
 COLOURS = "magma"
 FAINTEST = 10.0  # nats below the loudest bin that are drawn in the darkest colour
@@ -64,24 +66,40 @@ class Walk:
 
     pictures: list[Features]  # level-free log-mel features, (frames, MELS) each
     distances: Distances
+    melodies: list[Melody] | None = None  # of each step, where the ends are voices
+
+    def sounds(self) -> list[Samples]:
+        """What each step sounds like."""
+        melodies = self.melodies or [None] * len(self.pictures)
+        return [
+            sound(picture, melody=sung)
+            for picture, sung in zip(self.pictures, melodies, strict=True)
+        ]
 
 
 def between(
-    autoencoder: Autoencoder, encoder: Encoder, ends: Sequence[Features], steps: int
+    autoencoder: Autoencoder, encoder: Encoder, ends: Sequence[Samples], steps: int
 ) -> Walk:
-    """Walk between two phrases, given by their log-mel features.
+    """Walk between two phrases.
 
     Of a phrase that is longer than a window the beginning is taken. Distances are those to the
-    phrases as they were said, so neither end has a distance of nothing.
+    phrases as they were said, so neither end has a distance of nothing. The pitch is no part of
+    the latent space: it goes from one phrase's to the other's.
     """
     frames = autoencoder.shape.frames
-    said = [heard[:frames] for heard in ends]
+    said = [features.log_mel(each)[:frames] for each in ends]
     first, last = (autoencoder.place(heard) for heard in said)
     pictures = autoencoder.decode(walk(first, last, steps))
     # A phrase shorter than a window was said again until it was full: what is shown ends before.
     lengths = np.linspace(len(said[0]), len(said[1]), steps).round().astype(int)
     shown = [picture[:length] for picture, length in zip(pictures, lengths, strict=True)]
-    return Walk(shown, distances(encoder, shown, [encoder.place(heard) for heard in said]))
+    sung = [melody.melody(each)[:frames] for each in ends]
+    melodies = [
+        melody.between(*sung, number / (steps - 1), len(picture))
+        for number, picture in enumerate(shown)
+    ]
+    away = distances(encoder, shown, [encoder.place(heard) for heard in said])
+    return Walk(shown, away, melodies)
 
 
 def anywhere(autoencoder: Autoencoder, encoder: Encoder, steps: int, seed: int) -> Walk:
@@ -101,8 +119,8 @@ def distances(
     return 1 - made.astype(np.float64) @ np.stack(ends).T
 
 
-def files(paths: Sequence[Path], steps: int) -> list[Features]:
-    """Both ends of a walk, from recordings; none for a walk anywhere.
+def files(paths: Sequence[Path], steps: int) -> list[Samples]:
+    """Both ends of a walk, the phrases of recordings; none for a walk anywhere.
 
     Raises SettingsError for what is no walk, RecordingError and NoSpeech.
     """
@@ -110,7 +128,7 @@ def files(paths: Sequence[Path], steps: int) -> list[Features]:
         raise SettingsError(f"a walk of {steps} steps leads nowhere; take 2 or more")
     if len(paths) not in (0, 2):
         raise SettingsError("a walk leads from one recording to another: give two files or none")
-    return [features.log_mel(main_phrase(read(path)).samples) for path in paths]
+    return [main_phrase(read(path)).samples for path in paths]
 
 
 def write(walked: Walk, folder: Path) -> None:
@@ -171,7 +189,7 @@ def _animation(walked: Walk) -> bytes:
 def _sound(walked: Walk) -> bytes:
     """The steps one after another."""
     pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
-    parts = [part for picture in walked.pictures for part in (sound(picture), pause)]
+    parts = [part for heard in walked.sounds() for part in (heard, pause)]
     content = io.BytesIO()
     soundfile.write(content, np.concatenate(parts[:-1]), SAMPLE_RATE, format="WAV")
     return content.getvalue()

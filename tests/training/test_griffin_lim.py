@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("scipy")
+
 from edge.sound import SAMPLE_RATE
 from edge.voice import features
 from edge.voice.encoder import Encoder
@@ -58,6 +60,15 @@ def test_what_is_heard_again_is_near_for_the_encoder() -> None:
     again = sound(features.log_mel(heard))
     assert len(again) == (len(features.log_mel(heard)) - 1) * features.HOP + features.WINDOW
     assert encoder.embed(again) @ encoder.embed(heard) > 0.8
+
+
+def test_the_ends_of_a_sound_are_not_louder_than_the_rest() -> None:
+    swelling = spoken(0.8)
+    swelling *= np.hanning(len(swelling)).astype(np.float32)
+    again = sound(features.log_mel(swelling))
+    assert np.abs(again[: features.HOP]).max() < 0.1 * PEAK
+    assert np.abs(again[-features.HOP :]).max() < 0.1 * PEAK
+    assert np.sqrt(np.mean(again**2)) > 0.05 * PEAK
 
 
 def test_silence_is_no_error() -> None:

@@ -75,9 +75,9 @@ def test_distances_are_none_to_oneself(encoder: Encoder) -> None:
 def test_a_walk_between_phrases_ends_where_they_end(
     untrained: Autoencoder, encoder: Encoder
 ) -> None:
-    ends = [features.log_mel(spoken(seconds)) for seconds in (0.2, 1.0)]
-    walked = between(untrained, encoder, ends, 4)
+    walked = between(untrained, encoder, [spoken(seconds) for seconds in (0.2, 1.0)], 4)
     assert [len(picture) for picture in walked.pictures] == [18, 23, 27, SHAPE.frames]
+    assert walked.melodies and [len(each) for each in walked.melodies] == [18, 23, 27, SHAPE.frames]
     assert walked.distances.shape == (4, 2)
 
 
