@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge.enrollment.judging import Judge, decode
 from edge.errors import EncoderError
 from edge.screen import Screen
 from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase, phrases
+from edge.sound.recording import main_phrase, phrases, read
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Encoder
 from edge.voice.fingerprint import coherences, fingerprint
@@ -24,13 +25,9 @@ STORED = 15  # recordings that enrolled a student, and phrases that opened
 PHRASE = 1.5  # seconds of the sound that is measured on
 
 
-def parts(encoder: Path | str, screen: Screen) -> list[dict[str, Any]]:
-    """Endpointing, features, and the encoder in each runtime: how many times as fast as sound."""
-    random = np.random.default_rng(0)
-    # A phrase-long sound with pauses; what is said does not matter for time.
-    loud = np.sin(np.arange(round(PHRASE * SAMPLE_RATE)) * 2 * np.pi * 4 / SAMPLE_RATE) > 0
-    noise = random.standard_normal((STORED + 1, len(loud)))
-    sound, *others = (loud * 0.1 * noise).astype(np.float32)
+def parts(encoder: Path | str, files: Sequence[Path], screen: Screen) -> list[dict[str, Any]]:
+    """Endpointing, features, the encoder in each runtime and the checks, on speech of PHRASE."""
+    sound, *others = _spoken(files)
     taken = {
         "endpointing": median(lambda: phrases(sound)),
         "features": median(lambda: features.log_mel(sound)),
@@ -48,6 +45,18 @@ def parts(encoder: Path | str, screen: Screen) -> list[dict[str, Any]]:
         {"part": name, "p50_ms": seconds * 1000, "times_as_fast_as_sound": PHRASE / seconds}
         for name, seconds in taken.items()
     ]
+
+
+def _spoken(files: Sequence[Path]) -> list[Samples]:
+    """STORED + 1 stretches of PHRASE seconds, of other recordings while there are any."""
+    spoken: list[Samples] = []
+    remaining = cycle(files)
+    while len(spoken) <= STORED:
+        said = np.zeros(0, np.float32)
+        while len(said) < PHRASE * SAMPLE_RATE:
+            said = np.concatenate((said, main_phrase(read(next(remaining))).samples))
+        spoken.append(said[: round(PHRASE * SAMPLE_RATE)])
+    return spoken
 
 
 def _checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[str, float]:

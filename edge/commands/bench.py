@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             screen,
         )
         return 0
-    parts = phrase.parts(str(encoder.path), screen)
+    parts = phrase.parts(str(encoder.path), files, screen)
     _show(parts, _PARTS, "a phrase", screen)
     bulk = phrase.bulk(encoder, files, screen)
     _show([bulk], _BULK, "recordings, one after another", screen)
