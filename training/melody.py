@@ -75,9 +75,8 @@ def _level(pitches: Melody) -> Melody:
 def source(pitches: Melody, seed: int = 0) -> Samples:
     """Pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
     length = (len(pitches) - 1) * HOP + WINDOW
-    centres = np.arange(len(pitches)) * HOP + WINDOW / 2
-    nearest = np.abs(np.arange(length)[:, np.newaxis] - centres).argmin(axis=1)
-    each = pitches[nearest]
+    nearest = ((np.arange(length) - WINDOW / 2) / HOP).round().astype(int)
+    each = pitches[np.clip(nearest, 0, len(pitches) - 1)]
     turns = 2 * np.pi * np.cumsum(each) / SAMPLE_RATE
     pulses = np.zeros(length)
     for partial in range(1, SAMPLE_RATE // 2 // LOWEST_PITCH):
