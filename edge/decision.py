@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BEST = 3  # of a student's recordings that count towards the score
-BETTER = 0.8  # weight of the better of two tries' scores
+ALIKE = 0.4  # cosine from which on two tries are of one voice
 
 
 class Verdict(Enum):
@@ -74,7 +74,7 @@ class Decision:
     claim: str | None = None  # who somebody said they are: then nobody else was looked for
     wait: float = 0.0  # seconds until the door hears again
     checks: tuple[Check, ...] = ()  # in order, up to the first that did not pass
-    pooled: float | None = None  # the score of this try and the one before together
+    pooled: float | None = None  # the score, if it is of this try and the one before together
     ask: tuple[str, ...] = ()  # what is to be said next, of a challenge
     wanted: str = ""  # what is asked for instead, in words
 
@@ -112,23 +112,18 @@ class Decision:
                 return f"{self.claim} is not enrolled, or may not enter now"
             return "nobody is enrolled who may enter now"
         best = self.nearest[0]
-        known = f"{best.student} at {best.score:.3f}, the threshold is {self.threshold:.3f}"
-        if self.pooled is not None:
-            known = (
-                f"{best.student} at {self.pooled:.3f} in two tries, "
-                f"the threshold is {self.threshold:.3f}"
-            )
+        tries = "" if self.pooled is None else " in two tries"
+        known = f"{best.student} at {best.score:.3f}{tries}"
         if self.opens:
-            return known
+            return f"{known}, the threshold is {self.threshold:.3f}"
         again = "; say it once more" if self.verdict is Verdict.RETRY else ""
         if self.failed is not None:
             figures = f"{self.failed.score:.3f}, the threshold is {self.failed.threshold:.3f}"
             return f"like {best.student}, {FAILED[self.failed.name]} ({figures}){again}"
         found = "nearest is" if self.claim is None else "claimed to be"
-        score = best.score if self.pooled is None else self.pooled
         return (
-            f"{found} {best.student} at {score:.3f}, "
-            f"{self.threshold - score:.3f} below the threshold of {self.threshold:.3f}{again}"
+            f"{found} {known}, "
+            f"{self.threshold - best.score:.3f} below the threshold of {self.threshold:.3f}{again}"
         )
 
 
@@ -173,9 +168,21 @@ def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = No
     return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered, claim)
 
 
-def pooled_score(first: float, second: float) -> float:
-    """One score of two tries: mostly the better one's, which noise or a cough spoilt less."""
-    return BETTER * max(first, second) + (1 - BETTER) * min(first, second)
+def one_voice(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether two tries are of one voice, by their points; both of shape (..., dimension)."""
+    alike: NDArray[np.bool_] = np.einsum("...d,...d->...", first, second) >= ALIKE
+    return alike
+
+
+def pooled_point(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The point in the middle of two tries: what spoilt one of them counts half.
+
+    Both of shape (..., dimension) and unit length, as is the result.
+    """
+    both = first + second
+    length = np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), np.float32(1e-6))
+    middle: NDArray[np.float32] = both / length
+    return middle
 
 
 def refuse(threshold: float, wait: float) -> Decision:

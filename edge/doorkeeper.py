@@ -20,10 +20,12 @@ from edge.decision import (
     Check,
     Decision,
     Match,
+    Retry,
     Thresholds,
     Verdict,
     decide,
-    pooled_score,
+    one_voice,
+    pooled_point,
     refuse,
     student_score,
 )
@@ -31,6 +33,7 @@ from edge.gallery import Gallery
 from edge.lockout import Lockout
 from edge.roster import Rule, groups_at
 from edge.sound.quality import is_voice
+from edge.voice.encoder import Voiceprint
 
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one
@@ -42,8 +45,8 @@ FEWEST = 2  # words that a student must be enrolled with to be challenged
 class Tried:
     """A try that was nearly good enough."""
 
-    student: str
-    score: float
+    voiceprint: Voiceprint
+    student: str  # whom it was nearest to
     checks: tuple[Check, ...]
     claim: str | None
     at: float
@@ -135,11 +138,13 @@ class Doorkeeper:
         turned_away = decision.verdict in (Verdict.UNKNOWN, Verdict.REFUSED) and not decision.wait
         if turned_away and not is_voice(heard.samples):
             return
+        # Who was asked once more and let another first try follow was nobody that is known.
+        gave_up = self._tried is not None and found.tried is not None
         self._tried, self._challenge = found.tried, found.challenge
         if self._lockout is not None and decision.claim is None:
             if decision.opens:
                 self._lockout.opened()
-            elif turned_away:
+            elif turned_away or gave_up:
                 self._lockout.unknown()
         good = decision.opens or decision.ask
         if good and self._checks is not None:
@@ -155,48 +160,51 @@ class Doorkeeper:
 
     def _phrase(self, heard: Heard, claim: str | None) -> Found:
         """The passphrase: whose voice it is, and whether that is enough."""
-        now = self._now()
-        may_enter = groups_at(self._roster, now)
         thresholds = self.thresholds
-        retry = thresholds.retry if self._retry else None
-        if claim is not None:
-            first, together, grey = thresholds.claimed, thresholds.claimed, np.inf
-            nearest = self.gallery.claimed(
-                claim, heard.voiceprint, groups=may_enter, day=now.date()
-            )
-        else:
-            first = thresholds.anybody if retry is None else retry.first
-            together, grey = (first, np.inf) if retry is None else (retry.pooled, retry.grey)
-            nearest = self.gallery.nearest(
-                heard.voiceprint, groups=may_enter, day=now.date(), sure=first
-            )
-        decision = decide(nearest, first, claim=claim)
-        if not nearest:
+        retry = thresholds.retry if self._retry and claim is None else None
+        anybody = thresholds.anybody if retry is None else retry.first
+        first = anybody if claim is None else thresholds.claimed
+        decision = decide(self._nearest(heard.voiceprint, claim, first), first, claim=claim)
+        if not decision.nearest:
             return Found(decision)
-        best = decision.nearest[0]
-        before = self._before(best.student, claim)
-        if not decision.opens and before is not None:
-            pooled = pooled_score(before.score, best.score)
-            verdict = Verdict.OPEN if pooled >= together else Verdict.UNKNOWN
-            decision = replace(decision, verdict=verdict, threshold=together, pooled=pooled)
-        doubtful = not decision.opens and before is None and best.score >= grey
+        before = self._before(heard.voiceprint, claim)
+        doubtful = False
+        if retry is not None and not decision.opens:
+            if before is None:
+                doubtful = decision.nearest[0].score >= retry.grey
+            else:
+                decision = self._pooled(pooled_point(before.voiceprint, heard.voiceprint), retry)
+        student = decision.nearest[0].student
         if decision.opens or doubtful:
-            decision = self._checked(decision, heard, best.student, before)
+            decision = self._checked(decision, heard, student, before)
         if decision.verdict is Verdict.OPEN and self._policy == "challenge":
-            return self._challenged(decision, best.student)
+            return self._challenged(decision, student)
         if doubtful and decision.failed is None:
             decision = replace(decision, verdict=Verdict.RETRY)
         tried = None
         if decision.verdict is Verdict.RETRY:
-            tried = Tried(best.student, best.score, decision.checks, claim, self._clock())
+            tried = Tried(heard.voiceprint, student, decision.checks, claim, self._clock())
         return Found(decision, tried)
 
-    def _before(self, student: str, claim: str | None) -> Tried | None:
-        """The try before, if it was of the same student a moment ago."""
+    def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
+        """Who of those who may enter now is nearest, or how near the claimed one is."""
+        now = self._now()
+        groups = groups_at(self._roster, now)
+        if claim is not None:
+            return self.gallery.claimed(claim, voiceprint, groups=groups, day=now.date())
+        return self.gallery.nearest(voiceprint, groups=groups, day=now.date(), sure=sure)
+
+    def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
+        """Two tries, neither of them enough alone, looked for as one."""
+        decision = decide(self._nearest(voiceprint, None, retry.pooled), retry.pooled)
+        return replace(decision, pooled=decision.score)
+
+    def _before(self, voiceprint: Voiceprint, claim: str | None) -> Tried | None:
+        """The try before, if it was by the same voice a moment ago."""
         tried = self._tried
-        if tried is None or not self._waits(tried.at):
+        if tried is None or tried.claim != claim or not self._waits(tried.at):
             return None
-        return tried if (tried.student, tried.claim) == (student, claim) else None
+        return tried if one_voice(tried.voiceprint, voiceprint) else None
 
     def _checked(
         self,
@@ -210,7 +218,7 @@ class Doorkeeper:
         if self._checks is None:
             return decision
         checks = self._checks.of(heard, student, self.thresholds, word)
-        if before is not None:
+        if before is not None and before.student == student:
             earlier = {check.name: check for check in before.checks if check.doubtful}
             checks = tuple(
                 check.with_try(earlier[check.name]) if check.name in earlier else check

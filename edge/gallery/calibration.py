@@ -23,10 +23,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import Retry, Thresholds, pooled_score
+from edge.decision import Retry, Thresholds
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
-from edge.gallery.left_out import LeftOut, Scores, Track, leave_one_out
+from edge.gallery.left_out import LeftOut, Pairs, Scores, Track, leave_one_out, leave_two_out
 from edge.gallery.registry import SHORT
 from edge.storage import write_whole
 from edge.voice.encoder import Card
@@ -38,8 +38,8 @@ GROWTH = 0.1  # share by which a school may grow or shrink before it must be cal
 HIGHEST = 1 - 1e-6  # score before transformation: 1 would go to infinity
 LEAST_DEVIATION = 0.01  # after transformation: a few equal scores are no certainty
 DRAWS = 200  # of the bootstrap
-FIRST_TRY = 0.5  # share of the FPIR that a first try may use up where a second one is asked for
-GREY = 0.2  # of score below the first try's threshold, within which a second one is asked for
+FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
+GREY = 0.3  # of score below the first try's threshold, within which a second one is asked for
 SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
 TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
 
@@ -73,7 +73,7 @@ class Calibration:
     trade: list[dict[str, float | None]]  # threshold, FPIR, FNIR
     forecast: list[dict[str, float | None]]  # students, FPIR at this threshold, threshold, FNIR
     first_threshold: float = math.inf  # of a gate that asks once more: in the first try
-    pooled_threshold: float = math.inf  # in both together
+    both_threshold: float = math.inf  # of the point in the middle of two tries
     retry_fnir: float | None = None  # share of the students who would then not be let in
     phrase_threshold: float | None = None  # of the words; None: nobody has any
     phrase_fnmr: float | None = None  # share of the students' own phrases below it
@@ -88,7 +88,7 @@ class Calibration:
             self.threshold,
             self.claim_threshold,
             _checksum(self._rendered()),
-            Retry(first, self.pooled_threshold, first - GREY) if math.isfinite(first) else None,
+            Retry(first, self.both_threshold, first - GREY) if math.isfinite(first) else None,
             self.phrase_threshold,
             None if self.phrase_common is None else np.array(self.phrase_common, np.float32),
             self.phrase_by,
@@ -115,6 +115,8 @@ class Calibration:
                 whole["checksum"] == _checksum(content) and json.dumps(whole).encode() == written
             )
             fields: dict[str, Any] = json.loads(content)
+            # Of two tries' scores, not points: without its like each try must be enough alone.
+            fields.pop("pooled_threshold", None)
             kept = cls(**{**fields, "interval": tuple(fields["interval"])})
         except FileNotFoundError:
             raise GalleryError(f"{path}: this school was never calibrated; {again}") from None
@@ -187,11 +189,12 @@ def calibrate_points(
     elif len(claims):
         claimed = max(claimed, float(np.quantile(claims, 1 - fpir)))
     first = _threshold(strangers, len(counts), card, fpir * FIRST_TRY)
-    pooled = _pooled(strangers, left_out.again, first, fpir)
+    pairs = leave_two_out(points, counts, track)
+    pooled = _pooled(strangers, pairs, first, fpir) if several else first
     learned = Calibration(
         first_threshold=first,
-        pooled_threshold=pooled,
-        retry_fnir=_missed(left_out.own, counts, first, pooled),
+        both_threshold=pooled,
+        retry_fnir=_missed(left_out.own, pairs, first, pooled),
         threshold=threshold,
         interval=_interval(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
         fpir=fpir,
@@ -234,35 +237,33 @@ def _threshold(strangers: Scores, students: int, card: Card, fpir: float) -> flo
     return measured if len(strangers) * fpir >= THREE else max(threshold, measured)
 
 
-def _pooled(strangers: Scores, again: Scores, first: float, fpir: float) -> float:
+def _pooled(strangers: Scores, pairs: Pairs, first: float, fpir: float) -> float:
     """The threshold of two tries together, so that ``fpir`` of strangers pass by one or both.
 
-    At the first try's threshold this is so in any case: either try uses up half of it.
+    Without the evidence it is the first try's, which spends a third of it.
     """
-    twice = np.isfinite(again)
-    if np.count_nonzero(twice) * fpir < PLENTY:
+    if len(pairs.first) * fpir < PLENTY:
         return first
-    scores = _together(strangers[: len(again)][twice], again[twice], first)
-    return min(first, float(np.quantile(scores, 1 - fpir)))
+    scores = _visits(strangers, pairs, pairs.strangers, first)
+    return max(first - GREY, float(np.quantile(scores, 1 - fpir)))
 
 
-def _together(first_try: Scores, second: Scores, first: float) -> Scores:
-    """What both tries come to: beyond every threshold if the first is enough, or too little."""
-    both = np.array([pooled_score(*pair) for pair in zip(first_try, second, strict=True)])
-    asked = np.where(first_try >= first - GREY, both, -np.inf)
-    together: Scores = np.where(first_try >= first, HIGHEST, asked).astype(np.float32)
-    return together
+def _visits(alone: Scores, pairs: Pairs, together: Scores, first: float) -> Scores:
+    """What two tries come to: beyond every threshold if either is enough, or too little."""
+    one, other = alone[pairs.first], alone[pairs.first + 1]
+    asked = one >= first - GREY
+    enough = (one >= first) | (asked & (other >= first))
+    visits: Scores = np.where(asked & pairs.one_voice, together, -1)
+    visits[enough] = HIGHEST
+    return visits
 
 
-def _missed(own: Scores, counts: NDArray[np.int64], first: float, pooled: float) -> float | None:
+def _missed(own: Scores, pairs: Pairs, first: float, pooled: float) -> float | None:
     """Share of students' recordings that, with the next one, would not let them in."""
-    owners = np.repeat(np.arange(len(counts)), counts)
-    twice = np.flatnonzero(
-        (owners[1:] == owners[:-1]) & np.isfinite(own[1:]) & np.isfinite(own[:-1])
-    )
-    if not len(twice):
+    there = np.isfinite(pairs.own)
+    if not there.any():
         return None
-    return _share(_together(own[twice], own[twice + 1], first) < pooled)
+    return _share(_visits(own, pairs, pairs.own, first)[there] < pooled)
 
 
 def _interval(

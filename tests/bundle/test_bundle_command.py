@@ -379,7 +379,7 @@ def test_a_new_one_that_lets_fewer_in_is_not_taken_over(
     identity = gate.install(bundle, "--from", RECORDINGS, "--trial", "2")["identity"]
     path = beside(gate.folder / "gallery.sqlite", identity)
     kept = Calibration.load(path)
-    replace(kept, threshold=0.999, first_threshold=0.999, pooled_threshold=0.999).save(path)
+    replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path)
     code, said = gate("run", "--play", day("anning", "bowen"))
     assert code == 0
     (note,) = [line["note"] for line in said if "not taken over" in line.get("note", "")]

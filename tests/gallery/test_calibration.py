@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from edge.decision import pooled_score
 from edge.errors import GalleryError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import beside, spread_of
-from edge.gallery.left_out import leave_one_out
+from edge.gallery.left_out import leave_one_out, leave_two_out
 from edge.voice.encoder import Card
 from tests.gallery.points import enrolled, school, unit
 
@@ -249,13 +249,13 @@ def test_two_tries_together_let_in_no_more_strangers_than_one() -> None:
     calibration = calibrate(enrolled(points), card(), 0.05)
     retry = calibration.thresholds.retry
     assert retry is not None
-    assert retry.grey < retry.pooled <= retry.first
-    assert retry.first > calibration.threshold  # it spends half of the FPIR only
-    left_out = leave_one_out(points.reshape(-1, 12), np.full(400, 4))
-    twice = np.isfinite(left_out.again)
-    first, second = left_out.strangers[twice], left_out.again[twice]
-    pooled = np.array([pooled_score(*pair) for pair in zip(first, second, strict=True)])
-    inside = (first >= retry.first) | ((first >= retry.grey) & (pooled >= retry.pooled))
+    assert retry.grey < retry.pooled
+    assert retry.first > calibration.threshold  # it spends a third of the FPIR only
+    flat, counts = points.reshape(-1, 12), np.full(400, 4)
+    strangers, pairs = leave_one_out(flat, counts).strangers, leave_two_out(flat, counts)
+    first, second = strangers[pairs.first], strangers[pairs.first + 1]
+    together = (second >= retry.first) | (pairs.one_voice & (pairs.strangers >= retry.pooled))
+    inside = (first >= retry.first) | ((first >= retry.grey) & together)
     assert inside.mean() == pytest.approx(0.05, abs=0.005)
     assert calibration.retry_fnir is not None
     assert calibration.retry_fnir < calibration.expected_fnir
@@ -263,18 +263,32 @@ def test_two_tries_together_let_in_no_more_strangers_than_one() -> None:
 
 def test_without_evidence_the_second_try_needs_what_the_first_one_does() -> None:
     calibration = calibrate(enrolled(school(5, 3, 8)), card(), 0.05)
-    assert calibration.pooled_threshold == calibration.first_threshold
+    assert calibration.both_threshold == calibration.first_threshold
+
+
+def write(fields: dict[str, Any], path: Path) -> None:
+    content = json.dumps(fields)
+    whole = {"checksum": hashlib.sha256(content.encode()).hexdigest(), "calibration": content}
+    path.write_text(json.dumps(whole))
+
+
+def test_two_tries_of_an_earlier_release_must_be_enough_alone(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    fields = asdict(calibrate(enrolled(school(30, 3, 8)), card(), 0.05))
+    fields["pooled_threshold"] = fields.pop("both_threshold")  # it was of the tries' scores
+    write(fields, path)
+    retry = Calibration.load(path).thresholds.retry
+    assert retry is not None
+    assert (retry.first, retry.pooled) == (fields["first_threshold"], np.inf)
 
 
 def test_a_calibration_of_an_earlier_release_still_arms_a_door(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     kept = calibrate(enrolled(school(30, 3, 8)), card(), 0.05)
     fields = asdict(kept)
-    for name in ("first_threshold", "pooled_threshold", "retry_fnir", "phrase_threshold",
+    for name in ("first_threshold", "both_threshold", "retry_fnir", "phrase_threshold",
                  "phrase_fnmr", "phrase_common", "phrase_by"):  # fmt: skip
         del fields[name]
-    content = json.dumps(fields)
-    whole = {"checksum": hashlib.sha256(content.encode()).hexdigest(), "calibration": content}
-    path.write_text(json.dumps(whole))
+    write(fields, path)
     thresholds = Calibration.load(path).thresholds
     assert (thresholds.anybody, thresholds.retry, thresholds.phrase) == (kept.threshold, None, None)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gallery.left_out import BLOCK, CLAIMS, LeftOut, best_mean, leave_one_out
+from edge.decision import ALIKE
+from edge.gallery import left_out
+from edge.gallery.left_out import (
+    BLOCK,
+    CLAIMS,
+    LeftOut,
+    best_mean,
+    leave_one_out,
+    leave_two_out,
+)
 from tests.gallery.points import school, unit
 
 
@@ -86,15 +96,32 @@ def test_a_score_is_the_mean_of_the_best_three(cosines: list[float], expected: f
     assert best_mean(np.array([cosines], np.float32))[0] == pytest.approx(expected)
 
 
-def test_who_tries_again_is_compared_with_the_student_they_were_nearest_to() -> None:
-    random = np.random.default_rng(0)
-    students = [unit(random.standard_normal((count, 6))) for count in (3, 1, 4, 2)]
-    found = leave_one_out(np.concatenate(students), np.array([3, 1, 4, 2])).again
-    expected = []
+@given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=8), seed=st.integers(0, 1000))
+def test_two_tries_as_one_are_what_plain_loops_give(counts: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    students = [unit(random.standard_normal((count, 5))) for count in counts]
+    found = leave_two_out(np.concatenate(students), np.array(counts))
+    strangers, own, alike, first, start = [], [], [], [], 0
     for mine in students:
         others = [theirs for theirs in students if theirs is not mine]
-        for number, probe in enumerate(mine):
-            nearest = max(others, key=lambda theirs: best_three((theirs @ probe).tolist()))
-            last = number == len(mine) - 1
-            expected.append(np.nan if last else best_three((nearest @ mine[number + 1]).tolist()))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+        for number, (one, other) in enumerate(pairwise(mine)):
+            both = unit(one + other)
+            rest = np.delete(mine, (number, number + 1), axis=0)
+            own.append(best_three((rest @ both).tolist()) if len(rest) else np.nan)
+            scores = [best_three((theirs @ both).tolist()) for theirs in others]
+            strangers.append(max(scores, default=-np.inf))
+            alike.append(one @ other >= ALIKE)
+            first.append(start + number)
+        start += len(mine)
+    np.testing.assert_array_equal(found.first, first)
+    np.testing.assert_array_equal(found.one_voice, alike)
+    np.testing.assert_allclose(found.strangers, strangers, atol=1e-5)
+    np.testing.assert_allclose(found.own, own, atol=1e-5)
+
+
+def test_of_many_pairs_some_are_chosen_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left_out, "PAIRS", 30)
+    found = leave_two_out(school(60, 3, 8).reshape(-1, 8), np.full(60, 3))
+    assert len(found.first) == len(found.strangers) == 30
+    assert found.first[0] == 0 and found.first[-1] == 178
+    assert np.diff(found.first).max() < 12

@@ -1,0 +1,75 @@
+"""What two tries are said to buy is what a doorkeeper does on the same visits."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import cast
+
+import numpy as np
+import pytest
+
+from edge.checks import Heard
+from edge.decision import Retry, Thresholds
+from edge.doorkeeper import Doorkeeper
+from edge.gallery import Gallery
+from edge.gallery.calibration import GREY
+from edge.voice.encoder import Encoder
+from tests.gallery.points import school
+from tests.sounds import spoken
+from training.protocols import Said
+from training.two_tries import compare
+
+STUDENTS, TAKES, SIZE = 12, 6, 8
+ENROLL, VISIT = range(1, 4), range(4, 7)
+VOICE = spoken(0.6)
+
+
+@pytest.fixture
+def said() -> Said:
+    points = school(STUDENTS, TAKES, SIZE, spread=0.8)
+    takes = {
+        f"student {number:02}": {take + 1: point for take, point in enumerate(own)}
+        for number, own in enumerate(points)
+    }
+    return Said("phrase", takes)
+
+
+def opens(said: Said, left_out: str | None, retry: Retry) -> list[tuple[str, str | None]]:
+    """Who came, and whom the gate took them for, of each visit of two takes."""
+    gallery = Gallery("encoder", SIZE)
+    for name in said.takes:
+        if name != left_out:
+            gallery.enroll(name, [said.takes[name][take] for take in ENROLL])
+    found = []
+    for name in said.takes if left_out is None else [left_out]:
+        for pair in permutations(VISIT, 2):
+            keeper = Doorkeeper(gallery, Thresholds(retry=retry), retry=True)
+            student = None
+            for take in pair:
+                heard = Heard(VOICE, cast(Encoder, Ears(said.takes[name][take])))
+                decided = keeper.decide(heard)
+                keeper.answered(decided, heard)
+                student = student or decided.decision.student
+            found.append((name, student))
+    return found
+
+
+class Ears:
+    def __init__(self, point: np.ndarray) -> None:
+        self.point = point
+
+    def place(self, heard: np.ndarray) -> np.ndarray:
+        return self.point
+
+
+def test_the_figures_are_those_of_a_gate(said: Said) -> None:
+    (*_, found) = compare([said], ENROLL, VISIT)
+    retry = Retry(found["first"], found["pooled"], found["first"] - GREY)
+    visits = opens(said, None, retry)
+    assert found["visits"] == len(visits) == STUDENTS * 6
+    assert 0 < found["fnir_two_tries"] < found["fnir_one_try"] < 1
+    missed = np.mean([student != name for name, student in visits])
+    assert missed == pytest.approx(found["fnir_two_tries"], abs=1e-9)
+    strangers = [student for name in said.takes for _, student in opens(said, name, retry)]
+    let_in = np.mean([student is not None for student in strangers])
+    assert let_in == pytest.approx(found["fpir"], abs=1 / len(strangers))
