@@ -36,10 +36,11 @@ LEVELLED = 0.8  # exponent by which magnitudes of what is stored are levelled
 ANGLES = 16  # that a phase is rounded to
 STEP = 4.0  # dB that a magnitude is rounded to, down to 15 of them below the loudest
 COARSE = 4  # bins apart, in the search for the alignment
-ALIGNMENTS = 4  # of that search that are looked at closely
+ALIGNMENTS = 8  # of that search that are looked at closely
+BETWEEN = (-1, 0, 1)  # hops from them that are, too
 OVERLAP = 0.4  # of the longest overlap that an alignment must have
 WORTH_A_LOOK = 0.07  # coherence by that search, above which one is: docs/security.md
-ELSEWHERE = 6  # hops from the best alignment, beyond which others show what chance brings
+ELSEWHERE = 3  # stored spectra from the best alignment, beyond which others show what chance brings
 BY_CHANCE = 0.25  # where there are no others
 HEARD_BEFORE = 0.1  # coherence from which on a phrase is a recording: docs/security.md
 QUIET = 0.1  # share of the time that tells a bin's noise
@@ -74,20 +75,19 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
     if not np.isfinite(phrase).all():
         return [1.0] * len(stored)
     frames = _frames(phrase, HOP)
+    # The alignment is searched in the steps in which spectra are stored.
+    heard, clear = _levelled(frames[::STORED], COARSE)
     length, shortest = max(map(len, stored)), min(map(len, stored))
     # Either may begin or end later than the other, as far as enough of them overlaps.
-    span = STORED * (length - 1) + 1
-    late = max(0, span - max(1, round(OVERLAP * min(len(frames), STORED * shortest))))
-    around = ((late, late), (0, 0))
+    late = max(0, length - max(1, round(OVERLAP * min(len(heard), shortest))))
     present = np.zeros((length, len(stored)), np.float32)
     for place, each in enumerate(stored):
         present[: len(each), place] = 1
-    pairs = _every(np.pad(np.ones((len(frames), 1), np.float32), around), span)[0] @ present
+    pairs = _every(_around(np.ones((len(heard), 1), np.float32), late), length)[0] @ present
     share = pairs / np.maximum(pairs.max(axis=0), 1)
     # Divided by the root of the pairs it is a coherence; the fewer they are, the less it counts.
     per_sum = np.where(share > OVERLAP, np.sqrt(share / np.maximum(pairs, 1)), 0)
-    heard, clear = _levelled(frames, COARSE)
-    scores = _roughly(np.pad(heard, around), clear, stored, span) * per_sum
+    scores = _roughly(_around(heard, late), clear, stored, length) * per_sum
     best = scores.argmax(axis=0)
     others = np.abs(np.arange(len(scores))[:, np.newaxis] - best) > ELSEWHERE
     others &= share > OVERLAP
@@ -99,20 +99,25 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
     looked_at = np.flatnonzero(found > WORTH_A_LOOK)
     if len(looked_at):
         heard, clear = _levelled(frames)
-        heard = np.pad(heard, around)
+        heard = _around(heard, STORED * late)
     for place in looked_at:
         several = np.argsort(scores[:, place])[-ALIGNMENTS:]
-        highest = _closely(heard, clear, stored[place], several, per_sum[several, place])
+        highest = _closely(heard, clear, stored[place], several, per_sum[:, place])
         found[place] = (highest - chance[place]) * lasting[place]
     return [float(each) for each in found]
 
 
-def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], span: int) -> Reals:
+def _around(heard: NDArray[Any], late: int) -> NDArray[Any]:
+    """Silence before and after."""
+    return np.pad(heard, ((late, late), (0, 0)))
+
+
+def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], length: int) -> Reals:
     """Sums of each of the stored along all alignments, by COARSE bins: (alignments, stored)."""
-    kept = np.zeros((len(clear), (span - 1) // STORED + 1, len(stored)), np.complex64)
+    kept = np.zeros((len(clear), length, len(stored)), np.complex64)
     for place, each in enumerate(stored):
         kept[:, : len(each), place] = _conjugates()[each[:, ::COARSE].T]
-    sums = _magnitudes(_every(heard, span) @ kept)
+    sums = _magnitudes(_every(heard, length) @ kept)
     weights = clear[:, np.newaxis] / _size(kept)
     found: Reals = np.einsum("flp,fp->lp", sums, weights)
     return found
@@ -121,13 +126,15 @@ def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], span: 
 def _closely(
     heard: Spectra, clear: Reals, each: Fingerprint, alignments: NDArray[Any], per_sum: Reals
 ) -> float:
-    """The highest coherence at some alignments, by all bins."""
+    """The highest coherence at some alignments and between them, by all bins."""
     kept = _conjugates()[each]
     shares = clear / _size(kept[np.newaxis])[0]
     highest = 0.0
-    for at, scale in zip(alignments, per_sum, strict=True):
+    places = np.unique(np.add.outer(STORED * alignments, BETWEEN))
+    for at in places[places >= 0]:
         beside = heard[at : at + STORED * len(kept) : STORED]
         sums = _magnitudes(np.einsum("tf,tf->f", beside, kept[: len(beside)]))
+        scale = per_sum[min(round(at / STORED), len(per_sum) - 1)]
         highest = max(highest, float((sums @ shares) * scale))
     return highest
 
@@ -167,10 +174,10 @@ def _magnitudes(values: NDArray[Any]) -> Reals:
     return magnitudes
 
 
-def _every(values: NDArray[Any], span: int) -> NDArray[Any]:
-    """All alignments' values, (columns, alignments, spectra), of (hops, columns)."""
+def _every(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """All alignments' values, (columns, alignments, length), of (spectra, columns)."""
     columns = np.ascontiguousarray(values.T)
-    return np.ascontiguousarray(sliding_window_view(columns, span, axis=1)[:, :, ::STORED])
+    return np.ascontiguousarray(sliding_window_view(columns, length, axis=1))
 
 
 def _frames(phrase: Samples, hop: int) -> Reals:
