@@ -8,16 +8,17 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from edge.bench.phrase import STORED
 from edge.voice import SHIPPED
 from edge.voice.phrase import PhraseEncoder
-from training import phrase_protocol, replay_protocol, two_tries
+from training import check_costs, phrase_protocol, replay_protocol, two_tries
 from training.corpus import Row
 from training.evaluate import embedded, hear, of_encoder
 from training.protocols import by_text
 
 
 def measure(rows: Sequence[Row]) -> dict[str, Any]:
-    """Words and second tries on the eval split, replays of all takes of two corpora."""
+    """Words, second tries and costs on the eval split, replays of all takes of two corpora."""
     with of_encoder(SHIPPED) as embed:
         made = embedded(hear(rows), embed)
     tries = []
@@ -29,6 +30,7 @@ def measure(rows: Sequence[Row]) -> dict[str, Any]:
         "words": phrase_protocol.evaluate(rows, PhraseEncoder()),
         "replays": replay_protocol.evaluate(rows),
         "two_tries": tries,
+        "costs": check_costs.measure(made.heard.names, made.heard.phrases),
     }
 
 
@@ -68,3 +70,14 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
         shares = (f"{each['fpir']:.0%}", f"{one:.2%}", f"{two:.2%}", less)
         tries.add_row(each["corpus"], str(each["enrolled"]), *shares, f"{each['asked_again']:.1%}")
     yield tries
+    costs = Table(
+        "runtime", "encoder", "words", "loudspeaker", "replay, 5 stored", f"{STORED} stored",
+        "together", f"with {STORED}", title="what the checks cost, ms", box=SIMPLE_HEAD,
+    )  # fmt: skip
+    for each in found["costs"]:
+        name, *taken = [each[key] for key in (
+            "runtime", "encoder", "words", "loudspeaker", "replay_5", f"replay_{STORED}",
+        )]  # fmt: skip
+        shares = (f"{each['share_5']:.2f} of encoder", f"{each[f'share_{STORED}']:.2f} of encoder")
+        costs.add_row(name, *(f"{one:.2f}" for one in taken), *shares)
+    yield costs

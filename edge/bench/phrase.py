@@ -32,15 +32,8 @@ def parts(encoder: Path | str, files: Sequence[Path], screen: Screen) -> list[di
         "endpointing": median(lambda: phrases(sound)),
         "features": median(lambda: features.log_mel(sound)),
     }
-    for runtime in RUNTIMES:
-        try:
-            loaded = Encoder(encoder, runtime=runtime)
-        except EncoderError as error:
-            screen.say(str(error))
-            continue
-        name = f"features and encoder, {runtime}"
-        taken[name] = median(lambda loaded=loaded: loaded.embed(sound))  # type: ignore[misc]
-    taken |= _checks(sound, others, screen)
+    taken |= voice(encoder, sound, screen)
+    taken |= checks(sound, others, screen)
     return [
         {"part": name, "p50_ms": seconds * 1000, "times_as_fast_as_sound": PHRASE / seconds}
         for name, seconds in taken.items()
@@ -59,10 +52,25 @@ def _spoken(files: Sequence[Path]) -> list[Samples]:
     return spoken
 
 
-def _checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[str, float]:
-    """What is asked before a door opens, of a student with as much stored as there may be.
+def voice(encoder: Path | str, sound: Samples, screen: Screen) -> dict[str, float]:
+    """Seconds from a phrase to its point, in each runtime that is there."""
+    taken = {}
+    for runtime in RUNTIMES:
+        try:
+            loaded = Encoder(encoder, runtime=runtime)
+        except EncoderError as error:
+            screen.say(str(error))
+            continue
+        name = f"features and encoder, {runtime}"
+        taken[name] = median(lambda loaded=loaded: loaded.embed(sound))  # type: ignore[misc]
+    return taken
 
-    ``others`` are what is stored. A phrase that is one of them takes longer, and opens nothing.
+
+def checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[str, float]:
+    """Seconds of what is asked before a door opens, of a student with as much stored as may be.
+
+    ``others``, STORED of them, are what is stored. A phrase that is one of them takes longer, and
+    opens nothing.
     """
     heard = features.log_mel(sound)
     stored = [fingerprint(each) for each in others]
