@@ -66,7 +66,10 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
     )  # fmt: skip
     for each in found["two_tries"]:
         one, two = each["fnir_one_try"], each["fnir_two_tries"]
-        less = f"{1 - two / one:.0%}" if one else "–"
+        less = "–"
+        if each["interval"]:
+            low, high = each["interval"]
+            less = f"{each['less']:.0%} ({low:.0%} to {high:.0%})"
         shares = (f"{each['fpir']:.0%}", f"{one:.2%}", f"{two:.2%}", less)
         tries.add_row(each["corpus"], str(each["enrolled"]), *shares, f"{each['asked_again']:.1%}")
     yield tries

@@ -73,3 +73,17 @@ def test_the_figures_are_those_of_a_gate(said: Said) -> None:
     strangers = [student for name in said.takes for _, student in opens(said, name, retry)]
     let_in = np.mean([student is not None for student in strangers])
     assert let_in == pytest.approx(found["fpir"], abs=1 / len(strangers))
+
+
+def test_an_interval_holds_what_it_is_of(said: Said) -> None:
+    for each in compare([said], ENROLL, VISIT):
+        low, high = each["interval"]
+        assert each["less"] == 1 - each["fnir_two_tries"] / each["fnir_one_try"]
+        assert low <= each["less"] <= high
+
+
+def test_only_who_says_a_text_often_enough_is_tried(said: Said) -> None:
+    seldom = {"once": {1: said.takes["student 00"][1]}}
+    more = Said("phrase", {**said.takes, **seldom})
+    assert compare([more], ENROLL, VISIT) == compare([said], ENROLL, VISIT)
+    assert compare([Said("phrase", seldom)], ENROLL, VISIT) == []
