@@ -14,7 +14,8 @@ from pathlib import Path
 from edge.enrollment.enrollment import Work
 from edge.enrollment.entries import Entry
 from edge.enrollment.judging import Refusal, Task, contents_of, source_of
-from edge.gallery.registry import Known, Registry
+from edge.gallery.recordings import Known
+from edge.gallery.registry import Registry
 
 Whose = tuple[str, str]  # a student, and the word of a challenge or nothing
 

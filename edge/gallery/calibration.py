@@ -27,7 +27,7 @@ from edge.decision import Retry, Thresholds
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
 from edge.gallery.left_out import LeftOut, Pairs, Scores, Track, leave_one_out, leave_two_out
-from edge.gallery.registry import SHORT
+from edge.gallery.recordings import SHORT
 from edge.storage import write_whole
 from edge.voice.encoder import Card
 
