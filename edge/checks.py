@@ -125,12 +125,16 @@ class Checks:
     def _each(
         self, heard: Heard, student: str, thresholds: Thresholds, word: str
     ) -> Iterator[Check]:
+        encoder, phrase = self.models.encoder, self.models.phrase
+        loudspeaker = self.models.loudspeaker
+        points: Sequence[Voiceprint] = ()
         try:
             known = self._registry.evidence(student, self.models.said_by, word)
+            if loudspeaker is not None and loudspeaker.knows(encoder):
+                points = list(self._registry.of_word(student, word, encoder.identity))
         except GalleryError:
             yield Check("stored", 0.0, 1.0)
             return
-        phrase, loudspeaker = self.models.phrase, self.models.loudspeaker
         said = [each.said for each in known if each.said is not None]
         if phrase is not None and said:
             least, school = phrase.card.threshold, None
@@ -139,13 +143,8 @@ class Checks:
             score = phrase_score(phrase.place(heard.features), said, school)
             yield Check("phrase", score, least, least - PHRASE_GREY)
         if loudspeaker is not None:
-            score = -loudspeaker.score(heard.features, heard.samples)
-            yield Check(
-                "loudspeaker",
-                score,
-                -loudspeaker.threshold,
-                -loudspeaker.grey,
-            )
+            score, limits = loudspeaker.suspect(heard.features, heard.voiceprint, points)
+            yield Check("loudspeaker", -score, -limits.threshold, -limits.grey)
         if self._replay:
             stored = [each.fingerprint for each in known if each.fingerprint is not None]
             if self._memory is not None:
@@ -175,6 +174,6 @@ class Checks:
         try:
             self.models.evidence(heard)
             if self.models.loudspeaker is not None:
-                self.models.loudspeaker.score(heard.features, heard.samples)
+                self.models.loudspeaker.suspect(heard.features)
         except NoSpeech:
             return

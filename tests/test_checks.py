@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from edge.gallery.evidence import Evidence
 from edge.gallery.memory import Memory
 from edge.gallery.vault import Vault
 from edge.sound.recording import main_phrase, read
-from edge.voice.encoder import Encoder
+from edge.voice.encoder import Encoder, Voiceprint
 from edge.voice.features import Features
+from edge.voice.loudspeaker import Limits, Suspicion
 from edge.voice.phrase import PhraseEncoder
 
 WHO = "anning"
@@ -27,14 +28,17 @@ WHO = "anning"
 class Suspicious:
     """A detector that hears loudspeakers everywhere, more or less."""
 
-    threshold = 1.0
-    grey = 3.0
+    def __init__(self, score: float, *, at_home: bool = True) -> None:
+        self._suspicion = Suspicion(score, Limits(1.0, 3.0))
+        self._at_home = at_home
+        self.heard: list[tuple[Voiceprint, Sequence[Voiceprint]]] = []
 
-    def __init__(self, score: float) -> None:
-        self._score = score
+    def knows(self, encoder: Encoder) -> bool:
+        return self._at_home
 
-    def score(self, heard: Features, samples: np.ndarray) -> float:
-        return self._score
+    def suspect(self, heard: Features, point: Voiceprint, known: Sequence[Voiceprint]) -> Suspicion:
+        self.heard.append((point, known))
+        return self._suspicion
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,35 @@ def test_a_loudspeaker_is_refused_or_asked_again(models: Models, gallery: Galler
     broken = Models(models.encoder, None, Suspicious(math.nan))  # type: ignore[arg-type]
     checks = Checks(broken, gallery.registry, None, replay=False)
     assert failed(checks, heard(models, "phrase-6")) == ["loudspeaker"]
+
+
+def test_a_loudspeaker_is_listened_for_beside_what_enrolled_the_student(
+    models: Models, gallery: Gallery
+) -> None:
+    detector = Suspicious(0.5)
+    suspicious = Models(models.encoder, None, detector)  # type: ignore[arg-type]
+    word = [heard(models, "other-1")]
+    points = [each.voiceprint for each in word]
+    gallery.enroll(WHO, points, evidence=[models.evidence(each) for each in word], word="other")
+    checks = Checks(suspicious, gallery.registry, None, replay=False)
+    for said in ("", "other"):
+        checks.of(heard(models, "phrase-6"), WHO, Thresholds(), said)
+    said = heard(models, "phrase-6").voiceprint
+    takes = [heard(models, f"phrase-{take}").voiceprint for take in range(1, 6)]
+    for (point, known), enrolled in zip(detector.heard, (takes, points), strict=True):
+        np.testing.assert_array_equal(point, said)
+        np.testing.assert_array_equal(known, enrolled)
+
+
+def test_a_loudspeaker_is_listened_for_alone_beside_points_that_its_detector_does_not_know(
+    models: Models, gallery: Gallery
+) -> None:
+    detector = Suspicious(0.5, at_home=False)
+    suspicious = Models(models.encoder, None, detector)  # type: ignore[arg-type]
+    checks = Checks(suspicious, gallery.registry, None, replay=False)
+    assert failed(checks, heard(models, "phrase-6")) == []
+    ((_, known),) = detector.heard
+    assert len(known) == 0
 
 
 def test_a_word_is_told_from_other_words(models: Models, gallery: Gallery) -> None:

@@ -26,11 +26,11 @@ from edge.errors import EncoderError, SettingsError
 from edge.voice import features
 from edge.voice.features import Features
 from training.corpus import NOISE, Clips, Row, cut, of_split
+from training.draws import JOINED, Speech
 from training.export import long_enough
 from training.fit import half_precision, held_out, voice_of
 from training.networks import autoencoder as network
 from training.networks.autoencoder import Shape
-from training.replays import JOINED, Speech
 
 log = logging.getLogger(__name__)
 

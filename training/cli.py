@@ -140,6 +140,9 @@ def parser() -> argparse.ArgumentParser:
     )
     listening.add_argument("--detector", type=Path, default=LOUDSPEAKER, help="its .npz")
     listening.add_argument(
+        "--encoder", type=Path, default=SHIPPED, help="whose points it is to know"
+    )
+    listening.add_argument(
         "--evaluate", action="store_true", help="only measure the detector as it is"
     )
     listening.add_argument("--json", action="store_true", help="one JSON object")
@@ -370,12 +373,14 @@ def _speed(chosen: argparse.Namespace) -> int:
 
 
 def _loudspeaker(chosen: argparse.Namespace) -> int:
-    from training.loudspeaker import evaluate, fit
+    from training.loudspeaker import fit
+    from training.loudspeaker_protocol import evaluate
 
-    rows = read_manifest(chosen.manifest)
+    rows, encoder = read_manifest(chosen.manifest), chosen.encoder
     if not chosen.evaluate:
-        fit(rows, chosen.folder, chosen.detector)
-    found = evaluate(rows, chosen.folder, chosen.detector, keep=not chosen.evaluate)
+        fit(rows, chosen.folder, chosen.detector, encoder=encoder)
+    keep = not chosen.evaluate
+    found = evaluate(rows, chosen.folder, chosen.detector, keep=keep, encoder=encoder)
     return _shown(chosen, [found], tables.loudspeaker(found))
 
 

@@ -73,7 +73,7 @@ def scores_of(
         "pca": left / max(float(windows.var()), FLAT),
         "voice": -voiced_seconds(phrase),
         "clipping": clipped_share(phrase),
-        "loudspeaker": detector.score(heard, phrase),
+        "loudspeaker": detector.suspect(heard).score,
     }
 
 

@@ -24,7 +24,7 @@ from edge.voice.encoder import Encoder
 from edge.voice.phrase import PhraseEncoder, Said, phrase_score
 from training.corpus import Row, of_split, speech_of
 from training.progress import track
-from training.protocols import ENROLLED, NEAR_ALIKE, PAUSE, PHRASES, PROBES, ROUNDS
+from training.protocols import ENROLLED, NEAR_ALIKE, PHRASES, PROBES, ROUNDS, one_phrase
 
 MISSED = 0.02  # share of right phrases that may be taken for wrong ones
 TIMED = 200  # times that each is asked
@@ -169,7 +169,6 @@ def _joins(
     sounds: Mapping[Key, Samples], texts: Sequence[str], embed: Callable[[Samples], Said]
 ) -> dict[tuple[str, str], dict[Key, Said]]:
     """By pair of words, everybody's takes of the joined phrases and of those that share a half."""
-    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     pairs = set(PHRASES)
     for first, second in PHRASES:
         pairs |= {(first, other) for other in texts} | {(other, second) for other in texts}
@@ -180,9 +179,7 @@ def _joins(
                 continue
             if (first, second) not in PHRASES and take in ENROLLED:
                 continue
-            whole = np.concatenate(
-                (sounds[first, speaker, take], pause, sounds[second, speaker, take])
-            )
+            whole = one_phrase(sounds[first, speaker, take], sounds[second, speaker, take])
             made.setdefault((first, second), {})[first + second, speaker, take] = embed(whole)
     return made
 

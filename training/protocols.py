@@ -80,15 +80,19 @@ def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], 
     words = {
         (row.text, row.speaker, row.take): sound for row, sound in zip(rows, sounds, strict=True)
     }
-    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     names, phrases = [], []
     for first, second in PHRASES:
         for text, speaker, take in sorted(words):
             if text == first and (second, speaker, take) in words:
                 one, other = (words[word, speaker, take] for word in (first, second))
                 names.append((first + second, speaker, take))
-                phrases.append(np.concatenate((one, pause, other)))
+                phrases.append(one_phrase(one, other))
     return names, phrases
+
+
+def one_phrase(one: Samples, other: Samples) -> Samples:
+    """Two words with a short pause between them."""
+    return np.concatenate((one, np.zeros(round(PAUSE * SAMPLE_RATE), np.float32), other))
 
 
 def by_phrase(names: Sequence[Name], points: Points) -> list[Said]:

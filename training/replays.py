@@ -10,153 +10,117 @@ import hashlib
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.attack import codecs, devices, filters, rooms
-from edge.attack.devices import CODECS, KINDS, SNR, device, gates, live, replayed
+from edge.attack.devices import KINDS, SNR, Gate, device, gates, live, replayed
 from edge.errors import NoSpeech, SettingsError
-from edge.sound import SAMPLE_RATE, Samples
+from edge.sound import Samples
 from edge.sound.recording import main_phrase
 from edge.voice import features
-from training import protocols
-from training.corpus import NOISE, Clips, Row, cut, of_split, speech_of
+from edge.voice.encoder import Encoder
+from training import draws, protocols
+from training.corpus import NOISE, Row, cut, of_split, speech_of
 from training.evaluate import PHRASED
 from training.fit import held_out, voice_of
+from training.phrases_heard import (
+    EVERY,
+    LIVE,
+    PHRASE,
+    PLAIN,
+    SAID,
+    Heard,
+    One,
+    Phrases,
+    Place,
+    kept,
+    together,
+)
 from training.progress import track
 
-PLAIN, LIVE = "recording", "live"  # no replays: as it was recorded, or simulated at a gate
-SAID = (PLAIN, LIVE)
-EVERY = (*SAID, *KINDS)
-SHORT = 1.3  # seconds below which a clip is one word
-JOINED = 0.85  # share of the words that are joined to phrases of two
-LENGTHS = (1.0, 2.5)  # seconds that are cut out of running speech
-CODED = 0.35  # share of all that was coded before: corpora are, and should give nothing away
-PHRASE = "phrase"  # words of the eval split joined to phrases, as if a corpus
-FAVOUR = 0.3  # a corpus is heard in proportion to this power of its number of voices
+FEW_SPEEDS = (1.0, 1.1)  # of takes to learn from: nearly twice as many voices
+REPLAY = "replay"  # by any kind of device
 
-Heard = NDArray[np.float16]  # log-mel features, (frames, MELS)
+PART = 4_000  # phrases that are drawn and kept together
+
+Amount = tuple[int, int]  # phrases with nothing beside them, and with what enrolled their speakers
 
 
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """What gates heard of many phrases: phrase i is heard[i], of kind kinds[i]."""
-
-    heard: list[Heard]
-    kinds: NDArray[np.str_]  # (phrases,), of EVERY
-    corpora: NDArray[np.str_]
-    speakers: NDArray[np.str_]
-
-    @property
-    def attacks(self) -> NDArray[np.bool_]:
-        """Which of them are replays."""
-        return ~np.isin(self.kinds, SAID)
-
-    @property
-    def voices(self) -> NDArray[np.str_]:
-        """Who said them: speakers of two corpora are two, whatever they are called."""
-        corpora = np.where(self.corpora == PHRASE, PHRASED, self.corpora)
-        return np.char.add(np.char.add(corpora, "/"), self.speakers)
-
-    def save(self, path: Path) -> None:
-        """Keep them."""
-        lengths = [len(each) for each in self.heard]
-        np.savez(
-            path,
-            heard=np.concatenate(self.heard),
-            lengths=lengths,
-            kinds=self.kinds,
-            corpora=self.corpora,
-            speakers=self.speakers,
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> Phrases:
-        """What was kept."""
-        with np.load(path) as stored:
-            heard = np.split(stored["heard"], np.cumsum(stored["lengths"])[:-1])
-            return cls(heard, stored["kinds"], stored["corpora"], stored["speakers"])
-
-
-One = tuple[Heard, str, str, str]  # with its kind, corpus and speaker
-
-
-def together(many: Sequence[One]) -> Phrases:
-    """Phrases one by one become all of them."""
-    heard, *names = zip(*many, strict=True)
-    kinds, corpora, speakers = (np.array(each) for each in names)
-    return Phrases(list(heard), kinds, corpora, speakers)
-
-
-def kept(path: Path, make: Callable[[], Phrases]) -> Phrases:
-    """Phrases from a file, made where there is none."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make().save(path)
-    return Phrases.load(path)
-
-
-class Speech:
-    """Clips to draw from: every corpus by its weight, every voice of it alike."""
-
-    def __init__(self, clips: Clips, random: np.random.Generator) -> None:
-        self.clips = clips
-        self.random = random
-        voices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, label in enumerate(clips.labels):
-            voices[str(label["corpus"])][voice_of(label)].append(index)
-        self.voices = {name: list(own.items()) for name, own in voices.items()}
-        self.names = list(self.voices)
-        weights = np.array([len(own) for own in self.voices.values()]) ** FAVOUR
-        self.weights = weights / weights.sum()
-
-    def draw(self) -> tuple[Samples, str, str]:
-        """A phrase of a word, of two or out of running speech; its corpus and its voice."""
-        corpus = self.names[self.random.choice(len(self.names), p=self.weights)]
-        voices = self.voices[corpus]
-        voice, own = voices[self.random.integers(len(voices))]
-        sound = self._clip(own)
-        if len(sound) < SHORT * SAMPLE_RATE and self.random.random() < JOINED:
-            pause = np.zeros(round(protocols.PAUSE * SAMPLE_RATE), np.float32)
-            sound = np.concatenate((sound, pause, self._clip(own)))
-        if len(sound) > LENGTHS[1] * SAMPLE_RATE:
-            length = round(self.random.uniform(*LENGTHS) * SAMPLE_RATE)
-            start = self.random.integers(len(sound) - length)
-            sound = sound[start : start + length]
-        if self.random.random() < CODED:
-            choice = CODECS["training"]
-            sound = choice[self.random.integers(len(choice))](sound)
-        return sound, corpus, voice
-
-    def _clip(self, own: list[int]) -> Samples:
-        return self.clips[own[self.random.integers(len(own))]]
-
-
-def drawn(
-    speech: Speech, counts: dict[str, int], family: str, random: np.random.Generator
-) -> Iterator[One]:
+def said_or_played(
+    speech: draws.Speech, counts: dict[str, int], family: str, dimension: int,
+    random: np.random.Generator,
+) -> Iterator[One]:  # fmt: skip
     """So many phrases of each kind; fewer where the endpointing finds no phrase."""
+    unknown = np.full(dimension, np.nan, np.float16)
     for kind in chain.from_iterable([kind] * count for kind, count in counts.items()):
         sound, corpus, voice = speech.draw()
         heard = at_the_gate(sound, kind, family, random)
         if heard is not None:
-            yield heard, kind, corpus, voice
+            yield heard, kind, corpus, voice, unknown, unknown
+
+
+def beside(
+    takes: draws.Takes, count: int, family: str, encoder: Encoder, random: np.random.Generator
+) -> Iterator[One]:
+    """About so many phrases, each beside what its speaker was enrolled with.
+
+    Those recordings were made at the same gate, at another one or with a microphone of their own.
+    """
+    made = 0
+    while made < count:
+        enrolled, tried, corpus, voice = takes.draw(family, random)
+        gate, other = gates(random, 2, family)
+        home = (gate, other, other, None)[random.integers(4)]
+        usual = middle(enrolled, home, family, encoder, random)
+        for sound in tried:
+            kind = (*SAID, REPLAY, REPLAY)[random.integers(4)]
+            if kind == REPLAY:
+                kind = KINDS[random.integers(len(KINDS))]
+            heard = at_the_gate(sound, kind, family, random, gate)
+            if heard is not None and usual is not None:
+                made += 1
+                yield heard, kind, corpus, voice, placed(heard, encoder), usual
+
+
+def placed(heard: Heard, encoder: Encoder) -> Place:
+    """The voiceprint of a phrase."""
+    return encoder.place(heard.astype(np.float32)).astype(np.float16)
+
+
+def middle(
+    sounds: Sequence[Samples],
+    gate: Gate | None,
+    family: str,
+    encoder: Encoder,
+    random: np.random.Generator,
+) -> Place | None:
+    """The mean voiceprint of recordings made at a gate, or as they are; None if none is heard."""
+    kind = PLAIN if gate is None else LIVE
+    heard = [at_the_gate(sound, kind, family, random, gate) for sound in sounds]
+    points = [placed(each, encoder) for each in heard if each is not None]
+    return np.mean(points, axis=0, dtype=np.float32).astype(np.float16) if points else None
 
 
 def at_the_gate(
-    sound: Samples, kind: str, family: str, random: np.random.Generator
+    sound: Samples,
+    kind: str,
+    family: str,
+    random: np.random.Generator,
+    gate: Gate | None = None,
 ) -> Heard | None:
     """The features of trimmed speech as a gate of a family hears it; None if it hears nothing.
 
     Of PLAIN the gate is the microphone it was recorded with.
     """
     if kind != PLAIN:
-        (gate,) = gates(random, 1, family)
+        gate = gate or gates(random, 1, family)[0]
         snr = random.uniform(*SNR)
         if kind == LIVE:
             sound = live(sound, gate, snr, random)
@@ -171,42 +135,82 @@ def at_the_gate(
     return features.log_mel(sound).astype(np.float16)
 
 
-def simulate(
-    rows: list[Row], folder: Path, count: int, held: int, seed: int
-) -> tuple[Phrases, Phrases]:
-    """Phrases to learn from, and those of held-out speakers; kept in ``folder``.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many phrases drawn from one seed."""
 
-    ``count`` recordings, as many live phrases and twice as many replays; ``held`` likewise.
-    Raises SettingsError.
+    count: int
+    beside: bool  # what enrolled their speakers; or nothing
+    apart: bool  # of speakers held out of training
+    seed: int
+
+
+def simulate(
+    rows: list[Row], folder: Path, learned: Amount, held: Amount, encoder: Path, *, seed: int = 0,
+    workers: int = 2,
+) -> tuple[Phrases, Phrases]:  # fmt: skip
+    """Phrases to learn from, and those of held-out speakers; kept, a part each.
+
+    A quarter of them are recordings as they are, a quarter live phrases, half replays. Raises
+    SettingsError.
     """
     rows = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not rows:
         raise SettingsError("the manifest has no speech to train on; see docs/loudspeaker.md")
-    kept_back = held_out(rows)
-    clips = cut(rows, folder / "corpus")
-
-    def of(apart: bool, count: int, seed: int) -> Phrases:
-        chosen = [
-            index
-            for index, label in enumerate(clips.labels)
-            if label["speed"] == 1 and ((label["corpus"], voice_of(label)) in kept_back) == apart
-        ]
-        if not chosen:
-            raise SettingsError("too few speakers to hold some out; see docs/loudspeaker.md")
-        random = np.random.default_rng(seed)
-        speech = Speech(clips.only(np.array(chosen)), random)
-        counts = {PLAIN: count, LIVE: count, **dict.fromkeys(KINDS, count // 2)}
-        making = drawn(speech, counts, "training", random)
-        return together(list(track(making, "replaying phrases", sum(counts.values()))))
-
-    own, name = folder / "loudspeaker", _name(rows, seed)
+    cut(rows, folder / "corpus")
+    parts = [
+        Part(min(PART, amount - start), beside, apart, seed + number)
+        for apart, amounts in ((False, learned), (True, held))
+        for beside, amount in zip((False, True), amounts, strict=True)
+        for number, start in enumerate(range(0, amount, PART))
+    ]
+    making = partial(_part, rows, folder, encoder)
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
+    else:
+        made = [making(part) for part in track(parts, "replaying phrases", len(parts))]
+    drawn = list(zip(made, parts, strict=True))
     return (
-        kept(own / f"learned-{count}-{name}.npz", lambda: of(False, count, seed)),
-        kept(own / f"held-{held}-{name}.npz", lambda: of(True, held, seed + 1)),
+        Phrases.joined([Phrases.load(path) for path, part in drawn if not part.apart]),
+        Phrases.joined([Phrases.load(path) for path, part in drawn if part.apart]),
     )
 
 
-def unseen(rows: list[Row], folder: Path, seed: int = 2) -> Phrases:
+def _part(rows: list[Row], folder: Path, encoder: Path, part: Part) -> Path:
+    """Where a part is kept, once it is drawn. Raises SettingsError."""
+    name = _name(rows, encoder, part)
+    path = folder / "loudspeaker" / f"{name}.npz"
+    kept(path, lambda: together(list(_drawn_part(rows, folder, Encoder(encoder), part))))
+    return path
+
+
+def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> Iterator[One]:
+    clips, kept_back = cut(rows, folder / "corpus"), held_out(rows)
+    speeds = FEW_SPEEDS if part.beside and not part.apart else (1.0,)
+    chosen = [
+        index
+        for index, label in enumerate(clips.labels)
+        if label["speed"] in speeds
+        and ((label["corpus"], voice_of(label)) in kept_back) == part.apart
+    ]
+    if not chosen:
+        raise SettingsError("too few speakers to hold some out; see docs/loudspeaker.md")
+    clips = clips.only(np.array(chosen))
+    random = np.random.default_rng([part.seed, part.beside, part.apart])
+    if not part.beside:
+        each = part.count // 4
+        counts = {PLAIN: each, LIVE: each, **dict.fromkeys(KINDS, each // 2)}
+        return said_or_played(
+            draws.Speech(clips, random), counts, "training", encoder.card.dimension, random
+        )
+    takes = draws.Takes.among(clips)
+    if not takes.of:
+        raise SettingsError("no speaker says a text often enough; see docs/loudspeaker.md")
+    return beside(takes, part.count, "training", encoder, random)
+
+
+def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Phrases:
     """The eval split as it is, live and replayed by devices of the family "test"; kept.
 
     Each recording is replayed by one kind of device in turn, each joined phrase by all of them.
@@ -217,30 +221,64 @@ def unseen(rows: list[Row], folder: Path, seed: int = 2) -> Phrases:
         raise SettingsError("the manifest has no eval rows; see docs/loudspeaker.md")
 
     def make() -> Phrases:
-        random = np.random.default_rng(seed)
+        random, ears = np.random.default_rng(seed), Encoder(encoder)
         found: list[One] = []
 
-        def add(sound: Samples, kind: str, corpus: str, speaker: str) -> None:
+        def add(sound: Samples, kind: str, corpus: str, speaker: str, usual: Place) -> None:
             heard = at_the_gate(sound, kind, "test", random)
             if heard is not None:
-                found.append((heard, kind, corpus, speaker))
+                found.append((heard, kind, corpus, speaker, placed(heard, ears), usual))
 
         sounds = [speech_of(row.file) for row in track(rows, "reading", len(rows))]
+        names = [(row.corpus, row.speaker, row.text) for row in rows]
+        others = among_others(names, sounds, ears, seed)
         for number, sound in enumerate(track(sounds, "replaying recordings", len(sounds))):
             for kind in (*SAID, KINDS[number % len(KINDS)]):
-                add(sound, kind, rows[number].corpus, rows[number].speaker)
+                add(sound, kind, rows[number].corpus, rows[number].speaker, others[number])
         words = [index for index, row in enumerate(rows) if row.corpus == PHRASED]
-        names, phrases = protocols.joined([rows[i] for i in words], [sounds[i] for i in words])
-        for (_, speaker, _), sound in zip(names, phrases, strict=True):
+        said, phrases = protocols.joined([rows[i] for i in words], [sounds[i] for i in words])
+        others = among_others([each[:2] for each in said], phrases, ears, seed)
+        for (_, speaker, _), sound, usual in zip(said, phrases, others, strict=True):
             for kind in EVERY:
-                add(sound, kind, PHRASE, speaker)
+                add(sound, kind, PHRASE, speaker, usual)
         return together(found)
 
-    return kept(folder / "loudspeaker" / f"unseen-{_name(rows, seed)}.npz", make)
+    return kept(folder / "loudspeaker" / f"unseen-{_name(rows, encoder, seed)}.npz", make)
 
 
-def _name(rows: Sequence[Row], seed: int) -> str:
-    """Changes with the recordings, the seed and how replays are simulated."""
-    sources = [inspect.getsource(module) for module in (codecs, devices, filters, rooms)]
-    said = json.dumps([seed, sources, *(row.path for row in rows)])
+def among_others(
+    names: Sequence[tuple[str, ...]], sounds: Sequence[Samples], encoder: Encoder, seed: int
+) -> list[Place]:
+    """For each sound the middle of others of the same name, had they enrolled its speaker.
+
+    Of every second name they were recorded at another gate, of the rest they are as they are;
+    unknown where there are too few.
+    """
+    random = np.random.default_rng([seed, 0])
+    takes: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, name in enumerate(names):
+        takes[name].append(number)
+    found = [np.full(encoder.card.dimension, np.nan, np.float16)] * len(names)
+    for place, numbers in enumerate(track(takes.values(), "enrolling", len(takes))):
+        if len(numbers) <= draws.FEWEST:
+            continue
+        gate = gates(random, 1, "test")[0] if place % 2 else None
+        enrolled = numbers[: draws.MOST]
+        points = {
+            number: point
+            for number in enrolled
+            if (point := middle([sounds[number]], gate, "test", encoder, random)) is not None
+        }
+        for number in numbers:
+            others = [points[other] for other in points if other != number]
+            if others:
+                found[number] = np.mean(others, axis=0, dtype=np.float32).astype(np.float16)
+    return found
+
+
+def _name(rows: Sequence[Row], encoder: Path, what: Part | int) -> str:
+    """Changes with the recordings, the encoder, the seed and how replays are simulated."""
+    sources = [inspect.getsource(module) for module in (codecs, devices, filters, rooms, draws)]
+    heard_by = hashlib.sha256(encoder.read_bytes()).hexdigest()
+    said = json.dumps([repr(what), heard_by, sources, *(row.path for row in rows)])
     return hashlib.sha256(said.encode()).hexdigest()[:12]

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # some load TensorFlow, which takes seconds
     from training.ladder import Step
 
 Figures = Mapping[str, Any]
+BESIDE = {
+    "beside": "beside recordings that enrolled their speakers",
+    "alone": "with nothing beside them",
+}
 
 
 def show(tables: Iterable[Table]) -> None:
@@ -152,11 +156,13 @@ def speed(taken: Mapping[str, float]) -> Iterator[Table]:
 
 def loudspeaker(found: Figures) -> Iterator[Table]:
     """Errors of the detector of loudspeakers."""
-    table = titled("simulated replays", "figure", "%, 95 % interval", "of")
-    for name, figure in found.items():
-        if name.startswith("eer"):
-            table.add_row(name, percent(figure), "")
-        elif isinstance(figure, dict):
-            shown = with_interval(figure["share"], (figure["low"], figure["high"]))
-            table.add_row(name, shown, str(figure["of"]))
-    yield table
+    for beside, figures in found.items():
+        title = "simulated replays, " + BESIDE[beside]
+        table = titled(title, "figure", "%, 95 % interval", "of")
+        for name, figure in figures.items():
+            if name.startswith("eer"):
+                table.add_row(name, percent(figure), "")
+            elif isinstance(figure, dict):
+                shown = with_interval(figure["share"], (figure["low"], figure["high"]))
+                table.add_row(name, shown, str(figure["of"]))
+        yield table

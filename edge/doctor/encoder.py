@@ -10,7 +10,7 @@ import numpy as np
 from edge.bench.timing import median
 from edge.checks import Heard
 from edge.commands.common import load_encoder, models_of
-from edge.doctor.finding import Finding, Patient, State, ok
+from edge.doctor.finding import Finding, Patient, State, attention, ok
 from edge.gate import EARLY
 from edge.sound import SAMPLE_RATE
 from edge.sound.endpoint import HANGOVER
@@ -26,13 +26,19 @@ def check(patient: Patient) -> Iterator[Finding]:
     models = models_of(patient.settings, encoder)
     said = f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}, by {encoder.runs_on}"
     yield ok("encoder", said, runtime=encoder.runs_on)
+    if models.loudspeaker is not None and not models.loudspeaker.knows(encoder):
+        yield attention(
+            "loudspeaker",
+            "its detector was trained beside another encoder: it hears each phrase alone, and less",
+            "train one with 'kaimen-train loudspeaker --encoder' and bundle both",
+        )
     # What is said does not matter for time.
     random = np.random.default_rng(0)
     sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
 
     def decide() -> Any:
         heard = Heard(sound, models.encoder)
-        loudspeaker = models.loudspeaker and models.loudspeaker.score(heard.features, sound)
+        loudspeaker = models.loudspeaker and models.loudspeaker.suspect(heard.features)
         return heard.voiceprint, models.evidence(heard), loudspeaker
 
     yield speed(median(decide))

@@ -25,13 +25,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edge.sound import SAMPLE_RATE, Samples
+from edge.sound import Samples
 
-RATE = SAMPLE_RATE // 2  # Hz: what a small loudspeaker plays lies below 4 kHz
-WINDOW = 512  # samples at RATE: 64 ms, longer than most of a room's answer
-HOP = 128  # samples between the spectra of what is heard: 16 ms
+WINDOW = 1_024  # samples: 64 ms, longer than most of a room's answer
+HOP = 256  # samples between the spectra of what is heard: 16 ms
 STORED = 2  # only so many of these hops apart are spectra stored
-BINS = np.arange(16, 250, 2)  # of a spectrum: 250 to 3,900 Hz
+BINS = np.arange(16, 250, 2)  # of a spectrum: 250 to 3,900 Hz, which small loudspeakers play
 LEVELLED = 0.8  # exponent by which magnitudes of what is stored are levelled
 ANGLES = 16  # that a phase is rounded to
 STEP = 4.0  # dB that a magnitude is rounded to, down to 15 of them below the loudest
@@ -48,6 +47,7 @@ CLEAR = 4.0  # power ratio of phrase to noise at which a bin counts half
 UNCLEAR = 0.02  # what it counts at least
 USUAL = 36  # pairs of spectra, about 1.2 s
 LEVEL = 1e-12  # below every magnitude
+NOTHING = 256  # in the place of a byte: no spectrum there
 
 Fingerprint = NDArray[np.uint8]  # (spectra, bins): a phase and a magnitude each
 Spectra = NDArray[np.complex64]  # (spectra, bins)
@@ -109,14 +109,17 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
 
 def _around(heard: NDArray[Any], late: int) -> NDArray[Any]:
     """Silence before and after."""
-    return np.pad(heard, ((late, late), (0, 0)))
+    both = np.zeros((len(heard) + 2 * late, heard.shape[1]), heard.dtype)
+    both[late : late + len(heard)] = heard
+    return both
 
 
 def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], length: int) -> Reals:
     """Sums of each of the stored along all alignments, by COARSE bins: (alignments, stored)."""
-    kept = np.zeros((len(clear), length, len(stored)), np.complex64)
+    codes = np.full((len(clear), length, len(stored)), NOTHING, np.uint16)
     for place, each in enumerate(stored):
-        kept[:, : len(each), place] = _conjugates()[each[:, ::COARSE].T]
+        codes[:, : len(each), place] = each[:, ::COARSE].T
+    kept = _conjugates()[codes]
     sums = _magnitudes(_every(heard, length) @ kept)
     weights = clear[:, np.newaxis] / _size(kept)
     found: Reals = np.einsum("flp,fp->lp", sums, weights)
@@ -140,8 +143,9 @@ def _closely(
 
 
 def _size(values: Spectra) -> Reals:
-    """The root of the energy along the second axis, never zero."""
-    size: Reals = np.sqrt(np.sum(values.real**2 + values.imag**2, axis=1)) + np.float32(LEVEL)
+    """The root of the energy along the second of three axes, never zero."""
+    parts = values.view(np.float32).reshape(*values.shape, 2)
+    size: Reals = np.sqrt(np.einsum("ftpc,ftpc->fp", parts, parts)) + np.float32(LEVEL)
     return size
 
 
@@ -182,28 +186,15 @@ def _every(values: NDArray[Any], length: int) -> NDArray[Any]:
 
 def _frames(phrase: Samples, hop: int) -> Reals:
     """What spectra are of, (spectra, WINDOW)."""
-    phrase = np.pad(phrase, (0, max(0, 2 * WINDOW - len(phrase))))
-    # At half the rate: of a half-band filter every other tap is zero, but for the middle one.
-    odd = np.convolve(phrase[1::2], _half_band(), "same").astype(np.float32)
-    even = phrase[::2]
-    slow = np.float32(0.5) * even
-    slow[: len(odd)] += odd[: len(even)]
-    return np.ascontiguousarray(sliding_window_view(slow, WINDOW)[::hop], np.float32)
+    if len(phrase) < WINDOW:
+        phrase = np.pad(phrase, (0, WINDOW - len(phrase)))
+    return np.ascontiguousarray(sliding_window_view(phrase, WINDOW)[::hop], np.float32)
 
 
 def _spectra(frames: Reals, apart: int = 1) -> Spectra:
     both = frames @ _transform(apart)
     count = both.shape[1] // 2
     return (both[:, :count] + np.complex64(1j) * both[:, count:]).astype(np.complex64)
-
-
-@cache
-def _half_band() -> Reals:
-    """The taps beside the middle one of a windowed sinc that passes half the band, (16,)."""
-    at = np.arange(-15, 16, 2)
-    taps = np.sinc(at / 2) * np.hamming(33)[1 + (at + 15)]
-    halved: Reals = (taps / taps.sum() / 2).astype(np.float32)
-    return halved
 
 
 @cache
@@ -217,8 +208,9 @@ def _transform(apart: int) -> Reals:
 
 @cache
 def _conjugates() -> Spectra:
-    """What each byte of a fingerprint stands for, conjugate and levelled, (256,)."""
+    """What each byte of a fingerprint stands for, conjugate and levelled, and NOTHING, (257,)."""
     angles, steps = np.divmod(np.arange(256), 16)
     magnitudes = 10 ** (-STEP * steps / 20 * (1 - LEVELLED))
-    values: Spectra = (magnitudes * np.exp(-2j * np.pi * angles / ANGLES)).astype(np.complex64)
-    return values
+    values = magnitudes * np.exp(-2j * np.pi * angles / ANGLES)
+    both: Spectra = np.append(values, 0).astype(np.complex64)
+    return both

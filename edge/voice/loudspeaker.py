@@ -1,11 +1,14 @@
 """The loudspeaker detector: was it a mouth that said this, or a loudspeaker?
 
-A small network, plain matrix products, looks at the log-mel features of a phrase: two
+A small network, plain matrix products, looks at the log-mel features of a phrase: three
 convolutions over time, then means and deviations over the whole phrase, of the features and of
-what the convolutions found, and two dense layers. It listens to what a recording and a loudspeaker
-do to speech: lows and highs that are missing, resonances, two rooms on top of each other, noise
-under the noise, what a codec left out. How it was trained and how good it was found is in
-``docs/loudspeaker.md``.
+what the convolutions found. It listens to what a recording and a loudspeaker do to speech: lows and
+highs that are missing, resonances, two rooms on top of each other, noise that was recorded, what a
+codec left out, what bends when it is loud. What of that is the voice's own it tells by the phrase's
+voiceprint, beside those of the recordings that enrolled the student: what a loudspeaker does to
+speech moves its point, too, away from theirs. Dense layers weigh both.
+
+It was trained on simulated replays (docs/loudspeaker.md), and is measured on simulated ones.
 """
 
 from __future__ import annotations
@@ -15,30 +18,48 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from edge.errors import EncoderError
-from edge.sound import Samples
 from edge.voice import LOUDSPEAKER, features
+from edge.voice.encoder import Encoder, Voiceprint
 from edge.voice.features import Features
 
-STRIDE = 2  # frames from one place of a convolution to the next
-TAPS = (5, 3)  # frames that the convolutions see at a time
-SHORTEST = 16  # frames; less is said again from its beginning
+CONVOLUTIONS = ("first", "second", "third")
+TAPS = (5, 3, 3)  # places of what is before that the convolutions see at a time
+STRIDES = (2, 2, 1)  # of these from one of theirs to the next
+SHORTEST = 20  # frames; less is said again from its beginning
 SPREAD = 3.0  # deviation of level-free features, about
 UTMOST = 4.0  # of these deviations: what lies beyond is as far as this
 EVEN = 1e-4  # below every variance
 
-LAYERS = ("first", "second", "hidden", "output")
+DENSE = ("hidden", "deeper")
+LAYERS = (*CONVOLUTIONS, *DENSE, "output")
 WEIGHTS = tuple(f"{layer}{part}" for layer in LAYERS for part in ("", "_bias"))
 
 Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a score must not reach."""
+
+    threshold: float  # log-odds from which on a phrase counts as replayed
+    grey: float  # log-odds up to which it may be said once more
+
+
+class Suspicion(NamedTuple):
+    """How much a phrase sounds like a loudspeaker, and how much is too much."""
+
+    score: float  # log-odds, were both as likely beforehand
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +69,10 @@ class LoudspeakerCard:
     name: str
     sha256: str
     features: dict[str, float]  # the constants of edge.voice.features
-    threshold: float  # log-odds from which on a phrase counts as replayed
-    grey: float  # log-odds up to which it may be said once more
+    encoder: str  # SHA-256 of the encoder whose points it knows
+    dimension: int  # of these
+    beside: Limits  # of phrases beside what enrolled their student
+    alone: Limits  # of phrases with nothing beside them
     training: dict[str, Any]
     measured: dict[str, Any]
 
@@ -57,11 +80,16 @@ class LoudspeakerCard:
     def read(cls, path: Path) -> LoudspeakerCard:
         """Read a card. Raises EncoderError."""
         try:
-            card = cls(**json.loads(path.read_text(encoding="utf-8")))
-            numbers = math.isfinite(card.threshold) and card.grey >= card.threshold
+            said = json.loads(path.read_text(encoding="utf-8"))
+            limits = {name: Limits(**said[name]) for name in ("beside", "alone")}
+            card = cls(**(said | limits))
+            numbers = all(
+                math.isfinite(each.threshold) and each.grey >= each.threshold
+                for each in limits.values()
+            )
         except OSError:
             raise EncoderError(f"{path}: no card beside the detector; export it again") from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             raise EncoderError(f"{path}: not a detector's card; export it again") from None
         if not numbers:
             raise EncoderError(f"{path}: its thresholds are none; export it again")
@@ -88,7 +116,9 @@ class LoudspeakerDetector:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 self._weights = {name: stored[name].astype(np.float32) for name in WEIGHTS}
-            self.score(np.zeros((SHORTEST, features.MELS), np.float32), np.zeros(0, np.float32))
+            silence = np.zeros((SHORTEST, features.MELS), np.float32)
+            nowhere = np.zeros((self.card.dimension,), np.float32)
+            self.suspect(silence, nowhere, [nowhere])
         except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
             raise EncoderError(f"{path}: not a detector's weights; export it again") from None
 
@@ -97,27 +127,27 @@ class LoudspeakerDetector:
         """The SHA-256 of the weights."""
         return self.card.sha256
 
-    @property
-    def threshold(self) -> float:
-        """The score from which on a phrase counts as replayed."""
-        return self.card.threshold
+    def knows(self, encoder: Encoder) -> bool:
+        """Whether it was trained with an encoder's voiceprints."""
+        return self.card.encoder == encoder.identity
 
-    @property
-    def grey(self) -> float:
-        """The score up to which another try may show that it was not."""
-        return self.card.grey
+    def suspect(
+        self, heard: Features, point: Voiceprint | None = None, known: Sequence[Voiceprint] = ()
+    ) -> Suspicion:
+        """How much a phrase sounds like a loudspeaker.
 
-    def score(self, heard: Features, samples: Samples) -> float:
-        """Log-odds that a phrase came out of a loudspeaker, were both as likely beforehand.
-
-        ``heard`` are its log-mel features, (frames, MELS); ``samples`` are not needed by this
-        detector. What is no number counts as an attack: it scores infinity.
+        ``heard`` are its log-mel features, (frames, MELS). ``point`` is its voiceprint, by an
+        encoder that the detector ``knows``, and ``known`` are those of recordings in which the same
+        student says the same; without them the phrase is heard alone. What is no number counts as
+        an attack: it scores infinity.
         """
+        beside = None if point is None or not len(known) else unlike(point, known)
+        limits = self.card.alone if beside is None else self.card.beside
         if not len(heard):
-            return math.inf
+            return Suspicion(math.inf, limits)
         with np.errstate(all="ignore"):
-            odds = log_odds(heard, self._weights)
-        return odds if math.isfinite(odds) else math.inf
+            odds = log_odds(heard, beside, self._weights)
+        return Suspicion(odds if math.isfinite(odds) else math.inf, limits)
 
 
 def standard(heard: Features) -> Features:
@@ -128,21 +158,37 @@ def standard(heard: Features) -> Features:
     return np.clip(scaled, -UTMOST, UTMOST, out=scaled)
 
 
-def log_odds(heard: Features, weights: Weights) -> float:
-    """What the network makes of log-mel features."""
+def unlike(point: Voiceprint, known: Sequence[Voiceprint]) -> NDArray[np.float32]:
+    """A voiceprint, and its way from the middle of others: (2 dimension,), values about one."""
+    away = np.concatenate((point, point - np.mean(known, axis=0)))
+    scaled: NDArray[np.float32] = away * np.float32(math.sqrt(len(point)))
+    return scaled
+
+
+def log_odds(heard: Features, beside: NDArray[np.float32] | None, weights: Weights) -> float:
+    """What the network makes of log-mel features, and of what ``unlike`` says if there is that."""
     values = standard(heard)
-    first = _convolved(values, weights["first"], weights["first_bias"], TAPS[0])
-    second = _convolved(first, weights["second"], weights["second_bias"], TAPS[1])
-    pooled = np.concatenate([_pooled(each) for each in (values, first, second)])
-    hidden = np.maximum(pooled @ weights["hidden"] + weights["hidden_bias"], 0)
+    found = [_pooled(values)]
+    for layer, taps, stride in zip(CONVOLUTIONS, TAPS, STRIDES, strict=True):
+        values = _convolved(values, weights[layer], weights[f"{layer}_bias"], taps, stride)
+        found.append(_pooled(values))
+    left = len(weights["hidden"]) - sum(map(len, found)) - 1
+    found += [np.zeros(left + 1, np.float32)] if beside is None else [beside, np.ones(1, "f4")]
+    hidden = np.concatenate(found)
+    for layer in DENSE:
+        hidden = np.maximum(hidden @ weights[layer] + weights[f"{layer}_bias"], 0)
     return float((hidden @ weights["output"] + weights["output_bias"]).item())
 
 
 def _convolved(
-    values: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32], taps: int
+    values: NDArray[np.float32],
+    kernel: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    taps: int,
+    stride: int,
 ) -> NDArray[np.float32]:
     """A convolution over time and what is positive of it; kernel (taps * channels, filters)."""
-    windows = sliding_window_view(values, taps, axis=0)[::STRIDE]  # (places, channels, taps)
+    windows = sliding_window_view(values, taps, axis=0)[::stride]  # (places, channels, taps)
     # A copy: windows that overlap in memory are no matrix that BLAS takes.
     flat = np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
     found: NDArray[np.float32] = np.maximum(flat @ kernel + bias, 0)

@@ -22,6 +22,8 @@ from tests.sounds import noise, silence
 
 Found = dict[str, dict[str, Any]]
 
+RUNG = Path(__file__).parents[2] / "training/weights/ladder/joint.tflite"  # another encoder
+
 
 @pytest.fixture
 def school(pi: Pi) -> Pi:
@@ -152,6 +154,12 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
         "encoder",
         "broken",
         "no none is installed",
+    ),
+    (
+        lambda pi: pi.settings.update(encoder={"path": str(RUNG)}),
+        "loudspeaker",
+        "attention",
+        "it hears each phrase alone",
     ),
     (lambda pi: None, "gallery", "broken", "no gallery there"),
     (lambda pi: None, "key", "attention", "none yet"),

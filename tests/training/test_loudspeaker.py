@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +15,24 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
 from edge.attack.devices import KINDS
-from edge.errors import SettingsError
-from edge.voice import features
-from edge.voice.loudspeaker import LoudspeakerDetector, standard
-from training import cli, loudspeaker, replays
+from edge.errors import EncoderError, SettingsError
+from edge.voice import LOUDSPEAKER, SHIPPED, features
+from edge.voice.encoder import Encoder
+from edge.voice.loudspeaker import LoudspeakerDetector, standard, unlike
+from training import cli, draws, loudspeaker, loudspeaker_protocol, phrases_heard, replays
 from training.corpus import Row
-from training.loudspeaker import FRAMES, Plan, errors, evaluate, fit, threshold_at
-from training.replays import EVERY, LIVE, PLAIN, Phrases
+from training.loudspeaker import Plan, fit, limits
+from training.loudspeaker_protocol import errors, evaluate
+from training.networks.loudspeaker import FRAMES, network, weights_of
+from training.phrases_heard import EVERY, LIVE, PLAIN, Phrases
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-PLAN = Plan(phrases=4, held=4, epochs=2, batch=8, filters=(6, 5), hidden=4)
+PLAN = Plan(learned=(32, 24), held=(32, 24), epochs=2, batch=8, filters=(6, 5, 4), dense=(5, 4))
+DIMENSION = 7
 
 
 def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarray, Phrases]:
@@ -35,50 +41,81 @@ def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarr
     random = np.random.default_rng(0)
     heard = [np.zeros((20, features.MELS), np.float16)] * len(kinds)
     names = np.array([f"s{number % voices}" for number in range(len(kinds))])
-    phrases = Phrases(heard, np.array(kinds), np.full(len(kinds), "mandarin20"), names)
+    unknown = np.full((len(kinds), DIMENSION), np.nan, np.float16)
+    corpora = np.full(len(kinds), "mandarin20")
+    phrases = Phrases(heard, np.array(kinds), corpora, names, unknown, unknown.copy())
     return phrases.attacks + 0.1 * random.random(len(kinds)), phrases
 
 
 @pytest.mark.slow
 def test_a_detector_is_trained_exported_and_measured(
-    tiny_phrases: list[Row], tmp_path: Path
+    tiny_phrases: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(draws, "FEWEST", 1)
     out = tmp_path / "detector.npz"
     card = fit(tiny_phrases, tmp_path / "build", out, PLAN)
     detector = LoudspeakerDetector(out)
-    assert detector.threshold == card.threshold <= detector.grey
+    assert detector.knows(Encoder())
+    for mode in ("beside", "alone"):
+        at = getattr(detector.card, mode)
+        assert at == getattr(card, mode)
+        assert at.threshold <= at.grey
     assert "simulated" in detector.card.training["replays"]
 
-    figures = evaluate(tiny_phrases, tmp_path / "build", out, keep=True)
-    assert LoudspeakerDetector(out).card.measured["eval"] == figures
-    for name in ("apcer", *(f"apcer_{kind}" for kind in KINDS), "bpcer_live", "bpcer_recordings"):
-        assert 0 <= figures[name]["low"] <= figures[name]["share"] <= figures[name]["high"] <= 1
-    assert "bpcer_live_phrase" in figures
+    found = evaluate(tiny_phrases, tmp_path / "build", out, keep=True)
+    assert LoudspeakerDetector(out).card.measured["eval"] == found
+    for figures in (found["beside"], found["alone"]):
+        for name in (
+            "apcer",
+            *(f"apcer_{kind}" for kind in KINDS),
+            "bpcer_live",
+            "bpcer_recordings",
+        ):
+            assert 0 <= figures[name]["low"] <= figures[name]["share"] <= figures[name]["high"] <= 1
+        assert "bpcer_live_phrase" in figures
 
     again = tmp_path / "again.npz"
     fit(tiny_phrases, tmp_path / "build", again, PLAN)
-    held = next((tmp_path / "build" / "loudspeaker").glob("held-*.npz"))
-    for heard in Phrases.load(held).heard:
-        whole = heard.astype(np.float32)
-        both = [LoudspeakerDetector(path).score(whole, whole[0]) for path in (out, again)]
-        assert both[0] == pytest.approx(both[1], abs=1e-3)
+    one, other = LoudspeakerDetector(out), LoudspeakerDetector(again)
+    phrases = replays.unseen(tiny_phrases, tmp_path / "build", SHIPPED)
+    for heard, *points in zip(phrases.heard, phrases.points, phrases.usual, strict=True):
+        point, usual = (each.astype(np.float32) for each in points)
+        told = (heard.astype(np.float32), point, [] if np.isnan(usual).any() else [usual])
+        assert one.suspect(*told).score == pytest.approx(other.suspect(*told).score, abs=1e-3)
+
+
+def test_a_detector_is_measured_beside_the_encoder_that_it_knows(
+    tiny_phrases: list[Row], tmp_path: Path
+) -> None:
+    another = tmp_path / "another.tflite"
+    another.write_bytes(SHIPPED.read_bytes() + b" ")
+    card = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+    card["sha256"] = hashlib.sha256(another.read_bytes()).hexdigest()
+    another.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(EncoderError, match="train it anew"):
+        evaluate(tiny_phrases, tmp_path, LOUDSPEAKER, encoder=another)
 
 
 @pytest.mark.slow
 def test_the_gate_computes_what_was_trained() -> None:
-    made = loudspeaker.network(PLAN)
-    weights = loudspeaker.weights_of(made)
+    made = network(DIMENSION, PLAN.filters, PLAN.dense, PLAN.dropped)
+    weights = weights_of(made)
     random = np.random.default_rng(0)
-    heard = [
-        random.normal(-5, 3, (frames, features.MELS)).astype(np.float16)
-        for frames in (16, 17, 60, 123)
-    ]
+    lengths = (20, 21, 60, 123)
+    heard = [random.normal(-5, 3, (each, features.MELS)).astype(np.float16) for each in lengths]
+    points, usual = random.normal(0, 1, (2, len(heard), DIMENSION)).astype(np.float16)
+    usual[0] = np.nan
     values = np.zeros((len(heard), FRAMES, features.MELS), np.float32)
     for number, each in enumerate(heard):
         values[number, : len(each)] = standard(each.astype(np.float32))
-    counts = np.array([len(each) for each in heard], np.int32)
-    batched = made((values, counts)).numpy()
-    np.testing.assert_allclose(loudspeaker.score(heard, weights), batched, atol=1e-3)
+    beside = np.zeros((len(heard), 2 * DIMENSION + 1), np.float32)
+    for number in range(1, len(heard)):
+        told = unlike(points[number].astype("f4"), [usual[number].astype("f4")])
+        beside[number] = np.append(told, 1)
+    batched = made((values, np.array(lengths, np.int32), beside)).numpy()
+    names = np.array(["live"] * len(heard))
+    phrases = Phrases(heard, names, names, names, points, usual)
+    np.testing.assert_allclose(loudspeaker.score(phrases, weights), batched, atol=1e-3)
 
 
 def test_errors_count_each_kind_at_the_threshold() -> None:
@@ -99,9 +136,10 @@ def test_errors_count_each_kind_at_the_threshold() -> None:
 def test_the_threshold_serves_recordings_and_live_phrases_alike() -> None:
     scores, phrases = scored(live=100)
     scores[phrases.kinds == LIVE] += 0.3
-    at = threshold_at(scores, phrases, 0.02)
-    assert errors(scores, phrases, at)["bpcer_live"]["share"] == pytest.approx(0.02)
-    assert errors(scores, phrases, at)["bpcer_recordings"]["share"] == 0
+    at = limits(scores, phrases, replace(PLAN, bpcer=0.02, bpcer_grey=0.01))
+    assert errors(scores, phrases, at.threshold)["bpcer_live"]["share"] == pytest.approx(0.02)
+    assert errors(scores, phrases, at.grey)["bpcer_live"]["share"] == pytest.approx(0.01)
+    assert errors(scores, phrases, at.threshold)["bpcer_recordings"]["share"] == 0
 
 
 def test_calibration_makes_scores_log_odds() -> None:
@@ -120,20 +158,24 @@ def test_phrases_are_kept_as_they_are(tmp_path: Path) -> None:
     for number in range(len(phrases.heard)):
         phrases.heard[number] = np.full((number + 1, features.MELS), number, np.float16)
     path = tmp_path / "new" / "phrases.npz"
-    first = replays.kept(path, lambda: phrases)
-    again = replays.kept(path, lambda: pytest.fail("made twice"))
+    phrases.points[:], phrases.usual[0] = 2, 3
+    first = phrases_heard.kept(path, lambda: phrases)
+    again = phrases_heard.kept(path, lambda: pytest.fail("made twice"))
     for one in (first, again):
         assert [len(each) for each in one.heard] == [len(each) for each in phrases.heard]
         assert all(
             (each == other).all() for each, other in zip(one.heard, phrases.heard, strict=True)
         )
         assert one.voices.tolist() == phrases.voices.tolist()
+        assert one.beside.tolist() == phrases.beside.tolist() == [True, *[False] * 13]
+        np.testing.assert_array_equal(one.points, phrases.points)
+        np.testing.assert_array_equal(one.usual, phrases.usual)
 
 
 def test_two_speakers_of_one_name_are_two_but_for_joined_phrases() -> None:
     _, phrases = scored(live=2, replays=1, voices=1)
     corpora = np.array(["mandarin20", "phrase", "arabic40", *["mandarin20"] * 5])
-    voices = Phrases(phrases.heard, phrases.kinds, corpora, phrases.speakers).voices.tolist()
+    voices = replace(phrases, corpora=corpora).voices.tolist()
     assert voices[0] == voices[1] != voices[2]
 
 
@@ -160,16 +202,23 @@ def test_the_command_shows_a_table_or_json(
     manifest.write_text("path,corpus,split,speaker,text\n", encoding="utf-8")
     asked = []
 
-    def measured(rows: object, folder: Path, detector: Path, *, keep: bool) -> dict:
-        asked.append((folder, keep))
-        return errors(*scored(), 0.5)
+    def measured(rows: object, folder: Path, *_: object, keep: bool, encoder: Path) -> dict:
+        asked.append((folder, keep, encoder.name))
+        return {"beside": errors(*scored(), 0.5)}
 
-    monkeypatch.setattr(loudspeaker, "evaluate", measured)
-    monkeypatch.setattr(loudspeaker, "fit", lambda *_: asked.append("fit"))
+    monkeypatch.setattr(loudspeaker_protocol, "evaluate", measured)
+    monkeypatch.setattr(loudspeaker, "fit", lambda *_, encoder: asked.append(encoder.name))
     command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
     assert cli.main([*command, "--evaluate"]) == 0
     assert "apcer_phone" in capsys.readouterr().out
     assert cli.main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert math.isclose(found["eer"], 0)
-    assert asked == [(tmp_path, False), "fit", (tmp_path, True)]
+    assert math.isclose(found["beside"]["eer"], 0)
+    assert cli.main([*command, "--json", "--encoder", "other.tflite"]) == 0
+    assert asked == [
+        (tmp_path, False, SHIPPED.name),
+        SHIPPED.name,
+        (tmp_path, True, SHIPPED.name),
+        "other.tflite",
+        (tmp_path, True, "other.tflite"),
+    ]

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +18,46 @@ from edge.errors import EncoderError
 from edge.sound import Samples
 from edge.sound.recording import main_phrase, read
 from edge.voice import LOUDSPEAKER, features
+from edge.voice.encoder import Encoder
 from edge.voice.loudspeaker import (
+    CONVOLUTIONS,
+    DENSE,
     EVEN,
     SHORTEST,
-    STRIDE,
+    STRIDES,
     TAPS,
+    Limits,
     LoudspeakerCard,
     LoudspeakerDetector,
     Weights,
     log_odds,
     standard,
+    unlike,
 )
 
 RECORDINGS = Path(edge.demo.__file__).parent / "recordings"
-FILTERS = (5, 4)
-HIDDEN = 3
-NOTHING = np.zeros(0, np.float32)
+FILTERS = (5, 4, 6)
+HIDDEN, DEEPER = 3, 2
+DIMENSION = 7
+LIMITS = {"beside": {"threshold": 1.5, "grey": 3.0}, "alone": {"threshold": 2.5, "grey": 4.0}}
 
 
 def weights(seed: int = 0) -> Weights:
     """A detector's weights, as small as can be."""
     random = np.random.default_rng(seed)
-    pooled = 2 * (features.MELS + sum(FILTERS))
+    pooled = 2 * (features.MELS + sum(FILTERS) + DIMENSION) + 1
     shapes = {
         "first": (TAPS[0] * features.MELS, FILTERS[0]),
         "first_bias": (FILTERS[0],),
         "second": (TAPS[1] * FILTERS[0], FILTERS[1]),
         "second_bias": (FILTERS[1],),
+        "third": (TAPS[2] * FILTERS[1], FILTERS[2]),
+        "third_bias": (FILTERS[2],),
         "hidden": (pooled, HIDDEN),
         "hidden_bias": (HIDDEN,),
-        "output": (HIDDEN, 1),
+        "deeper": (HIDDEN, DEEPER),
+        "deeper_bias": (DEEPER,),
+        "output": (DEEPER, 1),
         "output_bias": (1,),
     }
     return {name: random.normal(0, 0.1, shape).astype("f4") for name, shape in shapes.items()}
@@ -68,8 +77,9 @@ def write(folder: Path, content: bytes | None = None, **changes: Any) -> Path:
         "name": "test",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "features": features.constants(),
-        "threshold": 1.5,
-        "grey": 3.0,
+        "encoder": "of points",
+        "dimension": DIMENSION,
+        **LIMITS,
         "training": {},
         "measured": {},
         **changes,
@@ -84,44 +94,74 @@ def refusal(path: Path) -> str:
     return str(raised.value)
 
 
-def slowly(heard: np.ndarray, some: Weights) -> float:
+def points(count: int) -> np.ndarray:
+    """Directions, (count, DIMENSION)."""
+    some = np.random.default_rng(count).standard_normal((count, DIMENSION)).astype("f4")
+    return some / np.linalg.norm(some, axis=1, keepdims=True)
+
+
+def slowly(heard: np.ndarray, beside: np.ndarray | None, some: Weights) -> float:
     """The same network, one product at a time."""
     values = np.clip((heard - heard.mean()) / 3, -4, 4)
     layers = [values]
-    for name, taps in zip(("first", "second"), TAPS, strict=True):
+    for name, taps, stride in zip(CONVOLUTIONS, TAPS, STRIDES, strict=True):
         before = layers[-1]
-        places = range(0, len(before) - taps + 1, STRIDE)
+        places = range(0, len(before) - taps + 1, stride)
         windows = np.stack([before[at : at + taps].ravel() for at in places])
         layers.append(np.maximum(windows @ some[name] + some[f"{name}_bias"], 0))
-    pooled = np.concatenate(
-        [np.concatenate((each.mean(0), np.sqrt(each.var(0) + EVEN))) for each in layers]
-    )
-    hidden = np.maximum(pooled @ some["hidden"] + some["hidden_bias"], 0)
+    pooled = [np.concatenate((each.mean(0), np.sqrt(each.var(0) + EVEN))) for each in layers]
+    told = np.zeros(2 * DIMENSION + 1) if beside is None else np.append(beside, 1)
+    hidden = np.concatenate((*pooled, told))
+    for name in DENSE:
+        hidden = np.maximum(hidden @ some[name] + some[f"{name}_bias"], 0)
     return float((hidden @ some["output"] + some["output_bias"]).item())
 
 
-@pytest.mark.parametrize("frames", [SHORTEST, 17, 100, 163])
+@pytest.mark.parametrize("frames", [SHORTEST, 21, 100, 163])
 def test_the_network_is_what_its_layers_are(frames: int) -> None:
     heard = np.random.default_rng(frames).normal(-5, 3, (frames, features.MELS)).astype("f4")
-    assert log_odds(heard, weights()) == pytest.approx(slowly(heard, weights()), abs=1e-4)
+    point, *known = points(4)
+    for beside in (None, unlike(point, known)):
+        expected = slowly(heard, beside, weights())
+        assert log_odds(heard, beside, weights()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_point_is_told_with_its_way_from_the_middle_of_others() -> None:
+    point, *known = points(4)
+    told = unlike(point, known) / np.sqrt(DIMENSION)
+    np.testing.assert_allclose(told[:DIMENSION], point, atol=1e-6)
+    np.testing.assert_allclose(told[DIMENSION:], point - sum(known) / 3, atol=1e-6)
+
+
+def test_a_phrase_is_heard_beside_others_where_their_points_are_known(tmp_path: Path) -> None:
+    detector = LoudspeakerDetector(write(tmp_path))
+    heard = np.random.default_rng(0).normal(-5, 3, (80, features.MELS)).astype("f4")
+    point, *known = points(4)
+    beside = detector.suspect(heard, point, known)
+    assert beside.limits == Limits(1.5, 3.0)
+    assert beside.score == pytest.approx(slowly(heard, unlike(point, known), weights()), abs=1e-4)
+    for alone in (detector.suspect(heard), detector.suspect(heard, point, [])):
+        assert alone.limits == Limits(2.5, 4.0)
+        assert alone.score == pytest.approx(slowly(heard, None, weights()), abs=1e-4)
 
 
 def test_how_loud_a_phrase_was_does_not_count() -> None:
     heard = np.random.default_rng(0).normal(-5, 3, (80, features.MELS)).astype("f4")
-    assert log_odds(heard + 2, weights()) == pytest.approx(log_odds(heard, weights()), abs=1e-4)
+    quiet, loud = (log_odds(each, None, weights()) for each in (heard, heard + 2))
+    assert loud == pytest.approx(quiet, abs=1e-4)
 
 
 def test_what_is_too_short_is_said_again_and_nothing_is_changed() -> None:
     heard = np.random.default_rng(0).normal(size=(3, features.MELS)).astype("f4")
     before = heard.copy()
     assert standard(heard).shape == (SHORTEST, features.MELS)
-    assert math.isfinite(log_odds(heard, weights()))
+    assert math.isfinite(log_odds(heard, None, weights()))
     np.testing.assert_array_equal(heard, before)
 
 
 def test_a_detector_is_read_with_its_thresholds(tmp_path: Path) -> None:
     detector = LoudspeakerDetector(write(tmp_path))
-    assert (detector.threshold, detector.grey) == (1.5, 3.0)
+    assert (detector.card.beside, detector.card.alone) == (Limits(1.5, 3.0), Limits(2.5, 4.0))
     assert detector.identity == detector.card.sha256
 
 
@@ -134,19 +174,28 @@ def test_what_is_no_number_counts_as_an_attack(tmp_path: Path, what: float, wher
     else:
         heard[20, 30] = what
     detector = LoudspeakerDetector(write(tmp_path))
-    assert detector.score(heard, NOTHING) == math.inf
-    assert detector.score(heard, NOTHING) >= detector.threshold
+    assert detector.suspect(heard).score == math.inf
+    point, *known = points(3)
+    assert detector.suspect(heard, point, known).score == math.inf
+
+
+@pytest.mark.parametrize("where", ["point", "known"])
+def test_a_point_that_is_no_number_counts_as_an_attack(tmp_path: Path, where: str) -> None:
+    heard = np.zeros((50, features.MELS), np.float32)
+    point, *known = points(3)
+    (point if where == "point" else known[1])[2] = np.nan
+    assert LoudspeakerDetector(write(tmp_path)).suspect(heard, point, known).score == math.inf
 
 
 def test_no_frame_at_all_counts_as_an_attack(tmp_path: Path) -> None:
     detector = LoudspeakerDetector(write(tmp_path))
-    assert detector.score(np.zeros((0, features.MELS), np.float32), NOTHING) == math.inf
+    assert detector.suspect(np.zeros((0, features.MELS), np.float32)).score == math.inf
 
 
 def test_weights_that_are_no_numbers_call_everything_an_attack(tmp_path: Path) -> None:
-    broken = weights() | {"output": np.full((HIDDEN, 1), np.nan, np.float32)}
+    broken = weights() | {"output": np.full((DEEPER, 1), np.nan, np.float32)}
     detector = LoudspeakerDetector(write(tmp_path, stored(broken)))
-    assert detector.score(np.zeros((50, features.MELS), np.float32), NOTHING) == math.inf
+    assert detector.suspect(np.zeros((50, features.MELS), np.float32)).score == math.inf
 
 
 def test_a_missing_detector_or_card_is_said(tmp_path: Path) -> None:
@@ -166,7 +215,7 @@ def test_a_changed_detector_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "[]", "{}", '{"name": "test"}', '{"threshold": {}}']
+    "text", ["", "no JSON", "[]", "{}", '{"name": "test"}', '{"beside": {}, "alone": {}}']
 )
 def test_a_damaged_card_is_refused(tmp_path: Path, text: str) -> None:
     path = write(tmp_path)
@@ -176,18 +225,26 @@ def test_a_damaged_card_is_refused(tmp_path: Path, text: str) -> None:
     assert "not a detector's card" in refusal(path)
 
 
+@pytest.mark.parametrize("mode", ["beside", "alone"])
 @pytest.mark.parametrize(
     ("threshold", "grey"), [(math.nan, 1.0), (1.0, math.nan), (math.inf, math.inf), (2.0, 1.0)]
 )
 def test_thresholds_that_are_none_are_refused(
-    tmp_path: Path, threshold: float, grey: float
+    tmp_path: Path, mode: str, threshold: float, grey: float
 ) -> None:
-    assert "its thresholds are none" in refusal(write(tmp_path, threshold=threshold, grey=grey))
+    changed = {mode: {"threshold": threshold, "grey": grey}}
+    assert "its thresholds are none" in refusal(write(tmp_path, **changed))
 
 
 @pytest.mark.parametrize("threshold", ["high", None, [1]])
 def test_thresholds_that_are_no_numbers_are_refused(tmp_path: Path, threshold: object) -> None:
-    assert "not a detector's card" in refusal(write(tmp_path, threshold=threshold))
+    changed = {"threshold": threshold, "grey": 3.0}
+    assert "not a detector's card" in refusal(write(tmp_path, alone=changed))
+
+
+@pytest.mark.parametrize("dimension", [DIMENSION + 1, 0, "seven", None])
+def test_a_detector_of_points_of_another_size_is_refused(tmp_path: Path, dimension: object) -> None:
+    assert "not a detector's weights" in refusal(write(tmp_path, dimension=dimension))
 
 
 @pytest.mark.parametrize("name", sorted(features.constants()))
@@ -220,47 +277,44 @@ def test_what_are_no_weights_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_card_is_read_as_it_was_written(tmp_path: Path) -> None:
     card = LoudspeakerCard.read(write(tmp_path).with_suffix(".json"))
-    assert (card.name, card.threshold, card.grey) == ("test", 1.5, 3.0)
+    assert (card.name, card.encoder, card.dimension) == ("test", "of points", DIMENSION)
 
 
 shipped = pytest.mark.skipif(not LOUDSPEAKER.exists(), reason="no detector is shipped yet")
 
 
-def score(detector: LoudspeakerDetector, sound: Samples) -> float:
-    phrase = main_phrase(sound).samples
-    return detector.score(features.log_mel(phrase), phrase)
+def heard(sound: Samples) -> np.ndarray:
+    return features.log_mel(main_phrase(sound).samples)
 
 
 @shipped
 def test_the_shipped_detector_finds_simulated_replays_of_the_demo() -> None:
-    detector = LoudspeakerDetector()
+    detector, encoder = LoudspeakerDetector(), Encoder()
+    assert detector.knows(encoder)
     random = np.random.default_rng(0)
     files = sorted(RECORDINGS.glob("*/phrase-1.mp3"))
     made = devices(random, len(files), "test")
-    said, played = [], []
+    apart = {"alone": [], "beside": []}
     for file, device, gate in zip(files, made, gates(random, len(files), "test"), strict=True):
         sound = main_phrase(read(file)).samples
-        said.append(score(detector, live(sound, gate, 25.0, random)))
-        played.append(score(detector, replayed(sound, device, 25.0, random, gate=gate)))
+        said = heard(live(sound, gate, 25.0, random))
+        played = heard(replayed(sound, device, 25.0, random, gate=gate))
+        others = [file.with_name(f"phrase-{take}.mp3") for take in range(2, 6)]
+        for name, enrolled in (("alone", []), ("beside", others)):
+            known = [encoder.place(heard(read(each))) for each in enrolled]
+            replayed_at, said_at = (
+                detector.suspect(each, encoder.place(each), known).score for each in (played, said)
+            )
+            apart[name].append(replayed_at - said_at)
     assert len(files) >= 18
-    assert np.mean(played) > np.mean(said) + 1
+    assert np.mean(apart["alone"]) > 1
+    assert np.mean(apart["beside"]) > np.mean(apart["alone"])
 
 
 @shipped
 def test_the_shipped_detector_has_finite_scores_and_its_thresholds_in_order() -> None:
     detector = LoudspeakerDetector()
     sound = read(min(RECORDINGS.glob("*/phrase-1.mp3")))
-    assert math.isfinite(score(detector, sound))
-    assert detector.threshold <= detector.grey
-
-
-@shipped
-def test_the_shipped_detector_takes_little_time() -> None:
-    detector = LoudspeakerDetector()
-    heard = np.random.default_rng(0).normal(-5, 3, (150, features.MELS)).astype("f4")
-    taken = []
-    for _ in range(50):
-        began = time.perf_counter()
-        detector.score(heard, NOTHING)
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < 2e-3  # 0.2 ms on a quiet machine
+    score, limits = detector.suspect(heard(sound))
+    assert math.isfinite(score)
+    assert limits.threshold <= limits.grey
