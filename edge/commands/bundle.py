@@ -117,7 +117,9 @@ def _make(arguments: argparse.Namespace, screen: Screen) -> None:
     with tempfile.TemporaryDirectory(prefix="kaimen-bundle-") as scratch:
         folder = Path(scratch)
         _write(folder, parts)
-        parts |= parts_of(Models.shipped(Encoder(folder / SHIPPED.name)), takes_in(RECORDINGS))
+        models = Models.shipped(Encoder(folder / SHIPPED.name))
+        alone = models.loudspeaker is None or not models.loudspeaker.knows(models.encoder)
+        parts |= parts_of(models, takes_in(RECORDINGS))
         _write(folder, parts)
         for runtime in _runtimes(folder):
             require_passed(folder, runtime)
@@ -125,8 +127,18 @@ def _make(arguments: argparse.Namespace, screen: Screen) -> None:
         arguments.file, parts, key,
         name=arguments.name, version=arguments.version, program=arguments.program, policy=policy,
     )  # fmt: skip
+    if alone:
+        screen.say(
+            "its detector of loudspeakers was trained beside another encoder: it hears each phrase "
+            "alone, and less; see 'kaimen-train loudspeaker --encoder'"
+        )
     screen.result(
-        {"bundle": str(arguments.file), "version": manifest.version, "identity": manifest.identity},
+        {
+            "bundle": str(arguments.file),
+            "version": manifest.version,
+            "identity": manifest.identity,
+            "loudspeaker": "alone" if alone else "beside",
+        },
         f"{escape(str(arguments.file))}: {escape(manifest.name)}, version {manifest.version}, "
         f"identity {manifest.identity[:16]}",
     )

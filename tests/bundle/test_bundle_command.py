@@ -99,6 +99,12 @@ def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
     return Gate(tmp_path, capsys)
 
 
+def test_a_detector_that_knows_the_encoder_hears_phrases_beside_its_points(gate: Gate) -> None:
+    file = gate.folder / "same.kaimen"
+    code, (made,) = gate("bundle", "make", file, "--key", gate.key, "--version", "2")
+    assert (code, made["loudspeaker"]) == (0, "beside")
+
+
 def test_a_bundle_is_made_inspected_installed_and_rolled_back(gate: Gate) -> None:
     network, card = second()
     (gate.folder / "second.tflite").write_bytes(network)
@@ -113,6 +119,7 @@ def test_a_bundle_is_made_inspected_installed_and_rolled_back(gate: Gate) -> Non
     assert code == 0
     assert (inspected["name"], inspected["version"], inspected["fpir"]) == ("autumn", 2, 0.02)
     assert inspected["identity"] == made["identity"]
+    assert made["loudspeaker"] == "alone"  # the detector that ships knows the encoder that ships
     assert ["encoder.tflite", len(network)] in [part[:2] for part in inspected["parts"]]
 
     installed = gate.install(file)
