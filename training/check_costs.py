@@ -14,15 +14,20 @@ import numpy as np
 from edge.bench.phrase import STORED, checks, voice
 from edge.screen import Screen
 from edge.sound import Samples
-from edge.voice.encoder import RUNTIMES, SHIPPED
+from edge.voice.encoder import RUNTIMES, SHIPPED, Card
+from edge.voice.features import log_mel
 from training.progress import track
 from training.protocols import Name
 
-VISITS = 24
+VISITS = 28  # at most
 
 
 def measure(names: Sequence[Name], phrases: Sequence[Samples]) -> list[dict[str, Any]]:
-    """Median milliseconds by runtime, and the checks' shares of the encoder's time."""
+    """Median milliseconds by runtime, and the checks' shares of the encoder's time.
+
+    Of phrases that fill one of the encoder's windows at most, and of longer ones, which take it
+    twice the time.
+    """
     screen = Screen(as_json=True)  # a runtime that is missing has no row, which says enough
     said: dict[tuple[str, str], list[Samples]] = defaultdict(list)
     for (text, speaker, _), sound in zip(names, phrases, strict=True):
@@ -36,13 +41,23 @@ def measure(names: Sequence[Name], phrases: Sequence[Samples]) -> list[dict[str,
             visits.append((sound, [*same, *rest][:STORED]))
     random = np.random.default_rng(0)
     chosen = [visits[at] for at in random.permutation(len(visits))[:VISITS]]
-    taken: dict[str, list[float]] = defaultdict(list)
+    window = Card.read(SHIPPED.with_suffix(".json")).frames
+    taken: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sound, own in track(chosen, "timing the checks", len(chosen)):
+        windows = -(-len(log_mel(sound)) // window)
         timed = voice(SHIPPED, sound, screen) | checks(sound, own, screen)
         for name, seconds in timed.items():
-            taken[name].append(1000 * seconds)
-    medians = {name: float(np.median(each)) for name, each in taken.items()}
-    return [_row(medians, runtime) for runtime in RUNTIMES if _encoder(runtime) in medians]
+            taken[windows][name].append(1000 * seconds)
+    rows = []
+    for windows, each in sorted(taken.items()):
+        medians = {name: float(np.median(values)) for name, values in each.items()}
+        phrases_of = len(next(iter(each.values())))
+        rows += [
+            {"windows": windows, "phrases": phrases_of, **_row(medians, runtime)}
+            for runtime in RUNTIMES
+            if _encoder(runtime) in medians
+        ]
+    return rows
 
 
 def _encoder(runtime: str) -> str:

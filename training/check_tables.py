@@ -74,7 +74,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
         tries.add_row(each["corpus"], str(each["enrolled"]), *shares, f"{each['asked_again']:.1%}")
     yield tries
     costs = Table(
-        "runtime", "encoder", "words", "loudspeaker", "replay, 5 stored", f"{STORED} stored",
+        "runtime, windows", "encoder", "words", "loudspeaker", "replay, 5 stored",
+        f"{STORED} stored",
         "together", f"with {STORED}", title="what the checks cost, ms", box=SIMPLE_HEAD,
     )  # fmt: skip
     for each in found["costs"]:
@@ -82,5 +83,5 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
             "runtime", "encoder", "words", "loudspeaker", "replay_5", f"replay_{STORED}",
         )]  # fmt: skip
         shares = (f"{each['share_5']:.2f} of encoder", f"{each[f'share_{STORED}']:.2f} of encoder")
-        costs.add_row(name, *(f"{one:.2f}" for one in taken), *shares)
+        costs.add_row(f"{name}, {each['windows']}", *(f"{one:.2f}" for one in taken), *shares)
     yield costs

@@ -38,7 +38,7 @@ COARSE = 4  # bins apart, in the search for the alignment
 ALIGNMENTS = 8  # of that search that are looked at closely
 BETWEEN = (-1, 0, 1)  # hops from them that are, too
 OVERLAP = 0.4  # of the longest overlap that an alignment must have
-WORTH_A_LOOK = 0.07  # coherence by that search, above which one is: docs/security.md
+WORTH_A_LOOK = 0.08  # coherence by that search, above which one is: docs/security.md
 ELSEWHERE = 3  # stored spectra from the best alignment, beyond which others show what chance brings
 BY_CHANCE = 0.25  # where there are no others
 HEARD_BEFORE = 0.1  # coherence from which on a phrase is a recording: docs/security.md
@@ -99,7 +99,7 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
     looked_at = np.flatnonzero(found > WORTH_A_LOOK)
     if len(looked_at):
         heard, clear = _levelled(frames)
-        heard = _around(heard, STORED * late)
+        heard = np.ascontiguousarray(_around(heard, STORED * late, STORED).T)
     for place in looked_at:
         several = np.argsort(scores[:, place])[-ALIGNMENTS:]
         highest = _closely(heard, clear, stored[place], several, per_sum[:, place])
@@ -107,9 +107,9 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
     return [float(each) for each in found]
 
 
-def _around(heard: NDArray[Any], late: int) -> NDArray[Any]:
-    """Silence before and after."""
-    both = np.zeros((len(heard) + 2 * late, heard.shape[1]), heard.dtype)
+def _around(heard: NDArray[Any], late: int, more: int = 0) -> NDArray[Any]:
+    """Silence before and after, where there may be more of it."""
+    both = np.zeros((len(heard) + 2 * late + more, heard.shape[1]), heard.dtype)
     both[late : late + len(heard)] = heard
     return both
 
@@ -129,17 +129,16 @@ def _roughly(heard: Spectra, clear: Reals, stored: Sequence[Fingerprint], length
 def _closely(
     heard: Spectra, clear: Reals, each: Fingerprint, alignments: NDArray[Any], per_sum: Reals
 ) -> float:
-    """The highest coherence at some alignments and between them, by all bins."""
+    """The highest coherence at some alignments of what is heard, (bins, spectra), and between."""
     kept = _conjugates()[each]
     shares = clear / _size(kept[np.newaxis])[0]
-    highest = 0.0
     places = np.unique(np.add.outer(STORED * alignments, BETWEEN))
-    for at in places[places >= 0]:
-        beside = heard[at : at + STORED * len(kept) : STORED]
-        sums = _magnitudes(np.einsum("tf,tf->f", beside, kept[: len(beside)]))
-        scale = per_sum[min(round(at / STORED), len(per_sum) - 1)]
-        highest = max(highest, float((sums @ shares) * scale))
-    return highest
+    places = places[places >= 0]
+    # (bins, places, spectra) beside (bins, spectra, 1)
+    stretches = sliding_window_view(heard, STORED * len(kept) - 1, axis=1)[:, :, ::STORED]
+    sums = _magnitudes(stretches[:, places] @ kept.T[:, :, np.newaxis])[:, :, 0]
+    scales = per_sum[np.minimum(np.round(places / STORED).astype(np.int64), len(per_sum) - 1)]
+    return max(0.0, float(np.max(shares @ sums * scales)))
 
 
 def _size(values: Spectra) -> Reals:
@@ -153,7 +152,9 @@ def _levelled(frames: Reals, apart: int = 1) -> tuple[Spectra, Reals]:
     """Spectra by bins so many apart, of magnitude one, and how clear these are, (bins,)."""
     heard = _spectra(frames, apart)
     magnitudes = np.maximum(_magnitudes(heard), LEVEL)
-    return heard / magnitudes, _clear(magnitudes)
+    parts = heard.view(np.float32).reshape(*heard.shape, 2)
+    parts /= magnitudes[..., np.newaxis]  # in place: quicker than to divide complex numbers
+    return heard, _clear(magnitudes)
 
 
 def _clear(magnitudes: Reals) -> Reals:
@@ -165,7 +166,8 @@ def _clear(magnitudes: Reals) -> Reals:
     """
     power = magnitudes**2
     quietest = math.ceil(QUIET * (len(power) - 1))
-    noise = np.partition(power, quietest, axis=0)[quietest] / -np.log1p(-QUIET)
+    in_order = np.sort(np.ascontiguousarray(power.T), axis=1)  # quicker than to partition columns
+    noise = in_order[:, quietest] / -np.log1p(-QUIET)
     ratio = np.maximum(power.mean(axis=0) / np.maximum(noise, LEVEL) - 1, 0)
     clear = ratio / (ratio + CLEAR) + UNCLEAR
     shares: Reals = (clear / clear.sum()).astype(np.float32)
@@ -192,18 +194,34 @@ def _frames(phrase: Samples, hop: int) -> Reals:
 
 
 def _spectra(frames: Reals, apart: int = 1) -> Spectra:
-    both = frames @ _transform(apart)
+    # Every second or eighth bin of a transform is one of the frame's halves or eighths, added.
+    times = _step(apart)
+    parts = (frames * _window()).reshape(len(frames), times, WINDOW // times)
+    both = parts.sum(axis=1) @ _transform(apart)
     count = both.shape[1] // 2
-    return (both[:, :count] + np.complex64(1j) * both[:, count:]).astype(np.complex64)
+    spectra = np.empty((len(both), count), np.complex64)
+    spectra.real, spectra.imag = both[:, :count], both[:, count:]
+    return spectra
+
+
+def _step(apart: int) -> int:
+    """From one bin to the next, of which the first is a multiple, too."""
+    return int(BINS[apart] - BINS[0])
+
+
+@cache
+def _window() -> Reals:
+    """Hann's, (WINDOW,)."""
+    return np.hanning(WINDOW + 1)[:-1].astype(np.float32)
 
 
 @cache
 def _transform(apart: int) -> Reals:
-    """Hann-windowed cosines and sines of some BINS, (WINDOW, 2 bins): few bins need no FFT."""
-    angles = 2 * np.pi / WINDOW * np.outer(np.arange(WINDOW), BINS[::apart])
-    window = np.hanning(WINDOW + 1)[:-1, np.newaxis]
+    """Cosines and sines of some BINS, (WINDOW / step, 2 bins): few bins need no FFT."""
+    times = np.arange(WINDOW // _step(apart))
+    angles = 2 * np.pi / WINDOW * np.outer(times, BINS[::apart])
     both: Reals = np.concatenate((np.cos(angles), -np.sin(angles)), axis=1).astype(np.float32)
-    return both * window.astype(np.float32)
+    return both
 
 
 @cache

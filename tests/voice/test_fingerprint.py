@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.attack.devices import devices, replayed
 from edge.errors import NoSpeech
@@ -66,6 +68,15 @@ def test_each_of_many_has_its_own_answer_whatever_its_length() -> None:
     assert sum(each > HEARD_BEFORE for each in found) == 1
     (alone,) = coherences(played_back(PHRASE), [fingerprint(PHRASE)])
     assert found[2] == pytest.approx(alone, rel=0.3)  # who else is stored hardly matters
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 30_000), st.lists(st.integers(1, 45_000), min_size=1, max_size=4))
+def test_whatever_the_lengths_each_of_many_has_an_answer(heard: int, kept: list[int]) -> None:
+    long = np.random.default_rng(0).normal(0, 0.1, 45_000).astype(np.float32)
+    found = coherences(long[:heard], [fingerprint(long[:length]) for length in kept])
+    assert len(found) == len(kept)
+    assert np.isfinite(found).all()
 
 
 def test_the_level_does_not_matter() -> None:
