@@ -76,6 +76,7 @@ def fit(rows: Sequence[Row], folder: Path, plan: Plan) -> Path:
     clips = speech_of(rows, folder, held=False)
     words = Words([features.log_mel(long_enough(clips[at])) for at in range(len(clips))], clips)
     log.info("%d clips", len(clips))
+    keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         made = network.build()

@@ -20,7 +20,6 @@ PHRASE = "phrase"  # words of the eval split joined to phrases, as if a corpus
 Heard = NDArray[np.float16]  # log-mel features, (frames, MELS)
 Place = NDArray[np.float16]  # (dimension,), a voiceprint or the middle of several; NaN if unknown
 
-
 TOLD = ("kinds", "corpora", "speakers", "points", "usual")  # of each phrase, beside what was heard
 
 
@@ -83,9 +82,8 @@ class Phrases:
         return cls(every, *told)
 
 
-One = tuple[
-    Heard, str, str, str, Place, Place
-]  # what was heard of a phrase, and what is told of it
+# What was heard of a phrase, and what is told of it.
+One = tuple[Heard, str, str, str, Place, Place]
 
 
 def together(many: Sequence[One]) -> Phrases:

@@ -47,8 +47,8 @@ from training.progress import track
 
 FEW_SPEEDS = (1.0, 1.1)  # of takes to learn from: nearly twice as many voices
 REPLAY = "replay"  # by any kind of device
-
 PART = 4_000  # phrases that are drawn and kept together
+WORKERS = 2  # parts that are drawn at a time
 
 Amount = tuple[int, int]  # phrases with nothing beside them, and with what enrolled their speakers
 
@@ -146,9 +146,8 @@ class Part:
 
 
 def simulate(
-    rows: list[Row], folder: Path, learned: Amount, held: Amount, encoder: Path, *, seed: int = 0,
-    workers: int = 2,
-) -> tuple[Phrases, Phrases]:  # fmt: skip
+    rows: list[Row], folder: Path, learned: Amount, held: Amount, encoder: Path, *, seed: int = 0
+) -> tuple[Phrases, Phrases]:
     """Phrases to learn from, and those of held-out speakers; kept, a part each.
 
     A quarter of them are recordings as they are, a quarter live phrases, half replays. Raises
@@ -165,11 +164,8 @@ def simulate(
         for number, start in enumerate(range(0, amount, PART))
     ]
     making = partial(_part, rows, folder, encoder)
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
-    else:
-        made = [making(part) for part in track(parts, "replaying phrases", len(parts))]
+    with ProcessPoolExecutor(WORKERS) as pool:
+        made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
     drawn = list(zip(made, parts, strict=True))
     return (
         Phrases.joined([Phrases.load(path) for path, part in drawn if not part.apart]),

@@ -82,8 +82,7 @@ def test_a_short_run_ends_in_a_file_that_a_gate_loads(tiny_rows: list[Row], tmp_
     made.load_weights(weights)
     heard = features.level_free(features.log_mel(spoken(0.5)))
     whole = unit_rows(made.predict(stretched(heard, network.FRAMES)[np.newaxis], verbose=0)[0])
-    # Three steps leave parts so short that int8 turns them a little; others are at about zero.
-    assert np.mean(np.sum(whole * PhraseEncoder(out).embed(spoken(0.5)), axis=1)) > 0.8
+    assert np.mean(np.sum(whole * PhraseEncoder(out).embed(spoken(0.5)), axis=1)) > 0.95
 
 
 @pytest.mark.slow
