@@ -22,7 +22,7 @@ SHOWN_WRONG = 1  # of them that went wrong, at most, where others went right
 
 
 def visits_table(visits: Sequence[Visit], width: int) -> Table:
-    """Some visits of each kind, those that went wrong first of all."""
+    """Some visits of each kind, one that went wrong among them if any did."""
     chosen = [visit for kind in Kind for visit in _some(visits, kind)]
     table = Table(
         title=f"{len(chosen)} of {len(visits)} visits",
