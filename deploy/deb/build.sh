@@ -49,7 +49,7 @@ say "the program and what it needs"
 rm -rf "$root/usr/src/kaimen"
 mkdir -p "$root/usr/src/kaimen" "$out/pip-$arch"
 # Training stays where there is time for it.
-tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE edge |
+tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE NOTICE edge |
     tar -x -C "$root/usr/src/kaimen"
 cp "$here/requirements.lock" "$root/usr/src/"
 # In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
@@ -92,6 +92,7 @@ install -m 755 "$here/kaimen" "$package/usr/bin/"
 install -m 644 "$tree"/systemd/kaimen-{rest,door,gate}.service "$package/usr/lib/systemd/system/"
 install -m 644 "$tree/deploy/kaimen.toml" "$package/usr/share/kaimen/"
 install -m 644 "$tree/LICENSE" "$package/usr/share/doc/kaimen/copyright"
+install -m 644 "$tree/NOTICE" "$package/usr/share/doc/kaimen/"
 install -m 755 "$here"/{postinst,prerm,postrm} "$package/DEBIAN/"
 size=$(du -sk --exclude=DEBIAN "$package" | cut -f1)
 cat >"$package/DEBIAN/control" <<CONTROL

@@ -4,7 +4,7 @@
 
 SPEECH is laid out as student/recording.mp3, or a manifest of which the first two phrases of the
 phrase protocol are taken (docs/protocols.md); the demo's synthetic voices unless given. Every third
-person stays a stranger, as in the demo. No recording both enrolls and comes to the gate.
+person stays a stranger. No recording both enrolls and comes to the gate.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import soundfile
 
 from edge.commands.common import recordings_in
 from edge.commands.demo import RECORDINGS
-from edge.demo.visitors import ENROLLED, EVERY, OTHER, noises
+from edge.demo.visitors import ENROLLED, OTHER, noises
 from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import read
 
+EVERY = 3  # of the people, the last stays a stranger
 PHRASES = 10  # of each kind
 GAINS = (1.0, 0.3, 0.1)  # of sounds without a voice
 

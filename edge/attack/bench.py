@@ -177,7 +177,7 @@ class Range:
                 if any(change.on for change in trace(pins, PIN)):
                     count.opened += 1
                 else:
-                    count.stopped[_stopped_by(answers[-1].decision if answers else None)] += 1
+                    count.stopped[stopped_by(answers[-1].decision if answers else None)] += 1
         return counts
 
 
@@ -190,7 +190,7 @@ def _in_a_room(sound: Samples, seed: int) -> Samples:
     return heard
 
 
-def _stopped_by(decision: Decision | None) -> str:
+def stopped_by(decision: Decision | None) -> str:
     """What kept somebody outside."""
     if decision is None:
         return NOTHING

@@ -1,34 +1,49 @@
 """Who comes to the gate in the demo, and who was enrolled before.
 
-A folder is laid out as student/recording. Every third person stays a stranger. An enrolled
-student's first recordings enroll, the rest come to the gate. Recordings whose names begin
-with "other" hold another phrase than the passphrase and are never enrolled.
+A class is a folder laid out as student/recording, whose students share a passphrase. Their first
+recordings enroll, the rest come to the gate. Nobody has to stay a stranger for that: each student
+is one to the others, at a gate where they alone are not enrolled. Recordings whose names begin
+with "other" hold other words than the passphrase and are never enrolled; nor is anybody with
+fewer than two recordings of the passphrase, who comes as a stranger only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
-from edge.errors import SettingsError
+from edge.attack.devices import SNR, Device, devices, replayed
+from edge.errors import NoSpeech, SettingsError
 from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import read
+from edge.sound.recording import main_phrase, read
 
 ENROLLED = 5  # recordings a student at most
+SCORED = 3  # of them count towards a score: as many enroll before a second one is kept back
 OTHER = "other"
-EVERY = 3  # of the people, the last stays a stranger
-OTHERWISE = 6  # of the people, the first also says the other phrase
+TRIES = 2  # of a visit: who is nearly known is asked to say it once more
+REPLAYED = 2  # recordings of a student that enrolled, and as many that did not, at most
+DEVICES = 8  # that play them back
+FEWEST = 3  # students
+
+Tries = Callable[[], Iterator[Samples]]
 
 
 class Kind(Enum):
     """What a visitor is, as the table calls it."""
 
     STUDENT = "student"
-    STRANGER = "stranger"
-    OTHER_PHRASE = "wrong phrase"  # a student says something else
+    STRANGER = "stranger"  # says the passphrase
+    PASSER_BY = "passer-by"  # a stranger who says something else
+    OTHER_PHRASE = "wrong words"  # a student says something else
+    REPLAY = "old replay"  # of a recording that enrolled the student
+    NEW_REPLAY = "new replay"  # of one that no gate has heard
     NO_VOICE = "noise"
 
 
@@ -38,47 +53,95 @@ class Visitor:
 
     name: str
     kind: Kind
-    said: str  # the recording's name, or what the sound is
-    samples: Samples
+    said: str  # the first recording's name, or what the sound is
+    tries: Tries = field(repr=False)  # how it sounds, once and, where asked for, once more
 
     @property
     def should_open(self) -> bool:
         """Whether the gate should open."""
         return self.kind is Kind.STUDENT
 
+    @property
+    def samples(self) -> Samples:
+        """The first try."""
+        return next(self.tries())
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Visitors to a gate where everybody of the class is enrolled, or all but one."""
+
+    visitors: Sequence[Visitor]
+    without: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The recordings that enroll, by student, and the visitors in their order."""
+    """A class: the recordings that enroll, by student, and who comes to which gate."""
 
     enrolling: dict[str, list[Path]]
-    visitors: list[Visitor]
+    sessions: Sequence[Session]
 
 
-def plan(people: dict[str, list[Path]]) -> Day:
-    """Split people and their recordings into a class and its visitors."""
+def plan(people: dict[str, list[Path]], *, replays: bool = True) -> Day:
+    """Split people and their recordings into a class and its visitors.
+
+    Replays are simulated (``edge.attack.devices``). Raises SettingsError for too small a class.
+    """
     enrolling: dict[str, list[Path]] = {}
-    visitors: list[Visitor] = []
-    for number, (name, files) in enumerate(sorted(people.items()), start=1):
+    come: list[Visitor] = []
+    away: list[Session] = []
+    players = devices(np.random.default_rng(0), DEVICES, "test") if replays else []
+    for name, files in sorted(people.items()):
         phrases = [file for file in files if not file.stem.startswith(OTHER)]
         others = [file for file in files if file.stem.startswith(OTHER)]
-        if number % EVERY == 0:
-            visitors += [_visitor(name, Kind.STRANGER, file) for file in phrases[:2]]
-        elif len(phrases) > 1:
-            first = min(ENROLLED, len(phrases) - 1)
-            enrolling[name] = phrases[:first]
-            visitors += [_visitor(name, Kind.STUDENT, file) for file in phrases[first:][:2]]
-            if number % OTHERWISE == 1:
-                visitors += [_visitor(name, Kind.OTHER_PHRASE, file) for file in others[:1]]
-    if len(enrolling) < 2 or not any(v.kind is Kind.STRANGER for v in visitors):
+        strange = list(_spoken(name, Kind.STRANGER, phrases))
+        if len(phrases) < 2:
+            come += [*strange, *_spoken(name, Kind.PASSER_BY, others)]
+            continue
+        first = min(ENROLLED, len(phrases) - 1, max(SCORED, len(phrases) - TRIES))
+        mine = players[REPLAYED * len(enrolling) % DEVICES :][:REPLAYED]
+        enrolling[name] = phrases[:first]
+        come += _spoken(name, Kind.STUDENT, phrases[first:])
+        come += _spoken(name, Kind.OTHER_PHRASE, others)
+        come += _replayed(name, Kind.REPLAY, phrases[:first], mine)
+        come += _replayed(name, Kind.NEW_REPLAY, phrases[first:], mine)
+        away.append(Session(strange, without=name))
+    if len(enrolling) < FEWEST:
         raise SettingsError(
-            "too few people for a demo: at least three, each with two recordings or more"
+            f"too few people for a demo: at least {FEWEST}, each with two recordings or more"
         )
-    return Day(enrolling, visitors + noises())
+    return Day(enrolling, [Session(come + noises()), *away])
 
 
-def _visitor(name: str, kind: Kind, file: Path) -> Visitor:
-    return Visitor(name, kind, file.stem, read(file))
+def _spoken(name: str, kind: Kind, files: Sequence[Path]) -> Iterator[Visitor]:
+    """A visit for each recording; a second try is the next one."""
+    for place, file in enumerate(files):
+        yield Visitor(name, kind, file.stem, partial(map, read, _tries(files, place)))
+
+
+def _replayed(
+    name: str, kind: Kind, files: Sequence[Path], players: Iterable[Device]
+) -> Iterator[Visitor]:
+    """A visit for each player; a second try plays the next recording."""
+    for place, player in zip(range(len(files)), players, strict=False):
+        said = f"{files[place].stem}, {player.kind}"
+        yield Visitor(name, kind, said, partial(_played, _tries(files, place), player))
+
+
+def _tries(files: Sequence[Path], place: int) -> Sequence[Path]:
+    """A recording, and the ones that follow it round the list."""
+    return [*files[place:], *files[:place]][:TRIES]
+
+
+def _played(files: Sequence[Path], player: Device) -> Iterator[Samples]:
+    for file in files:
+        # Seeded by its name, so that it sounds the same whoever comes before.
+        random = np.random.default_rng(crc32(f"{file.parent.name}/{file.stem}".encode()))
+        samples = read(file)
+        with suppress(NoSpeech):  # otherwise a recording is played in which nothing is said
+            samples = main_phrase(samples).samples
+        yield replayed(samples, player, random.uniform(*SNR), random)
 
 
 def noises() -> list[Visitor]:
@@ -98,6 +161,6 @@ def noises() -> list[Visitor]:
         "knocks": room + 0.6 * knocks,
     }
     return [
-        Visitor("—", Kind.NO_VOICE, name, sound.astype(np.float32))
+        Visitor("—", Kind.NO_VOICE, name, partial(iter, [sound.astype(np.float32)] * TRIES))
         for name, sound in sounds.items()
     ]
