@@ -19,7 +19,7 @@ from edge.sound import Samples
 from edge.voice.encoder import Encoder
 from training import adaptation, protocols
 from training.adapt import School, adapt
-from training.corpus import NOISE, Row, cut, of_split
+from training.corpus import NOISE, UNSEEN, Row, cut, of_split
 from training.evaluate import PHRASED, hear, of_encoder
 from training.export import long_enough
 from training.fit import held_out
@@ -51,8 +51,9 @@ class Said:
 
 def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> dict[str, Any]:
     """Figures by condition and protocol, and what carrying voiceprints costs."""
-    students, visitors = _train(rows, folder), _eval(rows)
-    students = _students(students, visitors)
+    visitors = _eval(rows)
+    students = _students(_train(rows, folder), visitors)
+    visitors = {name: said for name, said in visitors.items() if name in students}
     heard = {
         name: [Said(each.rows, at_the_intercom(each.sounds, seed)) for each in (own, others)]
         for seed, (name, own, others) in enumerate(
@@ -173,7 +174,7 @@ def _handed_on(
             if carry is not None:
                 mixed[enrolls] = carry(old[enrolls])
                 cosine = float(np.mean(np.sum(mixed[enrolls] * made[enrolls], axis=1)))
-            openly = protocols.open_set(protocols.by_text(visitors.rows, mixed), _probes(name))
+            openly = protocols.open_set(protocols.by_text(visitors.rows, mixed), PROBES[PHRASED])
             figures["gallery"][kind] = {
                 "eer": _eer(_trials(name, visitors.rows, mixed)),
                 "fnir": openly.fnir(FPIR)[0],
@@ -185,11 +186,7 @@ def _handed_on(
 def _trials(name: str, rows: Sequence[Row], points: Points) -> Trials:
     if name == "commands":
         return protocols.pairs(rows, points)
-    return protocols.verifications(protocols.by_text(rows, points), _probes(name))
-
-
-def _probes(name: str) -> range:
-    return PROBES["arabic40" if name == "arabic40" else PHRASED]
+    return protocols.verifications(protocols.by_text(rows, points), PROBES[PHRASED])
 
 
 def _eer(trials: Trials) -> float:
@@ -213,7 +210,7 @@ def _train(rows: Sequence[Row], folder: Path) -> dict[str, Said]:
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     by_path = {row.path: row for row in train if row.speaker}
-    found = {name: Said([], []) for name in protocols.PAIRED}
+    found = {name: Said([], []) for name in protocols.PAIRED if name not in UNSEEN}
     kept_back = held_out(train)
     for index, label in enumerate(clips.labels):
         row = by_path.get(str(label["path"]))

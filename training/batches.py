@@ -22,7 +22,6 @@ FRAMES = (60, 80, 100, 150)  # how long the clips of a batch are, and how often
 FRAMES_SHARE = (0.35, 0.3, 0.25, 0.1)
 SHARES = {  # of groups; corpora not named here share the rest
     "mandarin20": 0.2,
-    "arabic40": 0.2,
     "commands": 0.3,
 }
 SAME_TEXT = 0.7  # share of the groups in which all say the same, where texts allow

@@ -200,7 +200,9 @@ def parser() -> argparse.ArgumentParser:
         "--conditions", action="store_true", help="also in noise, in rooms, cut short"
     )
     measuring.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page")
-    measuring.add_argument("--json", action="store_true", help="one JSON object")
+    told = measuring.add_mutually_exclusive_group()
+    told.add_argument("--json", action="store_true", help="one JSON object")
+    told.add_argument("--markdown", action="store_true", help="tables as the docs have them")
     return top
 
 
@@ -393,26 +395,32 @@ def _without_curves(figures: Any) -> Any:
 
 def _evaluate(chosen: argparse.Namespace) -> int:
     from training import evaluate as measuring
+    from training import gate_phrases, gate_protocol
 
     Encoder(chosen.encoder)  # a bad file is said before anything is read
     rows = read_manifest(chosen.manifest)
     heard = measuring.hear(rows)
+    phrases = gate_phrases.hear(rows, heard)
     every: dict[str, dict[str, Any]] = {}
     made: dict[str, measuring.Embedded] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        measured = {"int8": lambda: measuring.of_encoder(chosen.encoder)}
+        encoders = {"int8": chosen.encoder}
         if chosen.weights:
             from training.export import from_weights
 
             card = Encoder(chosen.encoder).card
-            float32 = from_weights(chosen.weights, card, Path(scratch, "float32.tflite"))
-            measured["float"] = lambda: measuring.of_encoder(float32)
-        for peer in chosen.peer:
-            measured[peer] = lambda peer=peer: measuring.of_peer(peer)
-        for name, begin in measured.items():
-            with begin() as embed:
+            encoders["float"] = from_weights(chosen.weights, card, Path(scratch, "float32.tflite"))
+        for name in (*encoders, *chosen.peer):
+            if name in encoders:
+                begin = measuring.of_encoder(encoders[name])
+                identity = measuring.identity_of_encoder(encoders[name])
+            else:
+                begin, identity = measuring.of_peer(name), measuring.identity_of_peer(name)
+            with begin as asked:
+                embed = measuring.keeping(asked, chosen.folder / "points", identity)
                 made[name] = measuring.embedded(heard, embed)
                 every[name] = measuring.evaluate(made[name])
+                every[name]["gate"] = gate_protocol.evaluate(*phrases, embed)
                 if chosen.conditions:
                     from training.conditions import under_conditions
 
@@ -423,7 +431,11 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         from training.report import write
 
         write(every, chosen.report)
-    shown = [table for name, figures in every.items() for table in tables.evaluated(name, figures)]
+    shown = [*tables.gates({name: figures["gate"] for name, figures in every.items()})]
+    shown += tables.gate_trials(every["int8"]["gate"])
+    for name, figures in every.items():
+        shown += tables.gate(name, figures["gate"])
+        shown += tables.evaluated(name, figures)
     # The encoder's own figures come first, those of others beside them by name.
     own = every.pop("int8")
     everything = {**own, "cost_of_int8": cost, "others": every}
@@ -435,7 +447,7 @@ def _shown(chosen: argparse.Namespace, found: Iterable[Any], shown: Iterable[Tab
     if chosen.json:
         sys.stdout.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in found)
     else:
-        tables.show(shown)
+        tables.show(shown, as_markdown=getattr(chosen, "markdown", False))
     return 0
 
 

@@ -18,7 +18,7 @@ JOINED = 0.85  # share of the words that are joined to phrases of two
 LENGTHS = (1.0, 2.5)  # seconds that are cut out of running speech
 CODED = 0.35  # share of all that was coded before: corpora are, and should give nothing away
 FAVOUR = 0.3  # a corpus is heard in proportion to this power of its number of voices
-OFTEN = ("mandarin20", "arabic40", "commands")  # whose speakers say the same again and again
+OFTEN = ("mandarin20", "commands")  # whose speakers say the same again and again
 FEWEST, MOST = 3, 5  # recordings that enroll a student
 TRIED = 4  # phrases of one text that are tried, at most
 

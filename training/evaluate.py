@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +16,8 @@ import numpy as np
 
 from edge.errors import SettingsError
 from edge.sound import Samples
+from edge.storage import write_whole
+from edge.voice import encoder, features
 from edge.voice.encoder import Encoder
 from training import protocols
 from training.corpus import Row, of_split, speech_of
@@ -70,6 +75,39 @@ def of_peer(name: str) -> Iterator[protocols.Embed]:
             return np.concatenate(list(track(made, f"asking {name}", len(batches))))
 
         yield embed
+
+
+def keeping(embed: protocols.Embed, folder: Path, identity: str) -> protocols.Embed:
+    """Embed as ``embed`` does, and keep the points of these sounds in a file of ``folder``.
+
+    ``identity`` changes with whatever would change the points.
+    """
+
+    def kept(sounds: Sequence[Samples]) -> protocols.Points:
+        said = hashlib.sha256(identity.encode())
+        for sound in sounds:
+            said.update(len(sound).to_bytes(8, "little"))
+            said.update(np.ascontiguousarray(sound).data)
+        path = folder / f"points-{said.hexdigest()[:16]}.npy"
+        if not path.exists():
+            points = embed(sounds)
+            write_whole(path, lambda file: np.save(file, points))
+        found: protocols.Points = np.load(path)
+        return found
+
+    return kept
+
+
+def identity_of_encoder(path: Path) -> str:
+    """Changes with an encoder's file and with how the gate embeds a phrase by it."""
+    sources = [inspect.getsource(module) for module in (encoder, features)]
+    return json.dumps([hashlib.sha256(path.read_bytes()).hexdigest(), *sources])
+
+
+def identity_of_peer(name: str) -> str:
+    """Changes with how a peer is called; its weights come with its environment."""
+    path = Path(call.__file__).with_name(f"{name}.py")
+    return json.dumps([name, path.read_text(encoding="utf-8"), inspect.getsource(features)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from training.networks import FRAMES, WEIGHTS, Build, Rung
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = {"mandarin20": 2, "arabic40": 2, "commands": 30}  # speakers never trained on
+HELD_OUT = {"mandarin20": 2, "commands": 30}  # speakers never trained on
 UNKNOWN = -1
 
 

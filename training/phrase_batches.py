@@ -20,7 +20,7 @@ from training.batches import ahead
 from training.corpus import Clips
 from training.protocols import NEAR_ALIKE
 
-SHARES = {"mandarin20": 0.5, "arabic40": 0.3, "commands": 0.2}  # of groups
+SHARES = {"mandarin20": 0.7, "commands": 0.3}  # of groups
 GROUPS = 2
 SPEAKERS = 6  # in a group
 PHRASES = 12  # in a group

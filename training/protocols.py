@@ -90,9 +90,10 @@ def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], 
     return names, phrases
 
 
-def one_phrase(one: Samples, other: Samples) -> Samples:
-    """Two words with a short pause between them."""
-    return np.concatenate((one, np.zeros(round(PAUSE * SAMPLE_RATE), np.float32), other))
+def one_phrase(*words: Samples) -> Samples:
+    """Words with a short pause between them."""
+    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
+    return np.concatenate([piece for word in words for piece in (pause, word)][1:])
 
 
 def by_phrase(names: Sequence[Name], points: Points) -> list[Said]:
@@ -167,6 +168,11 @@ class Trials:
         first, second = self.sides
         same: NDArray[np.bool_] = first == second
         return same
+
+    @property
+    def both_kinds(self) -> bool:
+        """Whether there are trials of speakers with themselves, and of others."""
+        return bool(self._scores) and bool(self.same.any()) and not self.same.all()
 
     @property
     def sides(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,30 @@ BESIDE = {
 }
 
 
-def show(tables: Iterable[Table]) -> None:
+def show(tables: Iterable[Table], *, as_markdown: bool = False) -> None:
     """Print them; in a file at a width that holds them."""
+    if as_markdown:
+        sys.stdout.writelines(markdown(table) for table in tables)
+        return
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
     for table in tables:
         console.print(table)
+
+
+def markdown(table: Table) -> str:
+    """A table as the docs have them."""
+    head, rows = head_and_rows(table)
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join([f"{table.title}\n", *lines]) + "\n\n"
+
+
+def head_and_rows(table: Table) -> tuple[list[str], list[list[str]]]:
+    """What is in a table, to be shown otherwise."""
+    columns = ([str(cell) for cell in column.cells] for column in table.columns)
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return [str(column.header) for column in table.columns], rows
 
 
 def percent(share: float) -> str:
@@ -55,6 +73,7 @@ def evaluated(name: str, figures: Figures) -> Iterator[Table]:
         rates.append(("phrase", "mandarin20", figures["phrase"]))
     for corpus, conditions in figures.get("conditions", {}).items():
         rates += [(condition, corpus, found) for condition, found in conditions.items()]
+    rates += _sentences_and_days(figures.get("gate", {}))
     for protocol, corpus, found in rates:
         shown = with_interval(found["eer"], found["interval"])
         table.add_row(protocol, corpus, "EER", shown, _trials(found))
@@ -71,6 +90,83 @@ def evaluated(name: str, figures: Figures) -> Iterator[Table]:
             trials = str(wrong[key.replace("opened", "trials")])
             table.add_row("wrong phrase", "mandarin20", figure, percent(wrong[key]), trials)
     yield table
+
+
+def _sentences_and_days(gate: Figures) -> Iterator[tuple[str, str, Figures]]:
+    for group, found in gate.get("sentences", {}).items():
+        yield "sentences", group, found
+    for group, lengths in gate.get("by_corpus", {}).get("calls", {}).items():
+        if group.endswith(("day", "phone")):
+            for length, what in (("1", "words"), ("sentence", "sentences")):
+                if length in lengths:
+                    yield f"days, {what}", group, lengths[length]
+
+
+def gate(name: str, figures: Figures) -> Iterator[Table]:
+    """What ``training.gate_protocol.evaluate`` found of an encoder."""
+    every = list(_gates(figures))
+    if not every:
+        return
+    fmrs = list(every[0][2]["fnir"])
+    title = f"{name}: FNIR in % (95 % interval) at an FMR of; ~ by a fitted tail"
+    table = titled(title, "on", "words", "EER, %", *(f"{float(fmr):.0e}" for fmr in fmrs))
+    for on, length, found in every:
+        cells = (_fnir(found["fnir"][fmr], interval=True) for fmr in fmrs)
+        table.add_row(on, length, percent(found["eer"]), *cells)
+    yield table
+
+
+def gate_trials(figures: Figures) -> Iterator[Table]:
+    """Behind how many trials the figures of the gate are; no table of nothing."""
+    table = titled("trials", "on", "words", "speakers", "of students", "of strangers")
+    for on, length, found in _gates(figures):
+        counts = (found[each] for each in ("speakers", "targets", "strangers"))
+        table.add_row(on, length, *(f"{count:,}" for count in counts))
+    if table.rows:
+        yield table
+
+
+def gates(every: Mapping[str, Figures], fmr: str = "0.0001") -> Iterator[Table]:
+    """Several encoders side by side, and what is left of one word's FNIR by four words."""
+    title = f"FNIR in % at an FMR of {float(fmr):.0e}; ~ by a fitted tail"
+    table = titled(title, "on", "speakers", "words", *every)
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for figures in every.values():
+        shares: dict[tuple[str, ...], dict[str, str]] = {}
+        for on, length, found in _gates(figures):
+            if not on.endswith(("phone", "four")):
+                key = (on, str(found["speakers"]), "sentence" if length == "sentence" else "words")
+                shares.setdefault(key, {})[length] = _fnir(found["fnir"][fmr])
+        for (on, speakers, kind), cells in shares.items():
+            length = kind if kind == "sentence" else " / ".join(cells)
+            rows.setdefault((on, speakers, length), []).append(" / ".join(cells.values()))
+        left = figures["left_by_four_words"]
+        if left:
+            shown = f"{100 * left['mean']:.0f}"
+            rows.setdefault(("left by four words, % of one's", "", ""), []).append(shown)
+    for key, cells in rows.items():
+        table.add_row(*key, *cells)
+    if rows:
+        yield table
+
+
+def _gates(figures: Figures) -> Iterator[tuple[str, str, Figures]]:
+    """What it is measured on, the length, and the figures."""
+    for corpus, groups in figures["by_corpus"].items():
+        for group, lengths in groups.items():
+            for length, found in lengths.items():
+                yield (corpus if group == "everybody" else f"{corpus}, {group}"), length, found
+
+
+def _fnir(found: Figures, *, interval: bool = False) -> str:
+    low, high = (_whole(edge) for edge in found["interval"])
+    beside = f" ({low}–{high})" if interval else ""
+    return f"{'' if found['counted'] else '~'}{_whole(found['share'])}{beside}"
+
+
+def _whole(share: float) -> str:
+    """Two digits of a share in %: no more can be known of so few speakers."""
+    return f"{100 * share:.0f}" if share >= 0.0995 or not share else f"{100 * share:.1f}"
 
 
 def _trials(figures: Figures) -> str:

@@ -36,7 +36,7 @@ Sound = tuple[str, Samples]  # of which kind
 
 def sounds(rows: Sequence[Row], chance: random.Random) -> Iterator[Sound]:
     """Recordings as they are, and phrases of four syllables."""
-    for corpus in ("mandarin20", "arabic40", "commands"):
+    for corpus in ("mandarin20", "commands"):
         for row in chance.sample([row for row in rows if row.corpus == corpus], RECORDINGS):
             yield corpus, read(row.file)
     takes = {(row.speaker, row.text, row.take): row for row in rows if row.corpus == "mandarin20"}
@@ -144,20 +144,18 @@ def of_others(rows: Sequence[Row], encoder: Encoder) -> None:
         lambda: defaultdict(list)
     )
     chosen = [
-        row
-        for row in rows
-        if (row.corpus, row.speaker) in apart and row.corpus in ("mandarin20", "arabic40")
+        row for row in rows if row.corpus == "mandarin20" and ("mandarin20", row.speaker) in apart
     ]
     for row, point in voiceprints(chosen, encoder):
         said[row.corpus, row.text][row.speaker].append(point)
-    for speaker in {row.speaker for row in chosen if row.corpus == "mandarin20"}:
+    for speaker in {row.speaker for row in chosen}:
         for first, second in TWO_WORDS:
             takes = {(r.text, r.take): r for r in chosen if r.speaker == speaker}
             for text, take in takes:
                 if text == first and (second, take) in takes:
                     phrase = main_phrase(joined([takes[first, take], takes[second, take]]))
                     said["phrase", first][speaker].append(encoder.embed(phrase.samples))
-    for kind in ("phrase", "mandarin20", "arabic40"):
+    for kind in ("phrase", "mandarin20"):
         own, strangers = [], []
         for (corpus, _), speakers in said.items():
             if corpus != kind:

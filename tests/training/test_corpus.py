@@ -14,7 +14,7 @@ from edge.errors import SettingsError
 from edge.sound import SAMPLE_RATE, Samples
 from tests.sounds import in_a_room, noise, pitch_of, silence, spoken, tone
 from training import corpus, progress
-from training.corpus import Clips, Row, at_speed, cut, of_split, read_manifest, speech_of
+from training.corpus import UNSEEN, Clips, Row, at_speed, cut, of_split, read_manifest, speech_of
 
 HEADER = "path,corpus,split,speaker,text\n"
 
@@ -100,6 +100,16 @@ def test_a_split_is_its_rows() -> None:
     rows = [Row("", Path(), "a", split, "", "") for split in ("train", "eval", "train")]
     assert of_split(rows, "train") == [rows[0], rows[2]]
     assert of_split(rows, "test") == []
+
+
+@pytest.mark.parametrize("corpus", UNSEEN)
+def test_a_corpus_that_is_unseen_is_never_of_the_train_split(tmp_path: Path, corpus: str) -> None:
+    path = tmp_path / "manifest.csv"
+    lines = ["path,corpus,split,speaker,text", f"a.wav,{corpus},train,s0,a", "b.wav,b,train,s1,a"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = read_manifest(path)
+    assert [each.corpus for each in of_split(rows, "train")] == ["b"]
+    assert [each.corpus for each in of_split(rows, "eval")] == [corpus]
 
 
 def test_speech_is_trimmed_of_its_silence(tmp_path: Path) -> None:

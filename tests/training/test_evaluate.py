@@ -23,7 +23,7 @@ from edge.voice.encoder import SHIPPED, Encoder
 from tests.sounds import in_a_room, silence, spoken
 from training import cli, protocols
 from training.corpus import Row, read_manifest
-from training.evaluate import cost_of_int8, embedded, evaluate, hear, of_encoder
+from training.evaluate import cost_of_int8, embedded, evaluate, hear, keeping, of_encoder
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -149,6 +149,23 @@ def test_what_int8_costs_is_measured_on_the_same_trials(rows: list[Row]) -> None
     assert 0.9 < found["mean_cosine"] < 0.999
 
 
+def test_points_are_kept_and_not_made_again(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def embed(sounds: Sequence[Samples]) -> np.ndarray:
+        asked.append(len(sounds))
+        return mean_spectra(sounds)
+
+    sounds = [spoken(0.5, 100), spoken(0.6, 120)]
+    first = keeping(embed, tmp_path, "one")(sounds)
+    np.testing.assert_array_equal(keeping(embed, tmp_path, "one")(sounds), first)
+    assert asked == [2]
+    keeping(embed, tmp_path, "another")(sounds)
+    keeping(embed, tmp_path, "one")(sounds[::-1])
+    keeping(embed, tmp_path, "one")([np.concatenate(sounds)])  # the same samples, cut otherwise
+    assert asked == [2, 2, 2, 1]
+
+
 @needs_encoder
 def test_an_encoder_in_other_processes_gives_the_same_points() -> None:
     sounds = [spoken(0.5 + 0.1 * number, 100 + 20 * number) for number in range(4)]
@@ -179,11 +196,13 @@ def refuse(constant: str) -> None:
 
 @needs_encoder
 def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["evaluate", str(manifest), "--json"]) == 0
+    folder = manifest.parent / "work"
+    assert cli.main(["evaluate", str(manifest), "--json", "--folder", str(folder)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line, parse_constant=refuse)
-    assert set(found) >= {"pair", "phrase", "open_set", "wrong_phrase"}
+    assert set(found) >= {"pair", "phrase", "open_set", "wrong_phrase", "gate"}
     assert set(found["pair"]) == set(protocols.PAIRED)
+    assert set(found["gate"]["by_corpus"]) == set(protocols.PAIRED)
 
 
 @needs_encoder
@@ -193,9 +212,14 @@ def test_the_command_shows_a_table_to_a_person(
     lines = manifest.read_text(encoding="utf-8").splitlines()
     few = manifest.with_name("few.csv")
     few.write_text("\n".join([HEADER, *(line for line in lines if "commands" in line)]))
-    assert cli.main(["evaluate", str(few)]) == 0
+    again = ["evaluate", str(few), "--folder", str(tmp_path)]
+    assert cli.main(again) == 0
     shown = capsys.readouterr().out
     assert "commands" in shown and "3 / 12" in shown and "EER" in shown
+    assert "FNIR in %" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+    assert cli.main([*again, "--markdown"]) == 0
+    assert "| commands | 3 | 1 |" in capsys.readouterr().out
 
 
 def failure(capsys: pytest.CaptureFixture, *arguments: str | Path) -> tuple[int, str]:
