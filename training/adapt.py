@@ -118,8 +118,8 @@ def adapt(
     random = np.random.default_rng(0)
     shown = random.choice(len(school.sounds), min(COMPARED, len(school.sounds)), replace=False)
     sounds = [long_enough(school.sounds[index]) for index in shown]
-    windows = _windows(school.sounds, old.frames)
-    content, card = agreeing(build, describe, windows, sounds, AGREE)
+    windows = _windows(school.sounds, encoder)
+    content, card = agreeing(build, rung.rounded, describe, windows, sounds, AGREE)
     card = replace(card, strangers=found.strangers)
     turned = way @ rotation(old.dimension, card.training["rotated"])
     write(content, card, out)
@@ -131,8 +131,7 @@ def adapt(
     return card
 
 
-def _windows(sounds: Sequence[Samples], frames: int) -> NDArray[np.float32]:
+def _windows(sounds: Sequence[Samples], encoder: Encoder) -> NDArray[np.float32]:
     """What the quantizer is shown: the recordings as they are, and at other speeds."""
     shown = [long_enough(at_speed(sound, speed)) for sound in sounds for speed in SPEEDS]
-    heard = [features.level_free(features.log_mel(sound)) for sound in shown]
-    return np.concatenate([features.fit_frames(each, frames) for each in heard])
+    return np.concatenate([encoder.windows(features.log_mel(sound)) for sound in shown])

@@ -202,14 +202,17 @@ def half_precision() -> Iterator[None]:
         keras.mixed_precision.set_global_policy(policy)
 
 
-def heard_at_the_gate(clips: Clips, indices: list[int], frames: int) -> NDArray[np.float32]:
+def heard_at_the_gate(
+    clips: Clips, indices: list[int], frames: int, *, centred: bool = False
+) -> NDArray[np.float32]:
     """Clean features as the gate computes them, one window a clip, (clips, frames, MELS)."""
     windows = []
     for index in indices:
         clip = clips[index]
         clip = clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
         values = features.level_free(features.log_mel(clip))
-        windows.append(features.fit_frames(values, frames)[0])
+        window = features.fit_frames(values, frames)[0]
+        windows.append(features.centred(window) if centred else window)
     return np.stack(windows)
 
 

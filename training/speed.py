@@ -47,7 +47,7 @@ def _sound() -> Samples:
 def _times(encoder: Path, float32: Path) -> dict[str, float]:
     """Median milliseconds; all take turns, so that all meet the same machine."""
     sound = _sound()
-    heard = features.level_free(features.log_mel(sound))
+    heard = features.log_mel(sound)
     work: dict[str, Callable[[], object]] = {}
     for kind, path in (("int8", encoder), ("float32", float32)):
         for runtime in RUNTIMES:
@@ -55,7 +55,7 @@ def _times(encoder: Path, float32: Path) -> dict[str, float]:
                 loaded = Encoder(path, runtime=runtime)
             except EncoderError:
                 continue
-            (window,) = features.fit_frames(heard, loaded.card.frames)
+            (window,) = loaded.windows(heard)
             work[f"{kind}, {runtime}"] = lambda loaded=loaded: loaded.embed(sound)
             work[f"{kind}, {runtime}, network alone"] = lambda loaded=loaded, window=window: (
                 loaded.run(window)

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import soxr
 import tensorflow as tf
@@ -35,8 +36,11 @@ from training.augment import rooms
 from training.batches import ahead
 from training.corpus import NOISE, Clips, Row, cut, of_split
 from training.fit import half_precision, voice_of
-from training.networks import campplus
+from training.networks import LARGE, WEIGHTS, campplus
+from training.networks.campplus import RANGES
+from training.peers import call
 from training.progress import track
+from training.rounding import equalise, ranges_of
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +67,19 @@ IN_NOISE = 0.5
 AMONG_VOICES = 0.25  # of those
 SNR = (3.0, 28.0)  # dB
 FASTER = 0.04  # speed changes by so much at most
-NARROW = 0.2  # share heard through a narrow band
+NARROW = 0.3  # share heard through a narrow band
+COMPANDED = 0.5  # of those: eight bits as a telephone has them (G.711's mu law)
+DRIVEN = 0.15  # share that overdrives its microphone
+DRIVE = (1.0, 6.0)  # how far: peaks beside where a tangent bends
 BANDS = ((200.0, 3_400.0), (60.0, 3_400.0), (60.0, 4_000.0), (60.0, 5_500.0))  # Hz
 CODED = 0.3
-MICROPHONE = 6.0  # dB, deviation of the microphone's curve at its knots
+MICROPHONE = 8.0  # dB, deviation of the microphone's curve at its knots
 KNOTS = 7
-TILT = 6.0  # dB, deviation of its tilt from end to end
+TILT = 8.0  # dB, deviation of its tilt from end to end
+LONGEST = 6.0  # seconds of a clip that are looked at to know where it begins
+SHOWN = 150  # windows from which the ranges of eight bits are taken
+FITTED = 90  # clips of each corpus to which Kaldi's bands are fitted
+RIDGE = 1e-6  # of that fit
 COVERED = (6, 12)  # mels and frames at most hidden by one mask
 QUIET = 30.0  # dB by which a take may be quieter
 
@@ -88,6 +99,11 @@ class Plan:
     averaging: float = 0.995  # of the weights
     seed: int = 1
     save_every: int = 100
+
+
+TUNING = Plan()
+ROUNDING = Plan(steps=240, rate=4e-4, warmup=15, averaging=0.98, seed=2)
+TUNED = 0.6  # share of the tuned weights in the encoder; the rest is as it began
 
 
 class Pool:
@@ -156,7 +172,7 @@ class Surroundings:
     def __call__(self, chosen: Sequence[int], frames: int) -> NDArray[np.float32]:
         """Return level-free features of joined clips, changed at random, (frames, MELS)."""
         random = self.random
-        sound = self._joined(chosen)
+        sound = self.joined(chosen)
         length = (frames - 1) * features.HOP + features.WINDOW
         if len(sound) > length:
             start = int(random.integers(len(sound) - length + 1))
@@ -167,16 +183,22 @@ class Surroundings:
             sound = fftconvolve(sound, room)[: len(sound)].astype(np.float32)
         if random.random() < IN_NOISE:
             sound = sound + self._disturbance(len(sound), float(np.std(sound)))
+        if random.random() < DRIVEN:
+            drive = np.float32(random.uniform(*DRIVE) / (np.abs(sound).max() + 1e-6))
+            sound = np.tanh(sound * drive) / drive
         if random.random() < NARROW:
             sound = narrow(sound, *BANDS[random.integers(len(BANDS))])
+            if random.random() < COMPANDED:
+                sound = companded(sound)
         if random.random() < CODED:
             choice = CODECS["training"]
             sound = choice[random.integers(len(choice))](sound)
         values = features.log_mel(sound.astype(np.float32)) + self._microphone()
         values = np.resize(values, (frames, features.MELS))
-        return self._cover(centred(values))
+        return self._cover(features.centred(values))
 
-    def _joined(self, chosen: Sequence[int]) -> Samples:
+    def joined(self, chosen: Sequence[int]) -> Samples:
+        """Return clips one after another, a little faster or slower."""
         pieces: list[Samples] = []
         faster = 1.0
         if self.random.random() < 0.6:
@@ -228,11 +250,6 @@ class Surroundings:
         return values
 
 
-def centred(values: features.Features) -> features.Features:
-    """Return features less each band's mean over time."""
-    return values - values.mean(axis=0, dtype=np.float32)
-
-
 def narrow(sound: Samples, lowest: float, highest: float) -> Samples:
     """Return a sound as a narrow band leaves it: nothing above ``highest``, less below."""
     rate = 2 * highest
@@ -241,6 +258,14 @@ def narrow(sound: Samples, lowest: float, highest: float) -> Samples:
     pole = math.exp(-2 * math.pi * lowest / SAMPLE_RATE)
     heard = lfilter([1, -1], [1, -pole], np.resize(back, len(sound))) if len(back) else sound
     return np.asarray(heard, np.float32)
+
+
+def companded(sound: Samples) -> Samples:
+    """Return a sound as eight bits of G.711's mu law keep it, after loud speech fills them."""
+    full = 3 * float(np.abs(sound).std() + np.abs(sound).mean()) + 1e-6
+    curve = np.log1p(255 * np.minimum(np.abs(sound) / full, 1)) / np.log(256)
+    kept = np.expm1(np.round(curve * 127) / 127 * np.log(256)) / 255
+    return np.asarray(np.sign(sound) * kept * full, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +305,13 @@ class Tuning:
         folder: Path,
         ranges: campplus.Ranges | None = None,
     ) -> None:
+        """With ``ranges`` the network computes in eight bits, and learns to do what ``start`` does."""
         self.plan = plan
-        self.ranges = ranges
+        self.teacher = None
+        if ranges is not None:
+            with half_precision():
+                self.teacher = campplus.build()
+            self.teacher.set_weights(start.get_weights())
         with half_precision():
             self.network = campplus.build(ranges=ranges)
         self.network.set_weights(start.get_weights())
@@ -325,22 +355,20 @@ class Tuning:
         done = step / plan.steps
         with tf.GradientTape() as tape:
             points = tf.math.l2_normalize(self.network(heard), 1)
-            found = {
-                "anchor": 1 - tf.reduce_mean(tf.reduce_sum(points * anchors, 1)),
-                "contrast": losses.contrast(points, speakers),
-                "margin": losses.margin_softmax(
-                    points,
-                    tf.math.l2_normalize(self.centres, 1),
-                    speakers,
-                    plan.margin * tf.minimum(1.0, plan.rising * done),
-                ),
-            }
-            total = (
-                found["anchor"] * plan.anchor
-                + found["contrast"] * plan.contrast
-                + found["margin"] * plan.named
-            )
-        gradients = tape.gradient(total, self.variables)
+            if self.teacher is None:
+                found = self._as_told(points, speakers, anchors, done)
+                total = (
+                    found["anchor"] * plan.anchor
+                    + found["contrast"] * plan.contrast
+                    + found["margin"] * plan.named
+                )
+            else:
+                wanted = tf.math.l2_normalize(self.teacher(heard), 1)
+                total = 1 - tf.reduce_mean(tf.reduce_sum(points * wanted, 1))
+                found = {"apart": total}
+        gradients = tape.gradient(
+            total, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         gradients, norm = tf.clip_by_global_norm(gradients, 3_000.0)
         rate = plan.rate * tf.minimum(1.0, (step + 1) / plan.warmup)
         rate *= 0.5 * (1 + tf.cos(math.pi * tf.minimum(1.0, done))) + 0.01
@@ -355,6 +383,21 @@ class Tuning:
             mean.assign(keep * mean + (1 - keep) * weight)
         self.step.assign_add(1)
         return {**found, "norm": norm}
+
+    def _as_told(
+        self, points: tf.Tensor, speakers: tf.Tensor, anchors: tf.Tensor, done: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        plan = self.plan
+        return {
+            "anchor": 1 - tf.reduce_mean(tf.reduce_sum(points * anchors, 1)),
+            "contrast": losses.contrast(points, speakers),
+            "margin": losses.margin_softmax(
+                points,
+                tf.math.l2_normalize(self.centres, 1),
+                speakers,
+                plan.margin * tf.minimum(1.0, plan.rising * done),
+            ),
+        }
 
     def encoder(self, frames: int | None = None) -> keras.Model:
         """Return the network with averaged weights, in float32."""
@@ -376,14 +419,14 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
 
     def flush(frames: int) -> None:
         which = heard.pop(frames)
-        batch = np.stack([centred(values) for _, values in which])
+        batch = np.stack([features.centred(values) for _, values in which])
         found[[index for index, _ in which]] = run(tf.constant(batch, tf.float32)).numpy()
 
     for index in track(range(len(sounds)), "where they begin", len(sounds)):
         sound = sounds[index]
         if len(sound) < features.WINDOW:
             sound = np.resize(sound, features.WINDOW)
-        values = features.log_mel(sound[: 6 * SAMPLE_RATE])
+        values = features.log_mel(sound[: round(LONGEST * SAMPLE_RATE)])
         frames = max(5, -(-len(values) // tenth)) * tenth
         heard[frames].append((index, np.resize(values, (frames, features.MELS))))
         if len(heard[frames]) == 32:
@@ -393,54 +436,139 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def start_of(weights: campplus.Weights, front: NDArray[np.floating], ratio: NDArray) -> keras.Model:
-    """Return the network before any training.
+def begin(speech: Clips, folder: Path) -> keras.Model:
+    """Return the network before any training; what it needs of the peers is asked for once.
 
-    ``front`` (MELS, BANDS) makes Kaldi's bands of the gate's, from low to high; ``ratio`` is the
-    standard deviation of each pooled channel over its mean absolute deviation.
+    Kaldi's 80 bands are fitted to the gate's 64 by least squares, over clips of every corpus.
+    Raises SettingsError where the peers are not installed.
     """
+    random = np.random.default_rng(0)
+    corpora: dict[str, list[int]] = defaultdict(list)
+    for index, label in enumerate(speech.labels):
+        if speech.ends[index] - speech.starts[index] > SHORTEST * SAMPLE_RATE:
+            corpora[str(label["corpus"])].append(index)
+    chosen = [
+        index
+        for own in corpora.values()
+        for index in random.choice(own, min(FITTED, len(own)), replace=False).tolist()
+    ]
+    pieces = [
+        speech.samples[speech.starts[i] : min(speech.ends[i], speech.starts[i] + 2 * SAMPLE_RATE)]
+        for i in chosen
+    ]
+    kept = folder / "start.npz"
+    if not kept.exists():
+        call.start(pieces, kept)
+    with np.load(kept) as stored:
+        start = dict(stored)
+    ours = [features.centred(features.log_mel(piece / np.float32(32768))) for piece in pieces]
+    heard = np.concatenate(ours).astype(np.float64)
+    ridge = RIDGE * len(heard) * np.eye(features.MELS)
+    front = np.linalg.solve(heard.T @ heard + ridge, heard.T @ start["bands"])
     network = campplus.build()
-    campplus.load(network, weights)
-    network.get_layer("front").set_weights([np.asarray(front[np.newaxis, :, ::-1], np.float32)])
+    campplus.load(network, start)
+    network.get_layer("front").set_weights([front[np.newaxis, :, ::-1].astype(np.float32)])
     kernel, bias = network.get_layer("point").get_weights()
-    kernel[len(ratio) :] *= np.asarray(ratio, np.float32)[:, None]
+    kernel[len(start["spread"]) :] *= start["spread"][:, np.newaxis]
     network.get_layer("point").set_weights([kernel, bias])
     return network
 
 
-def tune(rows: list[Row], folder: Path, start: keras.Model, plan: Plan, watch: Any = None) -> Path:
-    """Fine-tune ``start`` on the train split of ``rows``; return the file of its weights."""
-    own = folder / "large"
+@dataclass(frozen=True)
+class Lesson:
+    """What every step draws from: the takes, where CAM++ puts them, and what surrounds them."""
+
+    heard: Surroundings
+    known: NDArray[np.float32]  # points of the clips before any training, weighted by length
+    centres: NDArray[np.float32]  # of the speakers, unit length
+
+    @classmethod
+    def of(cls, heard: Surroundings, points: NDArray[np.float32]) -> Lesson:
+        """Return the lesson of unit-length points (clips, DIMENSION)."""
+        pool = heard.pool
+        known = points * np.sqrt(np.minimum(pool.seconds, LONGEST))[:, np.newaxis]
+        return cls(heard, known, _unit(np.stack([known[each].sum(0) for each in pool.own])))
+
+    def anchors(self, batch: Batch) -> NDArray[np.float32]:
+        """Return where each take should stay near: half its own clips, half its speaker."""
+        said = _unit(np.stack([self.known[each].sum(0) for each in batch.clips]))
+        return _unit(said + self.centres[batch.speakers])
+
+    def windows(self, count: int) -> NDArray[np.float32]:
+        """Return windows for the quantizer, (count, frames, MELS): every other one undisturbed."""
+        frames = FRAMES[int(np.argmax(FRAMES_SHARE))]
+        random = self.heard.random = np.random.default_rng(0)
+        found: list[NDArray[np.float32]] = []
+        while len(found) < count:
+            for _, chosen in self.heard.pool.draw(random, frames / features.FRAMES_PER_SECOND):
+                if len(found) % 2:
+                    found.append(self.heard(chosen, frames))
+                else:
+                    clean = features.log_mel(self.heard.joined(chosen))
+                    found.append(features.centred(features.fit_frames(clean, frames)[0]))
+        return np.clip(np.stack(found[:count]), -campplus.LARGEST, campplus.LARGEST)
+
+
+def fit_large(
+    rows: list[Row], folder: Path, tuning: Plan = TUNING, rounding: Plan = ROUNDING
+) -> Path:
+    """Train the large encoder on the train split of ``rows``; return the file of its weights.
+
+    First in float; then a network that computes in eight bits learns to do the same. The ranges of eight bits are written beside the
+    weights. Raises SettingsError where the peers are not installed.
+    """
+    own, corpus = folder / LARGE.name, folder / "corpus"
     own.mkdir(parents=True, exist_ok=True)
     rows = [row for row in of_split(rows, "train") if row.corpus in (*SHARES, NOISE)]
-    corpus = folder / "corpus"
     speech = cut([row for row in rows if row.corpus != NOISE], corpus, speeds=(1.0,))
     noise = cut([row for row in rows if row.corpus == NOISE], corpus, speeds=(1.0,))
-    pool = Pool(speech)
-    kept = own / "start.npy"
+    network = begin(speech, own)
+    kept = own / "points.npy"
     if not kept.exists():
         with half_precision():
             fast = campplus.build()
-        fast.set_weights(start.get_weights())
+        fast.set_weights(network.get_weights())
         np.save(kept, points_of(fast, speech))
-    known = np.load(kept)
-    weight = np.sqrt(np.minimum(pool.seconds, 6))[:, None]
-    centres = np.stack([(known[each] * weight[each]).sum(0) for each in pool.own])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    log.info("%d clips, %d speakers", len(speech), len(pool.speakers))
+    heard = Surroundings(Pool(speech), noise, rooms(corpus), np.random.default_rng())
+    lesson = Lesson.of(heard, np.load(kept))
+    log.info("%d clips, %d speakers", len(speech), len(lesson.centres))
 
-    run = Tuning(plan, start, centres.astype(np.float32), own / "checkpoints")
+    run = _learn(Tuning(tuning, network, lesson.centres, own / "tuning"), lesson)
+    network, shown = blend(network, run.encoder()), lesson.windows(SHOWN)
+    equalise(network, shown)
+    ranges = own / RANGES.name
+    if not ranges.exists():
+        ranges.write_text(json.dumps(ranges_of(network, shown), indent=0), encoding="utf-8")
+    limits = json.loads(ranges.read_text(encoding="utf-8"))
+    run = _learn(Tuning(rounding, network, run.centres.numpy(), own / "rounding", limits), lesson)
+    weights = own / WEIGHTS
+    save(run.encoder(), weights)
+    plans = {"tuning": asdict(tuning), "rounding": asdict(rounding)}
+    (own / "plan.json").write_text(json.dumps(plans, indent=2), encoding="utf-8")
+    return weights
+
+
+def blend(before: keras.Model, after: keras.Model, share: float = TUNED) -> keras.Model:
+    """Return the network between two, whose weights are ``share`` of the way from one to the other.
+
+    What was learned of the voices of training is kept for the most part, and less is forgotten of
+    all others (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    pairs = zip(before.get_weights(), after.get_weights(), strict=True)
+    network = campplus.build()
+    network.set_weights([first + share * (last - first) for first, last in pairs])
+    return network
+
+
+def _learn(run: Tuning, lesson: Lesson) -> Tuning:
+    """Go on with a run to the end of its plan."""
     run.checkpoints.restore_or_initialize()
-    heard = Surroundings(pool, noise, rooms(corpus, plan.seed), np.random.default_rng())
+    plan = run.plan
     steps = range(int(run.step.numpy()), plan.steps)
     began = time.monotonic()
     recent: list[dict[str, float]] = []
-    for batch in ahead(_produce, heard, plan.seed, steps):
-        said = np.stack([(known[each] * weight[each]).sum(0) for each in batch.clips])
-        said /= np.linalg.norm(said, axis=1, keepdims=True)
-        anchors = said + centres[batch.speakers]
-        anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
-        recent.append(run.learn(batch.features, batch.speakers, anchors.astype(np.float32)))
+    for batch in ahead(_produce, lesson.heard, plan.seed, steps):
+        recent.append(run.learn(batch.features, batch.speakers, lesson.anchors(batch)))
         done = batch.step + 1
         if done % 20 == 0:
             mean = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
@@ -450,9 +578,20 @@ def tune(rows: list[Row], folder: Path, start: keras.Model, plan: Plan, watch: A
             recent.clear()
         if done % plan.save_every == 0 or done == plan.steps:
             run.checkpoints.save()
-            if watch is not None:
-                watch(run, done)
-    weights = own / "encoder.weights.h5"
-    run.encoder().save_weights(weights)
-    (own / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
-    return weights
+    return run
+
+
+def save(network: keras.Model, path: Path) -> None:
+    """Write a network's weights as 16-bit floats: half the size, and far finer than int8."""
+    network.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        found: list[str] = []
+        file.visititems(lambda name, each: found.append(name) if hasattr(each, "dtype") else None)
+        for name in found:
+            values = file[name][()].astype(np.float16)
+            del file[name]
+            file.create_dataset(name, data=values, compression="gzip")
+
+
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -103,9 +103,7 @@ def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, A
 
     def listen(file: Path) -> None:
         phrase = main_phrase(decode(file.read_bytes()))
-        features.fit_frames(
-            features.level_free(features.log_mel(phrase.samples)), encoder.card.frames
-        )
+        encoder.windows(features.log_mel(phrase.samples))
 
     listen(files[0])
     heard = enrolled = 0.0

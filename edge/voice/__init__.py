@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"  # the encoder that comes along
+SMALL = SHIPPED.with_name("small") / SHIPPED.name  # the one for a Pi 3 or a Zero 2 W
 LOUDSPEAKER = SHIPPED.with_name("loudspeaker.npz")  # the detector of loudspeakers
 PHRASE = Path(__file__).parents[1] / "models" / "phrase.tflite"  # the phrase encoder, the same
 

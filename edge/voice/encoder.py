@@ -40,6 +40,9 @@ class Card:
     # Where distances count and not directions, points are lifted so high above the origin that
     # the plane they lie in is nearly a sphere: cosines then rank as Euclidean distances do.
     lift: float | None = None
+    # Whether the network takes features less each band's mean over the window. That cancels what
+    # a microphone adds to every moment alike.
+    centred: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -88,8 +91,12 @@ class Encoder:
 
     def place(self, heard: features.Features) -> Voiceprint:
         """The voiceprint of a phrase's log-mel features (frames, values), as ``embed``."""
+        return _unit(np.sum([_unit(self.run(window)) for window in self.windows(heard)], axis=0))
+
+    def windows(self, heard: features.Features) -> list[features.Features]:
+        """Return the windows (frames, values) that the network looks at, of log-mel features."""
         windows = features.fit_frames(features.level_free(heard), self.card.frames)
-        return _unit(np.sum([_unit(self.run(window)) for window in windows], axis=0))
+        return [features.centred(each) for each in windows] if self.card.centred else windows
 
     def run(self, window: features.Features) -> NDArray[np.float32]:
         """What the network makes of one window (frames, values) as it is; of any length."""

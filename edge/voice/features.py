@@ -104,6 +104,11 @@ def level_free(log_energies: Features) -> Features:
     return centred
 
 
+def centred(log_energies: Features) -> Features:
+    """Return log-mel features less each band's mean over time."""
+    return log_energies - log_energies.mean(axis=0, dtype=np.float32)
+
+
 def classic39(samples: Samples) -> Features:
     """13 cepstra, their deltas and the deltas' deltas, shape (frames, 39)."""
     cepstra = log_mel(samples) @ cepstral_basis()

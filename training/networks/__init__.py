@@ -13,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow import keras
 
-from training.networks import by_frame, deep
+from training.networks import by_frame, campplus, deep
 
 # One thread a process is fastest; TensorFlow takes no other number once it has begun.
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -36,6 +36,9 @@ class Rung:
     after: str | None = None  # the rung whose trained weights ``make`` starts from
     trained: bool = True
     lift: float | None = None  # where distances count: see edge.voice.encoder.Card
+    centred: bool = False  # takes features less each band's mean: see edge.voice.encoder.Card
+    # Makes the network that is quantized of the trained one, where the two differ.
+    rounded: Callable[[keras.Model], keras.Model] = lambda network: network
 
     def builder(self, folder: Path) -> Build:
         """What builds the network, where ``folder`` has a folder for each rung."""
@@ -65,4 +68,12 @@ LADDER = (
     Rung("several", "five layers", by_frame.HIDDEN + 1, by_frame.several),
     Rung("deep", "the deep encoder, which sees time", deep.LAYERS, deep.build),
 )
-RUNGS = {rung.name: rung for rung in LADDER}
+LARGE = Rung(
+    "large",
+    "CAM++, fine-tuned for a gate",
+    campplus.LAYERS,
+    campplus.build,
+    centred=True,
+    rounded=campplus.rounded,
+)
+RUNGS = {rung.name: rung for rung in (*LADDER, LARGE)}

