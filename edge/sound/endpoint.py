@@ -38,6 +38,14 @@ PADDING = 0.03  # seconds kept before the first and after the last speech frame
 PADDED = round(PADDING * SAMPLE_RATE)  # samples
 
 
+STEADY = 4.0
+ROOM_LASTS = 15
+STANDS = 20.0
+DEEP = 28.0
+LONGER=45
+DYN = 9.0
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """Somebody spoke: the sound, and when in the stream its speech began and ended."""
@@ -46,6 +54,7 @@ class Phrase:
     start: int  # the first speech sample, counted from the start of the stream
     end: int  # one past the last speech sample
     heard: int  # samples of the stream that had been heard when the end was certain
+    first: int = 0  # where ``samples`` begin, counted from the start of the stream
 
     @property
     def seconds(self) -> float:
@@ -71,13 +80,21 @@ def levels(samples: Samples, before: float = 0.0) -> Samples:
 
 
 def background(samples: Samples) -> float | None:
-    """Level in dB of the quietest moment of a recording; None where no room is heard."""
+    """Level in dB of the room of a whole recording; None where there is too little sound.
+
+    It is the quietest moment, if that lasts. A recording that is cut to its speech has no such
+    moment; what is faint in it is taken for speech down to BELOW_PEAK_TO_GO_ON below its peak.
+    """
     power = levels(samples)
     power = power[power > NO_ROOM]
     if len(power) < SMOOTHING:
         return None
     means = np.convolve(power, np.full(SMOOTHING, 1 / SMOOTHING), "valid")
-    return float(means.min())
+    quietest, peak = float(means.min()), float(power.max())
+    lasts = np.count_nonzero(means < quietest + STEADY) >= (ROOM_LASTS if peak - quietest >= DEEP else LONGER)
+    if lasts:
+        return min(quietest, peak - STANDS) if peak - quietest > DYN else quietest
+    return min(quietest, peak - BELOW_PEAK_TO_GO_ON - ABOVE_ROOM_TO_GO_ON)
 
 
 class _Tail:
@@ -205,4 +222,5 @@ class Endpointer:
             return None
         first = max(0, self._given, self._start - PADDED)
         samples = self._sound[first : self._ends].copy()
-        return Phrase(samples, self._start, self._position - self._silence * FRAME, self._position)
+        end = self._position - self._silence * FRAME
+        return Phrase(samples, self._start, end, self._position, first)

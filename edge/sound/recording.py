@@ -12,7 +12,8 @@ import soxr
 from edge.errors import BrokenSamples, NoSpeech, RecordingTooLong, UnreadableRecording
 from edge.quiet import hushed
 from edge.sound import BLOCK, SAMPLE_RATE, Samples
-from edge.sound.endpoint import HANGOVER, Endpointer, Phrase, background
+from edge.sound.endpoint import HANGOVER, Endpointer, Phrase, background, levels
+from edge.sound.high_pass import HighPass
 
 SUFFIXES = (".wav", ".flac", ".mp3")
 LONGEST = 30.0  # seconds a recording of one phrase may last; longer is no phrase
@@ -51,6 +52,8 @@ def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
         ) from None
     if not np.isfinite(samples).all():
         raise BrokenSamples("some samples are not numbers; export the file again", path)
+    # At its own rate: a resampler would make a click of an offset that begins with the file.
+    samples = HighPass(rate)(samples)
     if rate != SAMPLE_RATE:
         samples = soxr.resample(samples, rate, SAMPLE_RATE)
     clipped: Samples = np.clip(samples, -1, 1).astype(np.float32)
@@ -115,7 +118,27 @@ def phrases(samples: Samples) -> list[Phrase]:
 
 def main_phrase(samples: Samples) -> Phrase:
     """The phrase of a recording that should hold one: the longest. Raises NoSpeech."""
-    found = phrases(samples)
+    found = said(samples)
     if not found:
         raise NoSpeech("no phrase is heard in it; speak closer to the microphone")
-    return max(found, key=lambda phrase: phrase.end - phrase.start)
+    return max(found, key=lambda phrase: phrase.seconds)
+
+
+def said(samples: Samples) -> list[Phrase]:
+    """What was said in a recording: phrases that hardly a pause parts are one."""
+    found = phrases(samples)
+    heights = [float(levels(phrase.samples).max()) for phrase in found]
+    near: list[Phrase] = []
+    for phrase, height in zip(found, heights, strict=True):
+        if height < max(heights) - FAR_WEAKER:
+            continue
+        if near and phrase.start - near[-1].end < PAUSE * SAMPLE_RATE:
+            first = near.pop()
+            whole = Recording(samples).whole[first.first : phrase.first + len(phrase.samples)]
+            phrase = Phrase(whole, first.start, phrase.end, phrase.heard, first.first)
+        near.append(phrase)
+    return near
+
+
+PAUSE = 0.6  # seconds: shorter ones belong to a phrase that is recorded
+FAR_WEAKER = 20.0  # dB
