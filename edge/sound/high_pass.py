@@ -18,6 +18,7 @@ from edge.sound import FULL_SCALE, Samples
 STOPPED = 60.0  # Hz up to which nothing passes
 ATTENUATION = 25.0  # dB there at least; 3 dB at 76 Hz
 ORDER = 5  # odd: one of the zeros is a constant's
+_BELOW = FULL_SCALE - 1e-6
 TOGETHER = 160  # samples that are filtered in one step
 
 
@@ -35,7 +36,7 @@ class HighPass:
     def __call__(self, block: Samples) -> Samples:
         """Return a block, shape (n,), without what is too low; n samples.
 
-        What was cut off stays at full scale, so that it can be told.
+        What was cut off is at full scale, and nothing else is, so that it can be told.
         """
         if not len(block):
             return block
@@ -49,6 +50,7 @@ class HighPass:
                 rows = block[first:last].reshape(-1, min(TOGETHER, last - first))
                 filtered, self._state = self._filter.step(rows.astype(np.float64), self._state)
                 passed[first:last] = filtered.ravel()
+        passed = np.clip(passed, -_BELOW, _BELOW)
         cut_off = np.abs(block) >= FULL_SCALE
         passed[cut_off] = np.sign(block[cut_off])
         return passed.astype(np.float32)
