@@ -1,11 +1,12 @@
 """What the gate's endpointing loses: recordings without a phrase, speech cut off, pairs confused.
 
 Each recording of the eval split is heard as it is, cut to its speech, with a constant offset,
-with mains hum and in noise, always through a file. The reference is plain: a frame of 10 ms is
-speech where its level (of the high-passed sound, no pre-emphasis) lies within LOUD of the
-recording's loudest frame and ABOVE_FLOOR above its quietest moment, and so are the frames around
-it within FAINT of the loudest and as far above that moment. A click shorter than CLICK is none.
-Nobody listened; but nothing of it is taken from the endpointing.
+with mains hum and in noise, always through a file. The reference is plain: after a difference of
+neighbouring samples, a frame of 10 ms is speech where its level lies within FAINT of the
+recording's loudest frame and ABOVE_FLOOR above its floor; runs of such frames count from CLICK on,
+and if they come within LOUD of the loudest. Nobody listened; but nothing of it is taken from the
+endpointing. A recording whose speech pauses for PAUSE holds more than one phrase: what is kept of
+its speech is not counted.
 
 Pairs are those of the pair protocol, each recording under the same condition, cut once by the
 gate and once to the reference of what is heard: an energy trim.
@@ -35,8 +36,8 @@ from training.progress import track
 FRAME = 160  # samples: 10 ms
 LOUD = 25.0  # dB below the loudest frame
 FAINT = 30.0  # dB below it
-ABOVE_FLOOR = 10.0  # dB
-FLOOR = 5  # frames whose mean level, at its lowest, is the floor
+ABOVE_FLOOR = 6.0  # dB
+FLOOR = 5  # percentile of the frames' levels that is the recording's floor
 CLICK = 4  # frames
 MARGIN = 480  # samples that the energy trim keeps around the speech: 30 ms
 PAUSE = 0.6  # seconds without speech from which on a recording holds more than one phrase
@@ -54,9 +55,9 @@ def speech_frames(samples: Samples) -> NDArray[np.bool_]:
     brighter = np.diff(samples, prepend=samples[:1])
     framed = brighter[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
     level = 10 * np.log10(np.mean(np.square(framed, dtype=np.float64), axis=1) + 1e-12)
-    if len(level) < FLOOR:
-        return np.ones(len(level), np.bool_)
-    floor = np.convolve(level, np.full(FLOOR, 1 / FLOOR), "valid").min() + ABOVE_FLOOR
+    if not len(level):
+        raise NoSpeech("shorter than a frame; record a whole phrase")
+    floor = float(np.percentile(level, FLOOR)) + ABOVE_FLOOR
     faint = level >= max(level.max() - FAINT, floor)
     loud = level >= max(level.max() - LOUD, floor)
     speech = np.zeros(len(level), np.bool_)

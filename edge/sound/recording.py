@@ -28,8 +28,8 @@ LONGEST = 30.0  # seconds a recording of one phrase may last; longer is no phras
 PAUSE = 0.6  # seconds from which on a pause parts two phrases
 FAR_WEAKER = 20.0  # dB below the strongest: an echo or a breath, no part of what was said
 ANOTHER = 0.3  # of the longest phrase's length that makes another one of it
-LEAST_RANGE = 20.0  # dB that a voice stands out of the room, or it hardly does: then
-FLUCTUATION = 4.0  # dB more of it count, which a steady noise does not reach
+STANDS_OUT = 9.0  # dB above the room, which the peak of a steady noise does not reach
+LEAST_RANGE = 20.0  # dB that what does stand out is taken to be above it
 _CHUNK = 65_536  # frames decoded at a time, so that a long file never fills the memory
 _TAIL = HANGOVER + 0.1  # seconds of silence after the last sample, so that the phrase ends
 
@@ -112,7 +112,7 @@ class Recording:
         if room is None:
             return None
         peak = float(levels(self._samples).max())
-        return min(room, max(peak - LEAST_RANGE, room - FLUCTUATION))
+        return min(room, peak - LEAST_RANGE) if peak - room >= STANDS_OUT else room
 
     @property
     def whole(self) -> Samples:
