@@ -3,10 +3,10 @@
 Each recording of the eval split is heard as it is, cut to its speech, with a constant offset,
 with mains hum and in noise, always through a file. The reference is plain: after a difference of
 neighbouring samples, a frame of 10 ms is speech where its level lies within FAINT of the
-recording's loudest frame and ABOVE_FLOOR above its floor; runs of such frames count from CLICK on,
-and if they come within LOUD of the loudest. Nobody listened; but nothing of it is taken from the
-endpointing. A recording whose speech pauses for PAUSE holds more than one phrase: what is kept of
-its speech is not counted.
+recording's loudest frame and ABOVE_FLOOR above its floor, in which added silence does not count.
+Runs of such frames count from CLICK on, if they come within LOUD of the loudest. Nobody listened;
+but nothing of it is taken from the endpointing. A recording whose speech pauses for PAUSE holds
+more than one phrase: what is kept of its speech is not counted.
 
 Pairs are those of the pair protocol, each recording under the same condition, cut once by the
 gate and once to the reference of what is heard: an energy trim.
@@ -37,7 +37,8 @@ FRAME = 160  # samples: 10 ms
 LOUD = 25.0  # dB below the loudest frame
 FAINT = 30.0  # dB below it
 ABOVE_FLOOR = 6.0  # dB
-FLOOR = 5  # percentile of the frames' levels that is the recording's floor
+FLOOR = 5  # percentile of the frames' levels that is the recording's floor,
+PADDING = 45.0  # less those so many dB below the loudest: silence that was added
 CLICK = 4  # frames
 MARGIN = 480  # samples that the energy trim keeps around the speech: 30 ms
 PAUSE = 0.6  # seconds without speech from which on a recording holds more than one phrase
@@ -57,7 +58,7 @@ def speech_frames(samples: Samples) -> NDArray[np.bool_]:
     level = 10 * np.log10(np.mean(np.square(framed, dtype=np.float64), axis=1) + 1e-12)
     if not len(level):
         raise NoSpeech("shorter than a frame; record a whole phrase")
-    floor = float(np.percentile(level, FLOOR)) + ABOVE_FLOOR
+    floor = float(np.percentile(level[level > level.max() - PADDING], FLOOR)) + ABOVE_FLOOR
     faint = level >= max(level.max() - FAINT, floor)
     loud = level >= max(level.max() - LOUD, floor)
     speech = np.zeros(len(level), np.bool_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge.errors import SettingsError
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice import features
 from tests.sounds import in_a_room, noise, silence, spoken
+from training import cli
 from training.corpus import Row, read_manifest
 from training.endpointing import every, measure, speech_frames, trimmed
 
@@ -76,6 +78,15 @@ def test_every_other_text_is_a_quick_look(rows: list[Row]) -> None:
     some = every(rows, 2)
     assert {row.text for row in some if row.corpus == "mandarin20"} == {"a"}
     assert {row.text for row in some if row.corpus == "speechocean"} == {"c"}
+
+
+def test_the_command_prints_one_object(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = rows[0].file.parent / "manifest.csv"
+    assert cli.main(["endpointing", str(manifest), "--every", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"mandarin20", "speechocean"} and set(found["mandarin20"]) == HEARD
+    assert cli.main(["endpointing", str(manifest), "--every", "2"]) == 0
+    assert "as recorded" in capsys.readouterr().out
 
 
 def test_without_speech_there_is_nothing_to_measure(rows: list[Row], tmp_path: Path) -> None:
