@@ -52,6 +52,10 @@ class NoSpeech(RecordingError):
     """Silence, noise, or too little voice to know anybody by."""
 
 
+class SeveralPhrases(RecordingError):
+    """More than the one phrase that a recording should hold."""
+
+
 class EncoderError(KaimenError, RuntimeError):
     """The encoder or its card is missing, damaged, or does not fit this program."""
 

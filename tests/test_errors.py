@@ -16,6 +16,7 @@ CODES = {
     "RecordingError": 3,
     "UnreadableRecording": 3,
     "RecordingTooLong": 3,
+    "SeveralPhrases": 3,
     "BrokenSamples": 3,
     "NoSpeech": 3,
     "EncoderError": 4,

@@ -73,6 +73,17 @@ def parser() -> argparse.ArgumentParser:
     )
     climbing.add_argument("--figure", type=Path, metavar="FILE", help="draw the errors as an SVG")
     climbing.add_argument("--json", action="store_true", help="one JSON object a rung")
+    cutting = add(
+        "endpointing",
+        "measure what the gate's endpointing loses: whole, cut tightly, with offset, hum and noise",
+        "kaimen-train endpointing speech/manifest.csv --every 5",
+        manifest,
+    )
+    cutting.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    cutting.add_argument(
+        "--every", type=int, default=1, metavar="N", help="only every Nth text of a corpus"
+    )
+    cutting.add_argument("--json", action="store_true", help="one JSON object")
     learning = add(
         "curve",
         "train briefly on shares of the voices: what more of them would buy",
@@ -252,6 +263,16 @@ def _ladder(chosen: argparse.Namespace) -> int:
     if chosen.figure:
         draw_ladder(steps, chosen.figure)
     return _shown(chosen, [asdict(step) for step in steps], tables.ladder(steps))
+
+
+def _endpointing(chosen: argparse.Namespace) -> int:
+    from training.endpointing import measure
+    from training.evaluate import of_encoder
+
+    rows = read_manifest(chosen.manifest)
+    with of_encoder(chosen.encoder) as embed:
+        found = measure(rows, embed, nth=max(1, chosen.every))
+    return _shown(chosen, [found], tables.endpointing(found))
 
 
 def _curve(chosen: argparse.Namespace) -> int:
@@ -456,6 +477,7 @@ COMMANDS = {
     "export": _export,
     "ladder": _ladder,
     "curve": _curve,
+    "endpointing": _endpointing,
     "scoring": _scoring,
     "school": _school,
     "phrase": _phrase,

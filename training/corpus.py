@@ -22,8 +22,8 @@ import soxr
 from numpy.typing import NDArray
 
 from edge.errors import NoSpeech, RecordingError, SettingsError
-from edge.sound import SAMPLE_RATE, Samples, endpoint
-from edge.sound.recording import main_phrase, phrases, read
+from edge.sound import SAMPLE_RATE, Samples, endpoint, high_pass, recording
+from edge.sound.recording import main_phrase, phrases, read, said
 from training.progress import track
 
 NOISE = "noise"
@@ -131,7 +131,7 @@ def _pieces(row: Row, speeds: Sequence[float]) -> list[tuple[float, NDArray[np.i
     elif len(samples) >= RUNNING_SPEECH * SAMPLE_RATE:
         found = [p.samples for p in phrases(samples) if p.seconds >= LONG_ENOUGH]
     else:
-        found = [p.samples for p in sorted(phrases(samples), key=lambda p: p.seconds)[-1:]]
+        found = [p.samples for p in sorted(said(samples), key=lambda p: p.seconds)[-1:]]
     return [
         (speed, np.int16(np.clip(at_speed(piece, speed), -1, 1) * 32767))
         for piece in found
@@ -180,8 +180,9 @@ def _fingerprint(rows: Sequence[Row], speeds: Sequence[float]) -> str:
         for row in rows
         if row.file.exists()
     ]
-    said = json.dumps([recordings, list(speeds), inspect.getsource(endpoint)])
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    cutting = [inspect.getsource(module) for module in (endpoint, high_pass, recording)]
+    told = json.dumps([recordings, list(speeds), cutting])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def of_split(rows: Iterable[Row], split: str) -> list[Row]:

@@ -206,6 +206,20 @@ def curve(points: Sequence[Point]) -> Iterator[Table]:
     yield table
 
 
+def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
+    """What ``training.endpointing.measure`` found."""
+    names = ("recordings", "a phrase", "long pause", "< 80 % kept", "kept", "EER")
+    table = titled("what endpointing loses, %", "corpus", "heard", *names, "EER, energy trim")
+    for corpus, conditions in found.items():
+        for name, figures in conditions.items():
+            shares = (figures[key] for key in ("phrases", "with_pauses", "cut_off", "kept"))
+            errors = (figures.get(f"eer_{name}") for name in ("by_gate", "by_energy"))
+            shown = ("" if error is None else percent(error) for error in errors)
+            recordings = str(figures["recordings"])
+            table.add_row(corpus, name, recordings, *map(percent, shares), *shown)
+    yield table
+
+
 def scoring(found: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
     """Errors of rules for a student's score, by corpus."""
     corpora = list(next(iter(found.values())))

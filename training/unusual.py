@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from edge.attack.devices import KINDS, SNR, SPOKEN_AT, Gate, device, gates, live, replayed
 from edge.errors import NoSpeech
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.quality import FULL_SCALE
+from edge.sound import FULL_SCALE, SAMPLE_RATE, Samples
 from edge.sound.recording import main_phrase, phrases
 from edge.voice import features
 

@@ -14,7 +14,7 @@ from edge.door.client import Door
 from edge.door.pins import mock_pins, on_a_pi, real_pins
 from edge.door.relay import Relay
 from edge.enrollment.judging import Recorded
-from edge.errors import GalleryError, NoSpeech, RecordingError, SettingsError
+from edge.errors import GalleryError, RecordingError, SettingsError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import FPIR, beside
 from edge.gallery.memory import Memory, memory_of
@@ -26,7 +26,7 @@ from edge.settings import Settings
 from edge.signing import Trusted
 from edge.slots import Slots
 from edge.sound.quality import require_voice
-from edge.sound.recording import SUFFIXES, main_phrase, read
+from edge.sound.recording import SUFFIXES, only_phrase, read
 from edge.voice.encoder import Encoder
 
 QUICK = 1_000  # students that are calibrated in a second or two
@@ -201,11 +201,11 @@ def recorded(models: Models, path: Path) -> Recorded:
     Raises RecordingError with the path.
     """
     try:
-        phrase = main_phrase(read(path)).samples
+        phrase = only_phrase(read(path)).samples
         require_voice(phrase)
         heard = Heard(phrase, models.encoder)
         return Recorded(heard.voiceprint, models.evidence(heard))
-    except NoSpeech as error:
+    except RecordingError as error:
         raise error.at(path) from None
 
 

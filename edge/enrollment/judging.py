@@ -21,8 +21,8 @@ from edge.decision import BEST
 from edge.enrollment.entries import Entry
 from edge.errors import RecordingError, RecordingTooLong, UnreadableRecording
 from edge.gallery.evidence import Evidence
-from edge.sound import Samples, quality
-from edge.sound.recording import main_phrase, read
+from edge.sound import Samples, quality, recording
+from edge.sound.recording import only_phrase, read
 from edge.voice.encoder import Encoder, Voiceprint
 
 LARGEST = 32 << 20  # bytes of a file: 30 s of any format that recorders write
@@ -114,7 +114,7 @@ class Judge:
 
         def hear(contents: bytes) -> Recorded:
             samples = decode(contents)
-            phrase = main_phrase(samples)
+            phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
             heard = Heard(phrase.samples, encoder)
             return Recorded(heard.voiceprint, models.evidence(heard))
@@ -158,7 +158,8 @@ class Judge:
 
 def rules(encoder: str) -> str:
     """Says by which encoder and constants was judged: by others, it is to be done again."""
-    told = [encoder, quality.constants(), LARGEST, TOGETHER, LIKE_STRANGERS, BEST]
+    phrase = [recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
+    told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, BEST]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

@@ -1,6 +1,7 @@
 """Sound: where it comes from, and where a phrase begins and ends in it.
 
-Everywhere in the program sound is float32 in [-1, 1], 16 kHz, mono.
+Everywhere in the program sound is float32 in [-1, 1], 16 kHz, mono, without a constant offset:
+files and microphones pass through ``edge.sound.high_pass`` where they are read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000  # Hz, of every sound inside the program
 BLOCK = 320  # samples a source yields at a time: 20 ms
+FULL_SCALE = 0.98  # of the largest sample there is, from which one counts as clipped
 
 Samples = NDArray[np.float32]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -30,10 +31,16 @@ QUIETEST = -65.0  # dB below which nothing is speech
 ABOVE_ROOM_TO_BEGIN = 12.0  # dB
 ABOVE_ROOM_TO_GO_ON = 8.0  # dB
 BELOW_PEAK_TO_GO_ON = 36.0  # dB: what is fainter beside the phrase is its echo
+LOOK_BACK = 0.20  # seconds that a soft onset may take: as faint as what goes on
+ROOM_VARIES = 4.0  # dB between moments of one room
+ROOM_LASTS = 0.15  # seconds of it that a whole recording holds at least
+ROOM_BELOW_PEAK = 28.0  # dB; what is nearer to the peak is a noise,
+NOISE_LASTS = 0.45  # and lasts so many seconds at least
 HANGOVER = 0.30  # seconds without speech that end a phrase; stops and breaths are shorter
 SHORTEST = 0.12  # seconds of speech frames a phrase must have: a short "up"
 LONGEST = 4.0  # seconds after which a phrase is cut
 FRAMES = SAMPLE_RATE / FRAME  # a second
+SOFT = round(LOOK_BACK * FRAMES)  # frames
 PADDING = 0.03  # seconds kept before the first and after the last speech frame
 PADDED = round(PADDING * SAMPLE_RATE)  # samples
 
@@ -46,6 +53,7 @@ class Phrase:
     start: int  # the first speech sample, counted from the start of the stream
     end: int  # one past the last speech sample
     heard: int  # samples of the stream that had been heard when the end was certain
+    first: int = 0  # the first of ``samples``
 
     @property
     def seconds(self) -> float:
@@ -71,13 +79,22 @@ def levels(samples: Samples, before: float = 0.0) -> Samples:
 
 
 def background(samples: Samples) -> float | None:
-    """Level in dB of the quietest moment of a recording; None where no room is heard."""
+    """Return the level in dB of the room of a whole recording; None where there is no sound.
+
+    It is the quietest moment if that lasts. If it does not, the recording is cut to its speech,
+    and what is faint in it is speech down to what its own peak would hide.
+    """
     power = levels(samples)
     power = power[power > NO_ROOM]
     if len(power) < SMOOTHING:
         return None
     means = np.convolve(power, np.full(SMOOTHING, 1 / SMOOTHING), "valid")
-    return float(means.min())
+    quietest, peak = float(means.min()), float(power.max())
+    lasts = np.count_nonzero(means < quietest + ROOM_VARIES) / FRAMES
+    # A hiss at the end of a word is as steady as a room, but neither as long nor as quiet.
+    if lasts >= (ROOM_LASTS if peak - quietest >= ROOM_BELOW_PEAK else NOISE_LASTS):
+        return quietest
+    return min(quietest, peak - BELOW_PEAK_TO_GO_ON - ABOVE_ROOM_TO_GO_ON)
 
 
 class _Tail:
@@ -119,6 +136,7 @@ class Endpointer:
         # What was known beforehand counts as heard for the first ROOM_MEMORY frames.
         self._room = deque([(0, first)])
         self._moments = 0
+        self._before: deque[float] = deque(maxlen=SOFT)  # the levels before this frame
         self._recent: deque[float] = deque(maxlen=SMOOTHING)
         self._sound = _Tail()  # what may become part of a phrase
         self._position = 0  # where the frames end that were heard
@@ -149,7 +167,7 @@ class Endpointer:
 
     def push(self, block: Samples) -> list[Phrase]:
         """Hear a block, shape (n,); return the phrases that ended in it."""
-        begun = self._start if self._speaking else self._position
+        begun = self._start if self._speaking else self._position - SOFT * FRAME
         self._sound.add(block, begun - PADDED)
         new = self._sound[self._position :]
         power = levels(new, self._last)
@@ -168,9 +186,9 @@ class Endpointer:
         self._position += FRAME
         if not self._speaking:
             if level < QUIETEST or level < room + ABOVE_ROOM_TO_BEGIN:
+                self._before.append(level)
                 return None
-            self._speaking = True
-            self._start = self._position - FRAME
+            self._begin(room)
         self._peak = max(self._peak, level)
         if level >= max(room + ABOVE_ROOM_TO_GO_ON, QUIETEST, self._peak - BELOW_PEAK_TO_GO_ON):
             self._speech += 1
@@ -179,6 +197,15 @@ class Endpointer:
             self._silence += 1
         too_long = self._position - self._start >= LONGEST * SAMPLE_RATE
         return self._close() if too_long or self._silence >= HANGOVER * FRAMES else None
+
+    def _begin(self, room: float) -> None:
+        """A phrase begins with this frame, or with softer ones just before it."""
+        least = max(room + ABOVE_ROOM_TO_GO_ON, QUIETEST)
+        soft = sum(1 for _ in takewhile(lambda level: level >= least, reversed(self._before)))
+        self._before.clear()
+        self._speaking = True
+        self._speech = soft
+        self._start = self._position - (1 + soft) * FRAME
 
     def _listen(self, level: float) -> None:
         """The room at one more moment: the quietest of the last ROOM_MEMORY comes first."""
@@ -205,4 +232,5 @@ class Endpointer:
             return None
         first = max(0, self._given, self._start - PADDED)
         samples = self._sound[first : self._ends].copy()
-        return Phrase(samples, self._start, self._position - self._silence * FRAME, self._position)
+        end = self._position - self._silence * FRAME
+        return Phrase(samples, self._start, end, self._position, first)

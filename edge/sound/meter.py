@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.quality import FULL_SCALE
+from edge.sound import FULL_SCALE, SAMPLE_RATE, Samples
 
 WINDOW = 10 * SAMPLE_RATE  # samples over which a microphone is judged
 MOST_CLIPPED = 0.02  # share of the samples of a window

@@ -11,6 +11,7 @@ import soxr
 
 from edge.errors import DeviceError, MicrophoneLost
 from edge.sound import BLOCK, SAMPLE_RATE, Samples
+from edge.sound.high_pass import HighPass
 
 PATIENCE = 2.0  # seconds without sound after which a microphone is lost
 WAITING = 500  # blocks kept while a decision is made; more is counted as an overrun
@@ -89,6 +90,7 @@ class Microphone:
             except queue.Full:
                 self.overruns += 1
 
+        high_pass = HighPass(self.rate)
         resampler = soxr.ResampleStream(self.rate, SAMPLE_RATE, 1, dtype="float32")
         rest = np.zeros(0, np.float32)
         try:
@@ -102,12 +104,13 @@ class Microphone:
             ):
                 while True:
                     try:
-                        sound = resampler.resample_chunk(heard.get(timeout=PATIENCE))
+                        sound = high_pass(np.nan_to_num(heard.get(timeout=PATIENCE)))
                     except queue.Empty:
                         raise MicrophoneLost(
                             f"{self.name}: no sound for {PATIENCE:g} s; check its plug"
                         ) from None
-                    rest = np.concatenate((rest, np.clip(np.nan_to_num(sound), -1, 1)))
+                    sound = resampler.resample_chunk(sound)
+                    rest = np.concatenate((rest, np.clip(sound, -1, 1)))
                     whole = len(rest) // BLOCK * BLOCK
                     yield from rest[:whole].reshape(-1, BLOCK)
                     rest = rest[whole:]

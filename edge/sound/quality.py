@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import NoSpeech, RecordingError
-from edge.sound import SAMPLE_RATE, Samples
+from edge.sound import FULL_SCALE, SAMPLE_RATE, Samples
 from edge.sound.endpoint import FRAME, NO_ROOM, QUIETEST, Phrase, background, levels
 
 COARSER = 2  # samples taken together: pitch needs no high frequencies
@@ -28,7 +28,6 @@ PERIODIC = 0.5  # of the autocorrelation at lag zero
 LOUD = 20.0  # dB below the loudest frame at which a frame still counts
 VOICED = 0.08  # seconds of voice that a phrase must hold to be speech at all
 
-FULL_SCALE = 0.98  # of the largest sample there is, from which one counts as clipped
 MOST_CLIPPED = 0.10  # share of a phrase's samples
 LEAST_VOICED = 0.15  # seconds of voice that a recording must hold to enroll somebody
 LEAST_SIGNAL_TO_NOISE = 10.0  # dB

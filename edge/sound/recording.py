@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from edge.errors import BrokenSamples, NoSpeech, RecordingTooLong, UnreadableRecording
+from edge.errors import (
+    BrokenSamples,
+    NoSpeech,
+    RecordingTooLong,
+    SeveralPhrases,
+    UnreadableRecording,
+)
 from edge.quiet import hushed
 from edge.sound import BLOCK, SAMPLE_RATE, Samples
-from edge.sound.endpoint import HANGOVER, Endpointer, Phrase, background
+from edge.sound.endpoint import HANGOVER, Endpointer, Phrase, background, levels
+from edge.sound.high_pass import HighPass
+from edge.sound.quality import is_voice
 
 SUFFIXES = (".wav", ".flac", ".mp3")
 LONGEST = 30.0  # seconds a recording of one phrase may last; longer is no phrase
+PAUSE = 0.6  # seconds from which on a pause parts two phrases
+FAR_WEAKER = 20.0  # dB below the strongest: an echo or a breath, no part of what was said
+ANOTHER = 0.3  # of the longest phrase's length that makes another one of it
+STANDS_OUT = 9.0  # dB above the room, which the peak of a steady noise does not reach
+LEAST_RANGE = 20.0  # dB that what does stand out is taken to be above it
 _CHUNK = 65_536  # frames decoded at a time, so that a long file never fills the memory
 _TAIL = HANGOVER + 0.1  # seconds of silence after the last sample, so that the phrase ends
 
@@ -51,6 +65,8 @@ def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
         ) from None
     if not np.isfinite(samples).all():
         raise BrokenSamples("some samples are not numbers; export the file again", path)
+    # At its own rate: a resampler would make a click of an offset that begins with the file.
+    samples = HighPass(rate)(samples)
     if rate != SAMPLE_RATE:
         samples = soxr.resample(samples, rate, SAMPLE_RATE)
     clipped: Samples = np.clip(samples, -1, 1).astype(np.float32)
@@ -91,8 +107,12 @@ class Recording:
 
     @property
     def floor(self) -> float | None:
-        """The quietest moment of the recording, in dB."""
-        return background(self._samples)
+        """The level of the room in dB; a lower one where a voice hardly stands out of it."""
+        room = background(self._samples)
+        if room is None:
+            return None
+        peak = float(levels(self._samples).max())
+        return min(room, peak - LEAST_RANGE) if peak - room >= STANDS_OUT else room
 
     @property
     def whole(self) -> Samples:
@@ -113,9 +133,46 @@ def phrases(samples: Samples) -> list[Phrase]:
     return Endpointer(floor=source.floor).push(source.whole)
 
 
+def said(samples: Samples) -> list[Phrase]:
+    """Return what was said in a recording, in its order; a short pause parts nothing.
+
+    What is far weaker than the rest is left out.
+    """
+    found = phrases(samples)
+    heights = [float(levels(phrase.samples).max()) for phrase in found]
+    strong = [
+        phrase
+        for phrase, height in zip(found, heights, strict=True)
+        if height >= max(heights) - FAR_WEAKER
+    ]
+    whole = Recording(samples).whole
+    joined: list[Phrase] = []
+    for phrase in strong:
+        if joined and phrase.start - joined[-1].end < PAUSE * SAMPLE_RATE:
+            first, start = joined[-1].first, joined[-1].start
+            sound = whole[first : phrase.first + len(phrase.samples)]
+            joined[-1] = replace(phrase, samples=sound, start=start, first=first)
+        else:
+            joined.append(phrase)
+    return joined
+
+
 def main_phrase(samples: Samples) -> Phrase:
     """The phrase of a recording that should hold one: the longest. Raises NoSpeech."""
-    found = phrases(samples)
+    return _longest(said(samples))
+
+
+def only_phrase(samples: Samples) -> Phrase:
+    """The phrase of a recording that must hold no other. Raises NoSpeech and SeveralPhrases."""
+    found = said(samples)
+    phrase = _longest(found)
+    others = [each for each in found if each.seconds >= ANOTHER * phrase.seconds]
+    if any(each is not phrase and is_voice(each.samples) for each in others):
+        raise SeveralPhrases("two phrases are heard in it; record it again, without a long pause")
+    return phrase
+
+
+def _longest(found: list[Phrase]) -> Phrase:
     if not found:
         raise NoSpeech("no phrase is heard in it; speak closer to the microphone")
-    return max(found, key=lambda phrase: phrase.end - phrase.start)
+    return max(found, key=lambda phrase: phrase.seconds)

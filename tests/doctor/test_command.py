@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge.sound import SAMPLE_RATE
-from edge.sound.quality import FULL_SCALE
+from edge.sound import FULL_SCALE, SAMPLE_RATE
 from edge.voice import SHIPPED
 from edge.voice.encoder import RUNTIMES, Card
 from tests.doctor.pi import STUDENTS, Pi

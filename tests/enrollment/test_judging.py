@@ -165,7 +165,14 @@ def short(samples: np.ndarray) -> np.ndarray:
     return piece + noise(len(piece) / 16_000, -70.0)
 
 
+def halves(samples: np.ndarray) -> np.ndarray:
+    """Twice the phrase, too far apart to be one."""
+    around = np.pad(samples, 8_000)
+    return np.concatenate((around, around)) + noise(2 * len(around) / 16_000, -75.0)
+
+
 BAD = {
+    "SeveralPhrases": halves,
     "NoSpeech": lambda samples: 0 * samples,
     "BrokenSamples": lambda samples: samples * np.where(np.arange(len(samples)) == 9, np.nan, 1),
     "RecordingTooLong": lambda samples: np.tile(samples, 40),

@@ -23,6 +23,7 @@ from edge.setup.trials import Trials
 from edge.sound import Samples
 from edge.sound.loudness import Loudness
 from tests.portaudio import FakePortAudio, device
+from tests.sounds import tone
 
 
 class Bare(Trials):
@@ -81,7 +82,7 @@ def test_the_end_of_the_answers_is_an_interruption() -> None:
 
 def test_microphones_are_those_that_portaudio_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakePortAudio(device(0, "HDMI", inputs=0), device(1, "USB"), device(2, "Webcam"))
-    fake.sound = np.full(8000, 0.1, np.float32)
+    fake.sound = 0.1 * np.sign(tone(1000, 0.5))
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.setattr("edge.setup.trials.LISTENED", 0.2)
     trials = Trials(DoorSettings())

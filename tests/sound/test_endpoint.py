@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.sound import BLOCK, SAMPLE_RATE, Samples
-from edge.sound.endpoint import HANGOVER, LONGEST, PADDING, Endpointer, Phrase, background
+from edge.sound.endpoint import (
+    HANGOVER,
+    LONGEST,
+    LOOK_BACK,
+    PADDING,
+    Endpointer,
+    Phrase,
+    background,
+)
 from tests.sounds import in_a_room, noise, silence, spoken
 
 STREAM = in_a_room(
@@ -93,6 +101,20 @@ def test_the_end_of_a_phrase_is_certain_after_the_hangover() -> None:
     for phrase in hear(STREAM):
         assert phrase.waited == pytest.approx(HANGOVER)
         assert phrase.heard - phrase.end == round(HANGOVER * SAMPLE_RATE)
+
+
+def test_a_soft_onset_belongs_to_the_phrase() -> None:
+    soft = noise(0.1, -60)  # 10 dB above the room: enough to go on, too little to begin
+    stream = in_a_room(silence(3), soft, spoken(0.5), silence(0.5), level=-70)
+    (phrase,) = hear(stream)
+    assert seconds(phrase.start) == pytest.approx(3.0, abs=0.03)
+    assert seconds(phrase.end) == pytest.approx(3.6, abs=0.02)
+
+
+def test_a_room_that_grows_louder_is_no_soft_onset_for_longer_than_one_lasts() -> None:
+    stream = in_a_room(silence(3), noise(1, -61), spoken(0.5), silence(0.5), level=-70)
+    phrase = hear(stream)[-1]
+    assert seconds(phrase.start) == pytest.approx(4 - LOOK_BACK, abs=0.03)
 
 
 def test_a_long_pause_makes_two_phrases() -> None:

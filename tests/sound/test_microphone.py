@@ -12,6 +12,7 @@ import pytest
 
 from edge.errors import DeviceError, MicrophoneLost
 from edge.sound import BLOCK, SAMPLE_RATE, Samples, microphone
+from edge.sound.high_pass import HighPass
 from edge.sound.microphone import Microphone
 from tests.portaudio import FakePortAudio, PortAudioError, device
 from tests.sounds import pitch_of, tone
@@ -86,7 +87,13 @@ def test_sound_at_16_khz_is_heard_sample_by_sample(portaudio: FakePortAudio) -> 
     portaudio.sound = tone(1000, 1)
     heard = hear_all(Microphone("Webcam"))
     assert len(heard) >= SAMPLE_RATE - BLOCK
-    np.testing.assert_allclose(heard, portaudio.sound[: len(heard)], atol=1e-6)
+    passed = HighPass(SAMPLE_RATE)(portaudio.sound)
+    np.testing.assert_allclose(heard, passed[: len(heard)], atol=1e-6)
+
+
+def test_an_offset_of_the_microphone_is_not_heard(portaudio: FakePortAudio) -> None:
+    portaudio.sound = np.full(48000, 0.1, np.float32)
+    assert np.abs(hear_all(Microphone("USB"))).max() < 1e-5
 
 
 def test_sound_never_leaves_full_scale(portaudio: FakePortAudio) -> None:

@@ -71,8 +71,8 @@ def test_how_far_a_voice_stands_out_of_steady_noise(decibels: float) -> None:
 
 
 def test_a_recording_cut_close_to_the_phrase_is_measured_by_its_quietest_moment() -> None:
-    quiet = in_a_room(spoken(0.4), silence(0.08), spoken(0.4), level=-70.0)
-    loud = in_a_room(spoken(0.4), silence(0.08), spoken(0.4), level=-45.0)
+    quiet = in_a_room(spoken(0.4), silence(0.25), spoken(0.4), level=-80.0)
+    loud = in_a_room(spoken(0.4), silence(0.25), spoken(0.4), level=-62.0)
     there, here = (quality.signal_to_noise(sound, main_phrase(sound)) for sound in (quiet, loud))
     assert there > here + 10
 

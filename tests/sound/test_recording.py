@@ -17,11 +17,13 @@ from edge.errors import (
     NoSpeech,
     RecordingError,
     RecordingTooLong,
+    SeveralPhrases,
     UnreadableRecording,
 )
 from edge.sound import BLOCK, SAMPLE_RATE
 from edge.sound.endpoint import HANGOVER
-from edge.sound.recording import SUFFIXES, Recording, main_phrase, phrases, read
+from edge.sound.high_pass import HighPass
+from edge.sound.recording import SUFFIXES, Recording, main_phrase, only_phrase, phrases, read
 from tests.sounds import in_a_room, noise, pitch_of, silence, spoken, tone
 
 
@@ -53,10 +55,16 @@ def test_8_khz_stereo_becomes_16_khz_mono(tmp_path: Path, suffix: str) -> None:
     assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.4, abs=0.02)
 
 
-def test_a_wav_of_the_programs_own_kind_is_read_as_it_is(tmp_path: Path) -> None:
+def test_of_a_wav_of_the_programs_own_kind_only_what_is_too_low_is_lost(tmp_path: Path) -> None:
     samples = noise(0.5, -20)
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    np.testing.assert_array_equal(read(tmp_path / "a.wav"), samples)
+    np.testing.assert_array_equal(read(tmp_path / "a.wav"), HighPass(SAMPLE_RATE)(samples))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_an_offset_of_a_file_is_not_heard(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(rate, 0.1), rate, subtype="FLOAT")
+    assert np.abs(read(tmp_path / "a.wav")).max() < 1e-5
 
 
 def test_sound_never_leaves_full_scale(tmp_path: Path) -> None:
@@ -193,10 +201,10 @@ def test_a_recording_is_played_whole_then_silent_for_longer_than_the_hangover(
 
 
 def test_the_floor_of_a_recording_is_its_quietest_moment() -> None:
-    quiet = in_a_room(spoken(1), silence(0.5), spoken(1), level=-60)
-    loud = in_a_room(spoken(1), silence(0.5), spoken(1), level=-40)
+    quiet = in_a_room(spoken(1), silence(0.5), spoken(1), level=-65)
+    loud = in_a_room(spoken(1), silence(0.5), spoken(1), level=-50)
     difference = Recording(loud).floor - Recording(quiet).floor  # type: ignore[operator]
-    assert difference == pytest.approx(20, abs=2)
+    assert difference == pytest.approx(15, abs=2)
 
 
 def test_a_recording_too_short_to_tell_has_no_floor() -> None:
@@ -209,8 +217,70 @@ def test_a_phrase_that_lasts_to_the_end_of_its_file_is_found() -> None:
 
 
 def test_the_main_phrase_is_the_longest() -> None:
-    sound = in_a_room(silence(0.5), spoken(0.4), silence(0.6), spoken(1), silence(0.6), spoken(0.3))
+    sound = in_a_room(silence(0.5), spoken(0.4), silence(0.7), spoken(1), silence(0.7), spoken(0.3))
     assert main_phrase(sound).seconds == pytest.approx(1, abs=0.04)
+
+
+@pytest.mark.parametrize("pause", [0.35, 0.5])
+def test_a_phrase_with_a_pause_in_it_is_one_phrase_of_a_recording(pause: float) -> None:
+    sound = in_a_room(silence(0.5), spoken(0.6), silence(pause), spoken(0.5), silence(0.5))
+    assert len(phrases(sound)) == 2  # at the gate
+    phrase = only_phrase(sound)
+    assert phrase.start / SAMPLE_RATE == pytest.approx(0.5, abs=0.02)
+    assert phrase.seconds == pytest.approx(0.6 + pause + 0.5, abs=0.04)
+    part = sound[phrase.first : phrase.first + len(phrase.samples)]
+    np.testing.assert_array_equal(phrase.samples, part)
+
+
+def test_a_faint_sound_after_a_phrase_is_no_part_of_it() -> None:
+    faint = 0.03 * spoken(0.4)
+    sound = in_a_room(silence(0.5), spoken(0.6), silence(0.4), faint, silence(0.5), level=-80)
+    assert len(phrases(sound)) == 2
+    assert only_phrase(sound).seconds == pytest.approx(0.6, abs=0.04)
+
+
+def test_two_phrases_are_refused_where_there_must_be_one() -> None:
+    sound = in_a_room(silence(0.5), spoken(0.6), silence(0.7), spoken(0.5), silence(0.5))
+    assert main_phrase(sound).seconds == pytest.approx(0.6, abs=0.04)
+    with pytest.raises(SeveralPhrases, match="record it again"):
+        only_phrase(sound)
+
+
+def test_a_knock_long_before_a_phrase_is_no_other_phrase() -> None:
+    knock = noise(0.25, -20)
+    sound = in_a_room(silence(0.3), knock, silence(0.8), spoken(0.6), silence(0.5))
+    assert only_phrase(sound).seconds == pytest.approx(0.6, abs=0.04)
+
+
+CUT = {
+    "to a voice": in_a_room(spoken(1.0)),
+    "to a hiss at its end": np.concatenate((spoken(0.5), noise(0.3, -31))),
+    "to a hiss at its beginning": np.concatenate((noise(0.3, -31), spoken(0.5))),
+    "and put between digital silence": np.pad(in_a_room(spoken(1.0)), 4800),
+    "and put after a moment of digital silence": np.pad(in_a_room(spoken(1.0)), (160, 0)),
+}
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_word_that_is_cut_tightly_is_all_there(cut: str) -> None:
+    sound = CUT[cut]
+    (speech,) = np.nonzero(sound)
+    phrase = main_phrase(sound)
+    assert phrase.first <= speech[0] + 0.03 * SAMPLE_RATE
+    assert phrase.first + len(phrase.samples) >= speech[-1] - 0.03 * SAMPLE_RATE
+
+
+def test_a_voice_that_hardly_stands_out_of_a_noise_is_heard_in_a_recording() -> None:
+    voice = noise(0.6, -29)  # 11 dB above the room: too little to begin a phrase in a stream
+    (phrase,) = phrases(in_a_room(silence(0.7), voice, silence(0.7), level=-40))
+    assert phrase.start / SAMPLE_RATE == pytest.approx(0.7, abs=0.03)
+    assert phrase.end / SAMPLE_RATE >= 1.27  # the noise after it may go on as its echo
+
+
+@pytest.mark.parametrize("level", [-50, -20])
+@pytest.mark.parametrize("length", [1, 5])
+def test_steady_noise_alone_is_no_phrase_of_a_recording(level: float, length: float) -> None:
+    assert phrases(noise(length, level)) == []
 
 
 @pytest.mark.parametrize("sound", [silence(1), noise(1, -75), silence(0)], ids=["0", "room", "no"])

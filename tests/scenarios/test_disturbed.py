@@ -1,0 +1,48 @@
+"""What a cheap microphone adds below every voice does not change who is heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.commands.demo import RECORDINGS
+from edge.decision import BEST
+from edge.sound import SAMPLE_RATE, Samples
+from edge.sound.recording import main_phrase, read
+from edge.voice.encoder import Encoder
+
+STUDENTS = ("anning", "bowen", "chenxi")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder()
+
+
+def hum(samples: Samples) -> Samples:
+    at = np.arange(len(samples)) / SAMPLE_RATE
+    return samples + np.float32(0.01) * np.sin(2 * np.pi * 50 * at).astype(np.float32)
+
+
+def offset(samples: Samples) -> Samples:
+    return samples + np.float32(0.1)
+
+
+@pytest.mark.parametrize(("disturbed", "least"), [(offset, 0.01), (hum, 0.03)])
+@pytest.mark.parametrize("student", STUDENTS)
+def test_an_offset_and_mains_hum_hardly_change_a_score(
+    student: str, disturbed: object, least: float, encoder: Encoder, tmp_path: Path
+) -> None:
+    probe, *others = sorted((RECORDINGS / student).glob("phrase-*.mp3"))
+    enrolled = np.stack([encoder.embed(main_phrase(read(path)).samples) for path in others])
+
+    def score(samples: Samples) -> float:
+        soundfile.write(tmp_path / "probe.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+        point = encoder.embed(main_phrase(read(tmp_path / "probe.wav")).samples)
+        return float(np.sort(enrolled @ point)[-BEST:].mean())
+
+    clean, _ = soundfile.read(probe, dtype="float32")
+    assert abs(score(disturbed(clean)) - score(clean)) < least  # type: ignore[operator]
