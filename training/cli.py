@@ -12,7 +12,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from edge.errors import KaimenError
 from edge.gallery.synthetic import MODELS
-from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
+from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED, SMALL
 from edge.voice.encoder import Encoder
 from training import latent_commands, tables
 from training.corpus import read_manifest
@@ -44,23 +44,29 @@ def parser() -> argparse.ArgumentParser:
     )
     work = argparse.ArgumentParser(add_help=False)
     work.add_argument("--folder", type=Path, default=FOLDER, help="for checkpoints and caches")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument(
+        "--model", choices=("large", "small"), default="large", help="which of the two that ship"
+    )
     add = adding(subs)
     fitting = add(
         "fit",
-        "train the deep encoder; goes on where it was interrupted",
-        "kaimen-train fit speech/manifest.csv --steps 9000",
+        "train an encoder; goes on where it was interrupted",
+        "kaimen-train fit speech/manifest.csv --model large",
         manifest,
         work,
+        model,
     )
-    fitting.add_argument("--steps", type=int, default=9_000, help="batches (default 9000)")
+    fitting.add_argument("--steps", type=int, metavar="N", help="batches (default: as it shipped)")
     exporting = add(
         "export",
         "quantize the trained encoder, compare both runtimes, write it with its card",
         "kaimen-train export speech/manifest.csv --out edge/models/encoder.tflite",
         manifest,
         work,
+        model,
     )
-    exporting.add_argument("--out", type=Path, default=SHIPPED, help="the .tflite to write")
+    exporting.add_argument("--out", type=Path, metavar="FILE", help="default: the one that ships")
     climbing = add(
         "ladder",
         "train, export and measure every rung from the 39 features to the deep encoder",
@@ -69,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         work,
     )
     climbing.add_argument(
-        "--encoder", type=Path, default=SHIPPED, help="the deep encoder, made by 'fit' and 'export'"
+        "--encoder", type=Path, default=SMALL, help="the deep encoder, made by 'fit' and 'export'"
     )
     climbing.add_argument("--figure", type=Path, metavar="FILE", help="draw the errors as an SVG")
     climbing.add_argument("--json", action="store_true", help="one JSON object a rung")
@@ -233,23 +239,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 # TensorFlow takes seconds to import, so each command imports only what it needs.
 def _fit(chosen: argparse.Namespace) -> int:
-    from training.fit import Plan, fit
-    from training.networks import RUNGS
+    rows = read_manifest(chosen.manifest)
+    if chosen.model == "large":
+        from training.transfer import TUNING, fit_large
 
-    fit(read_manifest(chosen.manifest), chosen.folder, Plan(steps=chosen.steps), RUNGS["deep"])
+        fit_large(rows, chosen.folder, replace(TUNING, steps=chosen.steps or TUNING.steps))
+    else:
+        from training.fit import Plan, fit
+        from training.networks import RUNGS
+
+        fit(rows, chosen.folder, Plan(steps=chosen.steps or Plan.steps), RUNGS["deep"])
     return 0
 
 
 def _export(chosen: argparse.Namespace) -> int:
     from training.evaluate import embedded, evaluate, hear, of_encoder
     from training.export import add_measured, export
-    from training.networks import RUNGS
+    from training.networks import LARGE, RUNGS
 
     rows = read_manifest(chosen.manifest)
-    export(rows, chosen.folder, RUNGS["deep"], chosen.out)
-    with of_encoder(chosen.out) as embed:
+    large = chosen.model == "large"
+    out = chosen.out or (SHIPPED if large else SMALL)
+    export(rows, chosen.folder, LARGE if large else RUNGS["deep"], out)
+    with of_encoder(out) as embed:
         figures = evaluate(embedded(hear(rows), embed))
-    card = add_measured(chosen.out, _without_curves(figures))
+    card = add_measured(out, _without_curves(figures))
     Console().print_json(data=asdict(card))
     return 0
 

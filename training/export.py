@@ -25,7 +25,7 @@ from edge.sound import Samples
 from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
-from training.corpus import NOISE, Clips, Row, cut, of_split
+from training.corpus import NOISE, UNSEEN, Clips, Row, cut, of_split
 from training.fit import heard_at_the_gate, held_out
 from training.networks import FRAMES, RUNGS, WEIGHTS, Rung
 from training.quantize import exact, quantize, rotate
@@ -47,18 +47,14 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     Raises EncoderError when the runtimes or the precisions do not agree.
     """
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
-    clips = cut(train, folder / "corpus")
+    clips = cut(train, folder / "corpus", speeds=(1.0,))
     random = np.random.default_rng(0)
     shown = random.choice(len(clips), min(CALIBRATING, len(clips)), replace=False)
     windows = heard_at_the_gate(clips, list(shown), FRAMES, centred=rung.centred)
-    kept_back = held_out(list(train))
-    apart = [
-        index
-        for index, label in enumerate(clips.labels)
-        if (label["corpus"], label["speaker"]) in kept_back and label["speed"] == 1
-    ]
-    compared = random.choice(apart, min(COMPARED, len(apart)), replace=False)
-    sounds = [long_enough(clips[index]) for index in compared]
+    kept_back = held_out(list(train)) if rung.keeps_back else set()
+    apart = _apart(rows, clips, kept_back, folder)
+    compared = random.choice(len(apart), min(COMPARED, len(apart)), replace=False)
+    sounds = [long_enough(apart[index]) for index in compared]
     plan = folder / rung.name / "plan.json"
     voices = {(row.corpus, row.speaker) for row in train if row.speaker} - kept_back
     training = {
@@ -77,10 +73,22 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "encoder.tflite")
         write(content, card, trial)
-        strangers = development_strangers(Encoder(trial), clips, apart)
+        strangers = development_strangers(Encoder(trial), apart)
     card = replace(card, strangers=strangers)
     write(content, card, out)
     return card
+
+
+def _apart(
+    rows: Sequence[Row], clips: Clips, kept_back: set[tuple[str, str]], folder: Path
+) -> Clips:
+    """Return clips of people whom training never heard: kept back, or of the unseen corpus."""
+    if not kept_back:
+        unseen = [row for row in rows if row.corpus == UNSEEN[0]]
+        return cut(unseen, folder / "corpus", speeds=(1.0,))
+    labels = enumerate(clips.labels)
+    chosen = [n for n, label in labels if (label["corpus"], label["speaker"]) in kept_back]
+    return clips.only(np.array(chosen))
 
 
 def agreeing(
@@ -218,15 +226,14 @@ def long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
     return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
 
 
-def development_strangers(encoder: Encoder, clips: Clips, apart: list[int]) -> dict[str, float]:
-    """How strangers' scores among the held-out speakers of each corpus are distributed.
+def development_strangers(encoder: Encoder, clips: Clips) -> dict[str, float]:
+    """How strangers' scores among speakers that training never heard are distributed.
 
     Five recordings of a text enroll a speaker; whoever else says the same text is a stranger, as
     at a gate, where all say the same phrase.
     """
     points: dict[tuple[str, str], dict[str, list[Voiceprint]]] = {}  # corpus and text, speaker
-    for index in apart:
-        label = clips.labels[index]
+    for index, label in enumerate(clips.labels):
         said = points.setdefault((str(label["corpus"]), str(label["text"])), {})
         mine = said.setdefault(str(label["speaker"]), [])
         mine.append(encoder.embed(long_enough(clips[index])))

@@ -28,7 +28,7 @@ from edge.gallery.shapes import diffusing
 from edge.sound import SAMPLE_RATE, Samples
 from edge.sound.recording import main_phrase, read
 from edge.storage import write_whole
-from edge.voice import SHIPPED, features
+from edge.voice import SMALL, features
 from edge.voice.encoder import Encoder
 from training import autoencoder, protocols
 from training.corpus import Row
@@ -95,7 +95,7 @@ def _spaces(rows: Sequence[Row]) -> list[Space]:
         raise SettingsError(f"the manifest has no eval rows of {PHRASED} to join phrases of")
     found = []
     for rung in LADDER:
-        encoder = SHIPPED if rung.name == "deep" else RUNGS / f"{rung.name}.tflite"
+        encoder = SMALL if rung.name == "deep" else RUNGS / f"{rung.name}.tflite"
         with of_encoder(encoder) as embed:
             found.append(Space(rung, encoder, embedded(heard, embed)))
     return found

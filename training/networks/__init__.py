@@ -37,6 +37,7 @@ class Rung:
     trained: bool = True
     lift: float | None = None  # where distances count: see edge.voice.encoder.Card
     centred: bool = False  # takes features less each band's mean: see edge.voice.encoder.Card
+    keeps_back: bool = True  # some speakers of training, to be measured on
     # Makes the network that is quantized of the trained one, where the two differ.
     rounded: Callable[[keras.Model], keras.Model] = lambda network: network
 
@@ -74,6 +75,7 @@ LARGE = Rung(
     campplus.LAYERS,
     campplus.build,
     centred=True,
+    keeps_back=False,
     rounded=campplus.rounded,
 )
 RUNGS = {rung.name: rung for rung in (*LADDER, LARGE)}
