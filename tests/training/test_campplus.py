@@ -1,0 +1,118 @@
+"""CAM++ in Keras: the same as the original, and fit for eight bits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("tensorflow")
+
+from edge.voice import features
+from tests.sounds import spoken
+from training.networks import campplus
+from training.peers import call
+from training.rounding import LEVELS, equalise, exact_zero, limits, ranges_of
+
+needs_peers = pytest.mark.skipif(not call.PYTHON.exists(), reason="no peers; run 'make peers'")
+FRAMES = 150
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.sum(first * second, axis=1) / lengths
+
+
+@pytest.fixture(scope="module")
+def windows() -> np.ndarray:
+    heard = [features.log_mel(spoken(1.6, pitch)) for pitch in range(90, 250, 20)]
+    return np.stack([features.centred(each[:FRAMES]) for each in heard])
+
+
+@pytest.fixture(scope="module")
+def network(windows: np.ndarray) -> campplus.keras.Model:
+    """One whose channels are of very different sizes, as those of the trained one are."""
+    random = np.random.default_rng(0)
+    made = campplus.build(FRAMES)
+    for layer in made.layers:
+        if layer.name.endswith(".shift"):
+            layer.set_weights([random.normal(0, 0.1, layer.get_weights()[0].shape)])
+        elif layer.name.endswith("linear_local"):
+            kernel = layer.get_weights()[0]
+            layer.set_weights([kernel * np.exp(random.normal(0, 1.5, kernel.shape[-1]))])
+    return made
+
+
+@needs_peers
+@pytest.mark.slow
+def test_the_port_is_the_original(tmp_path: Path) -> None:
+    sounds = [np.int16(32767 * np.clip(spoken(1.515, pitch), -1, 1)) for pitch in range(80, 280, 8)]
+    call.start(sounds, tmp_path / "start.npz")
+    with np.load(tmp_path / "start.npz") as stored:
+        start = dict(stored)
+    port = campplus.build(FRAMES, front=False, deviation="std")
+    campplus.load(port, start)
+    heard = start["bands"].reshape(len(sounds), FRAMES, campplus.BANDS)[:, :, ::-1]
+    assert cosines(port.predict(heard, verbose=0), call.embed(sounds, "campplus")).min() > 0.999
+
+
+@pytest.mark.slow
+def test_channels_of_one_size_make_the_same_points(
+    network: campplus.keras.Model, windows: np.ndarray
+) -> None:
+    before = network.predict(windows, verbose=0)
+    crude = rounded_as(network, ranges_of(network, windows))
+    spoilt = cosines(crude.predict(windows, verbose=0), before)
+    equalise(network, windows)
+    assert cosines(network.predict(windows, verbose=0), before).min() > 0.9999
+    fine = rounded_as(network, ranges_of(network, windows))
+    assert cosines(fine.predict(windows, verbose=0), before).mean() > spoilt.mean()
+
+
+def rounded_as(network: campplus.keras.Model, ranges: campplus.Ranges) -> campplus.keras.Model:
+    made = campplus.build(FRAMES, ranges=ranges)
+    made.set_weights(network.get_weights())
+    return made
+
+
+def test_joined_tensors_share_their_limits(
+    network: campplus.keras.Model, windows: np.ndarray
+) -> None:
+    found = ranges_of(network, windows[:2])
+    assert "xvector.block2" in found
+    assert not any(name.startswith("xvector.block2.tdnnd1.rounded") for name in found)
+    low, high = found["features"]
+    assert -1.1 * campplus.LARGEST < low < 0 < high < 1.1 * campplus.LARGEST
+
+
+@given(
+    low=st.floats(-1e3, 0),
+    high=st.floats(1e-3, 1e3),
+)
+def test_zero_is_one_of_the_steps(low: float, high: float) -> None:
+    first, last = exact_zero(low, high)
+    step = (last - first) / LEVELS
+    assert first <= 0 <= last
+    assert abs(first / step - round(first / step)) < 1e-6
+    assert abs((last - first) - (high - low)) < 1e-6 * (high - low)
+
+
+def error(values: np.ndarray, low: float, high: float) -> float:
+    step = (high - low) / LEVELS
+    return float(np.mean((np.clip(np.round(values / step) * step, low, high) - values) ** 2))
+
+
+@given(seed=st.integers(0, 2**32 - 1), outlier=st.floats(-1e4, 1e4))
+def test_limits_keep_values_at_least_as_well_as_their_extremes(seed: int, outlier: float) -> None:
+    values = np.random.default_rng(seed).normal(0, 1, 2_000).astype(np.float32)
+    values = np.append(values, np.float32(outlier))
+    extremes = exact_zero(min(0.0, float(values.min())), float(values.max()))
+    assert error(values, *limits(values)) <= error(values, *extremes) * (1 + 1e-6)
+
+
+def test_a_few_outliers_are_cut_off() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 1_000_000).astype(np.float32)
+    values[0] = 12
+    _, high = limits(values)
+    assert 3 < high < 9
