@@ -34,12 +34,13 @@ class Card:
     values: int  # a frame
     dimension: int  # of a voiceprint
     features: dict[str, float]  # the constants of edge.voice.features
-    strangers: dict[str, float]  # strangers' scores in development: gallery.calibration.spread_of
+    strangers: dict[str, float]  # strangers' scores in development: voice.spread.spread_of
     training: dict[str, Any]
     measured: dict[str, Any]
     # Where distances count and not directions, points are lifted so high above the origin that
     # the plane they lie in is nearly a sphere: cosines then rank as Euclidean distances do.
     lift: float | None = None
+    score: str = ""  # the rule that strangers were scored by: voice.score.RULE
 
     @classmethod
     def read(cls, path: Path) -> Card:
