@@ -10,7 +10,6 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-BEST = 3  # of a student's recordings that count towards the score
 ALIKE = 0.4  # cosine from which on two tries are of one voice
 
 
@@ -147,15 +146,6 @@ class Thresholds:
     phrase: float | None = None  # how like the enrolled words; None: as the phrase encoder says
     common: NDArray[np.float32] | None = field(default=None, compare=False)  # how all say them
     phrase_by: str = ""  # the phrase encoder that both are of
-
-
-def student_score(cosines: NDArray[np.float32]) -> float:
-    """One student's score: the mean of the BEST highest cosines, shape (recordings,).
-
-    One bad recording among five does no harm, and one lucky likeness opens nothing.
-    """
-    best = np.sort(cosines)[-BEST:]  # NaN comes last, so it counts, and opens nothing
-    return float(best.sum()) / len(best)
 
 
 def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = None) -> Decision:

@@ -27,13 +27,13 @@ from edge.decision import (
     one_voice,
     pooled_point,
     refuse,
-    student_score,
 )
 from edge.gallery import Gallery
 from edge.lockout import Lockout
 from edge.roster import Rule, groups_at
 from edge.sound.quality import is_voice
 from edge.voice.encoder import Voiceprint
+from edge.voice.score import score_of
 
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one
@@ -252,8 +252,8 @@ class Doorkeeper:
         word, *left = challenge.words
         student = challenge.student
         known = self._checks.word_voiceprints(student, word)
-        score = student_score(np.stack(known) @ heard.voiceprint) if len(known) else -np.inf
-        decision = decide([Match(student, score)], self.thresholds.claimed, claim=student)
+        score = score_of(np.stack(known), heard.voiceprint[np.newaxis])[0] if known else -np.inf
+        decision = decide([Match(student, float(score))], self.thresholds.claimed, claim=student)
         if decision.opens:
             decision = self._checked(decision, heard, student, word=word)
         if decision.opens and self._checks.another_word(heard, student, word):

@@ -36,8 +36,11 @@ class Understudy:
         self._calibration = calibration
         self._checks = checks
         self._active = active
-        thresholds = Calibration.load(calibration).thresholds
-        self._keeper = Doorkeeper(gallery, thresholds, roster=roster, checks=checks, retry=retry)
+        kept = Calibration.load(calibration)
+        kept.require(gallery)
+        self._keeper = Doorkeeper(
+            gallery, kept.thresholds, roster=roster, checks=checks, retry=retry
+        )
 
     def decide(self, samples: Samples, claim: str | None) -> Decision:
         """What it would have answered to a phrase; with a challenge, before any word."""

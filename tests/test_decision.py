@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from math import inf, nan
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decision import Match, Verdict, decide, student_score
+from edge.decision import Match, Verdict, decide
 
 COSINES = st.floats(-1, 1, width=32)
 MATCHES = st.lists(st.builds(Match, st.sampled_from("ABCDE"), COSINES), max_size=6)
-
-
-@given(st.lists(COSINES, min_size=1, max_size=8))
-def test_a_students_score_is_the_mean_of_the_three_best(cosines: list[float]) -> None:
-    best = sorted(cosines, reverse=True)[:3]
-    score = student_score(np.array(cosines, np.float32))
-    assert score == pytest.approx(sum(best) / len(best), abs=1e-6)
-
-
-def test_one_lucky_likeness_among_five_does_not_make_a_score() -> None:
-    lucky = np.array([1.0, 0.1, 0.1, 0.1, 0.1], np.float32)
-    assert student_score(lucky) == pytest.approx(0.4)
-
-
-def test_two_bad_recordings_among_five_do_no_harm() -> None:
-    bad = np.array([0.8, -1.0, 0.8, -1.0, 0.8], np.float32)
-    assert student_score(bad) == pytest.approx(0.8)
 
 
 @given(MATCHES, COSINES)
@@ -82,11 +64,6 @@ def test_a_score_that_is_no_number_opens_nothing(score: float) -> None:
 
 def test_a_threshold_that_is_no_number_opens_nothing() -> None:
     assert not decide([Match("Li", 1.0)], nan).opens
-
-
-def test_a_recording_that_is_no_number_opens_nothing() -> None:
-    score = student_score(np.array([0.9, nan, 0.9, 0.9], np.float32))
-    assert not decide([Match("Li", score)], 0.5).opens
 
 
 @pytest.mark.parametrize(

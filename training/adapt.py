@@ -25,6 +25,7 @@ from edge.sound import Samples
 from edge.sound.recording import main_phrase, read
 from edge.voice import features
 from edge.voice.encoder import Card, Encoder
+from edge.voice.score import RULE
 from training.adaptation import Gain, Names, fit, gain
 from training.corpus import SPEEDS, at_speed
 from training.export import COMPARED, agreeing, card_of, long_enough, write
@@ -120,7 +121,7 @@ def adapt(
     sounds = [long_enough(school.sounds[index]) for index in shown]
     windows = _windows(school.sounds, encoder)
     content, card = agreeing(build, rung.rounded, describe, windows, sounds, AGREE)
-    card = replace(card, strangers=found.strangers)
+    card = replace(card, strangers=found.strangers, score=RULE)
     turned = way @ rotation(old.dimension, card.training["rotated"])
     write(content, card, out)
     Carrying(

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import student_score
 from edge.errors import SettingsError
-from edge.gallery.calibration import spread_of
+from edge.voice.score import score_of
+from edge.voice.spread import spread_of
 from training.metrics import equal_error_rate, interval_of_separation_gained
 from training.protocols import ENROLLED, Points
 
@@ -143,11 +143,11 @@ def _strangers(points: Points, who: NDArray[np.int_]) -> list[float]:
     """Scores of every recording at every other student, enrolled with the first few."""
     every = {name: points[who == name] for name in np.unique(who)}
     return [
-        student_score(enrolled[: len(ENROLLED)] @ probe)
+        score
         for student, enrolled in every.items()
         for stranger, theirs in every.items()
         if stranger != student
-        for probe in theirs
+        for score in score_of(enrolled[: len(ENROLLED)], theirs).tolist()
     ]
 
 

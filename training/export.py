@@ -18,13 +18,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from edge.decision import student_score
 from edge.errors import EncoderError
-from edge.gallery.calibration import spread_of
 from edge.sound import Samples
 from edge.storage import write_whole
 from edge.voice import features
 from edge.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
+from edge.voice.score import RULE, score_of
+from edge.voice.spread import spread_of
 from training.corpus import NOISE, UNSEEN, Clips, Row, cut, of_split
 from training.fit import heard_at_the_gate, held_out
 from training.networks import FRAMES, RUNGS, WEIGHTS, Rung
@@ -74,7 +74,7 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
         trial = Path(scratch, "encoder.tflite")
         write(content, card, trial)
         strangers = development_strangers(Encoder(trial), apart)
-    card = replace(card, strangers=strangers)
+    card = replace(card, strangers=strangers, score=RULE)
     write(content, card, out)
     return card
 
@@ -173,6 +173,18 @@ def add_measured(encoder: Path, figures: dict[str, Any]) -> Card:
     return card
 
 
+def count_strangers(rows: Sequence[Row], folder: Path, encoder: Path) -> Card:
+    """Put development strangers by the gate's score on an encoder's card, in place of others."""
+    train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
+    kept_back = held_out(train)
+    apart = [row for row in train if (row.corpus, row.speaker) in kept_back]
+    clips = cut(apart, folder / "corpus", speeds=(1.0,))
+    strangers = development_strangers(Encoder(encoder), clips, list(range(len(clips))))
+    card = replace(Card.read(encoder.with_suffix(".json")), strangers=strangers, score=RULE)
+    _write_card(card, encoder)
+    return card
+
+
 def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
     """Write a network in float32 as an encoder with a card; returns where."""
     content = exact(network)
@@ -238,11 +250,11 @@ def development_strangers(encoder: Encoder, clips: Clips) -> dict[str, float]:
         mine = said.setdefault(str(label["speaker"]), [])
         mine.append(encoder.embed(long_enough(clips[index])))
     scores = [
-        student_score(np.stack(enrolled[:5]) @ probe)
+        score
         for speakers in points.values()
         for student, enrolled in speakers.items()
         for stranger, theirs in speakers.items()
         if stranger != student
-        for probe in theirs
+        for score in score_of(np.stack(enrolled[:5]), np.stack(theirs)).tolist()
     ]
     return {**spread_of(np.array(scores)), "scores": len(scores)}

@@ -21,7 +21,6 @@ from sklearn.manifold import TSNE
 
 from edge.bench import exact
 from edge.commands.demo import RECORDINGS
-from edge.decision import BEST
 from edge.errors import SettingsError
 from edge.gallery import synthetic
 from edge.gallery.shapes import diffusing
@@ -216,8 +215,8 @@ def _schools() -> Page:
     population = synthetic.load()
     strangers = population.draw(STRANGERS, 1, seed=1)[:, 0]
     school = population.draw(max(SIZES), 5, seed=2)
-    probes = population.draw(STRANGERS, 6, seed=3)
-    own = np.sort(np.einsum("spd,sd->sp", probes[:, :5], probes[:, 5]), axis=1)[:, -BEST:].mean(1)
+    takes = population.draw(STRANGERS, 6, seed=3)
+    own = exact.own(takes[:, :5], takes[:, 5:])
     shares = np.linspace(0, 1, CURVE)
     best = {
         str(size): _rounded(np.quantile(exact.best(school[:size], strangers).scores, shares))

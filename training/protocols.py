@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import BEST
 from edge.sound import SAMPLE_RATE, Samples
+from edge.voice.score import score_of
 from training.corpus import Row
 from training.metrics import (
     equal_error_rate,
@@ -58,12 +58,6 @@ class Said:
         """The points with which a speaker comes to the gate."""
         takes = self.takes[speaker]
         return np.stack([takes[take] for take in numbers if take in takes])
-
-
-def scores(enrolled: Points, probes: Points) -> NDArray[np.float32]:
-    """The gate's own score of each probe, (probes,): mean of the best cosines."""
-    best: NDArray[np.float32] = np.sort(probes @ enrolled.T, axis=1)[:, -BEST:].mean(axis=1)
-    return best
 
 
 def by_text(rows: Sequence[Row], points: Points) -> list[Said]:
@@ -137,7 +131,7 @@ def verifications(
     for said, probed in zip(texts, others or texts, strict=True):
         order = {name: number for number, name in enumerate(sorted(said.takes))}
         for student, speaker in product(order, order):
-            scored = scores(said.enrolled(student), probed.probes(speaker, numbers))
+            scored = score_of(said.enrolled(student), probed.probes(speaker, numbers))
             sides = (np.full(len(scored), order[name]) for name in (student, speaker))
             found.add(scored, *sides)
     return found
@@ -233,7 +227,7 @@ def open_set(texts: Sequence[Said], numbers: Iterable[int]) -> OpenSet:
         # table[s][p] are the scores of speaker p's probes against speaker s.
         table = {
             student: {
-                speaker: scores(said.enrolled(student), said.probes(speaker, numbers))
+                speaker: score_of(said.enrolled(student), said.probes(speaker, numbers))
                 for speaker in speakers
             }
             for student in speakers
@@ -264,7 +258,7 @@ def wrong_phrase(texts: Sequence[Said], threshold: float) -> dict[str, float]:
     for enrolled, other in permutations(texts, 2):
         for speaker in set(enrolled.takes) & set(other.takes):
             probes = other.probes(speaker, PROBES["mandarin20"])
-            opens = scores(enrolled.enrolled(speaker), probes) >= threshold
+            opens = score_of(enrolled.enrolled(speaker), probes) >= threshold
             opened.append(opens)
             if frozenset((enrolled.text, other.text)) in near:
                 opened_near.append(opens)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 matplotlib.use("svg")
 from matplotlib.figure import Figure
 
-from edge.decision import BEST
 from edge.errors import SettingsError
 from edge.gallery.synthetic import Points, Population
 from edge.storage import write_whole
@@ -39,6 +38,7 @@ from training.progress import track
 POWERS = (0.5, 3.0)  # of the variances between speakers, at least and at most
 MANNERS = 100  # of a student, at most: so many are as good as any number
 PAIRED = 2_000  # synthetic students whose pairs are compared
+TAKES = 3  # of each
 BINS = np.linspace(-0.4, 1, 71)
 
 
@@ -166,8 +166,8 @@ class Pairs:
 
 def synthetic_pairs(population: Population, seed: int = 0) -> Pairs:
     """Pairs of a synthetic school: all of a student's, and one recording of each with others'."""
-    school = population.draw(PAIRED, BEST, seed)
-    first, second = np.triu_indices(BEST, 1)
+    school = population.draw(PAIRED, TAKES, seed)
+    first, second = np.triu_indices(TAKES, 1)
     same = np.sum(school[:, first] * school[:, second], axis=-1).ravel()
     cosines = school[:, 0] @ school[:, 1].T
     return Pairs(same, cosines[~np.eye(PAIRED, dtype=bool)])

@@ -1,7 +1,7 @@
 """How a student's recordings and a probe become one score: rules, held against each other.
 
 Speakers that no training saw enroll with five recordings and come to the gate with others,
-drawn many times. What is chosen here is built into ``edge.decision``.
+drawn many times. What is chosen here is built into ``edge.voice.score``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.voice.encoder import Encoder
-from training.corpus import NOISE, Row, cut, of_split
+from edge.voice.score import RULE, score_of
+from training.corpus import Row, cut, of_split
 from training.export import long_enough
 from training.fit import HELD_OUT, held_out
 from training.metrics import equal_error_rate
@@ -43,11 +44,6 @@ def centroid(enrolled: Points, probes: Points) -> NDArray[np.float32]:
     return found
 
 
-def mixed(enrolled: Points, probes: Points) -> NDArray[np.float32]:
-    """Half the best cosine, half the cosine to the mean voiceprint."""
-    return (best(1)(enrolled, probes) + centroid(enrolled, probes)) / 2
-
-
 def normalized(rule: Rule, cohort: Points) -> Rule:
     """Adaptive symmetric normalization by the nearest voiceprints of a cohort.
 
@@ -72,40 +68,34 @@ def rules(cohort: Points) -> dict[str, Rule]:
     """All rules by name."""
     found: dict[str, Rule] = {"best": best(1)}
     found |= {f"mean of best {count}": best(count) for count in range(2, ENROLLED)}
-    found |= {"mean": best(ENROLLED), "centroid": centroid, "best and centroid": mixed}
-    found["mean of best 3, normalized"] = normalized(best(3), cohort)
+    found |= {"mean": best(ENROLLED), "centroid": centroid, RULE: score_of}
     found["centroid, normalized"] = normalized(centroid, cohort)
+    found[f"{RULE}, normalized"] = normalized(score_of, cohort)
     return found
 
 
 def compare(rows: Sequence[Row], folder: Path, encoder: Path) -> dict[str, dict[str, float]]:
     """EER of each rule by corpus, on the speakers held out of training."""
-    train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
-    clips = cut(train, folder / "corpus")
-    kept_back = held_out(list(train))
+    spoken = [row for row in of_split(rows, "train") if row.speaker and row.corpus in HELD_OUT]
+    kept_back = held_out(spoken)
     loaded = Encoder(encoder)
     random = np.random.default_rng(0)
 
-    def embed(indices: Sequence[int], doing: str) -> Points:
-        made = (loaded.embed(long_enough(clips[i])) for i in track(indices, doing, len(indices)))
-        return np.stack(list(made))
+    def embed(chosen: Sequence[Row], doing: str) -> tuple[Points, list[dict[str, Any]]]:
+        clips = cut(chosen, folder / "corpus", speeds=(1.0,))
+        every = track(range(len(clips)), doing, len(clips))
+        return np.stack([loaded.embed(long_enough(clips[i])) for i in every]), clips.labels
 
-    spoken = [
-        (index, label)
-        for index, label in enumerate(clips.labels)
-        if label["speed"] == 1 and label["speaker"] and label["corpus"] in HELD_OUT
-    ]
-    apart = [each for each in spoken if (each[1]["corpus"], each[1]["speaker"]) in kept_back]
-    others = [
-        index for index, label in spoken if (label["corpus"], label["speaker"]) not in kept_back
-    ]
-    cohort = embed(list(random.choice(others, min(COHORT, len(others)), replace=False)), "cohort")
-    points = embed([index for index, _ in apart], "held out")
+    others = [row for row in spoken if (row.corpus, row.speaker) not in kept_back]
+    drawn = random.choice(len(others), min(COHORT, len(others)), replace=False)
+    cohort, _ = embed([others[at] for at in drawn], "cohort")
+    apart = [row for row in spoken if (row.corpus, row.speaker) in kept_back]
+    points, labels = embed(apart, "held out")
     every = rules(cohort)
     found: dict[str, dict[str, float]] = {name: {} for name in every}
     for corpus in HELD_OUT:
         takes: dict[Any, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for at, (_, label) in enumerate(apart):
+        for at, label in enumerate(labels):
             if label["corpus"] == corpus:
                 text = "any" if corpus in FEW_TAKES else label["text"]
                 takes[text][label["speaker"]].append(at)

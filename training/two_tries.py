@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edge.decision import one_voice, pooled_point
 from edge.gallery.calibration import FIRST_TRY, GREY
-from training.protocols import FPIRS, ROUNDS, Said, scores
+from edge.voice.score import score_of
+from training.protocols import FPIRS, ROUNDS, Said
 
 # Corpus, recordings that enroll, and those that visit.
 SPLITS = (
@@ -76,7 +77,7 @@ def _of_text(said: Said, enroll: range, visit: range) -> Iterator[tuple[Any, ...
         one, two = np.array(list(permutations(range(len(takes)), 2))).reshape(-1, 2).T
         tries = (takes[one], takes[two], pooled_point(takes[one], takes[two]))
         # (tries, visits, students)
-        table = np.stack([np.stack([scores(e, t) for e in enrolled], 1) for t in tries])
+        table = np.stack([np.stack([score_of(e, t) for e in enrolled], 1) for t in tries])
         strangers = np.delete(table, own, axis=2).max(axis=2)
         known = table.argmax(axis=2) == own
         students = np.where(known, table[:, :, own], OUTSIDE)

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 
 from edge.checks import Heard, Models
-from edge.decision import BEST
 from edge.enrollment.entries import Entry
 from edge.errors import RecordingError, RecordingTooLong, UnreadableRecording
 from edge.gallery.evidence import Evidence
 from edge.sound import Samples, quality, recording
 from edge.sound.recording import only_phrase, read
 from edge.voice.encoder import Encoder, Voiceprint
+from edge.voice.score import RULE, among_themselves
+from edge.voice.spread import exceeded_by
 
 LARGEST = 32 << 20  # bytes of a file: 30 s of any format that recorders write
 TOGETHER = 3  # recordings from which one that is not like the others can be told
@@ -159,13 +158,8 @@ class Judge:
 def rules(encoder: str) -> str:
     """Says by which encoder and constants was judged: by others, it is to be done again."""
     phrase = [recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
-    told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, BEST]
+    told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, RULE]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def exceeded_by(spread: dict[str, float], share: float) -> float:
-    """The score that ``share`` of strangers exceed, from their spread (``Card.strangers``)."""
-    return math.tanh(NormalDist(spread["mean"], spread["deviation"]).inv_cdf(1 - share))
 
 
 def source_of(contents: bytes) -> str:
@@ -218,12 +212,12 @@ def decode(contents: bytes) -> Samples:
 
 def _alike(usable: Sequence[Usable], least: float) -> tuple[list[Usable], list[Usable]]:
     """Recordings that are like each other, and those that are not: the worst goes first."""
-    kept, others = list(usable), []
+    kept: list[Usable] = []
+    others: list[Usable] = []
+    for each in usable:  # a point that is no number is like nothing
+        (kept if np.isfinite(each.recorded.voiceprint).all() else others).append(each)
     while len(kept) >= TOGETHER:
-        points = np.stack([each.recorded.voiceprint for each in kept])
-        cosines = points @ points.T
-        np.fill_diagonal(cosines, -np.inf)
-        scores = np.sort(cosines)[:, 1:][:, -BEST:].mean(axis=1)  # without itself
+        scores = among_themselves(np.stack([each.recorded.voiceprint for each in kept]))
         worst = int(scores.argmin())
         if scores[worst] >= least:
             break

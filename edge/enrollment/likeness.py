@@ -15,11 +15,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import student_score
-from edge.enrollment.judging import exceeded_by
 from edge.errors import RecordingError
-from edge.gallery.calibration import HIGHEST, LEAST_DEVIATION
 from edge.voice.encoder import Voiceprint
+from edge.voice.score import among_themselves, score_of
+from edge.voice.spread import HIGHEST, exceeded_by
 
 MISTAKEN = 0.001  # share of students taken for another by mistake that is aimed at
 AS_OWN = 0.7  # of a student's likeness to themselves that the other must reach
@@ -85,21 +84,19 @@ def _upper_spread(cosines: NDArray[np.float32]) -> dict[str, float]:
     They are skewed: the deviation of all would make twins of those who are a little alike.
     """
     half, high = np.arctanh(np.quantile(cosines.clip(-HIGHEST, HIGHEST), [0.5, HIGH]))
-    deviation = float(high - half) / NormalDist().inv_cdf(HIGH)
-    return {"mean": float(half), "deviation": max(deviation, LEAST_DEVIATION)}
+    return {"mean": float(half), "deviation": float(high - half) / NormalDist().inv_cdf(HIGH)}
 
 
 def _score(enrolled: NDArray[np.float32], points: NDArray[np.float32]) -> float:
     """The gate's score of points against a student's, on average; below 1."""
-    return min(HIGHEST, float(np.mean([student_score(enrolled @ point) for point in points])))
+    return min(HIGHEST, float(score_of(enrolled, points).mean()))
 
 
 def _own_score(points: NDArray[np.float32]) -> float | None:
     """The same of points against each other, each left out in turn; None of a single one."""
     if len(points) < 2:
         return None
-    left_out = [_score(np.delete(points, at, 0), points[at : at + 1]) for at in range(len(points))]
-    return float(np.mean(left_out))
+    return min(HIGHEST, float(among_themselves(points).mean()))
 
 
 def _mean(points: NDArray[np.float32]) -> Voiceprint:

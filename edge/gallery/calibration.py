@@ -6,8 +6,7 @@ happen in 3/n of them (the rule of three, 95 %): no school is promised more than
 
 A small school has few strangers' scores and none in the tail, so a normal curve through them
 extends them, and the development strangers of the encoder's card, brought to this size, set
-the least the threshold may be. Cosines end at 1 and are skewed; their inverse hyperbolic
-tangents (R. A. Fisher, Biometrika 10, 1915) are nearly normal, so the curves are drawn there.
+the least the threshold may be.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,17 +24,17 @@ from numpy.typing import NDArray
 from edge.decision import Retry, Thresholds
 from edge.errors import GalleryError
 from edge.gallery.gallery import Gallery
-from edge.gallery.left_out import LeftOut, Pairs, Scores, Track, leave_one_out, leave_two_out
+from edge.gallery.left_out import LeftOut, Pairs, Track, leave_one_out, leave_two_out
 from edge.gallery.recordings import SHORT
 from edge.storage import write_whole
 from edge.voice.encoder import Card
+from edge.voice.score import RULE, Scores
+from edge.voice.spread import HIGHEST, exceeded_by, spread_of
 
 FPIR = 0.01  # share of strangers let in that is aimed at
 THREE = 3.0  # the rule of three
 PLENTY = 10  # strangers above the threshold from which no curve is needed
 GROWTH = 0.1  # share by which a school may grow or shrink before it must be calibrated anew
-HIGHEST = 1 - 1e-6  # score before transformation: 1 would go to infinity
-LEAST_DEVIATION = 0.01  # after transformation: a few equal scores are no certainty
 DRAWS = 200  # of the bootstrap
 FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
 GREY = 0.3  # of score below the first try's threshold, within which a second one is asked for
@@ -79,6 +77,7 @@ class Calibration:
     phrase_fnmr: float | None = None  # share of the students' own phrases below it
     phrase_common: list[list[float]] | None = None  # how all say it, (parts, dimension)
     phrase_by: str = ""  # identity of the phrase encoder
+    score: str = ""  # the rule it was learned by; none: that of earlier releases
 
     @property
     def thresholds(self) -> Thresholds:
@@ -115,8 +114,7 @@ class Calibration:
                 whole["checksum"] == _checksum(content) and json.dumps(whole).encode() == written
             )
             fields: dict[str, Any] = json.loads(content)
-            # Of two tries' scores, not points: without its like each try must be enough alone.
-            fields.pop("pooled_threshold", None)
+            fields.pop("pooled_threshold", None)  # of an earlier release
             kept = cls(**{**fields, "interval": tuple(fields["interval"])})
         except FileNotFoundError:
             raise GalleryError(f"{path}: this school was never calibrated; {again}") from None
@@ -132,6 +130,8 @@ class Calibration:
         """Whether a door may be armed by it. Raises GalleryError with what to do."""
         if self.encoder != gallery.encoder:
             raise GalleryError("calibrated for another encoder; run 'kaimen calibrate'")
+        if self.score != RULE:
+            raise GalleryError("calibrated for another score; run 'kaimen calibrate'")
         if abs(len(gallery) - self.students) > GROWTH * self.students:
             raise GalleryError(
                 f"calibrated for {self.students} students, and {len(gallery)} are enrolled; "
@@ -176,14 +176,25 @@ def calibrate_points(
     fpir: float = FPIR,
     track: Track | None = None,
 ) -> Calibration:
-    """The same from all students' points, each student's together, and how many each has."""
+    """The same from all students' points, each student's together, and how many each has.
+
+    Raises GalleryError for points that are no numbers, which are no strangers, and for a card
+    whose strangers were scored by another rule.
+    """
+    if not np.isfinite(points).all():
+        raise GalleryError("a voiceprint is no number; enroll the school again")
+    if card.score != RULE:
+        raise GalleryError(
+            "the encoder's card counts strangers by another score; "
+            "make it anew with 'kaimen-train scoring --card'"
+        )
     left_out = leave_one_out(points, counts, track)
     several = len(counts) > 1
     strangers = left_out.strangers if several else left_out.strangers[:0]
-    own = left_out.own[np.isfinite(left_out.own)]
+    own = left_out.own[~np.isnan(left_out.own)]
     threshold = _threshold(strangers, len(counts), card, fpir)
     claims = left_out.claims.ravel()
-    claimed = _exceeded_by(card.strangers, fpir)
+    claimed = exceeded_by(card.strangers, fpir)
     if len(claims) * fpir >= PLENTY:
         claimed = float(np.quantile(claims, 1 - fpir))
     elif len(claims):
@@ -208,6 +219,7 @@ def calibrate_points(
         claim_fnmr=_share(own < claimed),
         trade=[],
         forecast=[],
+        score=RULE,
     )
     return replace(
         learned,
@@ -227,13 +239,13 @@ def _promised(strangers: int, students: int, card: Card) -> float:
 
 def _threshold(strangers: Scores, students: int, card: Card, fpir: float) -> float:
     # One comparison may go wrong so rarely that N of them keep the promise.
-    threshold = _exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / students))
+    threshold = exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / students))
     if not len(strangers):
         return threshold
     measured = float(np.quantile(strangers, 1 - fpir))
     if len(strangers) * fpir >= PLENTY:
         return measured
-    measured = max(measured, _exceeded_by(spread_of(strangers), fpir))
+    measured = max(measured, exceeded_by(spread_of(strangers), fpir))
     return measured if len(strangers) * fpir >= THREE else max(threshold, measured)
 
 
@@ -260,7 +272,7 @@ def _visits(alone: Scores, pairs: Pairs, together: Scores, first: float) -> Scor
 
 def _missed(own: Scores, pairs: Pairs, first: float, pooled: float) -> float | None:
     """Share of students' recordings that, with the next one, would not let them in."""
-    there = np.isfinite(pairs.own)
+    there = ~np.isnan(pairs.own)
     if not there.any():
         return None
     return _share(_visits(own, pairs, pairs.own, first)[there] < pooled)
@@ -314,18 +326,6 @@ def _forecast(
             }
         )
     return found
-
-
-def spread_of(scores: Scores) -> dict[str, float]:
-    """Mean and deviation of scores after Fisher's transformation; a card holds the same."""
-    transformed = np.arctanh(np.clip(scores.astype(np.float64), -HIGHEST, HIGHEST))
-    return {"mean": float(transformed.mean()), "deviation": float(transformed.std())}
-
-
-def _exceeded_by(spread: dict[str, float], share: float) -> float:
-    """The score that ``share`` of so distributed scores exceed; always below 1."""
-    normal = NormalDist(spread["mean"], max(spread["deviation"], LEAST_DEVIATION))
-    return math.tanh(normal.inv_cdf(1 - share))
 
 
 def _share(which: NDArray[np.bool_]) -> float:

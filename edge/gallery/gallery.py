@@ -19,20 +19,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import Match, student_score
+from edge.decision import Match
 from edge.errors import GalleryError
 from edge.gallery.breadth import chosen
 from edge.gallery.database import MEMORY
 from edge.gallery.evidence import Evidence
 from edge.gallery.index import Index
 from edge.gallery.left_out import Track
-from edge.gallery.members import Members, Numbers
+from edge.gallery.members import Members, Numbers, Places
 from edge.gallery.memory import Memory, memory_of
 from edge.gallery.presence import Presence
 from edge.gallery.registry import Refused, Registry, Student
 from edge.gallery.vault import Vault
 from edge.storage import forget
 from edge.voice.encoder import Voiceprint
+from edge.voice.score import Scores, centroids_of, combined, scores
 
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
@@ -41,7 +42,7 @@ FEW = 100  # recordings that are all scored rather than searched
 FEW_OF_MANY = 2_000  # the same, where others may not enter
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
 STEP = 16  # points added at a time, so that a phrase never waits long
-STRIDE = 1_000  # the same where nobody waits
+STRIDE = 1_000  # the same where nobody waits; and students whose centroids are computed at a time
 
 
 class Gallery:
@@ -63,7 +64,7 @@ class Gallery:
         self.dimension = dimension
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
-        self._members = Members.of([], *self.registry.recordings(""))
+        self._members = Members.of([], *self.registry.recordings(""), dimension)
         self._presence: Presence | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
         self._lock = threading.Lock()  # over members and index, held for moments
@@ -236,17 +237,38 @@ class Gallery:
         if len(left) > len(self._index) // 2 or self._index.worn:
             index = Index(self.dimension)
             self._fill(index, recordings, track)
+            members = self._members_of(students, recordings, owners, index)
             with self._lock:
                 self._index = index
-                self._members = Members.of(students, recordings, owners)
+                self._members = members
         else:
-            there = np.isin(recordings, self._index.numbers, assume_unique=True)
+            index = self._index
+            there = np.isin(recordings, index.numbers, assume_unique=True)
+            members = self._members_of(students, recordings[there], owners[there], index)
             with self._lock:
-                self._members = Members.of(students, recordings[there], owners[there])
-                self._index.remove(left)
-            self._fill(self._index, recordings[~there], track)
+                self._members = members
+                index.remove(left)
+            self._fill(index, recordings[~there], track)
+            members = self._members_of(students, recordings, owners, index)
             with self._lock:
-                self._members = Members.of(students, recordings, owners)
+                self._members = members
+
+    def _members_of(
+        self, students: Sequence[Student], recordings: Numbers, owners: Numbers, index: Index
+    ) -> Members:
+        """Members with their centroids: of whoever changed, from points in the index."""
+        members = Members.of(students, recordings, owners, self.dimension)
+        was = members.as_before(self._members)
+        same = was >= 0
+        members.centroids[same] = self._members.centroids[was[same]]
+        changed = np.flatnonzero(~same)
+        for start in range(0, len(changed), STRIDE):
+            places = changed[start : start + STRIDE]
+            own, starts = members.of_students(places)
+            with self._lock:
+                points = index.points(own)
+            members.centroids[places] = centroids_of(points, starts)
+        return members
 
     def _fill(self, index: Index, recordings: Numbers, track: Track | None) -> None:
         step = STEP if len(self._members.students) else STRIDE
@@ -267,7 +289,7 @@ class Gallery:
         day: datetime.date | None = None,
         sure: float = math.inf,
     ) -> list[Match]:
-        """The nearest students, best first: an HNSW shortlist, then exact scores.
+        """The nearest students, best first: scored by an HNSW shortlist and their centroids.
 
         Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
         A glance is enough where it finds a score of at least ``sure``: a gate that would open
@@ -279,7 +301,7 @@ class Gallery:
             who = None if groups is None else frozenset(groups)
             allowed, few = self._allowed(members, who, day or datetime.date.today())
             if few:
-                return self._score(probe, np.flatnonzero(allowed).tolist(), count)
+                return self._score(probe, np.flatnonzero(allowed), count)
             if sure < math.inf:
                 found = self._search(probe, count, allowed, GLANCE)
                 if found and found[0].score >= sure:
@@ -294,38 +316,20 @@ class Gallery:
         while True:
             recordings, cosines = self._index.search(probe, asked_for, part=part)
             owners = self._members.owners_of(recordings)
-            may = ((owners >= 0) & allowed[owners]).tolist()
-            known = dict(zip(recordings.tolist(), cosines.tolist(), strict=True))
-            highest: dict[int, float] = {}  # by student: of their nearest recording
-            for place, own, cosine in zip(owners.tolist(), may, known.values(), strict=True):
-                if own:
-                    highest.setdefault(place, cosine)
-            if len(highest) >= AT_LEAST or asked_for >= len(self._index):
-                return self._best(probe, highest, known, count)
+            may = (owners >= 0) & allowed[owners]
+            places, first = np.unique(owners[may], return_index=True)
+            if len(places) >= AT_LEAST or asked_for >= len(self._index):
+                # A student's highest cosine is the first of theirs on the list. Where the graph
+                # missed a still nearer recording, the score is too low, and never too high.
+                middle = self._members.centroids[places] @ probe
+                return self._best(places, combined(cosines[may][first], middle), count)
             asked_for *= 4
-
-    def _best(
-        self, probe: Voiceprint, highest: dict[int, float], known: dict[int, float], count: int
-    ) -> list[Match]:
-        """The best of students whose nearest recordings' cosines fall, and who else was scored.
-
-        Nobody's score is above their nearest recording's cosine: where the best one's is not
-        below the next cosine, nobody who follows can be better.
-        """
-        best: list[Match] = []
-        waiting = list(highest)
-        step = count
-        while waiting and not (best and best[0].score >= highest[waiting[0]]):
-            best += self._score(probe, waiting[:step], count, known)
-            best = sorted(best, key=lambda match: -match.score)[:count]
-            waiting, step = waiting[step:], AT_LEAST
-        return best
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """The same by scoring everybody: what the shortlist is measured against."""
         self._current()
         with self._lock:
-            return self._score(probe, range(len(self._members.students)), count)
+            return self._score(probe, np.arange(len(self._members.students)), count)
 
     def claimed(
         self,
@@ -349,30 +353,22 @@ class Gallery:
                 return []
             if groups is not None and asked.group not in groups:
                 return []
-            return self._score(probe, [place], 1)
+            return self._score(probe, np.array([place]), 1)
 
-    def _score(
-        self,
-        probe: Voiceprint,
-        places: Sequence[int],
-        count: int,
-        known: dict[int, float] | None = None,
-    ) -> list[Match]:
-        """Scores of students; cosines that are known need not be computed again."""
-        members = self._members
-        cosines = dict(known or {})
-        own = [members.of_student(place).tolist() for place in places]
-        missing = [recording for each in own for recording in each if recording not in cosines]
-        computed = self._index.points(np.array(missing, np.int64)) @ probe
-        cosines.update(zip(missing, computed.tolist(), strict=True))
-        found = [
-            Match(
-                members.students[place].name,
-                student_score(np.array([cosines[each] for each in some], np.float32)),
-            )
-            for place, some in zip(places, own, strict=True)
-        ]
-        return sorted(found, key=lambda match: -match.score)[:count]
+    def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
+        """The best ``count`` of students, by all of their recordings."""
+        if not len(places):
+            return []
+        recordings, starts = self._members.of_students(places)
+        cosines = self._index.points(recordings) @ probe
+        middle = self._members.centroids[places] @ probe
+        return self._best(places, scores(cosines, starts, middle), count)
+
+    def _best(self, places: Places, scored: Scores, count: int) -> list[Match]:
+        """The best ``count`` of students with these scores."""
+        best = np.argsort(-scored, kind="stable")[:count].tolist()
+        students = self._members.students
+        return [Match(students[places[at]].name, float(scored[at])) for at in best]
 
 
 def _allowed(

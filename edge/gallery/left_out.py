@@ -17,14 +17,14 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision import BEST, one_voice, pooled_point
+from edge.decision import one_voice, pooled_point
+from edge.voice.score import Scores, centroids_of, scores
 
 BLOCK = 128  # recordings scored at a time
 CLAIMS = 16  # other students that each recording claims to be
 PAIRS = 20_000  # of recordings that are two tries, at most
 SEED = 0
 
-Scores = NDArray[np.float32]
 Step = TypeVar("Step")
 Work = TypeVar("Work")
 
@@ -94,75 +94,51 @@ class _School:
     starts: NDArray[np.int64]  # of each student's recordings
     owners: NDArray[np.int64]  # of each recording
     places: NDArray[np.int64]  # (students, most recordings); one past the end: none
+    centroids: NDArray[np.float32]  # of each student's points
 
     @classmethod
     def of(cls, points: NDArray[np.float32], counts: NDArray[np.int64]) -> _School:
         starts = np.cumsum(counts) - counts
         column = np.arange(counts.max(initial=0))
         places = np.where(column < counts[:, None], starts[:, None] + column, len(points))
-        return cls(points, starts, np.repeat(np.arange(len(counts)), counts), places)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        return cls(points, starts, owners, places, centroids_of(points, starts))
 
     def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores]:
         """What LeftOut has of some recordings that follow each other."""
-        owners = self.owners[rows]
-        cosines, own = self._apart(self.points[rows], owners, rows[:, None])
+        every, own = self._apart(self.points[rows], rows, rows[:, None])
         random = np.random.default_rng((SEED, int(rows[0]) if len(rows) else 0))
         others = min(CLAIMS, len(self.starts) - 1)
         # So many places further round the circle of students: never back at one's own.
         steps = random.choice(len(self.starts) - 1, others, replace=False) + 1
-        claimed = (owners[:, None] + steps) % len(self.starts)
-        here = np.arange(len(rows))
-        claims = best_mean(cosines[here[:, None, None], self.places[claimed]])
-        return self._best(cosines), own, claims
+        claimed = (self.owners[rows, None] + steps) % len(self.starts)
+        return every.max(axis=1), own, np.take_along_axis(every, claimed, axis=1)
 
     def pairs(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
         """Strangers' and students' scores of some recordings, each together with the next."""
         both = pooled_point(self.points[rows], self.points[rows + 1])
-        cosines, own = self._apart(both, self.owners[rows], rows[:, None] + (0, 1))
-        return self._best(cosines), own
+        every, own = self._apart(both, rows, rows[:, None] + (0, 1))
+        return every.max(axis=1), own
 
     def _apart(
-        self, probes: Scores, owners: NDArray[np.int64], without: NDArray[np.int64]
+        self, probes: Scores, rows: NDArray[np.int64], without: NDArray[np.int64]
     ) -> tuple[Scores, Scores]:
-        """Cosines of probes and all recordings of others, and each probe's own student's score.
+        """Scores of probes at all students but their own, which is -inf, and at their own.
 
-        Recordings ``without``, (probes, some), are left out: a probe is no evidence for itself.
+        Probe n is of the student of recording ``rows[n]``, whose recordings ``without[n]`` are
+        left out: a probe is no evidence for itself. NaN where none is left.
         """
-        here = np.arange(len(probes))[:, None]
-        # One column more, for the recordings that students do not have.
-        cosines = np.full((len(probes), len(self.points) + 1), -np.inf, np.float32)
-        np.matmul(probes, self.points.T, out=cosines[:, :-1])
-        cosines[here, without] = -np.inf
-        own = best_mean(cosines[here, self.places[owners]])
-        own[np.isneginf(own)] = np.nan
-        cosines[here, self.places[owners]] = -np.inf
-        return cosines, own
-
-    def _best(self, cosines: Scores) -> Scores:
-        """The best student's score of each row, exactly.
-
-        Nobody's score is above their best cosine, so only those whose best cosine is above one
-        student's score need to be scored.
-        """
-        highest = np.maximum.reduceat(cosines[:, :-1], self.starts, axis=1)
-        here = np.arange(len(cosines))
-        first = highest.argmax(axis=1)
-        least = best_mean(cosines[here[:, None], self.places[first]])
-        row, student = np.nonzero(highest >= least[:, None])
-        scores = best_mean(cosines[row[:, None], self.places[student]])
-        best = np.full(len(cosines), -np.inf, np.float32)
-        np.maximum.at(best, row, scores)
-        return best
-
-
-def best_mean(cosines: Scores) -> Scores:
-    """Students' scores, over the last axis: the mean of the BEST highest, -inf left out.
-
-    -inf where there is none.
-    """
-    best = np.partition(cosines, -min(BEST, cosines.shape[-1]), axis=-1)[..., -BEST:]
-    there = np.isfinite(best)
-    total = np.where(there, best, 0).sum(axis=-1)
-    count = there.sum(axis=-1)
-    mean: Scores = np.where(count > 0, total / np.maximum(count, 1), -np.inf).astype(np.float32)
-    return mean
+        cosines = probes @ self.points.T
+        every = scores(cosines, self.starts, probes @ self.centroids.T)
+        owners = self.owners[rows]
+        every[np.arange(len(rows)), owners] = -np.inf
+        places = self.places[owners]
+        left = (places < len(self.points)) & (places[..., None] != without[:, None]).all(axis=-1)
+        counts = left.sum(axis=1)
+        several, row = counts > 0, np.repeat(np.arange(len(rows)), counts)
+        kept, starts = places[left], (np.cumsum(counts) - counts)[several]
+        own = np.full(len(rows), np.nan, np.float32)
+        centroids = centroids_of(self.points[kept], starts)
+        middle = np.einsum("nd,nd->n", probes[several], centroids)
+        own[several] = scores(cosines[row, kept], starts, middle)
+        return every, own

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.gallery.registry import Student
+from edge.voice.score import Points
 
 Numbers = NDArray[np.int64]
 Places = NDArray[np.int64]  # of students in ``Members.students``
@@ -19,7 +20,7 @@ Places = NDArray[np.int64]  # of students in ``Members.students``
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Students and their recordings; nothing in it ever changes."""
+    """Students and their recordings; once a gallery has it, nothing in it changes."""
 
     students: list[Student]
     places: dict[str, int]  # by name
@@ -27,6 +28,7 @@ class Members:
     starts: NDArray[np.int64]  # where a student's begin, and the end of all
     ascending: Numbers  # the recordings in the order of their numbers
     owners: Places  # of those
+    centroids: Points  # of each student's points, (students, dimension)
 
     @cached_property
     def hash(self) -> str:
@@ -35,8 +37,13 @@ class Members:
         return hashlib.sha256(self.ascending.tobytes() + owners.tobytes()).hexdigest()
 
     @classmethod
-    def of(cls, students: Sequence[Student], recordings: Numbers, owners: Numbers) -> Members:
-        """From ascending recordings and their owners' numbers; who has none is left out."""
+    def of(
+        cls, students: Sequence[Student], recordings: Numbers, owners: Numbers, dimension: int
+    ) -> Members:
+        """From ascending recordings and their owners' numbers; who has none is left out.
+
+        Centroids of this dimension are still to be filled in.
+        """
         numbers, places = np.unique(owners, return_inverse=True)
         by_number = {student.number: student for student in students}
         found = [by_number[number] for number in numbers.tolist()]
@@ -48,11 +55,31 @@ class Members:
             starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             ascending=recordings,
             owners=places,
+            centroids=np.full((len(found), dimension), np.nan, np.float32),
         )
+
+    def as_before(self, before: Members) -> Places:
+        """Return where students stood before whose recordings are those they had; -1 of others."""
+        if not self.students or not before.students:
+            return np.full(len(self.students), -1)
+        starts = self.starts[:-1]
+        was = before.owners_of(self.recordings)
+        stood = np.maximum.reduceat(was, starts)
+        same = stood == np.minimum.reduceat(was, starts)
+        same &= np.diff(self.starts) == np.diff(before.starts)[stood]
+        return np.where(same, stood, -1)
 
     def of_student(self, place: int) -> Numbers:
         """A student's recordings."""
         return self.recordings[self.starts[place] : self.starts[place + 1]]
+
+    def of_students(self, places: Places) -> tuple[Numbers, NDArray[np.int64]]:
+        """Students' recordings, each one's together, and where each one's start."""
+        counts = self.starts[places + 1] - self.starts[places]
+        starts = np.cumsum(counts) - counts
+        return self.recordings[
+            np.arange(counts.sum()) + np.repeat(self.starts[places] - starts, counts)
+        ], starts
 
     def owners_of(self, recordings: Numbers) -> Places:
         """Whose recordings these are; -1 for those of nobody."""

@@ -34,7 +34,7 @@ class Card:
     values: int  # a frame
     dimension: int  # of a voiceprint
     features: dict[str, float]  # the constants of edge.voice.features
-    strangers: dict[str, float]  # strangers' scores in development: gallery.calibration.spread_of
+    strangers: dict[str, float]  # strangers' scores in development: voice.spread.spread_of
     training: dict[str, Any]
     measured: dict[str, Any]
     # Where distances count and not directions, points are lifted so high above the origin that
@@ -43,6 +43,7 @@ class Card:
     # Whether the network takes features less each band's mean over the window. That cancels what
     # a microphone adds to every moment alike.
     centred: bool = False
+    score: str = ""  # the rule that strangers were scored by: voice.score.RULE
 
     @classmethod
     def read(cls, path: Path) -> Card:

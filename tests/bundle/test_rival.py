@@ -107,3 +107,6 @@ def test_without_a_calibration_that_fits_it_is_not_taken_over(tmp_path: Path) ->
     rival.close()
     with pytest.raises(GalleryError, match="never calibrated"):
         school.understudy()
+    replace(kept, score="").save(school.calibration)
+    with pytest.raises(GalleryError, match="another score"):
+        school.understudy()

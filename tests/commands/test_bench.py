@@ -15,10 +15,10 @@ import pytest
 from edge.bench import engines, exact, growth, search, timing
 from edge.cli import main
 from edge.commands import bench
-from edge.decision import student_score
 from edge.errors import SettingsError
 from edge.gallery import synthetic
 from edge.screen import Screen
+from edge.voice.score import score_of
 from tests.gallery.points import enrolled, school
 
 
@@ -110,7 +110,7 @@ def test_the_sizes_end_at_the_largest() -> None:
 def test_exact_scores_are_what_plain_loops_give(recordings: int) -> None:
     enrolled_ones, probes = school(30, recordings, 8), school(exact.BLOCK + 2, 1, 8, seed=1)[:, 0]
     found = exact.best(enrolled_ones, probes)
-    slow = np.array([[student_score(own @ probe) for own in enrolled_ones] for probe in probes])
+    slow = np.stack([score_of(own, probes) for own in enrolled_ones], axis=1)
     np.testing.assert_array_equal(found.places, slow.argmax(axis=1))
     np.testing.assert_allclose(found.scores, slow.max(axis=1), atol=1e-6)
 
@@ -119,7 +119,7 @@ def test_own_scores_are_those_of_the_student_in_the_same_place() -> None:
     everything = school(7, 8, 8)
     found = exact.own(everything[:, :5], everything[:, 5:])
     assert found.shape == (7, 3)
-    expected = [[student_score(own[:5] @ probe) for probe in own[5:]] for own in everything]
+    expected = [score_of(own[:5], own[5:]) for own in everything]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -17,6 +17,7 @@ from edge.gallery.vault import Vault
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice.encoder import Encoder
 from edge.voice.phrase import PhraseEncoder
+from edge.voice.score import RULE
 from tests.gallery.points import school
 from tests.sounds import in_a_room, silence, spoken
 
@@ -126,6 +127,7 @@ class Pi:
             claim_fnmr=0.0,
             trade=[],
             forecast=[],
+            score=RULE,
         ).save(beside(self.data / "gallery.sqlite"))
 
     def written(self) -> Path:

@@ -15,6 +15,7 @@ from edge.errors import NoSpeech
 from edge.gallery import Gallery
 from edge.gallery.vault import Vault
 from edge.voice.encoder import Card
+from edge.voice.score import RULE
 from tests.gallery.points import unit
 
 DIMENSION = 64
@@ -55,7 +56,7 @@ def card() -> Card:
     """The card of the encoder that is pretended."""
     return Card(
         name=ENCODER, sha256=ENCODER, frames=1, values=1, dimension=DIMENSION, features={},
-        strangers=STRANGERS, training={}, measured={},
+        strangers=STRANGERS, training={}, measured={}, score=RULE,
     )  # fmt: skip
 
 

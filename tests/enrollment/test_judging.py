@@ -14,6 +14,7 @@ from edge.enrollment.judging import (
     LARGEST,
     Judge,
     Judged,
+    Recorded,
     Refusal,
     Task,
     contents_of,
@@ -74,6 +75,20 @@ def test_a_recording_unlike_the_others_is_refused(voices: tuple[int, ...], tmp_p
     others = {f"{at}.mp3" for at, voice in enumerate(voices) if voice != 1}
     assert kinds(found) == dict.fromkeys(others, "NotLikeTheOthers")
     assert not others.intersection(used(found))
+
+
+def test_a_recording_whose_point_is_no_number_is_refused_alone(tmp_path: Path) -> None:
+    files = of_voices(tmp_path, 1, 1, 1, 1, 1)
+    broken = source_of(files[2].read_bytes())
+
+    def hear(contents: bytes) -> Recorded:
+        heard = JUDGE.hear(contents)
+        number = np.float32(np.nan if source_of(contents) == broken else 1)
+        return Recorded(heard.voiceprint * number)
+
+    found = judged(files, Judge(hear, JUDGE.strangers))
+    assert kinds(found) == {"2.mp3": "NotLikeTheOthers"}
+    assert len(used(found)) == 4
 
 
 def test_of_two_recordings_none_can_be_told_to_be_unlike(tmp_path: Path) -> None:

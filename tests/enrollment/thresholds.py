@@ -13,13 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from edge.decision import student_score
-from edge.enrollment.judging import LIKE_STRANGERS, exceeded_by
+from edge.enrollment.judging import LIKE_STRANGERS
 from edge.enrollment.likeness import Voices
 from edge.errors import NoSpeech
 from edge.sound import Samples, quality
 from edge.sound.recording import main_phrase, read
 from edge.voice.encoder import Encoder, Voiceprint
+from edge.voice.score import score_of
+from edge.voice.spread import exceeded_by
 from training.corpus import NOISE, Row, of_split, read_manifest
 from training.fit import held_out
 
@@ -164,9 +165,9 @@ def of_others(rows: Sequence[Row], encoder: Encoder) -> None:
             for speaker, points in several.items():
                 for at, point in enumerate(points):
                     others = np.stack(points[:at] + points[at + 1 :])[: ENROLLED - 1]
-                    own.append(student_score(others @ point))
+                    own += score_of(others, point[np.newaxis]).tolist()
                     strangers += [
-                        student_score(others @ stranger)
+                        float(score_of(others, stranger[np.newaxis])[0])
                         for name, theirs in speakers.items()
                         if name != speaker
                         for stranger in theirs[:1]

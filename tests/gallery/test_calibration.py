@@ -16,9 +16,11 @@ from scipy.stats import norm
 
 from edge.errors import GalleryError
 from edge.gallery import Calibration, Gallery, calibrate
-from edge.gallery.calibration import beside, spread_of
+from edge.gallery.calibration import beside, calibrate_points
 from edge.gallery.left_out import leave_one_out, leave_two_out
 from edge.voice.encoder import Card
+from edge.voice.score import RULE, centroids_of, scores
+from edge.voice.spread import spread_of
 from tests.gallery.points import enrolled, school, unit
 
 FPIRS = st.floats(0.0005, 0.5)
@@ -26,7 +28,7 @@ FPIRS = st.floats(0.0005, 0.5)
 
 def card(mean: float = 0.1, deviation: float = 0.1) -> Card:
     strangers = {"mean": mean, "deviation": deviation}
-    return Card("test", "0" * 64, 100, 64, 32, {}, strangers, training={}, measured={})
+    return Card("test", "0" * 64, 100, 64, 32, {}, strangers, training={}, measured={}, score=RULE)
 
 
 @pytest.mark.parametrize("students", [1, 3, 150])
@@ -42,8 +44,9 @@ def test_fresh_strangers_are_let_in_about_as_often_as_was_asked(fpir: float) -> 
     points = school(400, 4, 64, seed=3)
     calibration = calibrate(enrolled(points), card(), fpir)
     strangers = school(6000, 1, 64, seed=4)[:, 0]
-    cosines = np.sort((strangers @ points.reshape(-1, 64).T).reshape(-1, 400, 4), axis=2)
-    measured = np.mean(cosines[:, :, 1:].mean(axis=2).max(axis=1) >= calibration.threshold)
+    flat, starts = points.reshape(-1, 64), np.arange(0, 1600, 4)
+    found = scores(strangers @ flat.T, starts, strangers @ centroids_of(flat, starts).T)
+    measured = np.mean(found.max(axis=1) >= calibration.threshold)
     assert fpir / 3 < measured < fpir * 3
 
 
@@ -170,6 +173,26 @@ def test_a_door_is_not_armed_for_another_encoder() -> None:
         calibration.require(enrolled(school(50, 4, 16), "another"))
 
 
+def test_a_door_is_not_armed_by_what_was_learned_for_another_score() -> None:
+    gallery = enrolled(school(50, 4, 16))
+    calibration = calibrate(gallery, card(), 0.05)
+    calibration.require(gallery)
+    with pytest.raises(GalleryError, match="another score; run 'kaimen calibrate'"):
+        replace(calibration, score="the mean of the best 3").require(gallery)
+
+
+def test_a_card_whose_strangers_have_another_score_calibrates_nothing() -> None:
+    with pytest.raises(GalleryError, match="another score; make it anew"):
+        calibrate(enrolled(school(5, 3, 8)), replace(card(), score=""))
+
+
+def test_a_point_that_is_no_number_calibrates_nothing() -> None:
+    points = school(5, 3, 8).reshape(-1, 8)
+    points[4, 2] = np.nan  # as a stranger it would be turned away, and the threshold look too good
+    with pytest.raises(GalleryError, match="no number"):
+        calibrate_points(points, np.full(5, 3), "encoder", card())
+
+
 def test_the_forecast_grows_with_the_school_and_ends_where_evidence_does() -> None:
     calibration = calibrate(enrolled(school(400, 4, 16, spread=1.0)), card(), 0.01)
     sizes = [size["students"] for size in calibration.forecast]
@@ -272,23 +295,23 @@ def write(fields: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(whole))
 
 
-def test_two_tries_of_an_earlier_release_must_be_enough_alone(tmp_path: Path) -> None:
-    path = tmp_path / "calibration.json"
-    fields = asdict(calibrate(enrolled(school(30, 3, 8)), card(), 0.05))
-    fields["pooled_threshold"] = fields.pop("both_threshold")  # it was of the tries' scores
-    write(fields, path)
-    retry = Calibration.load(path).thresholds.retry
-    assert retry is not None
-    assert (retry.first, retry.pooled) == (fields["first_threshold"], np.inf)
+EARLIER = ("first_threshold", "both_threshold", "retry_fnir", "phrase_threshold", "phrase_fnmr",
+           "phrase_common", "phrase_by", "score")  # fmt: skip
 
 
-def test_a_calibration_of_an_earlier_release_still_arms_a_door(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [EARLIER, ("both_threshold", "score"), ("score",)])
+def test_a_calibration_of_an_earlier_release_is_read_and_arms_no_door(
+    missing: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "calibration.json"
-    kept = calibrate(enrolled(school(30, 3, 8)), card(), 0.05)
-    fields = asdict(kept)
-    for name in ("first_threshold", "both_threshold", "retry_fnir", "phrase_threshold",
-                 "phrase_fnmr", "phrase_common", "phrase_by"):  # fmt: skip
+    gallery = enrolled(school(30, 3, 8))
+    fields = asdict(calibrate(gallery, card(), 0.05))
+    for name in missing:
         del fields[name]
+    if missing[0] == "both_threshold":
+        fields["pooled_threshold"] = 0.5  # it was of the tries' scores
     write(fields, path)
-    thresholds = Calibration.load(path).thresholds
-    assert (thresholds.anybody, thresholds.retry, thresholds.phrase) == (kept.threshold, None, None)
+    kept = Calibration.load(path)
+    assert kept.fpir == 0.05  # for which it is calibrated again
+    with pytest.raises(GalleryError, match="another score"):
+        kept.require(gallery)

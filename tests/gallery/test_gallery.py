@@ -17,6 +17,7 @@ from edge.gallery.breadth import BREADTHS, _wanted
 from edge.gallery.gallery import FEW, GLANCE, SHORTLIST, index_of
 from edge.gallery.index import Index
 from edge.gallery.vault import Vault
+from edge.voice.score import score_of
 from tests.gallery.points import enrolled, school, unit
 
 VAULT = Vault()
@@ -116,11 +117,63 @@ def test_points_that_do_not_fit_are_refused_and_change_nothing(points: np.ndarra
 # Who is near
 
 
-def test_a_score_is_the_mean_of_the_three_nearest_recordings() -> None:
+def test_a_score_is_half_the_best_recordings_and_half_the_centroids() -> None:
     points = school(1, 5, 8)
     probe = school(1, 1, 8, seed=1)[0, 0]
     (match,) = enrolled(points).nearest(probe)
-    assert match.score == pytest.approx(sorted(points[0] @ probe)[2:] @ np.full(3, 1 / 3))
+    centroid = unit(points[0].sum(axis=0)) @ probe
+    assert match.score == pytest.approx((max(points[0] @ probe) + centroid) / 2)
+
+
+def test_scores_are_those_of_the_recordings_there_are_whatever_changed(path: Path) -> None:
+    points, again = school(30, 4, 8), school(30, 3, 8, seed=1)
+    operator, running = opened(path), opened(path)
+    probe = points[0, 0]
+
+    def expected(students: dict[str, np.ndarray]) -> list[tuple[str, float]]:
+        found = [(name, score_of(own, probe[np.newaxis])[0]) for name, own in students.items()]
+        return sorted(found, key=lambda match: -match[1])
+
+    there: dict[str, np.ndarray] = {}
+    for change in ("come", "come again", "leave", "one more"):
+        if change == "come":
+            there = {f"s{number:03}": own for number, own in enumerate(points[:28])}
+        elif change == "come again":
+            there |= {f"s{number:03}": again[number] for number in range(0, 28, 3)}
+        elif change == "leave":
+            for name in ("s001", "s003"):
+                operator.remove(name)
+                del there[name]
+        else:
+            there["s029"] = points[29]
+        for name, own in there.items():
+            if name not in operator or not np.array_equal(operator.voiceprints(name), own):
+                operator.enroll(name, list(own))
+        assert running.refresh()
+        for gallery in (operator, running, opened(path)):
+            found = gallery.nearest_exactly(probe, 30)
+            assert [match.student for match in found] == [name for name, _ in expected(there)]
+            np.testing.assert_allclose(
+                [match.score for match in found],
+                [score for _, score in expected(there)],
+                atol=ROUNDING,
+            )
+
+
+def test_a_student_between_whose_recordings_the_probe_lies_is_found() -> None:
+    """Their score is above every cosine of theirs, and above that of who is nearer by one."""
+    points = school(60, 5, 32)
+    probe = unit(np.ones(32))
+    aside = [unit(np.eye(32)[0:1] - probe * probe[0])[0], unit(np.eye(32)[1:2])[0]]
+    aside[1] = unit((aside[1] - probe * (aside[1] @ probe))[np.newaxis])[0]
+    wide = [unit(probe + 1.2 * side * sign) for side in aside for sign in (1, -1)]
+    gallery = enrolled(points)
+    gallery.enroll("wide", wide)
+    gallery.enroll("near", [unit(probe + 1.0 * aside[0])])
+    assert gallery.recordings > FEW  # so they are searched
+    (nearest,) = gallery.nearest(probe, 1)
+    assert nearest.student == "wide"
+    assert nearest.score > max(float(point @ probe) for point in wide)
 
 
 def test_the_nearest_come_best_first_and_as_many_as_asked_for() -> None:
@@ -173,6 +226,17 @@ def test_a_probe_that_is_no_number_opens_nothing() -> None:
     assert not decide(gallery.nearest(np.full(8, np.nan, np.float32)), -1.0).opens
 
 
+def test_a_recording_that_is_no_number_opens_nothing_and_is_in_nobodys_way() -> None:
+    gallery = enrolled(SMALL)
+    broken = SMALL[0].copy()
+    broken[1, 3] = np.nan
+    gallery.registry.enroll("broken", broken, "encoder")  # the gallery itself refuses it
+    gallery.refresh()
+    probe = SMALL[0, 0]
+    assert alike(gallery.nearest(probe, 4), enrolled(SMALL).nearest(probe, 4))
+    assert not decide(gallery.claimed("broken", probe), -1.0).opens
+
+
 def test_a_student_with_many_recordings_alike_crowds_nobody_out() -> None:
     points = school(420, 5, 32)
     gallery = enrolled(points)
@@ -220,7 +284,7 @@ def test_a_claim_is_compared_with_one_student_alone() -> None:
     gallery, points = grouped(6)
     (match,) = gallery.claimed("s002", points[4, 0])
     assert match.student == "s002"
-    assert match.score == pytest.approx(sorted(points[2] @ points[4, 0])[2:] @ np.full(3, 1 / 3))
+    assert match.score == pytest.approx(score_of(points[2], points[4, :1])[0])
     assert gallery.claimed("s002", points[4, 0], groups={"g1"}) == []
     assert gallery.claimed("nobody", points[4, 0]) == []
 

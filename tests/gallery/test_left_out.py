@@ -16,16 +16,15 @@ from edge.gallery.left_out import (
     BLOCK,
     CLAIMS,
     LeftOut,
-    best_mean,
     leave_one_out,
     leave_two_out,
 )
+from edge.voice.score import score_of
 from tests.gallery.points import school, unit
 
 
-def best_three(cosines: list[float]) -> float:
-    chosen = sorted(cosines, reverse=True)[:3]
-    return sum(chosen) / len(chosen)
+def scored(enrolled: np.ndarray, probe: np.ndarray) -> float:
+    return float(score_of(enrolled, probe[np.newaxis])[0])
 
 
 def slowly(students: list[np.ndarray]) -> tuple[list[float], list[float], list[list[float]]]:
@@ -33,13 +32,9 @@ def slowly(students: list[np.ndarray]) -> tuple[list[float], list[float], list[l
     strangers, own, claims = [], [], []
     for mine in students:
         for number, probe in enumerate(mine):
-            rest = [float(point @ probe) for at, point in enumerate(mine) if at != number]
-            own.append(best_three(rest) if rest else np.nan)
-            others = [
-                best_three([float(point @ probe) for point in theirs])
-                for theirs in students
-                if theirs is not mine
-            ]
+            rest = np.delete(mine, number, axis=0)
+            own.append(scored(rest, probe) if len(rest) else np.nan)
+            others = [scored(theirs, probe) for theirs in students if theirs is not mine]
             strangers.append(max(others, default=-np.inf))
             claims.append(others)
     return strangers, own, claims
@@ -83,17 +78,21 @@ def test_the_blocks_can_be_followed() -> None:
     assert followed == [("leaving one out", 3)] * 3
 
 
-@pytest.mark.parametrize(
-    ("cosines", "expected"),
-    [
-        ([0.1, 0.9, 0.5, 0.4], 0.6),
-        ([0.2, -np.inf, -np.inf], 0.2),
-        ([0.2, 0.4], 0.3),
-        ([-np.inf, -np.inf], -np.inf),
-    ],
-)
-def test_a_score_is_the_mean_of_the_best_three(cosines: list[float], expected: float) -> None:
-    assert best_mean(np.array([cosines], np.float32))[0] == pytest.approx(expected)
+def test_what_is_no_number_is_missed_as_at_the_gate_and_is_nobodys_best() -> None:
+    points = school(4, 3, 8)
+    points[1, 2, 5] = np.nan
+    flat, counts = points.reshape(-1, 8), np.full(4, 3)
+    found, pairs = leave_one_out(flat, counts), leave_two_out(flat, counts)
+    theirs = slice(3, 6)
+    # Their student is not known again by any recording: at the gate nothing would open.
+    assert np.isneginf(found.own[theirs]).all()
+    assert np.isfinite(np.delete(found.own, theirs)).all()
+    assert np.isneginf(found.strangers[5])
+    without = leave_one_out(np.delete(points, 1, axis=0).reshape(-1, 8), np.full(3, 3))
+    others = np.delete(found.strangers, theirs)
+    np.testing.assert_allclose(others, without.strangers, atol=1e-6)
+    assert not np.isnan(found.claims).any()
+    assert np.isneginf(pairs.own[pairs.first == 3]).all()  # the one that is left is no number
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=8), seed=st.integers(0, 1000))
@@ -107,8 +106,8 @@ def test_two_tries_as_one_are_what_plain_loops_give(counts: list[int], seed: int
         for number, (one, other) in enumerate(pairwise(mine)):
             both = unit(one + other)
             rest = np.delete(mine, (number, number + 1), axis=0)
-            own.append(best_three((rest @ both).tolist()) if len(rest) else np.nan)
-            scores = [best_three((theirs @ both).tolist()) for theirs in others]
+            own.append(scored(rest, both) if len(rest) else np.nan)
+            scores = [scored(theirs, both) for theirs in others]
             strangers.append(max(scores, default=-np.inf))
             alike.append(one @ other >= ALIKE)
             first.append(start + number)

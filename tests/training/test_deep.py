@@ -15,6 +15,7 @@ tf = pytest.importorskip("tensorflow")
 from edge.sound import SAMPLE_RATE, Samples  # noqa: E402
 from edge.voice import features  # noqa: E402
 from edge.voice.encoder import RUNTIMES, Card, Encoder  # noqa: E402
+from edge.voice.score import RULE  # noqa: E402
 from tests.sounds import noise, spoken  # noqa: E402
 from training.networks import deep  # noqa: E402
 from training.quantize import quantize, rotate, usual  # noqa: E402
@@ -153,6 +154,7 @@ def encoder(
         strangers={"mean": 0.0, "deviation": 1.0},
         training={},
         measured={},
+        score=RULE,
     )
     path.with_suffix(".json").write_text(json.dumps(asdict(card)), encoding="utf-8")
     return path

@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edge.decision import student_score
+from edge.gallery import Gallery
 from edge.sound import SAMPLE_RATE
 from tests.sounds import in_a_room, silence, spoken
 from training import protocols
@@ -57,14 +55,33 @@ def scattered(rows: list[Row], spread: float, seed: int = 0) -> np.ndarray:
     return unit(perfect(rows) + spread * noise)
 
 
-@given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 1_000))
-def test_the_score_of_a_trial_is_the_score_at_the_gate(
-    enrolled: int, probes: int, seed: int
-) -> None:
-    random = np.random.default_rng(seed)
-    student, visitors = (unit(random.normal(size=(n, DIMENSION))) for n in (enrolled, probes))
-    at_the_gate = [student_score(student @ probe) for probe in visitors]
-    np.testing.assert_allclose(protocols.scores(student, visitors), at_the_gate, atol=1e-5)
+def test_the_scores_of_trials_are_those_of_the_gate() -> None:
+    texts = protocols.by_text(rows_of(("a",)), scattered(rows_of(("a",)), 1.0))
+    gallery = Gallery("encoder", DIMENSION)
+    for speaker in texts[0].takes:
+        gallery.enroll(speaker, list(texts[0].enrolled(speaker)))
+    at_the_gate = {
+        match.score
+        for speaker in texts[0].takes
+        for probe in texts[0].probes(speaker, (6, 7, 8))
+        for match in gallery.nearest_exactly(probe, 3)
+    }
+    found = protocols.verifications(texts, (6, 7, 8)).scores
+    np.testing.assert_allclose(np.sort(found), sorted(at_the_gate), atol=1e-6)
+
+
+def test_a_probe_that_is_no_number_is_turned_away_and_an_error_of_a_students() -> None:
+    rows = rows_of(("a",))
+    points = perfect(rows)
+    points[7] = np.nan  # ann's last
+    texts = protocols.by_text(rows, points)
+    trials = protocols.verifications(texts, (6, 7, 8))
+    assert not np.isnan(trials.scores).any()
+    assert int(np.isneginf(trials.scores).sum()) == 3  # at each of the students
+    assert trials.errors()["eer"] > 0
+    openly = protocols.open_set(texts, (6, 7, 8))
+    assert openly.students[ANN].tolist().count(-np.inf) == 2  # at two galleries without a stranger
+    assert openly.fnir(0.01)[0] > 0
 
 
 def test_recordings_are_sorted_by_text_speaker_and_take() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from edge.decision import student_score
+from edge.voice.score import RULE, score_of
 from training import scoring
 
 
@@ -40,9 +40,10 @@ def test_the_centroid_has_unit_length(enrolled: np.ndarray, probes: np.ndarray) 
 
 
 def test_the_rule_of_the_gate_is_among_them(enrolled: np.ndarray, probes: np.ndarray) -> None:
-    at_the_gate = [student_score(enrolled @ probe) for probe in probes]
-    found = [rule(enrolled, probes) for rule in scoring.rules(probes).values()]
-    assert any(np.allclose(each, at_the_gate, atol=1e-6) for each in found)
+    found = scoring.rules(probes)[RULE](enrolled, probes)
+    np.testing.assert_array_equal(found, score_of(enrolled, probes))
+    parts = (scoring.best(1)(enrolled, probes), scoring.centroid(enrolled, probes))
+    np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=1e-6)
 
 
 def test_a_normalized_score_is_lower_where_many_are_near(enrolled: np.ndarray) -> None:

@@ -38,7 +38,9 @@ def pool() -> Pool:
     for voice in range(VOICES):
         for word in WORDS:
             sounds.append(spoken(0.5, 100 + 10 * voice))
-            labels.append({"corpus": "commands", "speaker": f"v{voice}", "text": word, "speed": 1.0})
+            labels.append(
+                {"corpus": "commands", "speaker": f"v{voice}", "text": word, "speed": 1.0}
+            )
     return Pool(clips_of(sounds, labels))
 
 
