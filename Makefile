@@ -29,11 +29,15 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not slow"
 
-# The shipped encoder, from recordings to the card beside it; goes on after an interruption.
+# Both encoders, from recordings to the cards beside them; goes on after an interruption.
 train: setup peers
 	$(BIN)/kaimen-train fit $(SPEECH)
+	cp build/large/encoder.weights.h5 training/weights/large.weights.h5
+	cp build/large/large.ranges.json training/weights/large.ranges.json
 	$(BIN)/kaimen-train export $(SPEECH)
+	$(BIN)/kaimen-train fit --model small $(SPEECH)
 	cp build/deep/encoder.weights.h5 training/weights/deep.weights.h5
+	$(BIN)/kaimen-train export --model small $(SPEECH)
 
 # Every rung from the 39 features to the deep encoder, beside each other.
 ladder: setup peers

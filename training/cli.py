@@ -107,9 +107,6 @@ def parser() -> argparse.ArgumentParser:
         work,
     )
     scoring.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
-    scoring.add_argument(
-        "--card", action="store_true", help="count strangers on its card anew, by the gate's score"
-    )
     scoring.add_argument("--json", action="store_true", help="one JSON object")
     schooling = add(
         "school",
@@ -303,12 +300,6 @@ def _curve(chosen: argparse.Namespace) -> int:
 
 
 def _scoring(chosen: argparse.Namespace) -> int:
-    if chosen.card:
-        from training.export import count_strangers
-
-        card = count_strangers(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)
-        Console().print_json(data=card.strangers)
-        return 0
     from training.scoring import compare
 
     found = compare(read_manifest(chosen.manifest), chosen.folder, chosen.encoder)

@@ -173,18 +173,6 @@ def add_measured(encoder: Path, figures: dict[str, Any]) -> Card:
     return card
 
 
-def count_strangers(rows: Sequence[Row], folder: Path, encoder: Path) -> Card:
-    """Put development strangers by the gate's score on an encoder's card, in place of others."""
-    train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
-    kept_back = held_out(train)
-    apart = [row for row in train if (row.corpus, row.speaker) in kept_back]
-    clips = cut(apart, folder / "corpus", speeds=(1.0,))
-    strangers = development_strangers(Encoder(encoder), clips, list(range(len(clips))))
-    card = replace(Card.read(encoder.with_suffix(".json")), strangers=strangers, score=RULE)
-    _write_card(card, encoder)
-    return card
-
-
 def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
     """Write a network in float32 as an encoder with a card; returns where."""
     content = exact(network)
