@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.voice.score import score_of
 from training import protocols
 from training.gate_phrases import CALLS, SENTENCES, WORDS, Known, Phrases
 from training.metrics import equal_error_rate, interval_of_equal_error_rate
@@ -134,7 +135,7 @@ def takes_in_turn(texts: Iterable[Said], speakers: Iterable[str]) -> Trials:
             for at in range(len(own) if len(own) > 1 else 0):
                 circle = np.roll(own, -at, axis=0)
                 probes = np.concatenate((circle[:1], every[others]))
-                scored = protocols.scores(circle[1 : 1 + ENROLLED], probes)
+                scored = score_of(circle[1 : 1 + ENROLLED], probes)
                 sides = np.append(order[student], who[others])
                 found.add(scored, np.full(len(scored), order[student]), sides)
     return found
@@ -180,5 +181,5 @@ def _add(
     trials: Trials, enrolled: Points, probes: Points, student: int, who: NDArray[np.int_]
 ) -> None:
     if len(enrolled) and len(probes):
-        scored = protocols.scores(enrolled, probes)
+        scored = score_of(enrolled, probes)
         trials.add(scored, np.full(len(scored), student), who)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -297,14 +298,18 @@ def _learn(run: Tuning, lesson: Lesson) -> Tuning:
 
 def save(network: keras.Model, path: Path) -> None:
     """Write a network's weights as 16-bit floats: half the size, and far finer than int8."""
-    network.save_weights(path)
-    with h5py.File(path, "r+") as file:
-        found: list[str] = []
-        file.visititems(lambda name, each: found.append(name) if hasattr(each, "dtype") else None)
-        for name in found:
-            values = file[name][()].astype(np.float16)
-            del file[name]
-            file.create_dataset(name, data=values, compression="gzip")
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch, "whole.weights.h5")
+        network.save_weights(whole)
+        with h5py.File(whole) as exact, h5py.File(path, "w") as half:
+
+            def copy(name: str, each: h5py.Group | h5py.Dataset) -> None:
+                if isinstance(each, h5py.Dataset):
+                    half[name] = each[()].astype(np.float16)
+                else:
+                    half.require_group(name)
+
+            exact.visititems(copy)
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -167,6 +167,18 @@ def test_a_long_phrase_is_the_mean_of_its_windows(plain: Encoder) -> None:
     np.testing.assert_allclose(plain.embed(long), mean / np.linalg.norm(mean), atol=1e-5)
 
 
+def test_a_centred_encoder_does_not_hear_what_a_microphone_adds_to_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(monkeypatch, Network)
+    centred = Encoder(write(tmp_path, centred=True), runtime=RUNTIME)
+    heard = features.log_mel(spoken(0.8) + noise(0.8, -50))
+    curve = np.linspace(-2, 2, features.MELS, dtype=np.float32)
+    for one, other in zip(centred.windows(heard), centred.windows(heard + curve), strict=True):
+        np.testing.assert_allclose(one.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 def test_where_distances_count_cosines_rank_as_they_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
