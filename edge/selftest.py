@@ -24,7 +24,8 @@ from edge.voice.encoder import Encoder
 from edge.voice.phrase import Said, likeness
 
 TABLE = "selftest.json"
-AGREE = 0.999  # least cosine between a point and the expected one
+AGREE = 0.999  # least cosine between a point and the expected one, where runtimes agree so well
+SLACK = 0.02  # below what the card says of other runtimes: recordings differ, too
 DIGITS = 6  # after the point, of what is expected
 VOICES = 4  # of a folder of recordings that come along
 TAKES = ("phrase-1.mp3", "phrase-2.mp3", "other-1.mp3")  # of each
@@ -94,19 +95,26 @@ def require_passed(folder: Path, runtime: str | None = None) -> Models:
         raise FailedSelfTest(
             f"the self-test failed: a model cannot be run here ({error}); ask the bundle's maker"
         ) from None
+    least = _least(models.encoder)
     for take, point in zip(takes, points, strict=True):
         expected = np.array(take.point, np.float32)
         alike = expected.shape == point.shape and float(expected @ point)
-        if not alike >= AGREE:
+        if not alike >= least:
             raise FailedSelfTest(
                 f"the self-test failed: {take.recording} gives another point here "
-                f"({alike:.4f} alike, and {AGREE} is the least); ask the bundle's maker"
+                f"({alike:.4f} alike, and {least:.3f} is the least); ask the bundle's maker"
             )
     _require_apart(points @ points.T, [take.voice for take in takes], "voices")
     _require_apart(_likenesses(said), [take.words for take in takes], "words")
     if not np.isfinite([each.score for each in suspicions]).all():
         raise FailedSelfTest("the self-test failed: the detector of loudspeakers gives no numbers")
     return models
+
+
+def _least(encoder: Encoder) -> float:
+    """Return the least cosine to an expected point: runtimes round a deep encoder otherwise."""
+    known = float(encoder.card.measured.get("runtimes_least_cosine", 1.0))
+    return AGREE if known >= AGREE else known - SLACK
 
 
 def _heard(path: Path, encoder: Encoder) -> Heard:

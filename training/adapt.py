@@ -29,7 +29,7 @@ from edge.voice.score import RULE
 from training.adaptation import Gain, Names, fit, gain
 from training.corpus import SPEEDS, at_speed
 from training.export import COMPARED, agreeing, card_of, long_enough, write
-from training.networks import RUNGS
+from training.networks import LARGE, RUNGS
 from training.progress import track
 from training.protocols import Points
 from training.quantize import fold, rotate, rotation
@@ -37,6 +37,7 @@ from training.quantize import fold, rotate, rotation
 log = logging.getLogger(__name__)
 
 AGREE = 0.997  # least cosine between the runtimes: the map makes int8's rounding larger, too
+LARGE_AGREES = 0.95  # the same of the large encoder
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def adapt(
     shown = random.choice(len(school.sounds), min(COMPARED, len(school.sounds)), replace=False)
     sounds = [long_enough(school.sounds[index]) for index in shown]
     windows = _windows(school.sounds, encoder)
-    content, card = agreeing(build, rung.rounded, describe, windows, sounds, AGREE)
+    least = LARGE_AGREES if rung is LARGE else AGREE
+    content, card = agreeing(build, rung.rounded, describe, windows, sounds, least)
     card = replace(card, strangers=found.strangers, score=RULE)
     turned = way @ rotation(old.dimension, card.training["rotated"])
     write(content, card, out)

@@ -31,7 +31,7 @@ from training.parts import adding
 
 MANIFEST = Path("../shared/speech/manifest.csv")
 FOLDER = Path("build")
-WEIGHTS = Path(__file__).parent / "weights" / "deep.weights.h5"
+WEIGHTS = Path(__file__).parent / "weights" / "large.weights.h5"
 
 
 def parser() -> argparse.ArgumentParser:

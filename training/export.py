@@ -35,10 +35,13 @@ log = logging.getLogger(__name__)
 CALIBRATING = 1_500  # windows from which the quantizer takes the usual ones
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
-LEAST = {"deep": RUNTIMES_AGREE, "large": 0.995}  # of what ships
 RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
+# Of the large encoder: a hundred layers round one after the other, and each runtime in its own way.
+# What that costs is measured in errors: docs/encoder.md.
+LARGE_AGREES = 0.97
+LEAST = {"deep": RUNTIMES_AGREE, "large": LARGE_AGREES}  # of what ships
 ROTATIONS = 8  # that are tried until the runtimes agree
-PRECISIONS_AGREE = 0.99  # least mean cosine
+PRECISIONS_AGREE = 0.99  # least mean cosine, of runtimes that agree to RUNTIMES_AGREE
 
 
 def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
@@ -212,9 +215,10 @@ def agree(
     precisions = np.sum(first * points(float32, RUNTIMES[0]), axis=1)
     if runtimes.min() < least:
         raise EncoderError(f"the runtimes disagree: least cosine {runtimes.min():.5f}")
-    if precisions.mean() < PRECISIONS_AGREE:
+    if precisions.mean() < min(PRECISIONS_AGREE, least):
         raise EncoderError(f"quantization costs too much: mean cosine {precisions.mean():.4f}")
     return {
+        "runtimes_mean_cosine": float(runtimes.mean()),
         "runtimes_least_cosine": float(runtimes.min()),
         "int8_float_mean_cosine": float(precisions.mean()),
         "int8_float_least_cosine": float(precisions.min()),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tensorflow import keras
 
-from training.networks.campplus import BLOCKS, LARGEST, Ranges
+from training.networks.campplus import BLOCKS, Ranges
 
 TOGETHER = 25  # windows looked at at once
 USUAL = 0.999  # quantile of a channel's absolute values that is its size
@@ -92,8 +92,6 @@ def ranges_of(network: keras.Model, shown: NDArray[np.float32]) -> Ranges:
             seen[block] += seen.pop(f"{block}.tdnnd{layer}")
     found = {name: limits(np.concatenate(values)) for name, values in seen.items()}
     found |= {name: (0.0, LEVELS / (LEVELS + 1)) for name in found if name.endswith(".mask")}
-    low, high = found["features"]
-    found["features"] = exact_zero(max(low, -LARGEST), min(high, LARGEST))
     return found
 
 

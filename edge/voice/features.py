@@ -25,6 +25,7 @@ LOWEST = 60.0  # Hz
 HIGHEST = 7600.0  # Hz
 FLOOR = 1e-8  # power added before the logarithm
 CEPSTRA = 13  # of the classic 39
+FARTHEST = np.float32(10)  # of a centred feature from its mean: beyond is digital silence
 TOGETHER = 32  # frames transformed at a time: their spectra stay in the processor's cache
 DELTA_REACH = 2  # frames on each side of a regression delta
 
@@ -105,8 +106,9 @@ def level_free(log_energies: Features) -> Features:
 
 
 def centred(log_energies: Features) -> Features:
-    """Return log-mel features less each band's mean over time."""
-    return log_energies - log_energies.mean(axis=0, dtype=np.float32)
+    """Return log-mel features less each band's mean over time, at most FARTHEST from it."""
+    away = log_energies - log_energies.mean(axis=0, dtype=np.float32)
+    return np.clip(away, -FARTHEST, FARTHEST)
 
 
 def classic39(samples: Samples) -> Features:

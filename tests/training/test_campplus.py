@@ -83,7 +83,7 @@ def test_joined_tensors_share_their_limits(
     assert "xvector.block2" in found
     assert not any(name.startswith("xvector.block2.tdnnd1.rounded") for name in found)
     low, high = found["features"]
-    assert -1.1 * campplus.LARGEST < low < 0 < high < 1.1 * campplus.LARGEST
+    assert -1.1 * features.FARTHEST < low < 0 < high < 1.1 * features.FARTHEST
 
 
 @given(

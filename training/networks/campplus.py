@@ -43,7 +43,6 @@ NECK = 128  # channels within a layer
 DIMENSION = 192
 LAYERS = 6 + 5 + 1 + 2 * sum(count for count, _ in BLOCKS) + len(BLOCKS) + 2  # in a row
 RANGES = Path(__file__).parents[1] / "weights" / "large.ranges.json"  # see training/rounding.py
-LARGEST = 10.0  # of a feature, in both directions: beyond is digital silence
 EPSILON = 1e-5  # of PyTorch's batch normalisation
 
 Weights = Mapping[str, NDArray[Any]]
