@@ -21,6 +21,7 @@ from edge.doctor.finding import Finding, Patient, attention, broken, of_error, o
 from edge.errors import GalleryError
 from edge.gallery.calibration import Calibration
 from edge.gallery.database import MIGRATIONS
+from edge.gallery.enrolled import by_another
 from edge.gallery.gallery import index_of
 from edge.gallery.index import Index
 from edge.gallery.registry import Registry
@@ -101,8 +102,10 @@ def _students(registry: Registry, counted: Counted) -> Finding:
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
-        why = "made by another encoder" if everybody else "nobody is enrolled"
-        return broken("gallery", f"{registry.path}: {why}", BEGIN, **numbers)
+        path = Path(registry.path)
+        said = by_another(path) if everybody else f"nobody is enrolled; {BEGIN}"
+        why, _, mend = said.partition("; ")
+        return broken("gallery", f"{path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
         return attention(
             "gallery",

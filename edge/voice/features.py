@@ -106,7 +106,8 @@ def level_free(log_energies: Features) -> Features:
 
 def centred(log_energies: Features) -> Features:
     """Return log-mel features less each band's mean over time."""
-    return log_energies - log_energies.mean(axis=0, dtype=np.float32)
+    made: Features = log_energies - log_energies.mean(axis=0, dtype=np.float32)
+    return made
 
 
 def classic39(samples: Samples) -> Features:
