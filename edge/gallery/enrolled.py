@@ -29,18 +29,3 @@ def enrolled(registry: Path) -> dict[str, int]:
     except (OSError, sqlite3.Error) as error:
         raise GalleryError(f"{registry}: cannot be read ({error})") from None
     return {name: students.get(card.sha256, 0) for name, card in cards.items()}
-
-
-def by_another(registry: Path) -> str:
-    """Return what to do where a gate's encoder knows nobody of a registry.
-
-    Raises GalleryError and EncoderError.
-    """
-    known = enrolled(registry)
-    model = max(known, key=lambda name: known[name])
-    if not known[model]:
-        return "made by another encoder; enroll again with this one"
-    return (
-        f'made by the {model} encoder; set [encoder] model = "{model}", or enroll again with '
-        "this one"
-    )

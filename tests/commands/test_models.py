@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge import voice
-from edge.commands.common import encoder_of, load_encoder, model_of, models_of, slots_of
+from edge.commands.common import by_another, encoder_of, load_encoder, model_of, models_of, slots_of
 from edge.commands.spaces import ears_of, forget
 from edge.gallery.evidence import Evidence
 from edge.gallery.registry import Registry
@@ -99,6 +99,17 @@ def test_what_either_model_made_of_the_school_is_kept(large: Path, place: Place)
         forget(settings, slots_of(settings))
         for identity, placed in ((identities[0], True), (identities[1], True), ("gone", False)):
             assert [each.placed for each in registry.known(identity)] == [placed]
+
+
+def test_a_school_of_the_other_model_says_which(large: Path, place: Place) -> None:
+    settings = settings_of(place)
+    vault = Vault()
+    vault.save(settings.gallery.key_file)
+    with closing(Registry(settings.gallery.file, vault)) as registry:
+        registry.enroll("anna", np.eye(1, 192, dtype=np.float32), Encoder(SMALL).identity)
+    said = by_another(settings, encoder_of(settings))
+    assert said.startswith('made by the small encoder; set [encoder] model = "small"')
+    assert "small" not in by_another(settings, place.slots.path("a") / "encoder.tflite")
 
 
 def test_a_bundle_is_made_of_the_model_of_the_settings(
