@@ -17,6 +17,7 @@ from edge.door.relay import LEASE, PIN
 from edge.errors import SettingsError
 from edge.lockout import FIRST, FREE, LONGEST
 from edge.roster import Rule
+from edge.voice import ENCODERS
 
 SYSTEM = Path("/etc/kaimen/kaimen.toml")  # what the services read
 POLICIES = ("voice", "claim", "challenge")
@@ -51,8 +52,18 @@ class SoundSettings:
 class EncoderSettings:
     """[encoder]"""
 
-    path: str = ""  # empty: the active bundle's, or the one that comes along
+    path: str = ""  # empty: the active bundle's, or the model that comes along
+    model: str = "large"  # which comes along; "small" for a Pi 3, a Zero 2 W and older
     runtime: str = ""  # tflite_runtime or ai_edge_litert; empty: whichever is there
+
+    def __post_init__(self) -> None:
+        if self.model not in ENCODERS:
+            raise SettingsError(f"encoder.model must be {' or '.join(ENCODERS)}")
+
+    @property
+    def shipped(self) -> Path:
+        """Return where the model that comes along is."""
+        return ENCODERS[self.model]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,9 +90,11 @@ class State:
 class Slots:
     """The slots of a folder; any process may look, and change them one after the other."""
 
-    def __init__(self, folder: Path, trusted: Trusted) -> None:
+    def __init__(self, folder: Path, trusted: Trusted, shipped: Path = SHIPPED) -> None:
+        """``shipped``: the encoder that is active where no bundle is."""
         self.folder = folder
         self.trusted = trusted
+        self.shipped = shipped
 
     def state(self) -> State:
         """What is active; what ships, where nothing was ever installed. Raises BundleError."""
@@ -168,7 +170,7 @@ class Slots:
         """
         state = self.state()
         if state.active is None:
-            return SHIPPED
+            return self.shipped
         try:
             return self.opened(state.active, state).path / SHIPPED.name
         except BundleError as error:

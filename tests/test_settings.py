@@ -22,13 +22,16 @@ from edge.settings import (
     SoundSettings,
     data_folder,
 )
+from edge.voice import ENCODERS, SHIPPED, SMALL
 
 # Letters and marks that JSON and TOML write alike.
 TEXT = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=20)
 EVERYTHING = st.builds(
     Settings,
     sound=st.builds(SoundSettings, microphone=TEXT),
-    encoder=st.builds(EncoderSettings, path=TEXT, runtime=TEXT),
+    encoder=st.builds(
+        EncoderSettings, path=TEXT, model=st.sampled_from(sorted(ENCODERS)), runtime=TEXT
+    ),
     bundle=st.builds(BundleSettings, path=TEXT, trusted=TEXT),
     gallery=st.builds(GallerySettings, path=TEXT, key=TEXT),
     gate=st.builds(GateSettings, free_tries=st.integers(0, 9), lockout=st.floats(0, 960)),
@@ -78,6 +81,13 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert not settings.door.mock
 
 
+def test_a_model_is_one_that_comes_along(tmp_path: Path) -> None:
+    assert Settings().encoder.shipped == SHIPPED
+    assert Settings.read(write(tmp_path, '[encoder]\nmodel = "small"\n')).encoder.shipped == SMALL
+    sentence = refusal(write(tmp_path, '[encoder]\nmodel = "tiny"\n'))
+    assert sentence.endswith("[encoder] encoder.model must be large or small")
+
+
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert Settings.read(write(tmp_path, "")) == Settings()
 
@@ -113,7 +123,7 @@ def test_a_misspelt_setting_is_answered_with_the_right_one(tmp_path: Path) -> No
 
 def test_a_setting_like_no_other_is_answered_with_all_of_them(tmp_path: Path) -> None:
     sentence = refusal(write(tmp_path, "[encoder]\ncolour = 2.0\n"))
-    assert sentence.endswith("knows no colour; known: path, runtime")
+    assert sentence.endswith("knows no colour; known: path, model, runtime")
 
 
 @pytest.mark.parametrize(

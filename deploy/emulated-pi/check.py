@@ -203,7 +203,14 @@ def compare_points(pi: Pi, report: Report, phrases: int) -> None:
         points = Path(place) / "points.npz"
         root = pi.folder.resolve() / "root"
         recordings = [str(root / each) for each in files]
-        here("embed", *recordings, "--out", str(points))
+        here(
+            "embed",
+            *recordings,
+            "--out",
+            str(points),
+            "--config",
+            str(Path(__file__).parent / "kaimen.toml"),
+        )
         ours = _points(points.read_bytes())
     cosines = np.sum(there * ours, axis=1)
     report.found["cosines"] = cosines.tolist()

@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     making.add_argument("--version", type=int, metavar="N", help="a number that only grows")
     making.add_argument("--name", default="kaimen", help="what people call it")
     making.add_argument("--program", default=__version__, help="the least Kaimen it runs with")
-    making.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
+    making.add_argument("--encoder", type=Path, help="an encoder.tflite; else what comes along")
     making.add_argument("--phrase", type=Path, help="a phrase.tflite; else the one beside it")
     making.add_argument("--loudspeaker", type=Path, help="a loudspeaker.npz; else the one beside")
     both = parser.add_argument_group("make and install")
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             f"{escape(str(public))} goes into {escape(str(settings.bundle.keys))} of every gate.",
         )
     elif what == "make":
-        _make(arguments, screen)
+        _make(arguments, settings, screen)
     elif what == "install":
         install(arguments, settings, screen)
     elif what == "rollback":
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def _make(arguments: argparse.Namespace, screen: Screen) -> None:
+def _make(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> None:
     """Write a bundle that passes its own self-test in every runtime that is here."""
     if arguments.key is None or arguments.version is None:
         raise SettingsError("'kaimen bundle make' needs --key FILE and --version N; see --help")
@@ -103,7 +103,7 @@ def _make(arguments: argparse.Namespace, screen: Screen) -> None:
         policy = Policy(arguments.fpir, chosen)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    encoder = arguments.encoder
+    encoder = arguments.encoder or settings.encoder.shipped
     sources = {
         SHIPPED: encoder,
         PHRASE: arguments.phrase or beside(encoder, PHRASE),

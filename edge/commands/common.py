@@ -17,6 +17,7 @@ from edge.enrollment.judging import Recorded
 from edge.errors import GalleryError, RecordingError, SettingsError
 from edge.gallery import Calibration, Gallery, calibrate
 from edge.gallery.calibration import FPIR, beside
+from edge.gallery.enrolled import enrolled
 from edge.gallery.memory import Memory, memory_of
 from edge.gallery.registry import Registry
 from edge.gallery.vault import Vault
@@ -43,16 +44,39 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def encoder_of(settings: Settings) -> Path:
-    """Where that is: named in the settings, of the active bundle, or the one that comes along.
+    """Where that is: named in the settings, of the active bundle, or the model that comes along.
 
     Raises BundleError for a bundle that was changed since it was installed.
     """
     return Path(settings.encoder.path) if settings.encoder.path else slots_of(settings).encoder()
 
 
+def by_another(settings: Settings, encoder: Path) -> str:
+    """Return what is so, and what to do, where the gate's encoder knows nobody of its gallery.
+
+    Raises GalleryError and EncoderError.
+    """
+    # Where an operator or a bundle names the encoder, another model would change nothing.
+    known = enrolled(settings.gallery.file) if encoder == settings.encoder.shipped else {}
+    model = max(known, key=lambda name: known[name], default="")
+    if not known.get(model):
+        return "made by another encoder; enroll again with this one"
+    return (
+        f'made by the {model} encoder; set [encoder] model = "{model}", or enroll again with '
+        "this one"
+    )
+
+
+def model_of(settings: Settings, encoder: Encoder) -> str:
+    """Return which model that comes along is the gate's; empty for a named or a bundle's."""
+    return settings.encoder.model if encoder.path == settings.encoder.shipped else ""
+
+
 def slots_of(settings: Settings) -> Slots:
     """Where bundles are installed."""
-    return Slots(settings.bundle.folder, Trusted(settings.bundle.keys))
+    return Slots(
+        settings.bundle.folder, Trusted(settings.bundle.keys), shipped=settings.encoder.shipped
+    )
 
 
 def school_of(settings: Settings) -> School:
@@ -74,7 +98,7 @@ def load_gallery(settings: Settings, encoder: Encoder, screen: Screen) -> Galler
     gallery = open_gallery(settings, encoder)
     others = len(gallery.registry) - len(gallery)
     if others and not len(gallery):
-        raise GalleryError(f"{path}: made by another encoder; enroll again with this one")
+        raise GalleryError(f"{path}: {by_another(settings, encoder.path)}")
     if others:
         screen.say(f"{others} students were enrolled by another encoder; enroll them again")
     return gallery

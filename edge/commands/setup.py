@@ -14,12 +14,15 @@ from types import FrameType
 from rich.markup import escape
 from rich.table import Table
 
-from edge.errors import SettingsError, StorageError
+from edge.board import board_of
+from edge.errors import GalleryError, SettingsError, StorageError
+from edge.gallery.enrolled import enrolled
 from edge.screen import Screen
 from edge.settings import SYSTEM, Settings
 from edge.setup.dialogue import Dialogue
 from edge.setup.interview import Interview, unasked
-from edge.setup.questions import QUESTIONS
+from edge.setup.model import model_for, unknown_to
+from edge.setup.questions import MODEL, QUESTIONS
 from edge.setup.trials import Trials
 from edge.setup.writing import FRESH, INSTALLED, before, rendered, write
 
@@ -30,7 +33,8 @@ EXAMPLE = f"""example:
 
 Each answer is tried: a meter for the microphone, one lease for the relay, the contact's state while
 somebody moves the door. Enter takes what is in brackets, ? explains. Nothing is written before the
-end; Ctrl-C leaves everything as it was. With --yes nothing is asked and nothing tried."""
+end; Ctrl-C leaves everything as it was. With --yes nothing is asked and nothing tried.
+The encoder is chosen by the board, unless --model does or students are enrolled already."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +56,13 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     text, settings = _there(source, target)
     options = {question.option: getattr(arguments, question.option) for question in QUESTIONS}
     given = {option: answer for option, answer in options.items() if answer is not None}
+    known = _known(settings, screen)
+    if known and MODEL.option not in given:
+        model, why = model_for(board_of(), settings.encoder.model, known)
+        if why:
+            screen.note(escape(why))
+        if model != settings.encoder.model:
+            given[MODEL.option] = model
     if arguments.yes:
         made = unasked(settings, given)
         new = rendered(text, made)
@@ -71,6 +82,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         escape(f"{target} is written" + (f"; what was there is {before(target)}" if kept else "")),
     )
     where = "" if target == SYSTEM else f" --config {target}"
+    unknown = unknown_to(made.encoder.model, known) if known else ""
+    if unknown:
+        screen.note(escape(unknown))
     screen.say(escape(f"next: 'kaimen doctor{where}' looks at everything"))
     if made.door.socket:
         screen.say("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
@@ -113,6 +127,17 @@ def _asked(
             trials.give_up()
             return None
     return made, new
+
+
+def _known(settings: Settings, screen: Screen) -> dict[str, int]:
+    """How many students each model enrolled; nothing where no model is to be chosen."""
+    if settings.encoder.path:
+        return {}
+    try:
+        return enrolled(settings.gallery.file)
+    except GalleryError as error:
+        screen.note(escape(f"{error}; the encoder stays {settings.encoder.model}"))
+        return {}
 
 
 def _there(source: Path, target: Path) -> tuple[str, Settings]:

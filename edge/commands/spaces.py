@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 from contextlib import closing
+from pathlib import Path
 
+from edge import voice
 from edge.commands.common import school_of
 from edge.enrollment.again import Ears, left_behind
 from edge.errors import BundleError, UnfitBundle
@@ -13,7 +15,6 @@ from edge.gallery.gallery import index_of, indexes_of
 from edge.gallery.registry import Registry
 from edge.settings import Settings
 from edge.slots import Slots, State
-from edge.voice import PHRASE, SHIPPED
 from edge.voice.encoder import Card
 from edge.voice.phrase import PhraseCard
 
@@ -21,11 +22,16 @@ from edge.voice.phrase import PhraseCard
 def ears_of(slots: Slots, state: State, slot: str | None) -> Ears:
     """The identities of a slot's models, or of those that ship. Raises BundleError."""
     if slot is None:
-        voice, words = SHIPPED.with_suffix(".json"), PHRASE.with_suffix(".json")
-        return Ears(Card.read(voice).sha256, PhraseCard.read(words).sha256)
+        return _ears_beside(slots.shipped)
     manifest = slots.opened(slot, state, whole=False).manifest
     parts = {part.name: part.sha256 for part in manifest.parts}
-    return Ears(parts[SHIPPED.name], parts[PHRASE.name])
+    return Ears(parts[voice.SHIPPED.name], parts[voice.PHRASE.name])
+
+
+def _ears_beside(encoder: Path) -> Ears:
+    words = voice.beside(encoder, voice.PHRASE)
+    cards = encoder.with_suffix(".json"), words.with_suffix(".json")
+    return Ears(Card.read(cards[0]).sha256, PhraseCard.read(cards[1]).sha256)
 
 
 def opened(settings: Settings) -> Registry | None:
@@ -51,7 +57,7 @@ def lost(settings: Settings, slots: Slots, before: State, after: State) -> dict[
 
 
 def forget(settings: Settings, slots: Slots) -> None:
-    """Forget what models made of the school that no slot holds any more.
+    """Forget what models made of the school that no slot holds any more, and that do not ship.
 
     What students were enrolled by stays, whichever it was. Raises GalleryError and StorageError.
     """
@@ -61,7 +67,8 @@ def forget(settings: Settings, slots: Slots) -> None:
         return
     with closing(registry):
         try:
-            ears = [ears_of(slots, state, slot) for slot in (None, *state.held)]
+            ears = [_ears_beside(encoder) for encoder in voice.ENCODERS.values()]
+            ears += [ears_of(slots, state, slot) for slot in state.held]
         except BundleError:
             return  # of a damaged one nothing is known; the next installation clears it away
         registry.forget_points({model for each in ears for model in (each.encoder, each.said_by)})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from edge.board import board_of, is_pi
 from edge.errors import KaimenError
 from edge.settings import Settings
 
@@ -76,7 +77,7 @@ class Patient:
     @property
     def is_pi(self) -> bool:
         """Whether the machine is a Raspberry Pi."""
-        return "Raspberry Pi" in (self.text("proc/device-tree/model") or "")
+        return is_pi(board_of(self.root))
 
     def text(self, path: str) -> str | None:
         """What is in a file of the machine; None where there is none."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.commands.common import calibration_of, encoder_of
+from edge.commands.common import by_another, calibration_of, encoder_of
 from edge.doctor.finding import Finding, Patient, attention, broken, of_error, ok, require_readable
 from edge.errors import GalleryError
 from edge.gallery.calibration import Calibration
@@ -66,7 +66,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     with closing(Registry(path, vault)) as registry:
         numbers, owners = registry.recordings(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
-        yield _students(registry, counted)
+        yield _students(registry, counted, settings)
         if settings.checks.phrase:
             yield _words(registry, settings)
         index = index_of(path, registry.space(encoder))
@@ -94,15 +94,18 @@ def _damage(path: Path) -> Finding | None:
     return None
 
 
-def _students(registry: Registry, counted: Counted) -> Finding:
+def _students(registry: Registry, counted: Counted, settings: Settings) -> Finding:
     everybody = registry.students()
     today = datetime.date.today()
     ended = sum(not student.consents(today) for student in everybody)
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
-        why = "made by another encoder" if everybody else "nobody is enrolled"
-        return broken("gallery", f"{registry.path}: {why}", BEGIN, **numbers)
+        said = f"nobody is enrolled; {BEGIN}"
+        if everybody:
+            said = by_another(settings, encoder_of(settings))
+        why, _, mend = said.partition("; ")
+        return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
         return attention(
             "gallery",

@@ -12,17 +12,13 @@ from pathlib import Path
 from gpiozero import Factory
 from gpiozero.pins.mock import MockFactory, MockPin
 
+from edge.board import board_of, is_pi
 from edge.errors import DeviceError
-
-MODEL = Path("/proc/device-tree/model")
 
 
 def on_a_pi() -> bool:
     """Whether this machine is a Raspberry Pi."""
-    try:
-        return "Raspberry Pi" in MODEL.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
+    return is_pi(board_of())
 
 
 def real_pins() -> Factory:

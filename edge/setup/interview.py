@@ -21,6 +21,7 @@ from edge.setup.questions import (
     CONTACT,
     LEASE,
     MICROPHONE,
+    MODEL,
     NOT_WIRED,
     QUESTIONS,
     RELAY,
@@ -74,6 +75,8 @@ class Interview:
         """Ask everything; the settings with all answers. Raises KeyboardInterrupt."""
         if self._trials.simulated:
             self._dialogue.say("pins are simulated: no relay is switched")
+        if MODEL.option in self._given:  # the board chooses, not a person
+            self._ask(MODEL)
         self._microphone()
         while not self._relay():
             pass

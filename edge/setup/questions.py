@@ -10,6 +10,7 @@ from typing import Any
 from edge.errors import SettingsError
 from edge.settings import Settings
 from edge.setup.dialogue import one_of
+from edge.voice import ENCODERS
 
 DEFAULT = "default"  # stands for the system's own microphone
 NONE = "none"  # stands for what is not wired
@@ -176,4 +177,15 @@ BUTTON = Question(
     show_pin,
 )
 
-QUESTIONS = (MICROPHONE, RELAY, ACTIVE, LEASE, CONTACT, CLOSED, BUTTON)
+MODEL = Question(
+    "model",
+    "encoder",
+    "model",
+    "Encoder that comes along: large or small",
+    "The large one knows voices better; the small one is for a Pi 3, a Zero 2 W and older. Whom "
+    "one enrolled the other does not know.",
+    "which comes along; small: for a Pi 3, a Zero 2 W and older",
+    one_of(*ENCODERS),
+)
+
+QUESTIONS = (MODEL, MICROPHONE, RELAY, ACTIVE, LEASE, CONTACT, CLOSED, BUTTON)

@@ -5,6 +5,7 @@ from pathlib import Path
 SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"  # the encoder that comes along
 SMALL = SHIPPED.with_name("small") / SHIPPED.name  # the one for a Pi 3 or a Zero 2 W
 LOUDSPEAKER = SHIPPED.with_name("loudspeaker.npz")  # the detector of loudspeakers
+ENCODERS = {"large": SHIPPED, "small": SMALL}  # that come along, by their names in the settings
 PHRASE = Path(__file__).parents[1] / "models" / "phrase.tflite"  # the phrase encoder, the same
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from edge.voice import ENCODERS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(
@@ -48,6 +51,17 @@ def test_every_unit_is_installed_enabled_and_stopped(script: str) -> None:
     assert set(re.findall(r"kaimen-\w+\.service", text)) == units
 
 
+def test_every_encoder_that_comes_along_is_packed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packed = {
+        path
+        for pattern in project["tool"]["setuptools"]["package-data"]["edge"]
+        for path in (ROOT / "edge").glob(pattern)
+    }
+    for encoder in ENCODERS.values():
+        assert {encoder, encoder.with_suffix(".json")} <= packed
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_a_built_package_holds_the_gate_and_no_more(package: Path) -> None:
     said = subprocess.run(
@@ -56,7 +70,8 @@ def test_a_built_package_holds_the_gate_and_no_more(package: Path) -> None:
     files = {line.split()[5] for line in said.splitlines()}
     assert "./usr/bin/kaimen" in files
     assert "./usr/lib/systemd/system/kaimen-gate.service" in files
-    assert any(file.endswith("edge/models/encoder.tflite") for file in files)
+    for encoder in ENCODERS.values():
+        assert any(file.endswith(str(encoder.relative_to(ROOT))) for file in files)
     assert not any("/training/" in file or "/tensorflow/" in file for file in files)
     assert not any(file.startswith("./etc/") for file in files)  # settings are an operator's
     size = subprocess.run(

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from edge.sound import FULL_SCALE, SAMPLE_RATE
-from edge.voice import SHIPPED
+from edge.voice import ENCODERS, SHIPPED, SMALL
 from edge.voice.encoder import RUNTIMES, Card
+from tests.bundle.made import second
 from tests.doctor.pi import STUDENTS, Pi
 from tests.sounds import noise, silence
 
@@ -55,6 +56,7 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert found["noise floor"]["measured"]["floor"] == pytest.approx(-60, abs=2)
     assert found["speed"]["measured"]["ratio"] > 0
     assert found["encoder"]["measured"]["runtime"] in RUNTIMES
+    assert found["encoder"]["measured"]["model"] == "large"
     assert found["gallery"]["measured"]["students"] == STUDENTS
 
 
@@ -72,6 +74,22 @@ def test_it_writes_nothing(school: Pi, capsys: pytest.CaptureFixture) -> None:
     before = everything()
     doctor(school, capsys)
     assert everything() == before
+
+
+def test_a_school_of_the_other_model_names_it(
+    pi: Pi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    network, card = second()
+    (tmp_path / "encoder.tflite").write_bytes(network)
+    (tmp_path / "encoder.json").write_bytes(card)
+    pi.enroll(encoder=Card.read(SMALL.with_suffix(".json")).sha256)
+    monkeypatch.setitem(ENCODERS, "large", tmp_path / "encoder.tflite")
+    code, found = doctor(pi, capsys)
+    assert code == 1 and found["gallery"]["state"] == "broken"
+    assert "made by the small encoder" in found["gallery"]["found"]
+    assert '[encoder] model = "small"' in found["gallery"]["mend"]
+    pi.settings["encoder"] = {"model": "small"}
+    assert doctor(pi, capsys)[1]["gallery"]["state"] == "ok"
 
 
 def test_people_get_a_table(school: Pi, capsys: pytest.CaptureFixture) -> None:

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from edge import voice
 from edge.cli import main
 from edge.commands import doctor as command
 from edge.doctor import door, encoder, machine, microphone, services
@@ -23,12 +24,14 @@ from edge.doctor.examination import GATE, MACHINE, examine
 from edge.doctor.finding import Finding, Patient, State, ok, require_readable
 from edge.door.client import Door, station
 from edge.errors import DeviceError
-from edge.settings import DoorSettings, Settings, SoundSettings
+from edge.settings import DoorSettings, EncoderSettings, Settings, SoundSettings
 from edge.sound import microphone as device_module
+from tests.bundle.made import second
 from tests.doctor.pi import Pi
 from tests.portaudio import FakePortAudio, PortAudioError, device
 from tests.sounds import noise
 
+SMALL = EncoderSettings(model="small")
 ENOUGH = 30.0  # seconds in which a door has started on any machine
 
 
@@ -183,9 +186,40 @@ def test_a_pi_without_lgpio(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
     ("seconds", "state"), [(0.02, State.OK), (0.5, State.ATTENTION), (2.0, State.BROKEN)]
 )
 def test_a_decision_in_time_and_one_that_is_late(seconds: float, state: State) -> None:
-    found = encoder.speed(seconds)
+    found = encoder.speed(seconds, "")
     assert found.state is state
     assert found.measured["ratio"] == pytest.approx(encoder.PHRASE / seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+def test_where_the_large_encoder_is_late_the_small_one_is_advised(seconds: float) -> None:
+    advice = '[encoder] model = "small"'
+    assert advice in encoder.speed(seconds, "large").mend
+    assert advice not in encoder.speed(seconds, "small").mend
+    assert advice not in encoder.speed(seconds, "").mend  # a setting would change nothing
+
+
+def test_where_the_large_encoder_has_room_it_is_recommended() -> None:
+    (found,) = encoder.room(0.01)
+    assert found.state is State.ATTENTION and "knows voices better" in found.found
+    assert '[encoder] model = "large"' in found.mend
+    assert list(encoder.room(0.9 * encoder.ALLOWED)) == []
+
+
+@pytest.mark.parametrize(("decision", "advised"), [(0.001, True), (0.1, False)])
+def test_of_the_small_encoder_both_are_measured(
+    decision: float, advised: bool, pi: Pi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    large = tmp_path / "encoder.tflite"
+    network, card = second()
+    large.write_bytes(network)
+    large.with_suffix(".json").write_bytes(card)
+    monkeypatch.setitem(voice.ENCODERS, "large", large)
+    monkeypatch.setattr(encoder, "median", lambda work: (work(), decision)[1])
+    found = {each.name: each for each in encoder.check(patient(pi, encoder=SMALL))}
+    assert found["encoder"].measured["model"] == "small"
+    assert found["encoder"].found.startswith("the small one: ")
+    assert ("model" in found) is advised
 
 
 def status(free: int, flags: int = 0) -> SimpleNamespace:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gpiozero import OutputDevice
 
-from edge.door import pins
+from edge import board
 from edge.door.pins import Change, claiming, forget, mock_pins, on_a_pi, real_pins, trace
 from edge.errors import DeviceError
 
@@ -20,15 +20,17 @@ from edge.errors import DeviceError
 def test_a_pi_is_known_by_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: bytes, expected: bool
 ) -> None:
-    (tmp_path / "model").write_bytes(model)
-    monkeypatch.setattr(pins, "MODEL", tmp_path / "model")
+    place = tmp_path / "proc" / "device-tree"
+    place.mkdir(parents=True)
+    (place / "model").write_bytes(model)
+    monkeypatch.setattr(board, "ROOT", tmp_path)
     assert on_a_pi() is expected
 
 
 def test_a_machine_without_a_model_is_no_pi(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pins, "MODEL", tmp_path / "model")
+    monkeypatch.setattr(board, "ROOT", tmp_path)
     assert not on_a_pi()
 
 
