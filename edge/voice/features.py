@@ -106,15 +106,10 @@ def level_free(log_energies: Features) -> Features:
 
 
 def centred(log_energies: Features) -> Features:
-<<<<<<< HEAD
     """Return log-mel features less each band's mean over time, at most FARTHEST from it."""
     away = log_energies - log_energies.mean(axis=0, dtype=np.float32)
-    return np.clip(away, -FARTHEST, FARTHEST)
-=======
-    """Return log-mel features less each band's mean over time."""
-    made: Features = log_energies - log_energies.mean(axis=0, dtype=np.float32)
-    return made
->>>>>>> small
+    within: Features = np.clip(away, -FARTHEST, FARTHEST)
+    return within
 
 
 def classic39(samples: Samples) -> Features:
