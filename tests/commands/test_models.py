@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edge import voice
-from edge.commands.common import by_another, encoder_of, load_encoder, model_of, models_of, slots_of
-from edge.commands.spaces import ears_of, forget
-from edge.gallery.evidence import Evidence
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
+from edge.commands.common import encoder_of, load_encoder, model_of, models_of, slots_of
 from edge.settings import BundleSettings, EncoderSettings, GallerySettings, Settings
-from edge.slots import State
-from edge.voice import ENCODERS, SMALL
-from edge.voice.encoder import Card, Encoder
+from edge.voice import SMALL
+from edge.voice.encoder import Encoder
 from tests.bundle.made import second
 from tests.bundle.test_slots import Place
 
@@ -69,60 +62,9 @@ def test_a_gate_says_which_model_it_hears_with(large: Path, place: Place) -> Non
     assert model_of(settings_of(place, path=str(large), model="small"), Encoder(large)) == ""
 
 
-@pytest.mark.parametrize("model", sorted(ENCODERS))
-def test_every_model_comes_along_with_its_own_detector(model: str, place: Place) -> None:
-    settings = settings_of(place, model=model)
+def test_the_small_model_comes_along_with_its_own_detector(place: Place) -> None:
+    # That of the large one is still to be trained; until then it hears each phrase alone.
+    settings = settings_of(place, model="small")
     models = models_of(settings, load_encoder(settings))
     assert models.phrase is not None and models.loudspeaker is not None
     assert models.loudspeaker.knows(models.encoder)
-
-
-def test_where_no_bundle_is_active_the_school_is_known_by_the_model(
-    large: Path, place: Place
-) -> None:
-    for model, path in (("large", large), ("small", SMALL)):
-        ears = ears_of(slots_of(settings_of(place, model=model)), State(), None)
-        assert ears.encoder == Card.read(path.with_suffix(".json")).sha256
-
-
-def test_what_either_model_made_of_the_school_is_kept(large: Path, place: Place) -> None:
-    settings = settings_of(place, model="small")
-    vault = Vault()
-    vault.save(settings.gallery.key_file)
-    identities = [Card.read(path.with_suffix(".json")).sha256 for path in (large, SMALL)]
-    point = np.eye(1, 192, dtype=np.float32)[0]
-    with closing(Registry(settings.gallery.file, vault)) as registry:
-        registry.enroll("anna", [point], "another")
-        for identity in (*identities, "gone"):
-            (known,) = registry.known(identity)
-            registry.add_points([(known, point, Evidence())], identity)
-        forget(settings, slots_of(settings))
-        for identity, placed in ((identities[0], True), (identities[1], True), ("gone", False)):
-            assert [each.placed for each in registry.known(identity)] == [placed]
-
-
-def test_a_school_of_the_other_model_says_which(large: Path, place: Place) -> None:
-    settings = settings_of(place)
-    vault = Vault()
-    vault.save(settings.gallery.key_file)
-    with closing(Registry(settings.gallery.file, vault)) as registry:
-        registry.enroll("anna", np.eye(1, 192, dtype=np.float32), Encoder(SMALL).identity)
-    said = by_another(settings, encoder_of(settings))
-    assert said.startswith('made by the small encoder; set [encoder] model = "small"')
-    assert "small" not in by_another(settings, place.slots.path("a") / "encoder.tflite")
-
-
-def test_a_bundle_is_made_of_the_model_of_the_settings(
-    large: Path, place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from edge.bundle import Bundle
-    from edge.cli import main
-
-    config, out = place.folder / "kaimen.toml", place.folder / "new.kaimen"
-    config.write_text('[encoder]\nmodel = "small"\n')
-    options = ["--key", str(place.folder / "maker.pem"), "--version", "1", "--config", str(config)]
-    assert main(["bundle", "make", str(out), *options]) == 0, capsys.readouterr().err
-    parts = {
-        part.name: part.sha256 for part in Bundle.open(out, place.slots.trusted).manifest.parts
-    }
-    assert parts["encoder.tflite"] == Encoder(SMALL).identity
