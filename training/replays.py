@@ -156,7 +156,7 @@ def simulate(
     rows = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not rows:
         raise SettingsError("the manifest has no speech to train on; see docs/loudspeaker.md")
-    cut(rows, folder / "corpus")
+    cut(rows, folder / "corpus", speeds=FEW_SPEEDS)
     parts = [
         Part(min(PART, amount - start), beside, apart, seed + number)
         for apart, amounts in ((False, learned), (True, held))
@@ -182,7 +182,7 @@ def _part(rows: list[Row], folder: Path, encoder: Path, part: Part) -> Path:
 
 
 def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> Iterator[One]:
-    clips, kept_back = cut(rows, folder / "corpus"), held_out(rows)
+    clips, kept_back = cut(rows, folder / "corpus", speeds=FEW_SPEEDS), held_out(rows)
     speeds = FEW_SPEEDS if part.beside and not part.apart else (1.0,)
     chosen = [
         index

@@ -141,9 +141,9 @@ def test_what_there_is_no_evidence_for_arms_no_door(
     config: Path, capsys: pytest.CaptureFixture
 ) -> None:
     run(capsys, "enroll", "--student", "anning", *takes("anning"), "--config", config)
-    code, (learned, error) = run(capsys, "calibrate", "--fpir", "0.0001", "--config", config)
+    code, (learned, error) = run(capsys, "calibrate", "--fpir", "0.00001", "--config", config)
     assert code == 4
-    assert learned["promised"] > 0.0001
+    assert learned["promised"] > 0.00001
     assert "too few to promise" in error["error"] and "--fpir" in error["error"]
     code, said = run(capsys, "listen", takes("anning")[0], "--config", config)
     assert code == 4 and said == [error]

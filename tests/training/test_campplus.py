@@ -18,6 +18,9 @@ from training.rounding import LEVELS, equalise, exact_zero, limits, ranges_of
 needs_peers = pytest.mark.skipif(not call.PYTHON.exists(), reason="no peers; run 'make peers'")
 FRAMES = 150
 
+# Keras 2.14 seeds itself in a way that Python has come to dislike.
+pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
+
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)

@@ -110,7 +110,7 @@ def test_five_takes_enroll_or_as_many_as_there_are(
         counts.add(len(own))
         return np.zeros(len(probes), np.float32)
 
-    monkeypatch.setattr(gate_protocol.protocols, "scores", scores)
+    monkeypatch.setattr(gate_protocol, "score_of", scores)
     takes_in_turn([said_by({"ann": takes, "ben": takes})], ("ann", "ben"))
     assert counts == {enrolled}
 
