@@ -31,7 +31,8 @@ stranger, to a gate where the rest of the class is enrolled. Who is nearly known
 Recordings are played back by simulated loudspeakers. The exit code is 1 when more visits of a kind
 go wrong than the shipped encoder promises. --synthetic: a class spoken by espeak-ng; since a
 machine says the same thing in nearly the same way each time, as a recording does, nobody plays it
-back, and the checks for recordings and loudspeakers are off."""
+back, and the checks for recordings and loudspeakers are off. Its voices are one voice at several
+pitches, so that nobody is a stranger: it shows the words."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -86,7 +86,9 @@ class Day:
 def plan(people: dict[str, list[Path]], *, replays: bool = True) -> Day:
     """Split people and their recordings into a class and its visitors.
 
-    Replays are simulated (``edge.attack.devices``). Raises SettingsError for too small a class.
+    Replays are simulated (``edge.attack.devices``). Without them the voices are a machine's, one
+    voice at several pitches: then none of them is a stranger to the others. Raises SettingsError
+    for too small a class.
     """
     enrolling: dict[str, list[Path]] = {}
     come: list[Visitor] = []
@@ -106,7 +108,8 @@ def plan(people: dict[str, list[Path]], *, replays: bool = True) -> Day:
         come += _spoken(name, Kind.OTHER_PHRASE, others)
         come += _replayed(name, Kind.REPLAY, phrases[:first], mine)
         come += _replayed(name, Kind.NEW_REPLAY, phrases[first:], mine)
-        away.append(Session(strange, without=name))
+        if replays:
+            away.append(Session(strange, without=name))
     if len(enrolling) < FEWEST:
         raise SettingsError(
             f"too few people for a demo: at least {FEWEST}, each with two recordings or more"

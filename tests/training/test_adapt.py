@@ -12,11 +12,13 @@ import pytest
 from edge.commands.demo import RECORDINGS
 from edge.errors import EncoderError, GalleryError, SettingsError
 from edge.gallery.carrying import Carrying
+from edge.voice import SMALL
 from edge.voice.encoder import Encoder
 from training import adaptation, cli
 from training.metrics import interval_of_separation_gained, separation
 
 DIMENSION = 24
+WEIGHTS = cli.WEIGHTS.with_name("deep.weights.h5")  # of the small encoder
 
 
 def unit(points: np.ndarray) -> np.ndarray:
@@ -173,7 +175,7 @@ def demo_school() -> tuple[object, Encoder, np.ndarray, adaptation.Gain]:
     """The demo's synthetic voices as a school, and a gain that claims to be certain."""
     adapt = pytest.importorskip("training.adapt")
     school_ = adapt.School.read(RECORDINGS)
-    encoder = Encoder()
+    encoder = Encoder(SMALL)  # quickly quantized
     gained = adaptation.Gain(0.1, 0.05, (0.5, 1.0), 0.9, 6, 60, {"mean": 0.1, "deviation": 0.2})
     return school_, encoder, school_.points(encoder), gained
 
@@ -217,7 +219,7 @@ def test_an_adapted_encoder_gives_the_points_that_its_map_carries(tmp_path: Path
     adapt = pytest.importorskip("training.adapt")
     found, encoder, points, gained = demo_school()
     out = tmp_path / "adapted.tflite"
-    adapt.adapt(found, points, gained, encoder, cli.WEIGHTS, out)
+    adapt.adapt(found, points, gained, encoder, WEIGHTS, out)
     carrying = Carrying.read(out.with_suffix(".npz"))
     for runtime in (None, "tflite_runtime"):
         adapted = Encoder(out, runtime=runtime)
@@ -226,4 +228,4 @@ def test_an_adapted_encoder_gives_the_points_that_its_map_carries(tmp_path: Path
         cosines = np.sum(found.points(adapted) * carrying(points), axis=1)
         assert cosines.mean() > 0.98
     with pytest.raises(EncoderError, match="float network"):
-        adapt.adapt(found, points, gained, Encoder(out), cli.WEIGHTS, tmp_path / "again.tflite")
+        adapt.adapt(found, points, gained, Encoder(out), WEIGHTS, tmp_path / "again.tflite")
