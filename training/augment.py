@@ -82,7 +82,7 @@ class Augmenter:
             sound = sound + self._disturbance(len(sound), np.std(sound))
         values = features.log_mel(sound.astype(np.float32)) + self._microphone()
         values = features.level_free(np.resize(values, (frames, features.MELS)))
-        return self._cover(values)
+        return cover(values, COVERED, self.random)
 
     def _piece(self, clip: Samples, length: int) -> Samples:
         if len(clip) <= length:
@@ -113,11 +113,17 @@ class Augmenter:
         places = np.linspace(0, KNOTS - 1, features.MELS)
         return np.interp(places, np.arange(KNOTS), knots).astype(np.float32)
 
-    def _cover(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """SpecAugment: one band and one stretch of time are set to the mean."""
-        values = values.copy()
-        for axis, most in ((1, COVERED[0]), (0, COVERED[1])):
-            width = self.random.integers(most + 1)
-            start = self.random.integers(values.shape[axis] - width + 1)
-            values[(slice(None),) * axis + (slice(start, start + width),)] = 0
-        return values
+
+def cover(
+    values: NDArray[np.float32], most: tuple[int, int], random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Hide one band of at most ``most[0]`` mels and one stretch of ``most[1]`` frames.
+
+    SpecAugment: D. Park et al., Interspeech 2019. ``values`` (frames, MELS) are zero on average.
+    """
+    values = values.copy()
+    for axis, widest in ((1, most[0]), (0, most[1])):
+        width = random.integers(widest + 1)
+        start = random.integers(values.shape[axis] - width + 1)
+        values[(slice(None),) * axis + (slice(start, start + width),)] = 0
+    return values

@@ -21,6 +21,7 @@ from scipy.signal import fftconvolve, lfilter
 from edge.attack.devices import CODECS
 from edge.sound import SAMPLE_RATE, Samples
 from edge.voice import features
+from training.augment import cover
 from training.corpus import Clips
 from training.fit import voice_of
 
@@ -149,7 +150,7 @@ class Surroundings:
             sound = choice[random.integers(len(choice))](sound)
         values = features.log_mel(sound.astype(np.float32)) + self._microphone()
         values = np.resize(values, (frames, features.MELS))
-        return self._cover(features.centred(values))
+        return cover(features.centred(values), COVERED, random)
 
     def joined(self, chosen: Sequence[int]) -> Samples:
         """Return clips one after another, a little faster or slower."""
@@ -193,15 +194,6 @@ class Surroundings:
         knots += random.normal(0, TILT * unit) * random.random() * np.linspace(-0.5, 0.5, KNOTS)
         places = np.linspace(0, KNOTS - 1, features.MELS)
         return np.interp(places, np.arange(KNOTS), knots).astype(np.float32)
-
-    def _cover(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """SpecAugment: one band and one stretch of time are set to the mean."""
-        values = values.copy()
-        for axis, most in ((1, COVERED[0]), (0, COVERED[1])):
-            width = self.random.integers(most + 1)
-            start = self.random.integers(values.shape[axis] - width + 1)
-            values[(slice(None),) * axis + (slice(start, start + width),)] = 0
-        return values
 
 
 def narrow(sound: Samples, lowest: float, highest: float) -> Samples:

@@ -278,14 +278,14 @@ def _converted(name: str, weights: Weights) -> list[NDArray[np.float32]]:
         taps, _, out = kernel.shape
         kernel = kernel.reshape(taps, PICTURE, BANDS // 8, out)[:, :, ::-1]
         kernel = kernel.transpose(0, 2, 1, 3).reshape(taps, -1, out)
-    found = NORMALISED(name)
+    found = _normalisation_after(name)
     if found is None:
         return [kernel]
     scale, shift = _normalisation(found, weights)
     return [kernel * scale, shift]
 
 
-def NORMALISED(name: str) -> str | None:
+def _normalisation_after(name: str) -> str | None:
     """Return the normalisation that follows a convolution; None where none does."""
     if name.startswith("head"):
         if name.endswith("shortcut.0"):
