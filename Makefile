@@ -32,11 +32,11 @@ check: setup
 # Both encoders, from recordings to the cards beside them; goes on after an interruption.
 train: setup peers
 	$(BIN)/kaimen-train fit $(SPEECH)
-	cp build/large/encoder.weights.h5 training/weights/large.weights.h5
-	cp build/large/large.ranges.json training/weights/large.ranges.json
+	cp build/large/encoder.weights.h5 training/kaimen_train/weights/large.weights.h5
+	cp build/large/large.ranges.json training/kaimen_train/weights/large.ranges.json
 	$(BIN)/kaimen-train export $(SPEECH)
 	$(BIN)/kaimen-train fit --model small $(SPEECH)
-	cp build/deep/encoder.weights.h5 training/weights/deep.weights.h5
+	cp build/deep/encoder.weights.h5 training/kaimen_train/weights/deep.weights.h5
 	$(BIN)/kaimen-train export --model small $(SPEECH)
 
 # Every rung from the 39 features to the deep encoder, beside each other.
@@ -61,11 +61,11 @@ emulated-pi: setup
 # GE2E and CAM++, teachers and peers to measure against, need torch: an environment of their own.
 peers: .venv-peers/.ready
 
-.venv-peers/.ready: training/peers/requirements.txt training/peers/without-dependencies.txt
+.venv-peers/.ready: training/kaimen_train/peers/requirements.txt training/kaimen_train/peers/without-dependencies.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		-r training/peers/without-dependencies.txt
+		-r training/kaimen_train/peers/without-dependencies.txt
 	touch $@
 
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.sound import Samples
+from kaimen.sound import Samples
 
 
 def device(index: int, name: str, rate: float = 16000.0, inputs: int = 1) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.sound import SAMPLE_RATE, Samples
+from kaimen.sound import SAMPLE_RATE, Samples
 
 
 def tone(hertz: float, seconds: float, rate: int = SAMPLE_RATE, height: float = 0.5) -> Samples:

@@ -20,12 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import audit
-from edge.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
-from edge.decision import Match, decide
-from edge.errors import StorageError
-from edge.gate import Answer
-from edge.sound.endpoint import Phrase
+from kaimen import audit
+from kaimen.access.decision import Match, decide
+from kaimen.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
+from kaimen.errors import StorageError
+from kaimen.gate.gate import Answer
+from kaimen.sound.endpoint import Phrase
 
 KEY = bytes(range(32))
 LARGEST = 500  # bytes of a file in these tests: a few lines
@@ -368,7 +368,7 @@ def test_every_interrupted_line_is_there_or_not_at_all(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from edge.audit import Audit
+from kaimen.audit import Audit
 with Audit(Path(sys.argv[1]), bytes(range(32)), largest=500, kept=1000) as log:
     for number in range(10**9):
         log.write({"score": number})

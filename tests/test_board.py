@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.board import board_of, is_pi, is_slow
+from kaimen.board import board_of, is_pi, is_slow
 
 SLOW = (
     "Raspberry Pi 3 Model B Rev 1.2",

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.checks import Checks, Heard, Models
-from edge.commands.demo import RECORDINGS
-from edge.decision import Thresholds
-from edge.gallery import Gallery
-from edge.gallery.evidence import Evidence
-from edge.gallery.memory import Memory
-from edge.gallery.vault import Vault
-from edge.sound.recording import main_phrase, read
-from edge.voice.encoder import Encoder, Voiceprint
-from edge.voice.features import Features
-from edge.voice.loudspeaker import Limits, Suspicion
-from edge.voice.phrase import PhraseEncoder
+from kaimen.access.checks import Checks, Models, Utterance
+from kaimen.access.decision import Thresholds
+from kaimen.cli.demo import RECORDINGS
+from kaimen.gallery import Gallery
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.registry.vault import Vault
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.features import Features
+from kaimen.voice.loudspeaker import Limits, Suspicion
+from kaimen.voice.phrase import PhraseEncoder
 
 WHO = "anning"
 
@@ -46,8 +46,8 @@ def models() -> Models:
     return Models(Encoder(), PhraseEncoder())
 
 
-def heard(models: Models, name: str) -> Heard:
-    return Heard(main_phrase(read(RECORDINGS / WHO / f"{name}.mp3")).samples, models.encoder)
+def heard(models: Models, name: str) -> Utterance:
+    return Utterance(main_phrase(read(RECORDINGS / WHO / f"{name}.mp3")).samples, models.encoder)
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def gallery(models: Models) -> Gallery:
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Memory]:
-    memory = Memory(tmp_path / "heard.sqlite", Vault())
+def memory(tmp_path: Path) -> Iterator[ReplayMemory]:
+    memory = ReplayMemory(tmp_path / "heard.sqlite", Vault())
     yield memory
     memory.close()
 
 
-def failed(checks: Checks, phrase: Heard, thresholds: Thresholds | None = None) -> list[str]:
+def failed(checks: Checks, phrase: Utterance, thresholds: Thresholds | None = None) -> list[str]:
     made = checks.of(phrase, WHO, Thresholds() if thresholds is None else thresholds)
     return [check.name for check in made if not check.passed]
 
@@ -111,7 +111,7 @@ def test_an_enrolled_recording_itself_was_heard_before(models: Models, gallery: 
 
 
 def test_what_opened_once_opens_no_second_time(
-    models: Models, gallery: Gallery, memory: Memory
+    models: Models, gallery: Gallery, memory: ReplayMemory
 ) -> None:
     phrase = heard(models, "phrase-7")
     alone = Gallery(models.encoder.identity, models.encoder.card.dimension)

@@ -11,12 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.checks import Checks, Heard
-from edge.decision import Check, Decision, Retry, Thresholds, Verdict, one_voice, pooled_point
-from edge.doorkeeper import AGAIN, ASKED, Doorkeeper
-from edge.gallery import Gallery
-from edge.lockout import Lockout
-from edge.voice.encoder import Encoder
+from kaimen.access.checks import Checks, Utterance
+from kaimen.access.decision import (
+    Check,
+    Decision,
+    Retry,
+    Thresholds,
+    Verdict,
+    one_voice,
+    pooled_point,
+)
+from kaimen.access.lockout import Lockout
+from kaimen.access.policy import AGAIN, ASKED, AccessPolicy
+from kaimen.gallery import Gallery
+from kaimen.voice.encoder import Encoder
 from tests.sounds import silence, spoken
 
 LI, WANG, NOBODY = np.eye(3, 4, dtype=np.float32)
@@ -55,7 +63,7 @@ class Played:
         self._words = list(words)
         self.mistaken = False
 
-    def of(self, heard: Heard, student: str, thresholds: Thresholds, word: str = "") -> Any:
+    def of(self, heard: Utterance, student: str, thresholds: Thresholds, word: str = "") -> Any:
         self.asked.append((student, word))
         return self.answers.pop(0) if self.answers else (PASSED,)
 
@@ -65,10 +73,10 @@ class Played:
     def word_voiceprints(self, student: str, word: str) -> list[np.ndarray]:
         return [LI if student == "Li" else WANG]
 
-    def another_word(self, heard: Heard, student: str, word: str) -> bool:
+    def another_word(self, heard: Utterance, student: str, word: str) -> bool:
         return self.mistaken
 
-    def remember(self, heard: Heard, student: str, word: str = "") -> None:
+    def remember(self, heard: Utterance, student: str, word: str = "") -> None:
         self.kept.append((student, word))
 
 
@@ -80,7 +88,7 @@ class Door:
         gallery.enroll("Li", [LI])
         gallery.enroll("Wang", [WANG])
         self.clock = Clock()
-        self.keeper = Doorkeeper(
+        self.keeper = AccessPolicy(
             gallery,
             more.pop("thresholds", THRESHOLDS),
             checks=cast(Checks, checks),
@@ -95,7 +103,7 @@ class Door:
             def place(self, heard: np.ndarray) -> np.ndarray:
                 return point
 
-        heard = Heard(sound, cast(Encoder, Ears()))
+        heard = Utterance(sound, cast(Encoder, Ears()))
         found = self.keeper.decide(heard)
         self.keeper.answered(found, heard)
         return found.decision

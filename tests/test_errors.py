@@ -7,8 +7,8 @@ import inspect
 
 import pytest
 
-from edge import errors
-from edge.errors import KaimenError
+from kaimen import errors
+from kaimen.errors import KaimenError
 
 CODES = {
     "KaimenError": 1,

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from edge.decision import Thresholds, Verdict
-from edge.door.pins import mock_pins, trace
-from edge.door.relay import PIN, Relay
-from edge.gallery import Gallery
-from edge.gate import CLAIM, EARLY, Gate, seconds_into
-from edge.lockout import Lockout
-from edge.roster import Rule
-from edge.sound.endpoint import HANGOVER
-from edge.sound.recording import Recording
-from edge.voice.encoder import Encoder
-from edge.voice.features import log_mel
+from kaimen.access.decision import Thresholds, Verdict
+from kaimen.access.lockout import Lockout
+from kaimen.door.pins import mock_pins, trace
+from kaimen.door.relay import PIN, Relay
+from kaimen.gallery import Gallery
+from kaimen.gate.gate import CLAIM, EARLY, Gate, seconds_into
+from kaimen.settings.roster import Rule
+from kaimen.sound.endpoint import HANGOVER
+from kaimen.sound.recording import Recording
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.features import log_mel
 from tests.sounds import in_a_room, noise, silence, spoken
 
 LI, WANG, STRANGER = np.eye(3, 4, dtype=np.float32)

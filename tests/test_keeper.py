@@ -9,14 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edge.decision import Thresholds
-from edge.door.pins import mock_pins
-from edge.door.relay import Relay
-from edge.gallery import Gallery, calibrate
-from edge.gallery.calibration import beside
-from edge.gallery.vault import Vault
-from edge.gate import Gate
-from edge.keeper import Keeper, claims
+from kaimen.access.decision import Thresholds
+from kaimen.calibration.calibration import beside
+from kaimen.door.pins import mock_pins
+from kaimen.door.relay import Relay
+from kaimen.gallery import Gallery, calibrate
+from kaimen.gate.gate import Gate
+from kaimen.gate.watcher import Watcher, claims
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 from tests.gallery.test_calibration import evidence
 
@@ -48,7 +48,7 @@ class Watched:
         self.said: list[str] = []
         with Relay(pins=mock_pins(), lease=60) as relay:
             self.gate = Gate(nobody, opened(path), Thresholds(0.5, 0.5), relay)
-        self.keeper = Keeper(self.gate, beside(path), self.said.append)
+        self.keeper = Watcher(self.gate, beside(path), self.said.append)
 
     @property
     def shut(self) -> bool:
@@ -110,7 +110,7 @@ def test_a_calibration_that_is_lost_shuts_the_door(path: Path, damage: str) -> N
 def test_it_looks_by_itself_while_the_gate_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.keeper.EVERY", 0.01)
+    monkeypatch.setattr("kaimen.gate.watcher.EVERY", 0.01)
     watched = Watched(path)
     with watched.keeper:
         opened(path).enroll("new", list(POINTS[55]))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.lockout import FIRST, FORGET, FREE, LONGEST, Lockout
+from kaimen.access.lockout import FIRST, FORGET, FREE, LONGEST, Lockout
 
 
 class Clock:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import SettingsError
-from edge.roster import Rule, groups_at
-from edge.settings import Settings
+from kaimen.errors import SettingsError
+from kaimen.settings import Settings
+from kaimen.settings.roster import Rule, groups_at
 
 MONDAY = datetime.datetime(2027, 3, 1, 8, 0)
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from edge.decision import Thresholds
-from edge.door.pins import mock_pins, trace
-from edge.door.relay import PIN, Relay
-from edge.errors import DeviceError, MicrophoneLost
-from edge.gate import Answer, Gate
-from edge.heart import Heart
-from edge.service import Reloaded, Service
-from edge.sound import BLOCK, Samples
-from edge.sound.meter import Meter
-from edge.sound.recording import Recording
+from kaimen.access.decision import Thresholds
+from kaimen.door.pins import mock_pins, trace
+from kaimen.door.relay import PIN, Relay
+from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.gate.daemon import Daemon, Reloaded
+from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.heartbeat import Heartbeat
+from kaimen.sound import BLOCK, Samples
+from kaimen.sound.meter import Meter
+from kaimen.sound.recording import Recording
 from tests.sounds import in_a_room, noise, silence, spoken
 from tests.test_gate import LI, STRANGER, Ears, known
 
@@ -73,14 +73,14 @@ class Scene:
     def run(self) -> None:
         ears: Any = Ears(*self.points)
         gate = Gate(ears, known(), Thresholds(0.6, 0.3), self.relay)
-        heart = Heart(lambda: None, self.beat, every=0.0)
-        self.service = Service(gate, self, heart, tell=self.told.append, say=self.said.append)
+        heart = Heartbeat(lambda: None, self.beat, every=0.0)
+        self.service = Daemon(gate, self, heart, tell=self.told.append, say=self.said.append)
         self.service.run(self.find)
 
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scene]]:
-    monkeypatch.setattr("edge.service.RETRY", 0.0)
+    monkeypatch.setattr("kaimen.gate.daemon.RETRY", 0.0)
     factory = mock_pins()
     with Relay(pins=factory, lease=60) as relay:
         yield lambda points, *found: Scene(factory, relay, points, list(found))
@@ -167,7 +167,7 @@ def test_the_heart_beats_only_after_a_rehearsal_that_worked() -> None:
         if not able[0]:
             raise DeviceError("no")
 
-    heart = Heart(rehearse, lambda: beats.append(now[0]), every=9.0, clock=lambda: now[0])
+    heart = Heartbeat(rehearse, lambda: beats.append(now[0]), every=9.0, clock=lambda: now[0])
     for second in range(11):
         now[0] = float(second)
         heart()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import SettingsError
-from edge.settings import (
+from kaimen.errors import SettingsError
+from kaimen.settings import (
     BundleSettings,
     DoorSettings,
     EncoderSettings,
@@ -22,7 +22,7 @@ from edge.settings import (
     SoundSettings,
     data_folder,
 )
-from edge.voice import ENCODERS, SHIPPED, SMALL
+from kaimen.voice import ENCODERS, SHIPPED, SMALL
 
 # Letters and marks that JSON and TOML write alike.
 TEXT = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=20)

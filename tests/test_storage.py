@@ -8,8 +8,8 @@ from typing import IO
 
 import pytest
 
-from edge.errors import StorageError
-from edge.storage import write_whole
+from kaimen.errors import StorageError
+from kaimen.storage import write_whole
 
 
 def hello(file: IO[bytes]) -> None:

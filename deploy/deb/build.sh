@@ -82,7 +82,7 @@ INSIDE
 rm -f "$root"/opt/kaimen/bin/{activate*,Activate*}
 
 say "the package"
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$tree/edge/__init__.py")
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$tree/edge/kaimen/__init__.py")
 package=$(mktemp -d)
 trap 'rm -r "$package"' EXIT
 chmod 755 "$package"

@@ -250,7 +250,7 @@ def opened_here(folder: Path) -> dict[str, list[bool]]:
 def here(command: str, *arguments: str, fine: tuple[int, ...] = (0,)) -> str:
     """What `kaimen` says on this machine, of the tree that the package was built from."""
     done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", command, *arguments],
+        [sys.executable, "-m", "kaimen.cli.main", command, *arguments],
         cwd=FOLDER.parents[1], capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode not in fine:

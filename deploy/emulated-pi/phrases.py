@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edge.commands.common import recordings_in
-from edge.commands.demo import RECORDINGS
-from edge.demo.visitors import ENROLLED, OTHER, noises
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import read
+from kaimen.cli.demo import RECORDINGS
+from kaimen.installation import recordings_in
+from kaimen.rehearsal.visitors import ENROLLED, OTHER, noises
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.recording import read
 
 EVERY = 3  # of the people, the last stays a stranger
 PHRASES = 10  # of each kind
@@ -32,8 +32,8 @@ GAINS = (1.0, 0.3, 0.1)  # of sounds without a voice
 
 def spoken(manifest: Path, folder: Path) -> None:
     """Write the eval voices' takes of two phrases as student/phrase-1.wav and other-1.wav."""
-    from training.corpus import of_split, read_manifest, speech_of
-    from training.protocols import PHRASES, joined
+    from kaimen_train.data.corpus import of_split, read_manifest, speech_of
+    from kaimen_train.evaluation.protocols import PHRASES, joined
 
     rows = [row for row in of_split(read_manifest(manifest), "eval") if row.corpus == "mandarin20"]
     wanted = {"".join(words): name for words, name in zip(PHRASES, ("phrase", OTHER), strict=False)}

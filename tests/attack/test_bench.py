@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.attack.bench import LIVING, NOTHING, Attempt, Count, Range
-from edge.attack.people import people_in
-from edge.checks import Checks, Models
-from edge.cli import main
-from edge.commands.demo import RECORDINGS
-from edge.errors import SettingsError
-from edge.voice.encoder import Encoder
-from edge.voice.phrase import PhraseEncoder
+from kaimen.access.checks import Checks, Models
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
+from kaimen.errors import SettingsError
+from kaimen.rehearsal.attack import LIVING, NOTHING, Attempt, Count, Range
+from kaimen.rehearsal.people import people_in
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.phrase import PhraseEncoder
 from tests.sounds import silence
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.attack import filters
-from edge.attack.codecs import NONE
-from edge.attack.devices import (
+from kaimen.acoustics import filters
+from kaimen.acoustics.codecs import NONE
+from kaimen.acoustics.devices import (
     AROUND,
     BENDS,
     CODECS,
@@ -22,9 +22,9 @@ from edge.attack.devices import (
     live,
     replayed,
 )
-from edge.attack.rooms import Room
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase
+from kaimen.acoustics.rooms import Room
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.recording import main_phrase
 from tests.sounds import noise, spoken, tone
 
 SAID = spoken(0.8)

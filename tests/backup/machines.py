@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.audit import Audit
-from edge.backup.school import School
-from edge.cli import main
-from edge.commands.demo import RECORDINGS
+from kaimen.audit import Audit
+from kaimen.backup.school import School
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
 
 SETTINGS = """[gallery]
 path = "{folder}/data/gallery.sqlite"

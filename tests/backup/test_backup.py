@@ -16,22 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from edge.audit import Audit, files_of
-from edge.backup.archive import SETTINGS, Writer, reading
-from edge.backup.passphrase import passphrase
-from edge.backup.restoring import read_through, restore
-from edge.backup.school import School
-from edge.backup.sealing import Cost, Opener
-from edge.backup.taking import take
-from edge.cli import main
-from edge.errors import GalleryError, SettingsError, StorageError
-from edge.gallery.calibration import beside
-from edge.gallery.erased import erasure
-from edge.gallery.memory import Memory, memory_of
-from edge.gallery.presence import Presence
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
-from edge.voice.fingerprint import fingerprint
+from kaimen.audit import Audit, files_of
+from kaimen.backup.archive import SETTINGS, Writer, reading
+from kaimen.backup.passphrase import passphrase
+from kaimen.backup.restoring import read_through, restore
+from kaimen.backup.school import School
+from kaimen.backup.sealing import Cost, Opener
+from kaimen.backup.taking import take
+from kaimen.calibration.calibration import beside
+from kaimen.cli.main import main
+from kaimen.errors import GalleryError, SettingsError, StorageError
+from kaimen.registry.erased import erasure
+from kaimen.registry.lock import Lock
+from kaimen.registry.registry import Registry
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.vault import Vault
+from kaimen.voice.fingerprint import fingerprint
 from tests.backup.machines import PASSPHRASE, Machine, Shown, takes
 from tests.gallery.points import school as points_of
 
@@ -40,7 +40,7 @@ SECRET = PASSPHRASE.encode()
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.backup.sealing.COST", Cost(4, 1, 1))
+    monkeypatch.setattr("kaimen.backup.sealing.COST", Cost(4, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for voice in ("anning", "bowen"):
         machine.quietly("enroll", "--student", voice, *takes(voice))
     machine.log(5)
-    memory = Memory(memory_of(machine.school.registry), machine.school.vault)
+    memory = ReplayMemory(replay_memory_of(machine.school.registry), machine.school.vault)
     for student in ("anning", "bowen"):
         memory.keep(student, fingerprint(points_of(1, 1, 16_000)[0, 0]))
     memory.close()
@@ -111,7 +111,7 @@ def test_an_empty_machine_becomes_the_school(
     assert school.key.stat().st_mode & 0o777 == 0o600
     old = tmp_path / "burnt/data/gallery.sqlite"
     assert beside(school.registry).read_bytes() == beside(old).read_bytes()
-    memory = Memory(memory_of(school.registry), school.vault)
+    memory = ReplayMemory(replay_memory_of(school.registry), school.vault)
     assert len(memory.of("anning")) == 1
     memory.close()
     bundles = school.pieces["bundles"]
@@ -147,7 +147,7 @@ def test_who_was_removed_before_leaves_no_trace_in_it(
             "SELECT voiceprint, said, fingerprint FROM recordings JOIN students "
             "ON student = students.number WHERE name = 'bowen'"
         ).fetchall()
-    with sqlite3.connect(memory_of(there.school.registry)) as database:
+    with sqlite3.connect(replay_memory_of(there.school.registry)) as database:
         heard = database.execute("SELECT fingerprint FROM heard ORDER BY number").fetchall()
     database.close()
     assert there.run(capsys, "backup", tmp_path / "before") == 0
@@ -173,7 +173,7 @@ def test_who_was_removed_since_stays_so(there: Machine, file: Path, capsys: Show
     assert not any(
         b"bowen" in content for name, content in there.contents().items() if "before" not in name
     )
-    memory = Memory(memory_of(there.school.registry), there.school.vault)
+    memory = ReplayMemory(replay_memory_of(there.school.registry), there.school.vault)
     assert (len(memory.of("anning")), len(memory.of("bowen"))) == (1, 0)
     memory.close()
     # And again from there: the list went over.
@@ -382,7 +382,7 @@ def test_a_line_that_only_the_head_has_is_backed_up(
 def test_a_running_gate_is_backed_up_and_not_replaced(
     there: Machine, file: Path, capsys: Shown
 ) -> None:
-    gate = Presence(there.school.registry)
+    gate = Lock(there.school.registry)
     assert there.run(capsys, "backup", file) == 0
     assert there.run(capsys, "restore", file, "--check") == 0
     assert there.said[-1]["students"] == 2 and there.school.litter == []
@@ -448,7 +448,7 @@ def test_a_full_disk_is_said_before_anything_is_unpacked(
     there: Machine, file: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = there.contents()
-    monkeypatch.setattr("edge.backup.restoring.SPARE", 1 << 60)
+    monkeypatch.setattr("kaimen.backup.restoring.SPARE", 1 << 60)
     assert there.run(capsys, "restore", file, "--over") == 6
     assert "make room" in there.said[0]["error"]
     assert there.contents() == before
@@ -460,7 +460,7 @@ def test_what_a_killed_backup_left_is_gone_with_the_next_command(
     left = there.school.registry.parent / f"{there.school.snapshot_prefix}x"
     left.mkdir()
     (left / "gallery.sqlite").write_bytes(b"bowen")
-    live = Presence(there.school.registry)
+    live = Lock(there.school.registry)
     assert there.students(capsys) == ["anning", "bowen"] and left.exists()  # it may be alive
     live.leave()
     assert there.students(capsys) == ["anning", "bowen"] and not left.exists()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.backup.sealing import CHUNK, HEAD, MAGIC, TAG, Cost, Opener, Sealer
-from edge.errors import GalleryError
+from kaimen.backup.sealing import CHUNK, HEAD, MAGIC, TAG, Cost, Opener, Sealer
+from kaimen.errors import GalleryError
 
 CHEAP = Cost(1, 1, 1)
 PASSPHRASE = b"open sesame, please"

@@ -10,13 +10,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.bundle import MODELS, Manifest, make
-from edge.checks import Models
-from edge.commands.demo import RECORDINGS
-from edge.selftest import parts_of, takes_in
-from edge.signing import Trusted, new_key, private_key
-from edge.voice import SHIPPED
-from edge.voice.encoder import Encoder
+from kaimen.access.checks import Models
+from kaimen.bundle.bundle import MODELS, Manifest, make
+from kaimen.bundle.selftest import parts_of, takes_in
+from kaimen.bundle.signing import Trusted, new_key, private_key
+from kaimen.cli.demo import RECORDINGS
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import Encoder
 
 TINY = {name: name.encode() for name in MODELS}  # parts that no runtime loads
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.enrollment.again import Again, Ears, HeardAgain, left_behind
-from edge.enrollment.judging import Judge, Recorded, source_of
-from edge.errors import UnreadableRecording
-from edge.gallery.database import MEMORY
-from edge.gallery.evidence import Evidence
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
+from kaimen.enrollment.judging import Judge, Recorded, source_of
+from kaimen.enrollment.rehear import Again, HeardAgain, ModelIds, left_behind
+from kaimen.errors import UnreadableRecording
+from kaimen.registry.database import MEMORY
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 
 POINTS = school(4, 3, 8)
-OLD, NEW = Ears("old", "words"), Ears("new", "others")
+OLD, NEW = ModelIds("old", "words"), ModelIds("new", "others")
 SAID = np.ones((5, 8), np.float32)
 
 
@@ -44,7 +44,7 @@ def registry() -> Iterator[Registry]:
     opened.close()
 
 
-def said(ears: Ears) -> Evidence:
+def said(ears: ModelIds) -> Evidence:
     return Evidence(SAID, ears.said_by)
 
 
@@ -102,7 +102,7 @@ def test_who_is_lost_is_named_and_by_what(registry: Registry, tmp_path: Path) ->
     assert left_behind(registry, OLD, NEW) == {"li": ["voice"], "wang": ["voice"]}
     heard(registry, files(tmp_path, "wang"))
     assert left_behind(registry, OLD, NEW) == {"li": ["voice"], "wang": ["北京"]}
-    assert left_behind(registry, OLD, Ears("old", "others")) == {"li": ["phrase"]}
+    assert left_behind(registry, OLD, ModelIds("old", "others")) == {"li": ["phrase"]}
     assert left_behind(registry, NEW, OLD) == {}
     assert left_behind(registry, OLD, OLD) == {}
 

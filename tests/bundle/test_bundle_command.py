@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 import soundfile
 
-from edge.cli import main
-from edge.commands import common
-from edge.commands.demo import RECORDINGS
-from edge.gallery import Calibration
-from edge.gallery.calibration import beside
-from edge.gallery.gallery import indexes_of
-from edge.settings import Settings
-from edge.signing import private_key
-from edge.sound import SAMPLE_RATE
-from edge.sound.recording import read
-from edge.voice import SHIPPED
-from edge.voice.encoder import Encoder
+from kaimen import installation
+from kaimen.bundle.signing import private_key
+from kaimen.calibration.calibration import beside
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
+from kaimen.gallery import Calibration
+from kaimen.gallery.gallery import indexes_of
+from kaimen.settings import Settings
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.recording import read
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import Encoder
 from tests.bundle.made import card_of, real, second
 from tests.bundle.test_slots import Pulled, pulled_at
 from tests.sounds import in_a_room, silence
@@ -84,7 +84,7 @@ class Gate:
     @property
     def encoder(self) -> str:
         """The identity of what decides."""
-        return common.load_encoder(Settings.read(self.config)).identity
+        return installation.load_encoder(Settings.read(self.config)).identity
 
     def listen(self, voice: str) -> str | None:
         """Whom the gate lets in."""
@@ -213,9 +213,9 @@ def test_a_bundle_that_is_given_again_goes_on_where_it_was(gate: Gate) -> None:
     gate.enroll("anning")
     file = gate.bundle()  # made once: another one made a second later is another one
     assert gate.install(file, "--from", RECORDINGS, "--trial", "0")["students"] == 1
-    state = common.slots_of(Settings.read(gate.config)).state()
+    state = installation.slots_of(Settings.read(gate.config)).state()
     assert gate.install(file, "--from", RECORDINGS)["active"]
-    assert common.slots_of(Settings.read(gate.config)).state() == state
+    assert installation.slots_of(Settings.read(gate.config)).state() == state
 
 
 def test_a_damaged_bundle_is_repaired_by_installing_it_again(gate: Gate) -> None:

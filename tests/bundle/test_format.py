@@ -13,9 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundle import LENGTH, LONGEST, MAGIC, START, TRIAL, Bundle, Manifest, Part, Policy, make
-from edge.errors import BundleError, ForeignBundle, ForgedBundle, TruncatedBundle, UnfitBundle
-from edge.signing import SIGNATURE, Trusted, raw
+from kaimen.bundle.bundle import (
+    LENGTH,
+    LONGEST,
+    MAGIC,
+    START,
+    TRIAL,
+    Bundle,
+    Manifest,
+    Part,
+    Policy,
+    make,
+)
+from kaimen.bundle.signing import SIGNATURE, Trusted, raw
+from kaimen.errors import BundleError, ForeignBundle, ForgedBundle, TruncatedBundle, UnfitBundle
 from tests.bundle.made import TINY, key_in, tiny
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}\.[a-z0-9]{1,6}", fullmatch=True)

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from edge.checks import Checks, Models
-from edge.commands.demo import RECORDINGS
-from edge.decision import Verdict
-from edge.enrollment.again import Ears
-from edge.errors import GalleryError
-from edge.gallery import Calibration, Gallery, calibrate
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
-from edge.rival import Understudy
-from edge.sound import Samples
-from edge.sound.recording import main_phrase, read
-from edge.trial import Trial
-from edge.voice.encoder import Encoder
+from kaimen.access.checks import Checks, Models
+from kaimen.access.decision import Verdict
+from kaimen.bundle.trial import Trial
+from kaimen.cli.demo import RECORDINGS
+from kaimen.enrollment.rehear import ModelIds
+from kaimen.errors import GalleryError
+from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
+from kaimen.rollout.candidate import Candidate
+from kaimen.sound import Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder
 
 VOICES = ("anning", "bowen")
 TRIAL = Trial("a", 1, 0)
@@ -47,10 +47,10 @@ class School:
         encoder = self.encoder
         return Gallery.open(self.path, self.vault, encoder.identity, encoder.card.dimension)
 
-    def understudy(self, active: str = "") -> Understudy:
+    def understudy(self, active: str = "") -> Candidate:
         checks = Checks(Models(self.encoder), Registry(self.path, self.vault), None, replay=False)
-        now = Ears(active or self.encoder.identity, "")
-        return Understudy(self.gallery(), self.calibration, checks, now)
+        now = ModelIds(active or self.encoder.identity, "")
+        return Candidate(self.gallery(), self.calibration, checks, now)
 
 
 @pytest.fixture(scope="module")
@@ -59,27 +59,27 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> School:
 
 
 @pytest.fixture
-def rival(school: School) -> Iterator[Understudy]:
+def rival(school: School) -> Iterator[Candidate]:
     made = school.understudy()
     yield made
     made.close()
 
 
-def test_it_decides_as_a_gate_would(rival: Understudy) -> None:
+def test_it_decides_as_a_gate_would(rival: Candidate) -> None:
     assert rival.decide(said("bowen", 6), None).student == "bowen"
     assert rival.decide(said("ruifeng", 6), None).student is None
     # What was said twice is no recording to it: it remembers nothing.
     assert rival.decide(said("bowen", 6), None).student == "bowen"
 
 
-def test_who_is_claimed_is_who_is_looked_for(rival: Understudy) -> None:
+def test_who_is_claimed_is_who_is_looked_for(rival: Candidate) -> None:
     assert rival.decide(said("bowen", 6), "anning").verdict is Verdict.UNKNOWN
     decision = rival.decide(said("bowen", 6), "bowen")
     assert (decision.student, decision.claim) == ("bowen", "bowen")
     assert rival.decide(said("bowen", 6), None).claim is None
 
 
-def test_a_school_that_it_knows_may_be_taken_over(rival: Understudy) -> None:
+def test_a_school_that_it_knows_may_be_taken_over(rival: Candidate) -> None:
     assert rival.refusal(TRIAL) == ""
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.errors import BundleError, FailedSelfTest, UnfitBundle
-from edge.selftest import TABLE, require_passed
-from edge.voice import LOUDSPEAKER, PHRASE, SHIPPED
-from edge.voice.encoder import RUNTIMES, Encoder
-from edge.voice.features import constants
+from kaimen.bundle.selftest import TABLE, require_passed
+from kaimen.errors import BundleError, FailedSelfTest, UnfitBundle
+from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED
+from kaimen.voice.encoder import RUNTIMES, Encoder
+from kaimen.voice.features import constants
 from tests.bundle.made import card_of, parts
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.decision import Decision, Match, Verdict
-from edge.errors import GalleryError, StorageError
-from edge.gate import Answer
-from edge.shadow import WAITING, Shadow
-from edge.slots import Slots
-from edge.sound import Samples
-from edge.sound.endpoint import Phrase
-from edge.trial import CRASHES, Trial
+from kaimen.access.decision import Decision, Match, Verdict
+from kaimen.bundle.slots import Slots
+from kaimen.bundle.trial import CRASHES, Trial
+from kaimen.errors import GalleryError, StorageError
+from kaimen.gate.gate import Answer
+from kaimen.rollout.shadow import WAITING, Shadow
+from kaimen.sound import Samples
+from kaimen.sound.endpoint import Phrase
 from tests.bundle.test_slots import Place, on_trial
 
 SAMPLES = np.zeros(16_000, np.float32)

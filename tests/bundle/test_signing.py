@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge.bundle import Bundle
-from edge.errors import BundleError, ForeignBundle
-from edge.signing import Trusted, new_key, private_key
+from kaimen.bundle.bundle import Bundle
+from kaimen.bundle.signing import Trusted, new_key, private_key
+from kaimen.errors import BundleError, ForeignBundle
 from tests.bundle.made import key_in, tiny
 
 

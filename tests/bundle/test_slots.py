@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundle import Bundle, make
-from edge.errors import BundleError, ForeignBundle, ForgedBundle, OlderBundle, StorageError
-from edge.signing import Trusted, private_key
-from edge.slots import STATE, Slots, State
-from edge.trial import Trial
-from edge.voice import SHIPPED
+from kaimen.bundle.bundle import Bundle, make
+from kaimen.bundle.signing import Trusted, private_key
+from kaimen.bundle.slots import STATE, Slots, SlotsState
+from kaimen.bundle.trial import Trial
+from kaimen.errors import BundleError, ForeignBundle, ForgedBundle, OlderBundle, StorageError
+from kaimen.voice import SHIPPED
 from tests.bundle.made import TINY, key_in
 
 
@@ -69,7 +69,7 @@ def on_trial(place: Place, version: int) -> Trial:
 
 def test_what_ships_is_active_where_nothing_was_installed(place: Place) -> None:
     assert place.slots.encoder() == SHIPPED
-    assert place.slots.state() == State()
+    assert place.slots.state() == SlotsState()
     assert not place.slots.folder.exists()  # looking changes nothing
 
 
@@ -183,7 +183,7 @@ def test_every_changed_byte_of_the_state_is_noticed(place: Place) -> None:
 @given(
     states=st.lists(
         st.builds(
-            State,
+            SlotsState,
             active=st.sampled_from(["a", "b", None]),
             back=st.sampled_from(["a", "b", None]),
             held=st.just({"a": "0" * 64, "b": "1" * 64}),
@@ -195,7 +195,7 @@ def test_every_changed_byte_of_the_state_is_noticed(place: Place) -> None:
     )
 )
 def test_what_was_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, states: list[State]
+    tmp_path_factory: pytest.TempPathFactory, states: list[SlotsState]
 ) -> None:
     slots = Slots(tmp_path_factory.mktemp("slots"), Trusted(Path("none")))
     for state in states:

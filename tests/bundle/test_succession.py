@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge.commands import succession
-from edge.commands.succession import LOOK, Succession
-from edge.gallery.vault import Vault
-from edge.settings import BundleSettings, EncoderSettings, Settings
-from edge.slots import STATE
+from kaimen.bundle.slots import STATE
+from kaimen.registry.vault import Vault
+from kaimen.rollout import takeover
+from kaimen.rollout.takeover import LOOK, Succession
+from kaimen.settings import BundleSettings, EncoderSettings, Settings
 from tests.bundle.test_shadow import answer
 from tests.bundle.test_slots import Place, on_trial
 
@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Place:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A clock that goes on when it is told to."""
     now = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr(succession, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(takeover, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     return now
 
 

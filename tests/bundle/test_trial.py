@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.trial import LEAST, SURELY, Trial
+from kaimen.bundle.trial import LEAST, SURELY, Trial
 
 WHO = st.sampled_from(["anna", "bo", None])
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from edge.audit import Audit, files_of, pseudonym
-from edge.cli import main
-from edge.gallery.vault import Vault
+from kaimen.audit import Audit, files_of, pseudonym
+from kaimen.cli.main import main
+from kaimen.registry.vault import Vault
 
 DAYS = (datetime.date(2026, 9, 1), datetime.date(2026, 9, 2))
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.commands.demo import RECORDINGS, VOICES
-from edge.gallery import Calibration, Gallery
-from edge.gallery.calibration import beside
-from edge.gallery.vault import Vault
-from edge.sound.recording import read
-from edge.voice.encoder import Encoder
+from kaimen.calibration.calibration import beside
+from kaimen.cli.demo import RECORDINGS, VOICES
+from kaimen.gallery import Calibration, Gallery
+from kaimen.registry.vault import Vault
+from kaimen.sound.recording import read
+from kaimen.voice.encoder import Encoder
 
 USABLE = 0
 UNUSABLE = 3  # docs/commands.md
@@ -118,7 +118,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def kaimen(config: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edge.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "kaimen.cli.main", *map(str, arguments)]
     return subprocess.run(
         [*command, "--config", str(config), "--json"],
         capture_output=True,
@@ -240,7 +240,7 @@ def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_without_permission_is_named(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from edge.cli import main
+    from kaimen.cli.main import main
 
     folder = tmp_path / "school"
     folder.mkdir()
@@ -253,7 +253,7 @@ def test_a_folder_without_permission_is_named(
 def test_a_recording_without_permission_is_named(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from edge.cli import main
+    from kaimen.cli.main import main
 
     path = write(tmp_path / "voice.wav", voice())
     forbidden(path, monkeypatch)

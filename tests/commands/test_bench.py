@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bench import engines, exact, growth, search, timing
-from edge.cli import main
-from edge.commands import bench
-from edge.errors import SettingsError
-from edge.gallery import synthetic
-from edge.screen import Screen
-from edge.voice.score import score_of
+from kaimen.bench import engines, exact, growth, search, synthetic, timing
+from kaimen.cli import bench
+from kaimen.cli.main import main
+from kaimen.errors import SettingsError
+from kaimen.screen import Screen
+from kaimen.voice.score import score_of
 from tests.gallery.points import enrolled, school
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.cli import COMMANDS, main
-from edge.commands.demo import RECORDINGS
-from edge.gallery.carrying import Carrying
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
-from edge.voice.encoder import Encoder
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import COMMANDS, main
+from kaimen.registry.registry import Registry
+from kaimen.registry.space_map import SpaceMap
+from kaimen.registry.vault import Vault
+from kaimen.voice.encoder import Encoder
 
 
 @pytest.fixture
@@ -94,8 +94,8 @@ def test_students_of_another_encoder_are_carried_over_by_its_map(
     registry.close()
     probe = RECORDINGS / "bowen" / "phrase-6.mp3"
     assert run(capsys, "listen", probe, "--config", config)[0] == 4
-    Carrying("before", here, same).save(tmp_path / "map.npz")
-    Carrying("before", "elsewhere", same).save(tmp_path / "wrong.npz")
+    SpaceMap("before", here, same).save(tmp_path / "map.npz")
+    SpaceMap("before", "elsewhere", same).save(tmp_path / "wrong.npz")
     wrong = ("students", "--carry", tmp_path / "wrong.npz", "--config", config)
     assert run(capsys, *wrong)[0] == 4
     right = ("students", "--carry", tmp_path / "map.npz", "--config", config)
@@ -107,7 +107,7 @@ def test_students_of_another_encoder_are_carried_over_by_its_map(
 def test_without_a_gallery_nobody_is_carried_over(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    Carrying("before", Encoder().identity, np.eye(192, dtype=np.float32)).save(tmp_path / "m.npz")
+    SpaceMap("before", Encoder().identity, np.eye(192, dtype=np.float32)).save(tmp_path / "m.npz")
     assert run(capsys, "students", "--carry", tmp_path / "m.npz", "--config", config)[0] == 4
     assert not (tmp_path / "key").exists()
 

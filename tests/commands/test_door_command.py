@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands import door
-from edge.door.client import Door
-from edge.errors import SettingsError
-from edge.screen import Screen
+from kaimen.cli import door
+from kaimen.door.client import Door
+from kaimen.errors import SettingsError
+from kaimen.screen import Screen
 
 # As the command line does it, in a process of its own: the command replaces its process.
 CALLED = """
 import argparse, pathlib
-from edge.commands import door
-from edge.screen import Screen
+from kaimen.cli import door
+from kaimen.screen import Screen
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=pathlib.Path)
 door.add(parser)
@@ -56,7 +56,7 @@ def test_it_becomes_a_process_that_never_loaded_an_encoder(
     config: Path, tmp_path: Path, became: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     door.run(parsed("--socket", str(tmp_path / "s"), config=config), Screen(as_json=False))
-    assert became[:3] == [sys.executable, "-m", "edge.door.station"]
+    assert became[:3] == [sys.executable, "-m", "kaimen.door.process"]
     assert json.loads(became[3])["pin"] == 4
     assert became[4:] == ["--socket", str(tmp_path / "s")]
     assert "pins are simulated" in capsys.readouterr().err

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge import voice
-from edge.commands.common import encoder_of, load_encoder, model_of, models_of, slots_of
-from edge.settings import BundleSettings, EncoderSettings, GallerySettings, Settings
-from edge.voice import SMALL
-from edge.voice.encoder import Encoder
+from kaimen import voice
+from kaimen.installation import encoder_of, load_encoder, model_of, models_of, slots_of
+from kaimen.settings import BundleSettings, EncoderSettings, GallerySettings, Settings
+from kaimen.voice import SMALL
+from kaimen.voice.encoder import Encoder
 from tests.bundle.made import second
 from tests.bundle.test_slots import Place
 

@@ -15,16 +15,16 @@ import pytest
 import soundfile
 import soxr
 
-from edge.cli import main
-from edge.commands import common
-from edge.commands.demo import RECORDINGS
-from edge.door.client import Door
-from edge.door.relay import PIN
-from edge.errors import StorageError
-from edge.screen import Screen
-from edge.settings import Settings
-from edge.sound import SAMPLE_RATE, Samples, microphone
-from edge.sound.recording import read
+from kaimen import installation
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
+from kaimen.door.client import Door
+from kaimen.door.relay import PIN
+from kaimen.errors import StorageError
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from kaimen.sound import SAMPLE_RATE, Samples, microphone
+from kaimen.sound.recording import read
 from tests.portaudio import FakePortAudio, device
 from tests.sounds import in_a_room, silence
 
@@ -71,7 +71,7 @@ def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     def door_of(settings: Settings, screen: Screen) -> Door:
         return Door.start(settings.door, trace=file)
 
-    monkeypatch.setattr(common, "door_of", door_of)
+    monkeypatch.setattr(installation, "door_of", door_of)
 
     def found() -> list[int]:
         changes = [line.split() for line in file.read_text().splitlines()]
@@ -136,7 +136,7 @@ def test_a_full_disk_keeps_nobody_outside(
     def full(*_: object) -> None:
         raise StorageError("no space left; make room")
 
-    monkeypatch.setattr("edge.audit.Audit.write", full)
+    monkeypatch.setattr("kaimen.audit.Audit.write", full)
     assert run(config, "--play", str(day)) == 0
     said = capsys.readouterr()
     assert said.out.count("goes on without its log") == 1
@@ -148,7 +148,7 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     fake = FakePortAudio(device(0, "USB Microphone", RATE))
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.setattr(microphone, "PATIENCE", 0.3)
-    monkeypatch.setattr("edge.service.RETRY", 0.01)
+    monkeypatch.setattr("kaimen.gate.daemon.RETRY", 0.01)
     return fake
 
 
@@ -207,7 +207,7 @@ def test_a_signal_stops_the_gate_with_the_relay_off(
             signal.raise_signal(number)
         return ""
 
-    monkeypatch.setattr("edge.commands.answers.as_line", line)
+    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
     assert run(config, "--play", str(day)) == 0
     assert "the relay is off" in capsys.readouterr().out
     assert levels() == [1, 0]
@@ -256,7 +256,7 @@ def test_a_gate_without_students_waits_for_them_with_its_door_shut(
         if len(looks) == 3:
             calibration.write_bytes(kept)
 
-    monkeypatch.setattr("edge.commands.run.sleep", calibrated)
+    monkeypatch.setattr("kaimen.cli.run.sleep", calibrated)
     assert run(config, "--play", str(day), "--wait") == 0
     said = capsys.readouterr()
     assert said.out.count("never calibrated") == 1
@@ -267,5 +267,5 @@ def test_a_gate_that_waits_ends_when_it_is_asked_to(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     (config.parent / "gallery.sqlite").unlink()
-    monkeypatch.setattr("edge.commands.run.sleep", lambda seconds: stop())
+    monkeypatch.setattr("kaimen.cli.run.sleep", lambda seconds: stop())
     assert run(config, "--wait") == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import main
-from edge.settings import Settings
+from kaimen.cli.main import main
+from kaimen.settings import Settings
 
 
 @pytest.fixture

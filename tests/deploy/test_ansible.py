@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import Settings
+from kaimen.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "ansible"
 ROLE = FOLDER / "roles" / "kaimen"
@@ -32,7 +32,7 @@ def ansible(home: Path, program: str, *arguments: str) -> subprocess.CompletedPr
 def written(home: Path, *variables: str) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The settings of a gate with these variables, put in place only if the program takes them."""
     out = home / "kaimen.toml"
-    validate = f"{sys.executable} -m edge.cli settings --config %s"
+    validate = f"{sys.executable} -m kaimen.cli.main settings --config %s"
     given = [part for each in variables for part in ("-e", each)]
     task = f"src={ROLE}/templates/kaimen.toml.j2 dest={out} validate='{validate}'"
     done = ansible(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.voice import ENCODERS
+from kaimen.voice import ENCODERS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(

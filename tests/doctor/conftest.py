@@ -12,8 +12,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from edge.doctor import encoder
-from edge.sound import played
+from kaimen.doctor import encoder
+from kaimen.sound import played
 from tests.doctor.pi import Pi
 
 

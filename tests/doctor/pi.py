@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edge.audit import Audit
-from edge.cli import main
-from edge.gallery import Gallery
-from edge.gallery.calibration import Calibration, beside
-from edge.gallery.evidence import Evidence
-from edge.gallery.vault import Vault
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice.encoder import Encoder
-from edge.voice.phrase import PhraseEncoder
-from edge.voice.score import RULE
+from kaimen.audit import Audit
+from kaimen.calibration.calibration import Calibration, beside
+from kaimen.cli.main import main
+from kaimen.gallery import Gallery
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.vault import Vault
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.phrase import PhraseEncoder
+from kaimen.voice.score import RULE
 from tests.gallery.points import school
 from tests.sounds import in_a_room, silence, spoken
 

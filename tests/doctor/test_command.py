@@ -13,16 +13,18 @@ from typing import Any
 
 import pytest
 
-from edge.sound import FULL_SCALE, SAMPLE_RATE
-from edge.voice import ENCODERS, SHIPPED, SMALL
-from edge.voice.encoder import RUNTIMES, Card
+from kaimen.sound import FULL_SCALE, SAMPLE_RATE
+from kaimen.voice import ENCODERS, SHIPPED, SMALL
+from kaimen.voice.encoder import RUNTIMES, Card
 from tests.bundle.made import second
 from tests.doctor.pi import STUDENTS, Pi
 from tests.sounds import noise, silence
 
 Found = dict[str, dict[str, Any]]
 
-RUNG = Path(__file__).parents[2] / "training/weights/ladder/joint.tflite"  # another encoder
+RUNG = (
+    Path(__file__).parents[2] / "training/kaimen_train/weights/ladder/joint.tflite"
+)  # another encoder
 
 
 @pytest.fixture

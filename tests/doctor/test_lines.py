@@ -16,16 +16,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge import voice
-from edge.cli import main
-from edge.commands import doctor as command
-from edge.doctor import door, encoder, machine, microphone, services
-from edge.doctor.examination import GATE, MACHINE, examine
-from edge.doctor.finding import Finding, Patient, State, ok, require_readable
-from edge.door.client import Door, station
-from edge.errors import DeviceError
-from edge.settings import DoorSettings, EncoderSettings, Settings, SoundSettings
-from edge.sound import microphone as device_module
+from kaimen import voice
+from kaimen.cli import doctor as command
+from kaimen.cli.main import main
+from kaimen.doctor import door, encoder, machine, microphone, services
+from kaimen.doctor.examination import GATE, MACHINE, examine
+from kaimen.doctor.finding import Finding, Patient, State, ok, require_readable
+from kaimen.door.client import Door, station
+from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings, EncoderSettings, Settings, SoundSettings
+from kaimen.sound import microphone as device_module
 from tests.bundle.made import second
 from tests.doctor.pi import Pi
 from tests.portaudio import FakePortAudio, PortAudioError, device
@@ -169,13 +169,13 @@ def test_a_box_that_is_open(pi: Pi) -> None:
 
 
 def test_pins_that_this_user_may_not_use(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.doctor.door.os.access", lambda *_: False)
+    monkeypatch.setattr("kaimen.doctor.door.os.access", lambda *_: False)
     found = only(door.check(patient(pi)), "pins")
     assert found.state is State.ATTENTION and "group gpio" in found.mend
 
 
 def test_a_pi_without_lgpio(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.doctor.door.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("kaimen.doctor.door.importlib.util.find_spec", lambda _: None)
     assert only(door.check(patient(pi)), "pins").state is State.BROKEN
 
 
@@ -231,12 +231,12 @@ def status(free: int, flags: int = 0) -> SimpleNamespace:
     [(4 << 30, State.OK), (100 << 20, State.ATTENTION), (1 << 20, State.BROKEN)],
 )
 def test_room_on_the_disk(free: int, state: State, pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.doctor.machine.os.statvfs", lambda _: status(free))
+    monkeypatch.setattr("kaimen.doctor.machine.os.statvfs", lambda _: status(free))
     assert only(machine.disk(patient(pi)), "disk").state is state
 
 
 def test_a_disk_that_cannot_be_written(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.doctor.machine.os.statvfs", lambda _: status(4 << 30, os.ST_RDONLY))
+    monkeypatch.setattr("kaimen.doctor.machine.os.statvfs", lambda _: status(4 << 30, os.ST_RDONLY))
     found = only(machine.disk(patient(pi)), "disk")
     assert found.state is State.BROKEN and "read-only" in found.found
 
@@ -247,7 +247,7 @@ def test_a_clock_of_before_the_installation(pi: Pi, monkeypatch: pytest.MonkeyPa
         def now(cls, tz: datetime.tzinfo | None = None) -> Early:
             return cls(1970, 1, 1, 0, 5)
 
-    monkeypatch.setattr("edge.doctor.machine.datetime.datetime", Early)
+    monkeypatch.setattr("kaimen.doctor.machine.datetime.datetime", Early)
     (found,) = machine.clock(patient(pi))
     assert found.state is State.BROKEN and "1970-01-01" in found.found
 
@@ -298,7 +298,7 @@ def test_what_this_user_may_not_look_at_is_not_broken(
         raise PermissionError(13, "Permission denied", str(path))
 
     for module in ("gallery", "key", "log"):
-        monkeypatch.setattr(f"edge.doctor.{module}.require_readable", forbidden)
+        monkeypatch.setattr(f"kaimen.doctor.{module}.require_readable", forbidden)
     (found,) = examine(
         replace(patient(pi), settings=Settings.read(pi.written())), [(name, GATE[name])]
     )

@@ -20,7 +20,7 @@ def doctor(pi: Pi, *options: str) -> pexpect.spawn:
     given = ["--config", str(pi.written()), "--root", str(pi.root), "--play", str(pi.sound)]
     return pexpect.spawn(
         sys.executable,
-        ["-m", "edge.cli", "doctor", *given, *options],
+        ["-m", "kaimen.cli.main", "doctor", *given, *options],
         timeout=PATIENCE,
         dimensions=(80, 200),
         encoding="utf-8",

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from gpiozero.pins.mock import MockFactory
 
-from edge.door.line import Line
-from edge.door.pins import mock_pins, trace
-from edge.door.station import Station
-from edge.settings import DoorSettings
+from kaimen.door.pins import mock_pins, trace
+from kaimen.door.process import DoorProcess
+from kaimen.door.server import Server
+from kaimen.settings import DoorSettings
 
 LEASE = 30.0  # seconds of the clock on the bench; no test lasts as long by any other
 HELD = 20.0
@@ -45,9 +45,9 @@ class Bench:
         self.voice, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.voice.setblocking(False)
         there.setblocking(False)
-        self.station = Station(
+        self.station = DoorProcess(
             settings,
-            Line(peer=there),
+            Server(peer=there),
             pins=self.pins,
             clock=lambda: self.now,
             log=self.log.append,

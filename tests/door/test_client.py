@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.door import client
-from edge.door.client import Door, station
-from edge.door.relay import PIN, Relay
-from edge.errors import DeviceError
-from edge.settings import DoorSettings
+from kaimen.door import client
+from kaimen.door.client import Door, station
+from kaimen.door.relay import PIN, Relay
+from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings
 from tests.door.bench import BUZZER, GREEN, wired
 from tests.hardware.trace import traced
 
@@ -117,8 +117,8 @@ def test_a_gate_takes_a_door_or_a_relay() -> None:
 
 def test_the_child_of_a_process_that_was_killed_ends_with_the_relay_off(tmp_path: Path) -> None:
     code = (
-        "import os, signal; from pathlib import Path; from edge.door.client import Door\n"
-        "from edge.settings import DoorSettings\n"
+        "import os, signal; from pathlib import Path; from kaimen.door.client import Door\n"
+        "from kaimen.settings import DoorSettings\n"
         f"door = Door.start(DoorSettings(lease={LONG}, mock=True), trace=Path({str(tmp_path)!r}, "
         "'trace'))\n"
         "door.open(); door.wait_for_rest(0.1); print(door._child.pid, flush=True)\n"

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.door.diagram import ABOUT, arrows, page
-from edge.door.states import TRANSITIONS, State
+from kaimen.door.diagram import ABOUT, arrows, page
+from kaimen.door.states import TRANSITIONS, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "door-states.md"
 
@@ -32,5 +32,5 @@ def test_every_state_is_told_about() -> None:
 
 
 def test_the_command_writes_the_page() -> None:
-    command = [sys.executable, "-m", "edge.door.diagram"]
+    command = [sys.executable, "-m", "kaimen.door.diagram"]
     assert subprocess.run(command, capture_output=True, check=True).stdout.decode() == page()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge.errors import SettingsError
-from edge.settings import DoorSettings
+from kaimen.errors import SettingsError
+from kaimen.settings import DoorSettings
 
 OTHERS = ("contact", "button", "tamper", "green", "red", "buzzer")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.door.line import LONGEST, MOST, Line
-from edge.errors import DeviceError
+from kaimen.door.server import LONGEST, MOST, Server
+from kaimen.errors import DeviceError
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def line(path: Path) -> Iterator[Line]:
-    made = Line.listening(path)
+def line(path: Path) -> Iterator[Server]:
+    made = Server.listening(path)
     yield made
     made.close()
 
@@ -32,7 +32,7 @@ def call(path: Path) -> socket.socket:
     return voice
 
 
-def test_a_voice_comes_talks_and_goes(line: Line, path: Path) -> None:
+def test_a_voice_comes_talks_and_goes(line: Server, path: Path) -> None:
     assert not line.connected
     with call(path) as voice:
         assert line.read(10) == []
@@ -46,7 +46,7 @@ def test_a_voice_comes_talks_and_goes(line: Line, path: Path) -> None:
     assert not line.connected and not line.ended
 
 
-def test_what_was_said_before_leaving_is_heard(line: Line, path: Path) -> None:
+def test_what_was_said_before_leaving_is_heard(line: Server, path: Path) -> None:
     with call(path) as voice:
         line.read(10)
         line.say("never read")  # which resets the connection when the voice is closed
@@ -55,7 +55,7 @@ def test_what_was_said_before_leaving_is_heard(line: Line, path: Path) -> None:
     assert not line.connected
 
 
-def test_a_second_voice_is_turned_away(line: Line, path: Path) -> None:
+def test_a_second_voice_is_turned_away(line: Server, path: Path) -> None:
     with call(path) as one, call(path) as other:
         line.read(10)  # both were waiting: the first is taken
         line.read(10)
@@ -65,7 +65,7 @@ def test_a_second_voice_is_turned_away(line: Line, path: Path) -> None:
         assert line.read(10) == [b"open"]
 
 
-def test_a_new_voice_is_taken_when_the_old_one_was_killed(line: Line, path: Path) -> None:
+def test_a_new_voice_is_taken_when_the_old_one_was_killed(line: Server, path: Path) -> None:
     old = call(path)
     line.read(10)
     assert line.connected
@@ -78,7 +78,7 @@ def test_a_new_voice_is_taken_when_the_old_one_was_killed(line: Line, path: Path
         assert new.recv(100) == b"hello"
 
 
-def test_an_empty_packet_is_not_the_end(line: Line, path: Path) -> None:
+def test_an_empty_packet_is_not_the_end(line: Server, path: Path) -> None:
     with call(path) as voice:
         line.read(10)
         voice.send(b"")
@@ -86,7 +86,7 @@ def test_an_empty_packet_is_not_the_end(line: Line, path: Path) -> None:
         assert line.connected
 
 
-def test_a_packet_that_is_too_long_is_cut_where_it_shows(line: Line, path: Path) -> None:
+def test_a_packet_that_is_too_long_is_cut_where_it_shows(line: Server, path: Path) -> None:
     with call(path) as voice:
         line.read(10)
         voice.send(b"open" + b" " * 1000)
@@ -94,7 +94,7 @@ def test_a_packet_that_is_too_long_is_cut_where_it_shows(line: Line, path: Path)
         assert len(packet) == LONGEST + 1
 
 
-def test_a_flood_is_read_in_portions(line: Line, path: Path) -> None:
+def test_a_flood_is_read_in_portions(line: Server, path: Path) -> None:
     with call(path) as voice:
         line.read(10)
         for _ in range(2 * MOST):
@@ -104,7 +104,7 @@ def test_a_flood_is_read_in_portions(line: Line, path: Path) -> None:
 
 
 def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many(
-    line: Line, path: Path
+    line: Server, path: Path
 ) -> None:
     with call(path) as voice:
         line.read(10)
@@ -120,7 +120,7 @@ def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many(
         assert voice.recv(100) == b"state shut"
 
 
-def test_talking_to_nobody_does_no_harm(line: Line, path: Path) -> None:
+def test_talking_to_nobody_does_no_harm(line: Server, path: Path) -> None:
     line.say("hello?")
     with call(path):
         line.read(10)
@@ -128,12 +128,12 @@ def test_talking_to_nobody_does_no_harm(line: Line, path: Path) -> None:
     assert not line.connected or line.read(10) == []
 
 
-def test_its_owner_and_group_may_talk_to_the_door_and_nobody_else(line: Line, path: Path) -> None:
+def test_its_owner_and_group_may_talk_to_the_door_and_nobody_else(line: Server, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_the_socket_goes_with_the_door(path: Path) -> None:
-    Line.listening(path).close()
+    Server.listening(path).close()
     assert not path.exists()
 
 
@@ -142,15 +142,15 @@ def test_what_a_killed_door_left_behind_is_replaced(path: Path) -> None:
         left.bind(str(path))
         left.listen()
     assert path.exists()
-    line = Line.listening(path)
+    line = Server.listening(path)
     with call(path):
         assert line.read(10) == [] and line.connected
     line.close()
 
 
-def test_a_door_that_serves_is_left_alone(line: Line, path: Path) -> None:
+def test_a_door_that_serves_is_left_alone(line: Server, path: Path) -> None:
     with pytest.raises(DeviceError, match="another door serves it"):
-        Line.listening(path)
+        Server.listening(path)
     with call(path):
         line.read(10)
         line.read(10)
@@ -160,19 +160,19 @@ def test_a_door_that_serves_is_left_alone(line: Line, path: Path) -> None:
 def test_a_file_is_left_alone(path: Path) -> None:
     path.write_text("mine")
     with pytest.raises(DeviceError, match="a file of that name"):
-        Line.listening(path)
+        Server.listening(path)
     assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["nowhere/door", "x" * 200])
 def test_a_place_where_no_socket_can_be_is_a_device_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DeviceError, match="no socket can be made there"):
-        Line.listening(tmp_path / name)
+        Server.listening(tmp_path / name)
 
 
 def test_an_inherited_talk_ends_with_its_parent() -> None:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    line = Line.inherited(there.detach())
+    line = Server.inherited(there.detach())
     assert line.connected and line.came and not line.ended
     here.close()
     line.read(10)
@@ -182,4 +182,4 @@ def test_an_inherited_talk_ends_with_its_parent() -> None:
 
 def test_a_descriptor_that_is_none_is_a_device_error() -> None:
     with pytest.raises(DeviceError, match="no socket"):
-        Line.inherited(4321)
+        Server.inherited(4321)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.door.notify import notify, watchdog_interval
+from kaimen.systemd import notify, watchdog_interval
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -8,10 +8,10 @@ import pytest
 from gpiozero import OutputDevice
 from gpiozero.pins.mock import MockFactory
 
-from edge.door.panel import BOUNCE, Input, Panel
-from edge.door.pins import mock_pins, trace
-from edge.errors import DeviceError
-from edge.settings import DoorSettings
+from kaimen.door.panel import BOUNCE, Input, Panel
+from kaimen.door.pins import mock_pins, trace
+from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings
 from tests.door.bench import BUTTON, BUZZER, CONTACT, GREEN, RED, TAMPER, wired
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from gpiozero import OutputDevice
 
-from edge import board
-from edge.door.pins import Change, claiming, forget, mock_pins, on_a_pi, real_pins, trace
-from edge.errors import DeviceError
+from kaimen import board
+from kaimen.door.pins import Change, claiming, forget, mock_pins, on_a_pi, real_pins, trace
+from kaimen.errors import DeviceError
 
 
 @pytest.mark.parametrize(

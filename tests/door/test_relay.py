@@ -11,9 +11,9 @@ from gpiozero.pins.mock import MockFactory
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.door.pins import forget, mock_pins, trace
-from edge.door.relay import LEASE, PIN, Relay
-from edge.errors import DeviceError
+from kaimen.door.pins import forget, mock_pins, trace
+from kaimen.door.relay import LEASE, PIN, Relay
+from kaimen.errors import DeviceError
 
 LONG = 60.0  # seconds: a lease that no test waits for
 PATIENCE = 30.0  # seconds in which a short lease has ended on any machine

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.door.signals import DARK, PATTERNS, SHOWS, STEADY, Pattern, chosen, is_on
-from edge.door.states import LEASED, Fault, State
+from kaimen.door.patterns import DARK, PATTERNS, SHOWS, STEADY, Pattern, chosen, is_on
+from kaimen.door.states import LEASED, Fault, State
 
 LIGHTS = ("green", "red", "buzzer")
 

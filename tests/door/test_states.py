@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.door.states import (
+from kaimen.door.states import (
     ENDS,
     FAULTS,
     GRACE,

@@ -14,13 +14,13 @@ from gpiozero import OutputDevice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.door import station
-from edge.door.line import Line
-from edge.door.pins import mock_pins
-from edge.door.states import GRACE, Fault, State
-from edge.door.station import LATE, PATIENCE, Station
-from edge.errors import DeviceError
-from edge.settings import DoorSettings
+from kaimen.door import process
+from kaimen.door.pins import mock_pins
+from kaimen.door.process import LATE, PATIENCE, DoorProcess
+from kaimen.door.server import Server
+from kaimen.door.states import GRACE, Fault, State
+from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings
 from tests.door.bench import (
     BUTTON,
     BUZZER,
@@ -38,7 +38,7 @@ from tests.door.bench import (
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(station, "TICK", 0)
+    monkeypatch.setattr(process, "TICK", 0)
 
 
 class TestVoice:
@@ -93,7 +93,7 @@ class TestVoice:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.binary(max_size=80), max_size=20))
     def test_what_means_nothing_opens_nothing(self, packets: list[bytes]) -> None:
-        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in station.SHOWS)}
+        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in process.SHOWS)}
         nonsense = [packet for packet in packets if packet not in known]
         with bench() as door:
             for packet in nonsense:
@@ -308,15 +308,15 @@ class TestRelay:
     def test_a_pin_in_use_leaves_nothing_claimed(self) -> None:
         pins = mock_pins()
         with OutputDevice(GREEN, pin_factory=pins), pytest.raises(DeviceError, match="green"):
-            Station(wired(), Line(), pins=pins)
-        Station(wired(), Line(), pins=pins).close()
+            DoorProcess(wired(), Server(), pins=pins)
+        DoorProcess(wired(), Server(), pins=pins).close()
 
     def test_rest_drives_it_to_rest(self) -> None:
         pins = mock_pins()
         pin = pins.pin("GPIO17")
         pin.function = "output"
         pin.state = True  # as a killed door left it
-        station.rest(DoorSettings(), pins=pins)
+        process.rest(DoorSettings(), pins=pins)
         assert [state.state for state in pin.states] == [False, True, False]
 
 
@@ -414,29 +414,29 @@ class TestLights:
 
 class TestProcess:
     def test_it_loads_neither_numpy_nor_the_encoder(self) -> None:
-        code = "import sys, edge.door.station, edge.door.client; print(*sys.modules)"
+        code = "import sys, kaimen.door.process, kaimen.door.client; print(*sys.modules)"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
         loaded = told.stdout.decode().split()
         heavy = {"numpy", "rich", "soundfile", "hnswlib", "tflite_runtime", "ai_edge_litert"}
-        assert "edge.door.station" in loaded
+        assert "kaimen.door.process" in loaded
         assert not heavy & set(loaded)
         ours = {each for each in loaded if each.startswith("edge.") and "door" not in each}
-        assert ours == {"edge.board", "edge.errors"}
+        assert ours == {"kaimen.board", "kaimen.errors"}
 
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(station.Station, "turn", lambda self: 1 // 0)
+        monkeypatch.setattr(process.DoorProcess, "turn", lambda self: 1 // 0)
         values = json.dumps(asdict(wired()))
         with pytest.raises(ZeroDivisionError):
-            station.main([values, "--socket", str(tmp_path / "door")])
+            process.main([values, "--socket", str(tmp_path / "door")])
         assert not (tmp_path / "door").exists()
 
     def test_a_pin_that_cannot_be_used_is_said(
         self, tmp_path: Path, capsys: pytest.CaptureFixture
     ) -> None:
         values = json.dumps({**asdict(wired()), "green": 99})
-        assert station.main([values, "--socket", str(tmp_path / "door")]) == 5
+        assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
         assert "green pin 99 cannot be used" in capsys.readouterr().err
         assert not (tmp_path / "door").exists()
 

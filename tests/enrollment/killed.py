@@ -6,9 +6,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from edge.enrollment.enrollment import enroll
-from edge.enrollment.entries import entries_in
-from edge.enrollment.workers import in_one
+from kaimen.enrollment.enrollment import enroll
+from kaimen.enrollment.entries import entries_in
+from kaimen.enrollment.workers import in_one
 from tests.enrollment.pretended import JUDGE, card, gallery_at
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.enrollment.enrollment import Outcome, enroll
-from edge.enrollment.entries import Entry, entries_in
-from edge.enrollment.judging import Judge, Recorded
-from edge.enrollment.workers import in_one
-from edge.errors import NoSpeech
-from edge.gallery import Gallery
-from edge.gallery.vault import Vault
-from edge.voice.encoder import Card
-from edge.voice.score import RULE
+from kaimen.enrollment.enrollment import Outcome, enroll
+from kaimen.enrollment.entries import Entry, entries_in
+from kaimen.enrollment.judging import Judge, Recorded
+from kaimen.enrollment.workers import in_one
+from kaimen.errors import NoSpeech
+from kaimen.gallery import Gallery
+from kaimen.registry.vault import Vault
+from kaimen.voice.encoder import Card
+from kaimen.voice.score import RULE
 from tests.gallery.points import unit
 
 DIMENSION = 64

@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.cli import main
-from edge.commands.demo import RECORDINGS
-from edge.enrollment.entries import Entry, entries_in
-from edge.enrollment.judging import Judge, Judged, Task
-from edge.enrollment.workers import in_one
-from edge.errors import SettingsError
-from edge.voice.encoder import SHIPPED, Encoder
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
+from kaimen.enrollment.entries import Entry, entries_in
+from kaimen.enrollment.judging import Judge, Judged, Task
+from kaimen.enrollment.workers import in_one
+from kaimen.errors import SettingsError
+from kaimen.voice.encoder import SHIPPED, Encoder
 
 pytest.importorskip("distributed")
 from distributed import Client
 
-import edge.enrollment.cluster as on_cluster_module
-from edge.enrollment.cluster import AHEAD, on_cluster
+import kaimen.enrollment.cluster as on_cluster_module
+from kaimen.enrollment.cluster import AHEAD, on_cluster
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # seconds until a process that should be there is given up

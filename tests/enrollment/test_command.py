@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import main
-from edge.commands import enroll
-from edge.commands.demo import RECORDINGS
+from kaimen.cli import enroll
+from kaimen.cli.demo import RECORDINGS
+from kaimen.cli.main import main
 
 GOOD = 0
 REFUSED = 3  # docs/commands.md
@@ -183,7 +183,7 @@ def test_without_dask_it_is_said_what_to_install(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.delitem(sys.modules, "edge.enrollment.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "kaimen.enrollment.cluster", raising=False)
     code, (said,) = run(capsys, config, "--from", school, "--cluster", "tcp://127.0.0.1:1")
     assert code == 2 and "kaimen[cluster]" in said["error"]
 

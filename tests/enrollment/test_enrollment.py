@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.enrollment import judging
-from edge.enrollment.enrollment import Outcome, Status, enroll
-from edge.enrollment.entries import Entry, entries_in
-from edge.enrollment.judging import Judged, Task
-from edge.gallery import Gallery
+from kaimen.enrollment import judging
+from kaimen.enrollment.enrollment import Outcome, Status, enroll
+from kaimen.enrollment.entries import Entry, entries_in
+from kaimen.enrollment.judging import Judged, Task
+from kaimen.gallery import Gallery
 from tests.enrollment.pretended import JUDGE, card, enrolled, gallery_at, recording, school
 
 DAY = datetime.date(2027, 7, 31)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.enrollment.entries import Entry, entries_in
-from edge.errors import SettingsError
+from kaimen.enrollment.entries import Entry, entries_in
+from kaimen.errors import SettingsError
 
 
 def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.commands.demo import RECORDINGS
-from edge.enrollment.entries import Entry
-from edge.enrollment.judging import (
+from kaimen.cli.demo import RECORDINGS
+from kaimen.enrollment.entries import Entry
+from kaimen.enrollment.judging import (
     LARGEST,
     Judge,
     Judged,
@@ -22,9 +22,9 @@ from edge.enrollment.judging import (
     rules,
     source_of,
 )
-from edge.sound import quality
-from edge.sound.recording import read
-from edge.voice.encoder import Encoder
+from kaimen.sound import quality
+from kaimen.sound.recording import read
+from kaimen.voice.encoder import Encoder
 from tests.enrollment.pretended import JUDGE, recording
 from tests.sounds import noise
 

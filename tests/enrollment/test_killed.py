@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.commands.demo import RECORDINGS
-from edge.enrollment.enrollment import Status
-from edge.gallery import Gallery
-from edge.gallery.vault import Vault
-from edge.voice.encoder import Encoder
+from kaimen.cli.demo import RECORDINGS
+from kaimen.enrollment.enrollment import Status
+from kaimen.gallery import Gallery
+from kaimen.registry.vault import Vault
+from kaimen.voice.encoder import Encoder
 from tests.enrollment.pretended import enrolled, gallery_at, hear, school
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "5"))
@@ -94,7 +94,7 @@ def test_the_command_goes_on_where_it_was_killed_and_leaves_no_process(tmp_path:
         f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n',
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "edge.cli", "enroll", "--from", str(RECORDINGS)]
+    command = [sys.executable, "-m", "kaimen.cli.main", "enroll", "--from", str(RECORDINGS)]
     command += ["--config", str(config), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.enrollment.likeness import ENOUGH, Voices
+from kaimen.enrollment.duplicates import ENOUGH, EnrolledVoices
 from tests.enrollment.pretended import STRANGERS
 from tests.gallery.points import school
 
@@ -13,10 +13,10 @@ DIMENSION = 64
 SPREAD = 0.5
 
 
-def of(students: int) -> tuple[Voices, np.ndarray]:
+def of(students: int) -> tuple[EnrolledVoices, np.ndarray]:
     """A school, and points (students + 1, 10, dimension): five that enrolled, five more."""
     points = school(students + 1, 10, DIMENSION, spread=SPREAD)
-    voices = Voices(DIMENSION, STRANGERS)
+    voices = EnrolledVoices(DIMENSION, STRANGERS)
     for number in range(students):
         voices.add(f"s{number}", points[number, :5])
     return voices, points
@@ -52,7 +52,7 @@ def test_the_voice_that_counts_is_the_last_one() -> None:
 def test_where_all_voices_are_alike_a_twin_must_be_more_so() -> None:
     """A microphone that makes all alike makes no twins of them: the school says what is usual."""
     _, points = of(2 * ENOUGH)
-    shifted = Voices(DIMENSION, STRANGERS)
+    shifted = EnrolledVoices(DIMENSION, STRANGERS)
     common = np.full(DIMENSION, 2 / np.sqrt(DIMENSION), np.float32)
 
     def shift(own: np.ndarray) -> np.ndarray:

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.commands.demo import RECORDINGS
-from edge.enrollment import workers
-from edge.enrollment.entries import entries_in
-from edge.enrollment.judging import Judge, Judged, Task
-from edge.enrollment.workers import AHEAD, in_one, in_processes
-from edge.errors import EncoderError
-from edge.voice.encoder import SHIPPED, Encoder
+from kaimen.cli.demo import RECORDINGS
+from kaimen.enrollment import workers
+from kaimen.enrollment.entries import entries_in
+from kaimen.enrollment.judging import Judge, Judged, Task
+from kaimen.enrollment.workers import AHEAD, in_one, in_processes
+from kaimen.errors import EncoderError
+from kaimen.voice.encoder import SHIPPED, Encoder
 
 pytestmark = pytest.mark.slow  # each process loads an encoder
 

@@ -13,16 +13,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from edge.enrollment.judging import LIKE_STRANGERS
-from edge.enrollment.likeness import Voices
-from edge.errors import NoSpeech
-from edge.sound import Samples, quality
-from edge.sound.recording import main_phrase, read
-from edge.voice.encoder import Encoder, Voiceprint
-from edge.voice.score import score_of
-from edge.voice.spread import exceeded_by
-from training.corpus import NOISE, Row, of_split, read_manifest
-from training.fit import held_out
+from kaimen.enrollment.duplicates import EnrolledVoices
+from kaimen.enrollment.judging import LIKE_STRANGERS
+from kaimen.errors import NoSpeech
+from kaimen.sound import Samples, quality
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.score import score_of
+from kaimen.voice.spread import exceeded_by
+from kaimen_train.data.corpus import NOISE, Row, of_split, read_manifest
+from kaimen_train.encoder.fit import held_out
 
 RECORDINGS = 150  # of each corpus, and as many joined phrases
 TWO_WORDS = (("语音", "识别"), ("中国", "上海"), ("北京", "饭店"), ("数字", "语言"))
@@ -184,7 +184,7 @@ def of_likeness(rows: Sequence[Row], encoder: Encoder) -> None:
     for row, point in voiceprints([row for row in rows if row.corpus == "commands"], encoder):
         spoken[row.speaker].append(point)
     students = {name: points for name, points in spoken.items() if len(points) >= 2 * ENROLLED}
-    voices = Voices(encoder.card.dimension, encoder.card.strangers)
+    voices = EnrolledVoices(encoder.card.dimension, encoder.card.strangers)
     mistaken = 0
     for name, points in students.items():
         mistaken += voices.alike(name, points[:ENROLLED]) is not None

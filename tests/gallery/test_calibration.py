@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from edge.errors import GalleryError
-from edge.gallery import Calibration, Gallery, calibrate
-from edge.gallery.calibration import beside, calibrate_points
-from edge.gallery.left_out import leave_one_out, leave_two_out
-from edge.voice.encoder import Card
-from edge.voice.score import RULE, centroids_of, scores
-from edge.voice.spread import spread_of
+from kaimen.calibration.calibration import beside, calibrate_points
+from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
+from kaimen.errors import GalleryError
+from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.voice.encoder import Card
+from kaimen.voice.score import RULE, centroids_of, scores
+from kaimen.voice.spread import spread_of
 from tests.gallery.points import enrolled, school, unit
 
 FPIRS = st.floats(0.0005, 0.5)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.decision import Match, decide
-from edge.errors import GalleryError
-from edge.gallery import Gallery
-from edge.gallery.breadth import BREADTHS, _wanted
-from edge.gallery.gallery import FEW, GLANCE, SHORTLIST, index_of
-from edge.gallery.index import Index
-from edge.gallery.vault import Vault
-from edge.voice.score import score_of
+from kaimen.access.decision import Match, decide
+from kaimen.errors import GalleryError
+from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, index_of
+from kaimen.gallery.index import Index
+from kaimen.gallery.search_breadth import BREADTHS, _wanted
+from kaimen.registry.vault import Vault
+from kaimen.voice.score import score_of
 from tests.gallery.points import enrolled, school, unit
 
 VAULT = Vault()

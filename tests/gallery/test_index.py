@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.errors import GalleryError
-from edge.gallery.index import Index
-from edge.gallery.vault import Vault
+from kaimen.errors import GalleryError
+from kaimen.gallery.index import Index
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 
 VAULT = Vault()
@@ -174,7 +174,7 @@ def test_a_file_that_was_cut_off_is_noticed(tmp_path: Path, share: float) -> Non
 
 
 def test_pieces_cannot_change_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.gallery.index.PIECE", 1000)
+    monkeypatch.setattr("kaimen.gallery.index.PIECE", 1000)
     path = tmp_path / "gallery.index"
     filled().save(path, VAULT, "encoder")
     content = path.read_bytes()

@@ -10,16 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decision import ALIKE
-from edge.gallery import left_out
-from edge.gallery.left_out import (
-    BLOCK,
-    CLAIMS,
-    LeftOut,
-    leave_one_out,
-    leave_two_out,
-)
-from edge.voice.score import score_of
+from kaimen.access.decision import ALIKE
+from kaimen.calibration.leave_one_out import BLOCK, CLAIMS, LeftOut, leave_one_out, leave_two_out
+from kaimen.voice.score import score_of
 from tests.gallery.points import school, unit
 
 
@@ -119,7 +112,7 @@ def test_two_tries_as_one_are_what_plain_loops_give(counts: list[int], seed: int
 
 
 def test_of_many_pairs_some_are_chosen_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(left_out, "PAIRS", 30)
+    monkeypatch.setattr("kaimen.calibration.leave_one_out.PAIRS", 30)
     found = leave_two_out(school(60, 3, 8).reshape(-1, 8), np.full(60, 3))
     assert len(found.first) == len(found.strangers) == 30
     assert found.first[0] == 0 and found.first[-1] == 178

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import StorageError
-from edge.gallery import Gallery
-from edge.gallery.memory import KEPT, Memory, memory_of
-from edge.gallery.vault import Vault
+from kaimen.errors import StorageError
+from kaimen.gallery import Gallery
+from kaimen.registry.replay_memory import KEPT, ReplayMemory, replay_memory_of
+from kaimen.registry.vault import Vault
 
 VAULT = Vault()
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_latest_are_known_the_latest_first(path: Path) -> None:
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     for seed in range(KEPT + 3):
         memory.keep("Li", made(seed))
     found = memory.of("Li")
@@ -37,7 +37,7 @@ def test_the_latest_are_known_the_latest_first(path: Path) -> None:
 
 
 def test_students_and_words_are_kept_apart(path: Path) -> None:
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     memory.keep("Li", made(1))
     memory.keep("Li", made(2), "北京")
     memory.keep("Wang", made(3))
@@ -50,11 +50,11 @@ def test_students_and_words_are_kept_apart(path: Path) -> None:
 
 
 def test_it_is_there_again_after_a_restart_and_says_nothing_to_others(path: Path) -> None:
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     memory.keep("Li Wei", made(1))
     memory.close()
-    assert len(Memory(path, VAULT).of("Li Wei")) == 1
-    assert Memory(path, Vault()).of("Li Wei") == []
+    assert len(ReplayMemory(path, VAULT).of("Li Wei")) == 1
+    assert ReplayMemory(path, Vault()).of("Li Wei") == []
     assert path.stat().st_mode & 0o077 == 0
     written = path.read_bytes()
     assert b"Li Wei" not in written
@@ -63,7 +63,7 @@ def test_it_is_there_again_after_a_restart_and_says_nothing_to_others(path: Path
 
 def test_one_that_is_damaged_is_begun_anew(path: Path) -> None:
     path.write_bytes(b"no database at all, whatever it was before" * 100)
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     assert memory.of("Li") == []
     memory.keep("Li", made(1))
     assert len(memory.of("Li")) == 1
@@ -71,21 +71,21 @@ def test_one_that_is_damaged_is_begun_anew(path: Path) -> None:
 
 
 def test_a_line_that_was_changed_is_left_out(path: Path) -> None:
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     memory.keep("Li", made(1))
     memory.keep("Li", made(2))
     memory.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE heard SET fingerprint = x'00112233' WHERE number = 1")
     database.close()
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     (left,) = memory.of("Li")
     np.testing.assert_array_equal(left, made(2))
     memory.close()
 
 
 def test_where_it_cannot_be_written_it_says_so(path: Path) -> None:
-    memory = Memory(path, VAULT)
+    memory = ReplayMemory(path, VAULT)
     memory._database.execute("PRAGMA query_only = ON")
     with pytest.raises(StorageError, match="cannot be written"):
         memory.keep("Li", made(1))
@@ -95,7 +95,7 @@ def test_where_it_cannot_be_written_it_says_so(path: Path) -> None:
 def test_who_is_removed_is_forgotten_here_too(tmp_path: Path) -> None:
     gallery = Gallery.open(tmp_path / "gallery.sqlite", VAULT, "encoder", 4)
     gallery.enroll("Li", [np.eye(4, dtype=np.float32)[0]])
-    memory = Memory(memory_of(tmp_path / "gallery.sqlite"), VAULT)
+    memory = ReplayMemory(replay_memory_of(tmp_path / "gallery.sqlite"), VAULT)
     memory.keep("Li", made(1))
     gallery.remove("Li")
     assert memory.of("Li") == []

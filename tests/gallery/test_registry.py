@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import GalleryError, StorageError
-from edge.gallery.carrying import Carrying
-from edge.gallery.database import MEMORY, MIGRATIONS
-from edge.gallery.evidence import Evidence
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
+from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.database import MEMORY, MIGRATIONS
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.registry import Registry
+from kaimen.registry.space_map import SpaceMap
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 
 # A name that can be written: no lone surrogates, no NUL.
@@ -132,8 +132,8 @@ def test_two_processes_write_at_the_same_time(path: Path, registry: Registry) ->
     program = f"""
 import sys
 from pathlib import Path
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 registry = Registry(Path({str(path)!r}), Vault.load(Path({str(path)!r} + ".key")))
 for number in range(40):
@@ -228,9 +228,9 @@ def test_a_full_disk_changes_nothing(path: Path, registry: Registry) -> None:
     program = f"""
 import resource, signal
 from pathlib import Path
-from edge.errors import StorageError
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
+from kaimen.errors import StorageError
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 registry = Registry(Path({str(path)!r}), Vault.load(Path({str(path)!r} + ".key")))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -424,7 +424,7 @@ def test_carried_voiceprints_are_those_of_the_other_encoder(registry: Registry) 
     registry.enroll("a", POINTS[2], "old", word="blue")
     registry.enroll("b", POINTS[1], "elsewhere")
     way = np.diag(np.arange(1, 9)).astype(np.float32)
-    carrying = Carrying("old", "new", way)
+    carrying = SpaceMap("old", "new", way)
     assert registry.carry(carrying) == 1
     assert registry.carry(carrying) == 0
     numbers, _ = registry.recordings("new")
@@ -440,5 +440,5 @@ def test_a_map_of_another_dimension_carries_nobody(registry: Registry) -> None:
     registry.enroll("a", POINTS[0], "old")
     before = contents(registry)
     with pytest.raises(GalleryError, match="3 dimensions"):
-        registry.carry(Carrying("old", "new", np.eye(3, dtype=np.float32)))
+        registry.carry(SpaceMap("old", "new", np.eye(3, dtype=np.float32)))
     assert contents(registry) == before

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import GalleryError
-from edge.gallery import synthetic
-from edge.gallery.synthetic import BLOCK, Population
-from edge.voice.encoder import Encoder
+from kaimen.bench import synthetic
+from kaimen.bench.synthetic import BLOCK, Population
+from kaimen.errors import GalleryError
+from kaimen.voice.encoder import Encoder
 
 DIMENSION = 24
 HIGH = 0.4  # squared length of the mean

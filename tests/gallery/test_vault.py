@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import GalleryError
-from edge.gallery.vault import Vault
+from kaimen.errors import GalleryError
+from kaimen.registry.vault import Vault
 
 
 @given(content=st.binary(max_size=200), context=st.text(max_size=20))

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.door.client import Door, station
-from edge.door.relay import PIN
-from edge.settings import DoorSettings
+from kaimen.door.client import Door, station
+from kaimen.door.relay import PIN
+from kaimen.settings import DoorSettings
 from tests.hardware.trace import Level, as_changes, assert_trace, traced, was_on
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "50"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gpiozero import OutputDevice
 
-from edge.door.pins import Change, mock_pins, trace
+from kaimen.door.pins import Change, mock_pins, trace
 from tests.hardware.trace import Level, as_changes, assert_trace, traced, was_on
 
 ONCE = [Change(0.0, False), Change(0.5, True), Change(0.2, False)]

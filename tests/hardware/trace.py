@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from edge.door.pins import Change
+from kaimen.door.pins import Change
 
 Expected = Sequence[tuple[float | None, bool]]
 

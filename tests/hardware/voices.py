@@ -12,8 +12,8 @@ import signal
 import sys
 import time
 
-from edge.door.client import Door
-from edge.errors import DeviceError
+from kaimen.door.client import Door
+from kaimen.errors import DeviceError
 
 
 def main() -> None:

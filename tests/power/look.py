@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.audit import Audit, export, verify
-from edge.errors import GalleryError
-from edge.gallery.calibration import Calibration, beside
-from edge.gallery.gallery import index_of
-from edge.gallery.index import Index
-from edge.gallery.memory import Memory, memory_of
-from edge.gallery.registry import Registry
-from edge.voice.fingerprint import fingerprint
+from kaimen.audit import Audit, export, verify
+from kaimen.calibration.calibration import Calibration, beside
+from kaimen.errors import GalleryError
+from kaimen.gallery.gallery import index_of
+from kaimen.gallery.index import Index
+from kaimen.registry.registry import Registry
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.voice.fingerprint import fingerprint
 from tests.backup.machines import Machine, Shown
 
 
@@ -33,14 +33,18 @@ class Found:
 
     def heard(self, student: str) -> int:
         """How many phrases of a student are remembered."""
-        memory = Memory(memory_of(self.machine.school.registry), self.machine.school.vault)
+        memory = ReplayMemory(
+            replay_memory_of(self.machine.school.registry), self.machine.school.vault
+        )
         count = len(memory.of(student))
         memory.close()
         return count
 
     def remember(self, student: str) -> None:
         """A phrase of a student."""
-        memory = Memory(memory_of(self.machine.school.registry), self.machine.school.vault)
+        memory = ReplayMemory(
+            replay_memory_of(self.machine.school.registry), self.machine.school.vault
+        )
         memory.keep(student, fingerprint(np.random.default_rng(0).standard_normal(16_000)))
         memory.close()
 

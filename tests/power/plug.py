@@ -24,7 +24,7 @@ from tests.power.disk import STOPPED, Call, Disk, Image, images, put, read_calls
 
 SOURCE = Path(__file__).with_name("plug.c")
 ROOT = Path(__file__).parents[2]
-KAIMEN = (sys.executable, "-m", "edge.cli")
+KAIMEN = (sys.executable, "-m", "kaimen.cli.main")
 CUT = 99  # exit code of a process that was ended before one of its calls
 SPREAD = 25  # folders that are opened where not every one is
 State = Callable[[], Hashable]

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from edge.commands import common
-from edge.commands.demo import RECORDINGS
-from edge.settings import Settings
+from kaimen import installation
+from kaimen.cli.demo import RECORDINGS
+from kaimen.settings import Settings
 from tests.backup.machines import Machine, Shown
 from tests.bundle.made import key_in, real
 from tests.power.plug import KAIMEN, Plug
@@ -45,7 +45,7 @@ def install(machine: Machine) -> list[str]:
 
 def heard_with(machine: Machine, capsys: Shown) -> str:
     """What decides, once it is found whole, and knows the student."""
-    encoder = common.load_encoder(Settings.read(machine.config))
+    encoder = installation.load_encoder(Settings.read(machine.config))
     assert machine.opens(capsys, "anning")
     return encoder.identity
 

@@ -11,18 +11,18 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from edge.cli import main
-from edge.commands.common import recordings_in
-from edge.commands.demo import RECORDINGS, VOICES, day
-from edge.demo import promise
-from edge.demo.day import Visit, counted
-from edge.demo.promise import Limit
-from edge.demo.tables import counts_table, visits_table
-from edge.demo.visitors import Kind, Visitor, plan
-from edge.door.pins import Change
-from edge.errors import SettingsError
-from edge.screen import Screen
-from edge.voice.encoder import Encoder
+from kaimen.cli.demo import RECORDINGS, VOICES, day
+from kaimen.cli.main import main
+from kaimen.door.pins import Change
+from kaimen.errors import SettingsError
+from kaimen.installation import recordings_in
+from kaimen.rehearsal import promise
+from kaimen.rehearsal.day import Visit, counted
+from kaimen.rehearsal.promise import Limit
+from kaimen.rehearsal.tables import counts_table, visits_table
+from kaimen.rehearsal.visitors import Kind, Visitor, plan
+from kaimen.screen import Screen
+from kaimen.voice.encoder import Encoder
 
 CLASS = VOICES / "zhongguo-shanghai"
 CLASSIC = Path(__file__).parents[2] / "training" / "weights" / "ladder" / "classic39.tflite"

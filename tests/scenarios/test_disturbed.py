@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.commands.demo import RECORDINGS
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase, read
-from edge.voice.encoder import Encoder
-from edge.voice.score import score_of
+from kaimen.cli.demo import RECORDINGS
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.score import score_of
 
 STUDENTS = ("anning", "bowen", "chenxi")
 

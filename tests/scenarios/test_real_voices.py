@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.door.pins import Change, forget, mock_pins, trace
-from edge.door.relay import PIN, Relay
-from edge.gallery import Gallery, calibrate
-from edge.gate import Gate
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import Recording, main_phrase
-from edge.sound.recording import phrases as found
-from edge.voice.encoder import Encoder
-from training.corpus import read_manifest, speech_of
-from training.protocols import joined
+from kaimen.door.pins import Change, forget, mock_pins, trace
+from kaimen.door.relay import PIN, Relay
+from kaimen.gallery import Gallery, calibrate
+from kaimen.gate.gate import Gate
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.recording import Recording, main_phrase
+from kaimen.sound.recording import phrases as found
+from kaimen.voice.encoder import Encoder
+from kaimen_train.data.corpus import read_manifest, speech_of
+from kaimen_train.evaluation.protocols import joined
 
 MANIFEST = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech")) / "manifest.csv"
 LEASE = 0.03  # seconds

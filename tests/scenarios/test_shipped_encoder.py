@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.sound import Samples
-from edge.voice import SHIPPED, SMALL
-from edge.voice.encoder import RUNTIMES, Encoder
-from training.corpus import of_split, read_manifest, speech_of
+from kaimen.sound import Samples
+from kaimen.voice import SHIPPED, SMALL
+from kaimen.voice.encoder import RUNTIMES, Encoder
+from kaimen_train.data.corpus import of_split, read_manifest, speech_of
 
 MANIFEST = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech")) / "manifest.csv"
-WEIGHTS = Path("training/weights")
+WEIGHTS = Path("training/kaimen_train/weights")
 SHIP = {  # of each model: its float weights, and the least cosines of runtimes and precisions
     SHIPPED: ("large.weights.h5", 0.97, 0.975),
     SMALL: ("deep.weights.h5", 0.999, 0.995),
@@ -58,7 +58,7 @@ def test_eight_bits_make_nearly_the_points_of_the_float_network(
     model: Path, speech: list[Samples], tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorflow")
-    from training.export import from_weights
+    from kaimen_train.encoder.export import from_weights
 
     weights, _, least = SHIP[model]
     float32 = Encoder(

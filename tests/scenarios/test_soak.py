@@ -19,21 +19,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.audit import Audit, export, record_of, verify
-from edge.commands.common import recordings_in
-from edge.commands.demo import RECORDINGS
-from edge.decision import Thresholds
-from edge.demo.visitors import Kind, plan
-from edge.door.pins import mock_pins, trace
-from edge.door.relay import PIN, Relay
-from edge.errors import MicrophoneLost, StorageError
-from edge.gallery import Gallery, calibrate
-from edge.gate import Answer, Gate
-from edge.heart import Heart
-from edge.service import Service
-from edge.sound import BLOCK, SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase, read
-from edge.voice.encoder import Encoder
+from kaimen.access.decision import Thresholds
+from kaimen.audit import Audit, export, record_of, verify
+from kaimen.cli.demo import RECORDINGS
+from kaimen.door.pins import mock_pins, trace
+from kaimen.door.relay import PIN, Relay
+from kaimen.errors import MicrophoneLost, StorageError
+from kaimen.gallery import Gallery, calibrate
+from kaimen.gate.daemon import Daemon
+from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.heartbeat import Heartbeat
+from kaimen.installation import recordings_in
+from kaimen.rehearsal.visitors import Kind, plan
+from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder
 from tests.sounds import noise
 
 HOURS = float(os.environ.get("KAIMEN_SOAK_HOURS", "0.15"))
@@ -140,7 +140,7 @@ def test_days_of_students_strangers_and_pulled_plugs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edge.service.RETRY", 0.0)
+    monkeypatch.setattr("kaimen.gate.daemon.RETRY", 0.0)
     encoder, gallery, thresholds, voices = school
     world = World(voices, HOURS)
     sizes = np.ones(1000 + round(2 * HOURS * PHRASES_AN_HOUR), np.int64)  # must not grow itself
@@ -181,8 +181,8 @@ def test_days_of_students_strangers_and_pulled_plugs(
             sizes[len(opened) - 1] = resident()
 
         gate = Gate(encoder, gallery, thresholds, relay, now=now)
-        heart = Heart(gate.rehearse, lambda: None)
-        Service(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
+        heart = Heartbeat(gate.rehearse, lambda: None)
+        Daemon(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
     assert opened == world.expected  # every phrase, once, as it should be
     assert changes == [True, False] * sum(world.expected)  # and nothing else
     assert world.pulls > 0

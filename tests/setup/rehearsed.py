@@ -15,10 +15,10 @@ from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
-from edge.cli import main
-from edge.door.client import Door
-from edge.settings import DoorSettings
-from edge.setup import trials
+from kaimen.cli.main import main
+from kaimen.door.client import Door
+from kaimen.settings import DoorSettings
+from kaimen.setup import trials
 
 LEASE = 0.3  # seconds of a trial
 LISTENED = 1.0  # seconds of the meter

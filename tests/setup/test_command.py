@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import main
-from edge.commands import setup
-from edge.settings import Settings
+from kaimen.cli import setup
+from kaimen.cli.main import main
+from kaimen.settings import Settings
 
 
 def test_everything_can_be_set_without_asking(
@@ -96,7 +96,7 @@ def test_without_a_terminal_nobody_is_asked(
 def test_where_it_may_not_be_written_sudo_is_named_before_the_first_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge.commands.setup.os.access", lambda *_: False)
+    monkeypatch.setattr("kaimen.cli.setup.os.access", lambda *_: False)
     assert main(["setup", "--out", str(tmp_path / "a" / "kaimen.toml")]) == 6
     assert "sudo" in capsys.readouterr().err
 

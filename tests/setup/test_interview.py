@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edge.door.panel import Input
-from edge.errors import DeviceError, MicrophoneLost
-from edge.settings import DoorSettings, Settings
-from edge.setup.dialogue import Dialogue
-from edge.setup.interview import Interview
-from edge.setup.trials import Trials
-from edge.sound import Samples
-from edge.sound.loudness import Loudness
+from kaimen.door.panel import Input
+from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.settings import DoorSettings, Settings
+from kaimen.setup.dialogue import Dialogue
+from kaimen.setup.interview import Interview
+from kaimen.setup.trials import Trials
+from kaimen.sound import Samples
+from kaimen.sound.loudness import Loudness
 from tests.portaudio import FakePortAudio, device
 from tests.sounds import tone
 
@@ -84,7 +84,7 @@ def test_microphones_are_those_that_portaudio_finds(monkeypatch: pytest.MonkeyPa
     fake = FakePortAudio(device(0, "HDMI", inputs=0), device(1, "USB"), device(2, "Webcam"))
     fake.sound = 0.1 * np.sign(tone(1000, 0.5))
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    monkeypatch.setattr("edge.setup.trials.LISTENED", 0.2)
+    monkeypatch.setattr("kaimen.setup.trials.LISTENED", 0.2)
     trials = Trials(DoorSettings())
     assert trials.microphones() == ["USB", "Webcam"]
     shown: list[Any] = []

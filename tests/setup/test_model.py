@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge import board, voice
-from edge.cli import main
-from edge.errors import GalleryError
-from edge.gallery.enrolled import enrolled
-from edge.gallery.registry import Registry
-from edge.gallery.vault import Vault
-from edge.settings import Settings
-from edge.setup.model import model_for, unknown_to
-from edge.voice import SMALL
-from edge.voice.encoder import Card
+from kaimen import board, voice
+from kaimen.cli.main import main
+from kaimen.errors import GalleryError
+from kaimen.registry.enrolled import enrolled
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
+from kaimen.settings import Settings
+from kaimen.setup.model import model_for, unknown_to
+from kaimen.voice import SMALL
+from kaimen.voice.encoder import Card
 from tests.bundle.made import second
 
 PI_3 = "Raspberry Pi 3 Model B Rev 1.2"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge.errors import SettingsError
-from edge.settings import DoorSettings, Settings
-from edge.setup.interview import unasked
-from edge.setup.questions import (
+from kaimen.errors import SettingsError
+from kaimen.settings import DoorSettings, Settings
+from kaimen.setup.interview import unasked
+from kaimen.setup.questions import (
     CONTACT,
     LEASE,
     QUESTIONS,

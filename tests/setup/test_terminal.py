@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge.settings import Settings
-from edge.sound import SAMPLE_RATE
+from kaimen.settings import Settings
+from kaimen.sound import SAMPLE_RATE
 from tests.setup.terminal import PATIENCE, SESSION, Step, Terminal
 from tests.sounds import in_a_room, noise, silence, spoken
 

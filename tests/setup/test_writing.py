@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import SettingsError, StorageError
-from edge.settings import DoorSettings, Settings, SoundSettings
-from edge.setup.writing import FRESH, INSTALLED, before, rendered, write
+from kaimen.errors import SettingsError, StorageError
+from kaimen.settings import DoorSettings, Settings, SoundSettings
+from kaimen.setup.writing import FRESH, INSTALLED, before, rendered, write
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kaimen.toml"
 
@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edge.storage.os.fsync", full)
+    monkeypatch.setattr("kaimen.storage.os.fsync", full)
     with pytest.raises(StorageError, match="untouched"):
         write(path, "second\n")
     assert path.read_text() == "first\n"

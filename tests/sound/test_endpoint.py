@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sound import BLOCK, SAMPLE_RATE, Samples
-from edge.sound.endpoint import (
+from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
+from kaimen.sound.endpoint import (
     HANGOVER,
     LONGEST,
     LOOK_BACK,

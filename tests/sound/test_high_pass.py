@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sound import SAMPLE_RATE
-from edge.sound.high_pass import HighPass
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.high_pass import HighPass
 from tests.sounds import noise, tone
 
 SOUND = noise(0.5, -20) + np.float32(0.1)

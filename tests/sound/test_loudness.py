@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.sound import SAMPLE_RATE
-from edge.sound.loudness import SILENCE, Loudness, decibels, listened
-from edge.sound.recording import Recording
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.loudness import SILENCE, Loudness, decibels, listened
+from kaimen.sound.recording import Recording
 from tests.sounds import in_a_room, noise, silence, spoken, tone
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import DeviceError, MicrophoneLost
-from edge.sound import BLOCK, SAMPLE_RATE, Samples, microphone
-from edge.sound.high_pass import HighPass
-from edge.sound.microphone import Microphone
+from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.sound import BLOCK, SAMPLE_RATE, Samples, microphone
+from kaimen.sound.high_pass import HighPass
+from kaimen.sound.microphone import Microphone
 from tests.portaudio import FakePortAudio, PortAudioError, device
 from tests.sounds import pitch_of, tone
 
@@ -163,6 +163,6 @@ def test_where_portaudio_is_missing_its_package_is_named(
 
 
 def test_portaudio_is_not_asked_for_until_a_microphone_is_opened() -> None:
-    program = "import sys, edge.sound.microphone; sys.exit('sounddevice' in sys.modules)"
+    program = "import sys, kaimen.sound.microphone; sys.exit('sounddevice' in sys.modules)"
     project = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", program], cwd=project, check=False).returncode == 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.errors import NoSpeech
-from edge.sound import Samples, quality
-from edge.sound.recording import main_phrase
+from kaimen.errors import NoSpeech
+from kaimen.sound import Samples, quality
+from kaimen.sound.recording import main_phrase
 from tests.sounds import in_a_room, noise, silence, spoken, tone
 
 

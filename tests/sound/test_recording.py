@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import (
+from kaimen.errors import (
     BrokenSamples,
     NoSpeech,
     RecordingError,
@@ -20,10 +20,10 @@ from edge.errors import (
     SeveralPhrases,
     UnreadableRecording,
 )
-from edge.sound import BLOCK, SAMPLE_RATE
-from edge.sound.endpoint import HANGOVER
-from edge.sound.high_pass import HighPass
-from edge.sound.recording import SUFFIXES, Recording, main_phrase, only_phrase, phrases, read
+from kaimen.sound import BLOCK, SAMPLE_RATE
+from kaimen.sound.endpoint import HANGOVER
+from kaimen.sound.high_pass import HighPass
+from kaimen.sound.recording import SUFFIXES, Recording, main_phrase, only_phrase, phrases, read
 from tests.sounds import in_a_room, noise, pitch_of, silence, spoken, tone
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.sound import SAMPLE_RATE
+from kaimen.sound import SAMPLE_RATE
+from kaimen_train.data.corpus import Row, read_manifest
 from tests.sounds import in_a_room, noise, silence, spoken
-from training.corpus import Row, read_manifest
 
 if TYPE_CHECKING:
     from tests.training.tiny import Batches
@@ -82,10 +82,10 @@ def tiny_phrases(tiny_rows: list[Row], tmp_path: Path) -> list[Row]:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> Batches:
     """A run is small, and its batches are watched."""
+    from kaimen_train.data import batches as batching
+    from kaimen_train.encoder import fit as fitting
+    from kaimen_train.encoder import teacher
     from tests.training import tiny
-    from training import batches as batching
-    from training import fit as fitting
-    from training import teacher
 
     monkeypatch.setattr(teacher, "points", tiny.fake_points)
     monkeypatch.setattr(fitting, "rooms", lambda *_: [np.ones(1, np.float32)])

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.commands.demo import RECORDINGS
-from edge.errors import EncoderError, GalleryError, SettingsError
-from edge.gallery.carrying import Carrying
-from edge.voice import SMALL
-from edge.voice.encoder import Encoder
-from training import adaptation, cli
-from training.metrics import interval_of_separation_gained, separation
+from kaimen.cli.demo import RECORDINGS
+from kaimen.errors import EncoderError, GalleryError, SettingsError
+from kaimen.registry.space_map import SpaceMap
+from kaimen.voice import SMALL
+from kaimen.voice.encoder import Encoder
+from kaimen_train.adapt import whitening
+from kaimen_train.cli import main
+from kaimen_train.evaluation.metrics import interval_of_separation_gained, separation
 
 DIMENSION = 24
-WEIGHTS = cli.WEIGHTS.with_name("deep.weights.h5")  # of the small encoder
+WEIGHTS = main.WEIGHTS.with_name("deep.weights.h5")  # of the small encoder
 
 
 def unit(points: np.ndarray) -> np.ndarray:
@@ -44,16 +45,16 @@ def separated(points: np.ndarray, names: np.ndarray) -> float:
 
 
 def test_what_varies_within_students_and_what_all_share_count_less_after_the_map() -> None:
-    way = adaptation.fit(*school(nuisance=6, common=8), share=0.3)
+    way = whitening.fit(*school(nuisance=6, common=8), share=0.3)
     lengths = np.linalg.norm(way, axis=1)
     assert lengths[0] < 0.5 * np.median(lengths[2:])
     assert lengths[1] < 0.5 * np.median(lengths[2:])
 
 
 def test_other_students_are_easier_to_tell_apart_after_the_map() -> None:
-    way = adaptation.fit(*school(nuisance=6, common=8), share=0.3)
+    way = whitening.fit(*school(nuisance=6, common=8), share=0.3)
     others, names = school(nuisance=6, common=8, seed=1)
-    moved = adaptation.move(others, way)
+    moved = whitening.move(others, way)
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1, rtol=1e-5)
     assert separated(moved, names) > separated(others, names) + 1
 
@@ -62,37 +63,37 @@ def test_a_map_that_knows_nothing_leaves_cosines_as_they_are() -> None:
     points, names = school(nuisance=1, common=0)
     points = np.concatenate((points, -points))  # nothing in common
     names = np.concatenate((names, np.char.add(names, "'")))
-    moved = adaptation.move(points, adaptation.fit(points, names, share=1.0))
+    moved = whitening.move(points, whitening.fit(points, names, share=1.0))
     np.testing.assert_allclose(moved @ moved.T, points @ points.T, atol=1e-4)
 
 
 def test_a_gain_is_certain_where_there_is_one() -> None:
-    found = adaptation.gain(*school(nuisance=6, common=8))
+    found = whitening.gain(*school(nuisance=6, common=8))
     assert found.certain
     assert found.after < 0.8 * found.before
-    assert found.share in adaptation.SHARES
+    assert found.share in whitening.SHARES
     assert (found.students, found.recordings) == (20, 100)
     assert found.strangers["scores"] > 0
 
 
 def test_without_a_nuisance_there_is_no_certain_gain() -> None:
-    assert not adaptation.gain(*school(nuisance=1, common=0)).certain
+    assert not whitening.gain(*school(nuisance=1, common=0)).certain
 
 
 def test_students_and_not_recordings_are_split() -> None:
     names = np.repeat([f"s{n}" for n in range(10)], 3)
-    for apart in adaptation._folds(names, 2):
+    for apart in whitening._folds(names, 2):
         assert not set(names[apart]) & set(names[~apart])
-    counted = np.sum(list(adaptation._folds(names, 2)), axis=0)
+    counted = np.sum(list(whitening._folds(names, 2)), axis=0)
     assert (counted == 2).all()
 
 
 def test_students_of_one_recording_say_nothing_and_too_few_are_refused() -> None:
     points, names = school(students=10, recordings=5, nuisance=6, common=8)
     names[names == "s09"] = [f"x{n}" for n in range(5)]  # five of one recording
-    assert adaptation.gain(points, names).students == 9
+    assert whitening.gain(points, names).students == 9
     with pytest.raises(SettingsError, match="needs 8"):
-        adaptation.gain(points[:35], names[:35])
+        whitening.gain(points[:35], names[:35])
 
 
 def test_a_learned_map_finds_the_way_between_two_spaces() -> None:
@@ -100,16 +101,16 @@ def test_a_learned_map_finds_the_way_between_two_spaces() -> None:
     way = np.linalg.qr(random.normal(size=(DIMENSION, DIMENSION)))[0]
     way[:, 0] *= 0.3
     old = unit(random.normal(size=(400, DIMENSION)))
-    found = adaptation.learned(old, unit(old @ way))
+    found = whitening.learned(old, unit(old @ way))
     fresh = unit(random.normal(size=(50, DIMENSION)))
-    cosines = np.sum(adaptation.move(fresh, found) * unit(fresh @ way), axis=1)
+    cosines = np.sum(whitening.move(fresh, found) * unit(fresh @ way), axis=1)
     assert cosines.min() > 0.99
 
 
 def test_a_few_recordings_teach_a_rotation_rather_than_nothing() -> None:
     random = np.random.default_rng(1)
     old = unit(random.normal(size=(12, DIMENSION)))
-    np.testing.assert_allclose(adaptation.move(old, adaptation.learned(old, old)), old, atol=1e-5)
+    np.testing.assert_allclose(whitening.move(old, whitening.learned(old, old)), old, atol=1e-5)
 
 
 def test_separation_is_d_prime() -> None:
@@ -131,11 +132,11 @@ def test_an_interval_of_no_change_is_nothing() -> None:
 
 def test_a_map_is_kept_in_a_file_and_carries_points_exactly(tmp_path: Path) -> None:
     points, names = school(nuisance=6, common=8)
-    way = adaptation.fit(points, names, share=0.6)
-    Carrying("old", "new", way).save(tmp_path / "map.npz")
-    carried = Carrying.read(tmp_path / "map.npz")
+    way = whitening.fit(points, names, share=0.6)
+    SpaceMap("old", "new", way).save(tmp_path / "map.npz")
+    carried = SpaceMap.read(tmp_path / "map.npz")
     assert (carried.old, carried.new) == ("old", "new")
-    np.testing.assert_allclose(carried(points), adaptation.move(points, way), atol=1e-6)
+    np.testing.assert_allclose(carried(points), whitening.move(points, way), atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
@@ -146,37 +147,35 @@ def test_a_file_that_is_no_map_is_said_so(tmp_path: Path, content: bytes | None)
     else:
         path.write_bytes(content)
     with pytest.raises(GalleryError, match="not a map"):
-        Carrying.read(path)
+        SpaceMap.read(path)
 
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 @pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
 def test_a_folded_map_gives_the_points_that_mapping_afterwards_gives() -> None:
     tf = pytest.importorskip("tensorflow")
-    from training.networks import deep
-    from training.quantize import fold, rotate, rotation
+    from kaimen_train.encoder.quantize import fold, rotate, rotation
+    from kaimen_train.networks import deep
 
     tf.keras.utils.set_random_seed(0)
     network = deep.build(60, deep.Shape(2, 8, 1, 4, 16, DIMENSION))
     heard = np.random.default_rng(0).normal(size=(6, 60, 64)).astype(np.float32)
     rotate(network, 0)
     before = unit(network(heard).numpy())
-    way = adaptation.fit(*school(nuisance=6, common=8), share=0.6)
+    way = whitening.fit(*school(nuisance=6, common=8), share=0.6)
     fold(network, way)
-    np.testing.assert_allclose(
-        unit(network(heard).numpy()), adaptation.move(before, way), atol=1e-4
-    )
+    np.testing.assert_allclose(unit(network(heard).numpy()), whitening.move(before, way), atol=1e-4)
     rotate(network, 3)
-    turned = adaptation.move(before, (way @ rotation(DIMENSION, 3)).astype(np.float32))
+    turned = whitening.move(before, (way @ rotation(DIMENSION, 3)).astype(np.float32))
     np.testing.assert_allclose(unit(network(heard).numpy()), turned, atol=1e-4)
 
 
-def demo_school() -> tuple[object, Encoder, np.ndarray, adaptation.Gain]:
+def demo_school() -> tuple[object, Encoder, np.ndarray, whitening.Gain]:
     """The demo's synthetic voices as a school, and a gain that claims to be certain."""
-    adapt = pytest.importorskip("training.adapt")
+    adapt = pytest.importorskip("kaimen_train.adapt.adapt")
     school_ = adapt.School.read(RECORDINGS)
     encoder = Encoder(SMALL)  # quickly quantized
-    gained = adaptation.Gain(0.1, 0.05, (0.5, 1.0), 0.9, 6, 60, {"mean": 0.1, "deviation": 0.2})
+    gained = whitening.Gain(0.1, 0.05, (0.5, 1.0), 0.9, 6, 60, {"mean": 0.1, "deviation": 0.2})
     return school_, encoder, school_.points(encoder), gained
 
 
@@ -191,22 +190,22 @@ def test_a_folder_of_recordings_is_a_school() -> None:
 def test_the_old_encoder_is_kept_unless_the_gain_is_certain(
     certain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    adapt = pytest.importorskip("training.adapt")
+    adapt = pytest.importorskip("kaimen_train.adapt.adapt")
     _, encoder, _, gained = demo_school()
     gained = replace(gained, separation=(0.2 if certain else -0.2, 1.0))
     monkeypatch.setattr(adapt, "gain", lambda *_: gained)
     monkeypatch.setattr(adapt, "adapt", lambda *_: encoder.card)
     out = tmp_path / "adapted.tflite"
     command = ["adapt", "--speech", str(RECORDINGS), "--out", str(out)]
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["encoder"] == (str(out) if certain else None)
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert ("the encoder stays" in capsys.readouterr().out) != certain
 
 
 def test_an_encoder_without_its_float_network_is_not_adapted(tmp_path: Path) -> None:
-    adapt = pytest.importorskip("training.adapt")
+    adapt = pytest.importorskip("kaimen_train.adapt.adapt")
     found, encoder, points, gained = demo_school()
     with pytest.raises(EncoderError, match="float network"):
         adapt.adapt(found, points, gained, encoder, tmp_path / "none.h5", tmp_path / "out.tflite")
@@ -216,11 +215,11 @@ def test_an_encoder_without_its_float_network_is_not_adapted(tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
 def test_an_adapted_encoder_gives_the_points_that_its_map_carries(tmp_path: Path) -> None:
-    adapt = pytest.importorskip("training.adapt")
+    adapt = pytest.importorskip("kaimen_train.adapt.adapt")
     found, encoder, points, gained = demo_school()
     out = tmp_path / "adapted.tflite"
     adapt.adapt(found, points, gained, encoder, WEIGHTS, out)
-    carrying = Carrying.read(out.with_suffix(".npz"))
+    carrying = SpaceMap.read(out.with_suffix(".npz"))
     for runtime in (None, "tflite_runtime"):
         adapted = Encoder(out, runtime=runtime)
         assert (carrying.old, carrying.new) == (encoder.identity, adapted.identity)

@@ -14,17 +14,19 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from edge.gallery.carrying import Carrying
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import SHIPPED
+from kaimen.registry.space_map import SpaceMap
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import SHIPPED
+from kaimen_train.adapt import protocol, tables
+from kaimen_train.cli import main
+from kaimen_train.data import bad_microphone
+from kaimen_train.data.corpus import Row
 from tests.sounds import spoken
-from training import adapt_protocol, adapt_tables, cli, intercom
-from training.corpus import Row
 
 DIMENSION = 24
 
 
-def said(corpus: str, speakers: int, first: int, takes: int) -> adapt_protocol.Said:
+def said(corpus: str, speakers: int, first: int, takes: int) -> protocol.Said:
     """Sounds that hold nothing but the numbers of speaker and take."""
     rows, sounds = [], []
     for speaker in range(first, first + speakers):
@@ -32,7 +34,7 @@ def said(corpus: str, speakers: int, first: int, takes: int) -> adapt_protocol.S
             for take in range(1, takes + 1):
                 rows.append(Row("", Path(f"{text}-{take:02d}.mp3"), corpus, "", f"{speaker}", text))
                 sounds.append(np.array([speaker, take + 10 * (text == "b")], np.float32))
-    return adapt_protocol.Said(rows, sounds)
+    return protocol.Said(rows, sounds)
 
 
 def place(sound: Samples, scale: float) -> np.ndarray:
@@ -57,26 +59,26 @@ def test_what_adapting_buys_and_what_carrying_costs_are_said(
 ) -> None:
     kinds = ("phrase", "mandarin20", "commands")
     monkeypatch.setattr(
-        adapt_protocol, "_train", lambda *_: {name: said(name, 12, 0, 5) for name in kinds}
+        protocol, "_train", lambda *_: {name: said(name, 12, 0, 5) for name in kinds}
     )
     monkeypatch.setattr(
-        adapt_protocol, "_eval", lambda *_: {name: said(name, 5, 100, 8) for name in kinds}
+        protocol, "_eval", lambda *_: {name: said(name, 5, 100, 8) for name in kinds}
     )
-    monkeypatch.setattr(adapt_protocol, "at_the_intercom", lambda sounds, _: list(sounds))
-    monkeypatch.setattr(adapt_protocol, "long_enough", lambda sound: sound)
-    monkeypatch.setattr(adapt_protocol, "of_encoder", embedder)
-    monkeypatch.setattr(adapt_protocol, "Encoder", lambda path: None)
+    monkeypatch.setattr(protocol, "at_the_intercom", lambda sounds, _: list(sounds))
+    monkeypatch.setattr(protocol, "long_enough", lambda sound: sound)
+    monkeypatch.setattr(protocol, "of_encoder", embedder)
+    monkeypatch.setattr(protocol, "Encoder", lambda path: None)
 
     def adapted(*arguments: Any) -> SimpleNamespace:
         out = arguments[-1]
         out.touch()
         way = np.diag([0.3, 0.3] + [1.0] * (DIMENSION - 2)).astype(np.float32)
-        Carrying("old", "new", way).save(out.with_suffix(".npz"))
+        SpaceMap("old", "new", way).save(out.with_suffix(".npz"))
         return SimpleNamespace(measured={"runtimes_least_cosine": 1.0})
 
-    monkeypatch.setattr(adapt_protocol, "adapt", adapted)
-    monkeypatch.setattr(cli, "read_manifest", lambda _: [])
-    assert cli.main(["adapt", "--check", "--json"]) == 0
+    monkeypatch.setattr(protocol, "adapt", adapted)
+    monkeypatch.setattr(main, "read_manifest", lambda _: [])
+    assert main.main(["adapt", "--check", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     for condition in ("intercom, simulated", "as recorded"):
         for name in kinds:
@@ -91,14 +93,14 @@ def test_what_adapting_buys_and_what_carrying_costs_are_said(
     assert exact["mean_cosine"] == pytest.approx(1, abs=1e-5)
     assert exact["eer"] == pytest.approx(again["eer"]) and exact["fnir"] == again["fnir"]
     assert others["mean_cosine"] > 0.95
-    tables = list(adapt_tables.checked(found))
-    assert [table.row_count for table in tables] == [3, 3, 3, 8]
+    shown = list(tables.checked(found))
+    assert [table.row_count for table in shown] == [3, 3, 3, 8]
 
 
 def test_the_intercom_lets_only_a_narrow_band_pass() -> None:
     sound: Sequence[Samples] = [spoken(0.8, 110.0)]
-    (heard,) = intercom.at_the_intercom(sound, 0)
-    (again,) = intercom.at_the_intercom(sound, 0)
+    (heard,) = bad_microphone.at_the_intercom(sound, 0)
+    (again,) = bad_microphone.at_the_intercom(sound, 0)
     np.testing.assert_array_equal(heard, again)
 
     def shares(samples: Samples) -> np.ndarray:

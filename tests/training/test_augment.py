@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import features
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
+from kaimen_train.data import augment
+from kaimen_train.data.augment import Augmenter, rooms
+from kaimen_train.data.corpus import Clips
 from tests.sounds import noise, spoken
-from training import augment
-from training.augment import Augmenter, rooms
-from training.corpus import Clips
 
 FRAMES = 60
 LENGTH = (FRAMES - 1) * features.HOP + features.WINDOW  # samples that make so many frames

@@ -14,18 +14,20 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
-from edge.errors import EncoderError, SettingsError
-from edge.sound.quality import clipped_share
-from edge.sound.recording import main_phrase
-from edge.voice import features
+from kaimen.errors import EncoderError, SettingsError
+from kaimen.sound.quality import clipped_share
+from kaimen.sound.recording import main_phrase
+from kaimen.voice import features
+from kaimen_train.autoencoder import fit as training
+from kaimen_train.autoencoder import latent_protocol, novelty
+from kaimen_train.autoencoder.fit import Autoencoder, Pictures, Plan, fit, load
+from kaimen_train.autoencoder.novelty import Usual, area, compared
+from kaimen_train.autoencoder.pca import Components
+from kaimen_train.cli import main
+from kaimen_train.data import out_of_distribution
+from kaimen_train.data.corpus import Clips, Row
+from kaimen_train.networks.autoencoder import Shape
 from tests.sounds import spoken
-from training import autoencoder as training
-from training import cli, latent_protocol, novelty, unusual
-from training.autoencoder import Autoencoder, Pictures, Plan, fit, load
-from training.components import Components
-from training.corpus import Clips, Row
-from training.networks.autoencoder import Shape
-from training.novelty import Usual, area, compared
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
@@ -178,20 +180,20 @@ def test_the_usual_is_near_itself() -> None:
     assert usual.distance(np.float32([5, 5, 8])) == pytest.approx(9 / widths[2], rel=0.15)
 
 
-@pytest.mark.parametrize("kind", unusual.MADE)
+@pytest.mark.parametrize("kind", out_of_distribution.MADE)
 def test_sounds_that_are_made_are_phrases_for_the_endpointing(kind: str) -> None:
-    first, again = (unusual.MADE[kind](np.random.default_rng(4)) for _ in range(2))
+    first, again = (out_of_distribution.MADE[kind](np.random.default_rng(4)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert np.isfinite(first).all()
-    whole = len(first) / features.SAMPLE_RATE - 2 * unusual.QUIET
+    whole = len(first) / features.SAMPLE_RATE - 2 * out_of_distribution.QUIET
     assert 0.3 * whole < main_phrase(first).seconds <= 1.2 * whole
 
 
 def test_clipping_cuts_off_the_share_it_says() -> None:
     random = np.random.default_rng(0)
     for _ in range(5):
-        share = clipped_share(unusual.clipped(spoken(0.5), random))
-        assert unusual.CLIPPED[0] * 0.9 <= share <= unusual.CLIPPED[1] * 1.1
+        share = clipped_share(out_of_distribution.clipped(spoken(0.5), random))
+        assert out_of_distribution.CLIPPED[0] * 0.9 <= share <= out_of_distribution.CLIPPED[1] * 1.1
 
 
 def test_the_command_shows_tables_or_json(
@@ -213,10 +215,10 @@ def test_the_command_shows_tables_or_json(
         "walks": {"takes": way},
     }
     monkeypatch.setattr(latent_protocol, "evaluate", lambda *_: found)
-    assert cli.main(["latent", "evaluate", str(manifest)]) == 0
+    assert main.main(["latent", "evaluate", str(manifest)]) == 0
     shown = capsys.readouterr().out
     assert all(each in shown for each in ("31.00", "0.75", "another room", "takes", "phone"))
-    assert cli.main(["latent", "evaluate", str(manifest), "--json"]) == 0
+    assert main.main(["latent", "evaluate", str(manifest), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
-    assert cli.main(["latent", "fit", str(manifest)]) == 2
+    assert main.main(["latent", "fit", str(manifest)]) == 2
     assert "no speech to train on" in capsys.readouterr().err

@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.voice.features import MELS
+from kaimen.voice.features import MELS
+from kaimen_train.data import batches as module
+from kaimen_train.data.augment import Augmenter
+from kaimen_train.data.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, batches
+from kaimen_train.data.corpus import Clips
 from tests.sounds import noise, spoken
-from training import batches as module
-from training.augment import Augmenter
-from training.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, batches
-from training.corpus import Clips
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")

@@ -9,9 +9,9 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from edge.voice import features  # noqa: E402
+from kaimen.voice import features  # noqa: E402
+from kaimen_train.networks import LADDER, RUNGS, WEIGHTS, Rung, by_frame  # noqa: E402
 from tests.sounds import noise, spoken  # noqa: E402
-from training.networks import LADDER, RUNGS, WEIGHTS, Rung, by_frame  # noqa: E402
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow")
 
-from edge.voice import features
+from kaimen.voice import features
+from kaimen_train.encoder.rounding import LEVELS, equalise, exact_zero, limits, ranges_of
+from kaimen_train.networks import campplus
+from kaimen_train.peers import call
 from tests.sounds import spoken
-from training.networks import campplus
-from training.peers import call
-from training.rounding import LEVELS, equalise, exact_zero, limits, ranges_of
 
 needs_peers = pytest.mark.skipif(not call.PYTHON.exists(), reason="no peers; run 'make peers'")
 FRAMES = 150

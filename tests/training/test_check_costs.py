@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("rich")
 
-from edge.bench import timing
-from edge.bench.phrase import STORED
-from edge.voice.encoder import RUNTIMES
+from kaimen.bench import timing
+from kaimen.bench.phrase import STORED
+from kaimen.voice.encoder import RUNTIMES
+from kaimen_train.evaluation import check_costs
 from tests.sounds import spoken
-from training import check_costs
 
 
 def test_shares_are_of_the_encoder_of_the_same_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice.features import classic39
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice.features import classic39
+from kaimen_train.data import augment
+from kaimen_train.data.conditions import SECONDS, SNRS, changes, under_conditions
+from kaimen_train.data.corpus import Row, read_manifest
+from kaimen_train.evaluation.evaluate import embedded, evaluate, hear
+from kaimen_train.evaluation.protocols import pairs, verifications
+from kaimen_train.peers import mfcc39
 from tests.sounds import in_a_room, noise, silence, spoken
-from training import augment
-from training.conditions import SECONDS, SNRS, changes, under_conditions
-from training.corpus import Row, read_manifest
-from training.evaluate import embedded, evaluate, hear
-from training.peers import mfcc39
-from training.protocols import pairs, verifications
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -97,12 +97,12 @@ def test_the_same_condition_on_both_sides_is_no_condition(rows: list[Row]) -> No
 
 
 def test_probes_come_from_the_condition_and_the_enrolled_do_not() -> None:
-    from training.protocols import Said
+    from kaimen_train.evaluation.protocols import TextTakes
 
     here, there = np.eye(2, dtype=np.float32)
     takes = range(1, 9)
-    plain = Said("a", {"x": dict.fromkeys(takes, here), "y": dict.fromkeys(takes, there)})
-    swapped = Said("a", {"x": dict.fromkeys(takes, there), "y": dict.fromkeys(takes, here)})
+    plain = TextTakes("a", {"x": dict.fromkeys(takes, here), "y": dict.fromkeys(takes, there)})
+    swapped = TextTakes("a", {"x": dict.fromkeys(takes, there), "y": dict.fromkeys(takes, here)})
     assert verifications([plain], [6]).errors()["eer"] == 0
     assert verifications([plain], [6], [swapped]).errors()["eer"] == 1
 
@@ -120,7 +120,7 @@ def test_the_page_shows_every_encoder_and_refers_to_nothing_outside(
     rows: list[Row], folder: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    from training.report import write
+    from kaimen_train.evaluation.report import write
 
     made = embedded(hear(rows), mfcc39.embed)
     figures: dict[str, Any] = evaluate(made)

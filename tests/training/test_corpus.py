@@ -10,12 +10,22 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from edge.errors import SettingsError
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.high_pass import HighPass
+from kaimen.errors import SettingsError
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.high_pass import HighPass
+from kaimen_train import progress
+from kaimen_train.data import corpus
+from kaimen_train.data.corpus import (
+    UNSEEN,
+    Clips,
+    Row,
+    at_speed,
+    cut,
+    of_split,
+    read_manifest,
+    speech_of,
+)
 from tests.sounds import in_a_room, noise, pitch_of, silence, spoken, tone
-from training import corpus, progress
-from training.corpus import UNSEEN, Clips, Row, at_speed, cut, of_split, read_manifest, speech_of
 
 HEADER = "path,corpus,split,speaker,text\n"
 

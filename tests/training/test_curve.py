@@ -12,11 +12,12 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
+from kaimen_train.cli import main
+from kaimen_train.data.corpus import Row
+from kaimen_train.encoder.fit import Plan
+from kaimen_train.evaluation import curve
+from kaimen_train.networks import RUNGS, Rung, deep
 from tests.training.tiny import Batches
-from training import cli, curve
-from training.corpus import Row
-from training.fit import Plan
-from training.networks import RUNGS, Rung, deep
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
@@ -60,9 +61,9 @@ def test_the_command_shows_a_table_and_draws_a_figure(
     ]
     monkeypatch.setattr(curve, "curve", lambda *_: points)
     figure = tmp_path / "curve.svg"
-    assert cli.main(["curve", str(manifest), "--figure", str(figure)]) == 0
+    assert main.main(["curve", str(manifest), "--figure", str(figure)]) == 0
     assert "800" in capsys.readouterr().out
     assert figure.read_text(encoding="utf-8").count("<svg") == 1
-    assert cli.main(["curve", str(manifest), "--json"]) == 0
+    assert main.main(["curve", str(manifest), "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["speakers"] for line in lines] == [100, 200, 400, 800]

@@ -12,13 +12,13 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from edge.sound import SAMPLE_RATE, Samples  # noqa: E402
-from edge.voice import features  # noqa: E402
-from edge.voice.encoder import RUNTIMES, Card, Encoder  # noqa: E402
-from edge.voice.score import RULE  # noqa: E402
+from kaimen.sound import SAMPLE_RATE, Samples  # noqa: E402
+from kaimen.voice import features  # noqa: E402
+from kaimen.voice.encoder import RUNTIMES, Card, Encoder  # noqa: E402
+from kaimen.voice.score import RULE  # noqa: E402
+from kaimen_train.encoder.quantize import quantize, rotate, usual  # noqa: E402
+from kaimen_train.networks import deep  # noqa: E402
 from tests.sounds import noise, spoken  # noqa: E402
-from training.networks import deep  # noqa: E402
-from training.quantize import quantize, rotate, usual  # noqa: E402
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")

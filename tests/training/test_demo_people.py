@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge.errors import SettingsError
-from edge.sound import SAMPLE_RATE
-from edge.sound.recording import main_phrase
+from kaimen.errors import SettingsError
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.recording import main_phrase
+from kaimen_train.data.corpus import Row
+from kaimen_train.evaluation import demo_people
+from kaimen_train.evaluation.demo_people import Class, everybody
 from tests.sounds import in_a_room, noise, silence, spoken
-from training import demo_people
-from training.corpus import Row
-from training.demo_people import Class, everybody
 
 SMALL = Class(
     corpus="words",

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.errors import SettingsError
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import features
+from kaimen.errors import SettingsError
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
+from kaimen_train.cli import main
+from kaimen_train.data.corpus import Row, read_manifest
+from kaimen_train.evaluation.endpointing import every, measure, speech_frames, trimmed
 from tests.sounds import in_a_room, noise, silence, spoken
-from training import cli
-from training.corpus import Row, read_manifest
-from training.endpointing import every, measure, speech_frames, trimmed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 
@@ -82,10 +82,10 @@ def test_every_other_text_is_a_quick_look(rows: list[Row]) -> None:
 
 def test_the_command_prints_one_object(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
     manifest = rows[0].file.parent / "manifest.csv"
-    assert cli.main(["endpointing", str(manifest), "--every", "2", "--json"]) == 0
+    assert main.main(["endpointing", str(manifest), "--every", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"mandarin20", "speechocean"} and set(found["mandarin20"]) == HEARD
-    assert cli.main(["endpointing", str(manifest), "--every", "2"]) == 0
+    assert main.main(["endpointing", str(manifest), "--every", "2"]) == 0
     assert "as recorded" in capsys.readouterr().out
 
 

@@ -16,14 +16,22 @@ import soundfile
 
 pytest.importorskip("scipy")
 
-from edge.errors import EncoderError, SettingsError
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import features
-from edge.voice.encoder import SHIPPED, Encoder
+from kaimen.errors import EncoderError, SettingsError
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
+from kaimen.voice.encoder import SHIPPED, Encoder
+from kaimen_train.cli import main
+from kaimen_train.data.corpus import Row, read_manifest
+from kaimen_train.evaluation import protocols
+from kaimen_train.evaluation.evaluate import (
+    cost_of_int8,
+    embedded,
+    evaluate,
+    hear,
+    keeping,
+    of_encoder,
+)
 from tests.sounds import in_a_room, silence, spoken
-from training import cli, protocols
-from training.corpus import Row, read_manifest
-from training.evaluate import cost_of_int8, embedded, evaluate, hear, keeping, of_encoder
 
 # Python 3.12 warns of every fork beside threads; numpy's own wait for work and hold no lock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -197,7 +205,7 @@ def refuse(constant: str) -> None:
 @needs_encoder
 def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.CaptureFixture) -> None:
     folder = manifest.parent / "work"
-    assert cli.main(["evaluate", str(manifest), "--json", "--folder", str(folder)]) == 0
+    assert main.main(["evaluate", str(manifest), "--json", "--folder", str(folder)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line, parse_constant=refuse)
     assert set(found) >= {"pair", "phrase", "open_set", "wrong_phrase", "gate"}
@@ -213,18 +221,18 @@ def test_the_command_shows_a_table_to_a_person(
     few = manifest.with_name("few.csv")
     few.write_text("\n".join([HEADER, *(line for line in lines if "commands" in line)]))
     again = ["evaluate", str(few), "--folder", str(tmp_path)]
-    assert cli.main(again) == 0
+    assert main.main(again) == 0
     shown = capsys.readouterr().out
     assert "commands" in shown and "3 / 12" in shown and "EER" in shown
     assert "FNIR in %" in shown
     assert max(map(len, shown.splitlines())) <= 100
-    assert cli.main([*again, "--markdown"]) == 0
+    assert main.main([*again, "--markdown"]) == 0
     assert "| commands | 3 | 1 |" in capsys.readouterr().out
 
 
 def failure(capsys: pytest.CaptureFixture, *arguments: str | Path) -> tuple[int, str]:
     """Exit code, and the one sentence that is said."""
-    code = cli.main(list(map(str, arguments)))
+    code = main.main(list(map(str, arguments)))
     said = capsys.readouterr()
     assert said.out == ""
     (sentence,) = said.err.splitlines()
@@ -284,8 +292,8 @@ def test_a_command_that_is_interrupted_says_so_by_its_code(
     def interrupted(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_manifest", interrupted)
-    assert cli.main(["evaluate"]) == 130
+    monkeypatch.setattr(main, "read_manifest", interrupted)
+    assert main.main(["evaluate"]) == 130
 
 
 @pytest.mark.parametrize("command", ["fit", "export", "ladder", "evaluate"])
@@ -293,6 +301,6 @@ def test_every_command_shows_an_example_in_its_help(
     command: str, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        cli.main([command, "--help"])
+        main.main([command, "--help"])
     assert stopped.value.code == 0
     assert f"example:\n  kaimen-train {command}" in capsys.readouterr().out

@@ -12,10 +12,10 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
+from kaimen_train.data.corpus import Row  # noqa: E402
+from kaimen_train.encoder.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out, some  # noqa: E402
+from kaimen_train.networks import Rung, deep  # noqa: E402
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
-from training.corpus import Row  # noqa: E402
-from training.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out, some  # noqa: E402
-from training.networks import Rung, deep  # noqa: E402
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.

@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.sound import Samples
-from training import gate_protocol
-from training.corpus import Row
-from training.evaluate import Heard
-from training.gate_phrases import TEXTS, Known, Phrases, hear, orders
-from training.gate_protocol import evaluate, takes_in_turn, tried
-from training.protocols import Said
+from kaimen.sound import Samples
+from kaimen_train.data.corpus import Row
+from kaimen_train.evaluation import gate_protocol
+from kaimen_train.evaluation.evaluate import EvalSpeech
+from kaimen_train.evaluation.gate_phrases import TEXTS, Known, Phrases, hear, orders
+from kaimen_train.evaluation.gate_protocol import evaluate, takes_in_turn, tried
+from kaimen_train.evaluation.protocols import TextTakes
 
 DIMENSION = 8
 
@@ -35,11 +35,11 @@ def sound_of(number: int) -> Samples:
     return np.full(10 + number, 0.1 * number, np.float32)
 
 
-def heard(rows: list[Row]) -> Heard:
+def heard(rows: list[Row]) -> EvalSpeech:
     corpora = {row.corpus for row in rows}
     by_corpus = {corpus: [row for row in rows if row.corpus == corpus] for corpus in corpora}
     sounds = {corpus: list(map(sound_of, range(len(own)))) for corpus, own in by_corpus.items()}
-    return Heard(by_corpus, sounds, [], [])
+    return EvalSpeech(by_corpus, sounds, [], [])
 
 
 def by_name(phrases: Phrases, spread: float = 0.3) -> np.ndarray:
@@ -85,10 +85,10 @@ def test_a_speaker_without_two_takes_of_every_word_is_left_out() -> None:
     assert {speaker for each in phrases for _, speaker, _ in each.names} == {"s0", "s1", "s2"}
 
 
-def said_by(takes: dict[str, int]) -> Said:
+def said_by(takes: dict[str, int]) -> TextTakes:
     """Takes on axes of their own, so that a score says who enrolled."""
     points = iter(np.eye(sum(takes.values()), dtype=np.float32))
-    return Said(
+    return TextTakes(
         "a", {name: {n: next(points) for n in range(count)} for name, count in takes.items()}
     )
 

@@ -13,16 +13,16 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
-from edge.errors import GalleryError
-from edge.gallery import shapes, synthetic
-from edge.gallery.synthetic import FURTHER, Population
-from training import moments
-from training.generate import diffusion, gan, judge, privacy
-from training.generate.compare import Compared
-from training.generate.numbers import Numbers, corrected, numbers_of, uncorrected
-from training.generate.report import draw, rows, table
-from training.moments import Voices
-from training.school import Pairs, fit
+from kaimen.bench import shapes, synthetic
+from kaimen.bench.synthetic import FURTHER, Population
+from kaimen.errors import GalleryError
+from kaimen_train.autoencoder.generate import diffusion, gan, judge, privacy
+from kaimen_train.autoencoder.generate.compare import Compared
+from kaimen_train.autoencoder.generate.numbers import Numbers, corrected, numbers_of, uncorrected
+from kaimen_train.autoencoder.generate.report import draw, rows, table
+from kaimen_train.school import variance
+from kaimen_train.school.school import Pairs, fit
+from kaimen_train.school.variance import Voices
 
 # Keras draws its seeds so.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
@@ -138,11 +138,11 @@ def test_concentration_is_measured_without_bias() -> None:
     truth = np.sum(population.between**2, axis=0)
     truth = np.sum(truth**2) / np.sum(truth) ** 2
     found = [
-        moments.pooled(voices_of(population.draw(40, 4, seed=seed))).concentration
+        variance.pooled(voices_of(population.draw(40, 4, seed=seed))).concentration
         for seed in range(12)
     ]
     assert np.mean(found) == pytest.approx(truth, rel=0.15)
-    naive = moments.pooled(voices_of(population.draw(40, 4, seed=0))).between
+    naive = variance.pooled(voices_of(population.draw(40, 4, seed=0))).between
     assert np.sum(naive**2) / np.trace(naive) ** 2 > 1.1 * truth
 
 

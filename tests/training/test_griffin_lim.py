@@ -7,11 +7,10 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.sound import SAMPLE_RATE
-from edge.voice import features
-from edge.voice.encoder import Encoder
-from tests.sounds import pitch_of, spoken, tone
-from training.griffin_lim import (
+from kaimen.sound import SAMPLE_RATE
+from kaimen.voice import features
+from kaimen.voice.encoder import Encoder
+from kaimen_train.autoencoder.griffin_lim import (
     PEAK,
     convergence,
     griffin_lim,
@@ -20,6 +19,7 @@ from training.griffin_lim import (
     sound_of,
     spectra_of,
 )
+from tests.sounds import pitch_of, spoken, tone
 
 
 def test_frames_are_those_of_the_features() -> None:

@@ -12,14 +12,15 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
-from edge.voice.encoder import SHIPPED, Encoder
+from kaimen.voice.encoder import SHIPPED, Encoder
+from kaimen_train.cli import main
+from kaimen_train.data.corpus import Row
+from kaimen_train.encoder import ladder
+from kaimen_train.encoder.fit import Plan
+from kaimen_train.encoder.ladder import climb
+from kaimen_train.networks import LADDER, RUNGS
 from tests.sounds import spoken
 from tests.training.tiny import Batches
-from training import cli, ladder
-from training.corpus import Row
-from training.fit import Plan
-from training.ladder import climb
-from training.networks import LADDER, RUNGS
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
@@ -74,13 +75,13 @@ def test_the_command_shows_a_table_and_draws_a_figure(
     manifest.write_text("path,corpus,split,speaker,text\n", encoding="utf-8")
     monkeypatch.setattr(ladder, "climb", lambda *_: steps())
     figure = tmp_path / "ladder.svg"
-    assert cli.main(["ladder", str(manifest), "--figure", str(figure)]) == 0
+    assert main.main(["ladder", str(manifest), "--figure", str(figure)]) == 0
     shown = capsys.readouterr().out
     drawn = figure.read_text(encoding="utf-8")
     assert drawn.count("<svg") == 1
     for rung in LADDER:
         assert rung.name in shown
         assert rung.name in drawn  # as a comment beside the drawn letters
-    assert cli.main(["ladder", str(manifest), "--json"]) == 0
+    assert main.main(["ladder", str(manifest), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["name"] for line in lines] == [rung.name for rung in LADDER]

@@ -7,7 +7,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from training import losses  # noqa: E402
+from kaimen_train.encoder import losses  # noqa: E402
 
 
 def unit(*shape: int, seed: int = 0) -> np.ndarray:

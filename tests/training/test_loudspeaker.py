@@ -14,17 +14,19 @@ import pytest
 pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
-from edge.attack.devices import KINDS
-from edge.errors import EncoderError, SettingsError
-from edge.voice import LOUDSPEAKER, SHIPPED, features
-from edge.voice.encoder import Encoder
-from edge.voice.loudspeaker import LoudspeakerDetector, standard, unlike
-from training import cli, draws, loudspeaker, loudspeaker_protocol, phrases_heard, replays
-from training.corpus import Row
-from training.loudspeaker import Plan, fit, limits
-from training.loudspeaker_protocol import errors, evaluate
-from training.networks.loudspeaker import FRAMES, network, weights_of
-from training.phrases_heard import EVERY, LIVE, PLAIN, Phrases
+from kaimen.acoustics.devices import KINDS
+from kaimen.errors import EncoderError, SettingsError
+from kaimen.voice import LOUDSPEAKER, SHIPPED, features
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.loudspeaker import LoudspeakerDetector, standard, unlike
+from kaimen_train.cli import main
+from kaimen_train.data import utterances
+from kaimen_train.data.corpus import Row
+from kaimen_train.loudspeaker import dataset, protocol, replays
+from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, Phrases
+from kaimen_train.loudspeaker.fit import Plan, calibrated, fit, limits, score
+from kaimen_train.loudspeaker.protocol import errors, evaluate
+from kaimen_train.networks.loudspeaker import FRAMES, network, weights_of
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
@@ -51,7 +53,7 @@ def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarr
 def test_a_detector_is_trained_exported_and_measured(
     tiny_phrases: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draws, "FEWEST", 1)
+    monkeypatch.setattr(utterances, "FEWEST", 1)
     out = tmp_path / "detector.npz"
     card = fit(tiny_phrases, tmp_path / "build", out, PLAN)
     detector = LoudspeakerDetector(out)
@@ -115,7 +117,7 @@ def test_the_gate_computes_what_was_trained() -> None:
     batched = made((values, np.array(lengths, np.int32), beside)).numpy()
     names = np.array(["live"] * len(heard))
     phrases = Phrases(heard, names, names, names, points, usual)
-    np.testing.assert_allclose(loudspeaker.score(phrases, weights), batched, atol=1e-3)
+    np.testing.assert_allclose(score(phrases, weights), batched, atol=1e-3)
 
 
 def test_errors_count_each_kind_at_the_threshold() -> None:
@@ -147,10 +149,10 @@ def test_calibration_makes_scores_log_odds() -> None:
     attacks = np.arange(4_000) % 2 == 0
     odds = random.normal(np.where(attacks, 2.0, -2.0), 2.0)  # log-odds as they should be
     before = {"output": np.ones((1, 1), np.float32), "output_bias": np.zeros(1, np.float32)}
-    line = loudspeaker.calibrated(before, 5 * odds + 3, attacks)
+    line = calibrated(before, 5 * odds + 3, attacks)
     assert line["output"].item() == pytest.approx(0.2, rel=0.15)
     assert line["output_bias"].item() == pytest.approx(-0.6, abs=0.15)
-    assert np.isfinite(loudspeaker.calibrated(before, odds * 0 + attacks, attacks)["output"]).all()
+    assert np.isfinite(calibrated(before, odds * 0 + attacks, attacks)["output"]).all()
 
 
 def test_phrases_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -159,8 +161,8 @@ def test_phrases_are_kept_as_they_are(tmp_path: Path) -> None:
         phrases.heard[number] = np.full((number + 1, features.MELS), number, np.float16)
     path = tmp_path / "new" / "phrases.npz"
     phrases.points[:], phrases.usual[0] = 2, 3
-    first = phrases_heard.kept(path, lambda: phrases)
-    again = phrases_heard.kept(path, lambda: pytest.fail("made twice"))
+    first = dataset.kept(path, lambda: phrases)
+    again = dataset.kept(path, lambda: pytest.fail("made twice"))
     for one in (first, again):
         assert [len(each) for each in one.heard] == [len(each) for each in phrases.heard]
         assert all(
@@ -206,15 +208,15 @@ def test_the_command_shows_a_table_or_json(
         asked.append((folder, keep, encoder.name))
         return {"beside": errors(*scored(), 0.5)}
 
-    monkeypatch.setattr(loudspeaker_protocol, "evaluate", measured)
-    monkeypatch.setattr(loudspeaker, "fit", lambda *_, encoder: asked.append(encoder.name))
+    monkeypatch.setattr(protocol, "evaluate", measured)
+    monkeypatch.setattr(fit, "fit", lambda *_, encoder: asked.append(encoder.name))
     command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
-    assert cli.main([*command, "--evaluate"]) == 0
+    assert main.main([*command, "--evaluate"]) == 0
     assert "apcer_phone" in capsys.readouterr().out
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert math.isclose(found["beside"]["eer"], 0)
-    assert cli.main([*command, "--json", "--encoder", "other.tflite"]) == 0
+    assert main.main([*command, "--json", "--encoder", "other.tflite"]) == 0
     assert asked == [
         (tmp_path, False, SHIPPED.name),
         SHIPPED.name,

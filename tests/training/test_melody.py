@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from edge.sound.quality import voiced_seconds
-from edge.voice import features
+from kaimen.sound.quality import voiced_seconds
+from kaimen.voice import features
+from kaimen_train.autoencoder.griffin_lim import sound
+from kaimen_train.autoencoder.pitch import between, melody, source
 from tests.sounds import noise, pitch_of, spoken
-from training.griffin_lim import sound
-from training.melody import between, melody, source
 
 
 @pytest.mark.parametrize("pitch", [90, 140, 220, 310])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import (
+from kaimen_train.evaluation.metrics import (
     det_curve,
     equal_error_rate,
     interval_of_equal_error_rate,

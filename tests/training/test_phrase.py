@@ -10,19 +10,20 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from edge.errors import EncoderError  # noqa: E402
-from edge.sound import Samples  # noqa: E402
-from edge.voice import PHRASE, features  # noqa: E402
-from edge.voice.encoder import Encoder  # noqa: E402
-from edge.voice.network import RUNTIMES  # noqa: E402
-from edge.voice.phrase import PhraseEncoder, Said, likeness, stretched, unit_rows  # noqa: E402
+from kaimen.errors import EncoderError  # noqa: E402
+from kaimen.sound import Samples  # noqa: E402
+from kaimen.voice import PHRASE, features  # noqa: E402
+from kaimen.voice.encoder import Encoder  # noqa: E402
+from kaimen.voice.network import RUNTIMES  # noqa: E402
+from kaimen.voice.phrase import PhraseEmbedding, PhraseEncoder, likeness, stretched, unit_rows  # noqa: E402
+from kaimen_train.cli import main  # noqa: E402
+from kaimen_train.data.corpus import Clips, Row  # noqa: E402
+from kaimen_train.evaluation.protocols import NEAR_ALIKE  # noqa: E402
+from kaimen_train.networks import phrase as network  # noqa: E402
+from kaimen_train.phrase import batches, fit, protocol  # noqa: E402
+from kaimen_train.phrase.batches import PHRASES, Words, heard_again, rivals  # noqa: E402
+from kaimen_train.phrase.protocol import Trials  # noqa: E402
 from tests.sounds import spoken  # noqa: E402
-from training import cli, phrase, phrase_batches, phrase_protocol  # noqa: E402
-from training.corpus import Clips, Row  # noqa: E402
-from training.networks import phrase as network  # noqa: E402
-from training.phrase_batches import PHRASES, Words, heard_again, rivals  # noqa: E402
-from training.phrase_protocol import Trials  # noqa: E402
-from training.protocols import NEAR_ALIKE  # noqa: E402
 
 pytestmark = [
     # Keras 2.14 seeds itself in a way that Python has come to dislike.
@@ -31,7 +32,7 @@ pytestmark = [
 ]
 
 TEXTS = [*"abcdefghij", *(word for pair in NEAR_ALIKE for word in pair)]
-PLAN = phrase.Plan(steps=3, warm=1)
+PLAN = fit.Plan(steps=3, warm=1)
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "FRONT", (4, 4, 4, 4))
     monkeypatch.setattr(network, "CHANNELS", 8)
     monkeypatch.setattr(network, "BLOCKS", 1)
-    monkeypatch.setattr(phrase_batches, "SPEAKERS", 2)
-    monkeypatch.setattr(phrase_batches, "PHRASES", 2)
-    monkeypatch.setattr(phrase, "ENROLLED", 1)
-    monkeypatch.setattr(phrase, "AGREE", 0.9)  # what has hardly learned anything rounds badly
+    monkeypatch.setattr(batches, "SPEAKERS", 2)
+    monkeypatch.setattr(batches, "PHRASES", 2)
+    monkeypatch.setattr(fit, "ENROLLED", 1)
+    monkeypatch.setattr(fit, "AGREE", 0.9)  # what has hardly learned anything rounds badly
 
 
 def words(speakers: int = 6, takes: int = 2, texts: list[str] = TEXTS) -> Words:
@@ -64,13 +65,13 @@ def words(speakers: int = 6, takes: int = 2, texts: list[str] = TEXTS) -> Words:
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_short_run_ends_in_a_file_that_a_gate_loads(tiny_rows: list[Row], tmp_path: Path) -> None:
-    weights = phrase.fit(tiny_rows, tmp_path, PLAN)
-    assert phrase.Plan(**json.loads((tmp_path / "phrase" / "plan.json").read_text())) == PLAN
+    weights = fit.fit(tiny_rows, tmp_path, PLAN)
+    assert fit.Plan(**json.loads((tmp_path / "phrase" / "plan.json").read_text())) == PLAN
 
     out = tmp_path / "out" / "phrase.tflite"
     out.parent.mkdir()
-    card = phrase.export(tiny_rows, tmp_path, out)
-    assert card.measured["runtimes_least_cosine"] >= phrase.AGREE
+    card = fit.export(tiny_rows, tmp_path, out)
+    assert card.measured["runtimes_least_cosine"] >= fit.AGREE
     assert card.measured["development"]["right"] > 0
     assert card.training["plan"]["steps"] == PLAN.steps
     for runtime in RUNTIMES:
@@ -90,11 +91,11 @@ def test_a_short_run_ends_in_a_file_that_a_gate_loads(tiny_rows: list[Row], tmp_
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     tiny_rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phrase, "EVERY", 1)
+    monkeypatch.setattr(fit, "EVERY", 1)
     tf.keras.utils.set_random_seed(0)
-    whole = phrase.fit(tiny_rows, tmp_path / "whole", PLAN)
+    whole = fit.fit(tiny_rows, tmp_path / "whole", PLAN)
 
-    made_of, asked = phrase.batches, []
+    made_of, asked = fit.batches, []
 
     def killed(*rest: object, steps: range, **options: object) -> object:
         asked.append(steps)
@@ -103,11 +104,11 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(phrase, "batches", killed)
+    monkeypatch.setattr(fit, "batches", killed)
     tf.keras.utils.set_random_seed(0)
     with pytest.raises(KeyboardInterrupt):
-        phrase.fit(tiny_rows, tmp_path / "killed", PLAN)
-    resumed = phrase.fit(tiny_rows, tmp_path / "killed", PLAN)
+        fit.fit(tiny_rows, tmp_path / "killed", PLAN)
+    resumed = fit.fit(tiny_rows, tmp_path / "killed", PLAN)
     assert asked == [range(3), range(2, 3)]
     weights = []
     for path in (whole, resumed):
@@ -122,7 +123,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
 
 def test_without_weights_nothing_is_exported(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="kaimen-train phrase"):
-        phrase.export([], tmp_path, tmp_path / "phrase.tflite")
+        fit.export([], tmp_path, tmp_path / "phrase.tflite")
     assert not list(tmp_path.iterdir())
 
 
@@ -137,8 +138,8 @@ def test_the_contrast_is_less_where_the_same_words_are_more_alike() -> None:
     random = np.random.default_rng(0)
     kinds = random.normal(size=(2, 5, 16)).astype(np.float32)
     alike = kinds[which] + 0.01 * random.normal(size=(4, 5, 16)).astype(np.float32)
-    good = float(phrase.contrast(alike, which))
-    bad = float(phrase.contrast(alike[[0, 2, 1, 3]], which))
+    good = float(fit.contrast(alike, which))
+    bad = float(fit.contrast(alike[[0, 2, 1, 3]], which))
     assert 0 <= good < 0.1 < 1 < bad
 
 
@@ -147,10 +148,10 @@ def test_the_contrast_compares_as_the_gate_does() -> None:
     random = np.random.default_rng(1)
     parts = random.normal(size=(3, 5, 16)).astype(np.float32)
     said = unit_rows(parts)
-    scores = np.stack([likeness(each, said) for each in said]) / phrase.TEMPERATURE
+    scores = np.stack([likeness(each, said) for each in said]) / fit.TEMPERATURE
     rows = [(0, 1, (1, 2)), (1, 0, (0, 2))]
     losses = [np.log(np.exp(scores[a, list(of)]).sum()) - scores[a, b] for a, b, of in rows]
-    found = float(phrase.contrast(parts, np.array([0, 0, 1], np.int32)))
+    found = float(fit.contrast(parts, np.array([0, 0, 1], np.int32)))
     assert found == pytest.approx(sum(losses) / 3, rel=1e-4)  # the third has nobody to be like
 
 
@@ -189,7 +190,7 @@ def test_a_batch_knows_which_phrases_are_the_same() -> None:
     assert heard.dtype == np.float32
     assert np.isfinite(heard).all()
     counts = np.unique(which, return_counts=True)[1]
-    assert set(counts) == {phrase_batches.SPEAKERS}
+    assert set(counts) == {batches.SPEAKERS}
 
 
 def test_a_step_always_draws_the_same_batch() -> None:
@@ -214,7 +215,7 @@ def test_what_is_heard_again_stays_sound_and_leaves_the_first_alone(frames: int)
     np.testing.assert_array_equal(heard, before)
 
 
-def held(texts: int = 3, takes: int = 8) -> tuple[Clips, list[Said]]:
+def held(texts: int = 3, takes: int = 8) -> tuple[Clips, list[PhraseEmbedding]]:
     """Two held-out speakers whose words are all told apart but for the last two."""
     random = np.random.default_rng(0)
     kinds = [unit_rows(random.normal(size=(5, 16)).astype(np.float32)) for _ in range(texts - 1)]
@@ -230,14 +231,14 @@ def held(texts: int = 3, takes: int = 8) -> tuple[Clips, list[Said]]:
 
 
 def test_the_threshold_is_one_that_few_right_words_miss() -> None:
-    figures = phrase.development(*held())
+    figures = fit.development(*held())
     assert (figures["right"], figures["wrong"]) == (2 * 3 * 3, 2 * 3 * 2 * 3)
     assert 0.9 < figures["threshold"] < 1
     assert 0.1 < figures["wrong_passed"] <= 1 / 3  # of those that sound alike
 
 
 def test_too_few_takes_pass_nothing() -> None:
-    assert phrase.development(*held(takes=5)) == {"threshold": 1.0}
+    assert fit.development(*held(takes=5)) == {"threshold": 1.0}
 
 
 def test_shares_are_of_trials_at_one_threshold() -> None:
@@ -256,13 +257,13 @@ def test_shares_are_of_trials_at_one_threshold() -> None:
 
 
 def test_joins_share_a_half_with_the_enrolled_phrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phrase_protocol, "PHRASES", (("x", "y"),))
+    monkeypatch.setattr(protocol, "PHRASES", (("x", "y"),))
     sounds: dict[tuple[str, str, int], Samples] = {
         (text, "s", take): np.full(10, number, np.float32)
         for number, text in enumerate("xyz")
         for take in range(1, 9)
     }
-    made = phrase_protocol._joins(sounds, list("xyz"), lambda sound: sound)
+    made = protocol._joins(sounds, list("xyz"), lambda sound: sound)
     assert set(made) == {("x", "x"), ("x", "y"), ("x", "z"), ("y", "y"), ("z", "y")}
     assert {take for _, _, take in made["x", "y"]} == set(range(1, 9))
     assert {take for _, _, take in made["x", "z"]} == {6, 7, 8}  # nobody enrolls with it
@@ -273,8 +274,8 @@ def test_joins_share_a_half_with_the_enrolled_phrase(monkeypatch: pytest.MonkeyP
 def test_a_school_learns_its_threshold_from_what_is_enrolled() -> None:
     _, points = held()
     enrolled = {"a": points[:5], "b": points[24:29]}
-    assert 0.9 < phrase_protocol.learned(enrolled, card=0.5) < 1
-    assert phrase_protocol.learned({"a": [points[0], points[8]]}, card=0.9) == pytest.approx(0.75)
+    assert 0.9 < protocol.learned(enrolled, card=0.5) < 1
+    assert protocol.learned({"a": [points[0], points[8]]}, card=0.9) == pytest.approx(0.75)
 
 
 shipped = pytest.mark.skipif(not PHRASE.exists(), reason="no phrase encoder is shipped yet")
@@ -283,7 +284,7 @@ shipped = pytest.mark.skipif(not PHRASE.exists(), reason="no phrase encoder is s
 @shipped
 def test_what_an_enrolled_speaker_says_is_measured(tiny_phrases: list[Row]) -> None:
     encoder = PhraseEncoder()
-    found = phrase_protocol.evaluate(tiny_phrases, encoder)
+    found = protocol.evaluate(tiny_phrases, encoder)
     assert set(found) == {"mandarin20", "joined"}  # nobody of arabic40 is there
     assert found["mandarin20"]["right"] == 2 * 3 * 3  # texts, speakers, probes
     assert found["joined"]["half right"]["trials"] == 3 * 2 * 3  # speakers, doubled words, probes
@@ -301,13 +302,13 @@ def test_measured_figures_come_on_the_card(tmp_path: Path) -> None:
     path.write_bytes(PHRASE.read_bytes())
     path.with_suffix(".json").write_bytes(PHRASE.with_suffix(".json").read_bytes())
     before = PhraseEncoder(path).card.measured
-    phrase.add_measured(path, {"joined": 0.5})
+    fit.add_measured(path, {"joined": 0.5})
     assert PhraseEncoder(path).card.measured == {**before, "eval": {"joined": 0.5}}
 
 
 @shipped
 def test_a_phrase_costs_less_than_the_voice() -> None:
-    assert 0 < phrase_protocol.cost(PhraseEncoder(), Encoder()) < 1
+    assert 0 < protocol.cost(PhraseEncoder(), Encoder()) < 1
 
 
 @shipped
@@ -323,11 +324,11 @@ def test_the_command_trains_exports_and_measures(
         path.write_bytes(PHRASE.read_bytes())
         path.with_suffix(".json").write_bytes(PHRASE.with_suffix(".json").read_bytes())
 
-    monkeypatch.setattr(phrase, "fit", lambda rows, folder, plan: asked.append(plan.steps))
-    monkeypatch.setattr(phrase, "export", exported)
-    monkeypatch.setattr(phrase_protocol, "evaluate", lambda rows, encoder: {"joined": 0.25})
+    monkeypatch.setattr(fit, "fit", lambda rows, folder, plan: asked.append(plan.steps))
+    monkeypatch.setattr(fit, "export", exported)
+    monkeypatch.setattr(protocol, "evaluate", lambda rows, encoder: {"joined": 0.25})
     command = ["phrase", str(manifest), "--folder", str(tmp_path), "--out", str(out)]
-    assert cli.main([*command, "--steps", "7"]) == 0
+    assert main.main([*command, "--steps", "7"]) == 0
     assert asked == [7]
     shown = json.loads(capsys.readouterr().out)
     assert shown["measured"]["eval"]["joined"] == 0.25

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import SettingsError
-from edge.gallery import synthetic
-from training import picture_book
-from training.corpus import read_manifest
+from kaimen.bench import synthetic
+from kaimen.errors import SettingsError
+from kaimen_train.autoencoder import picture_book
+from kaimen_train.data.corpus import read_manifest
 
 SPEECH = Path("../shared/speech/manifest.csv")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.gallery import Gallery
-from edge.sound import SAMPLE_RATE
+from kaimen.gallery import Gallery
+from kaimen.sound import SAMPLE_RATE
+from kaimen_train.data.corpus import Row, speech_of
+from kaimen_train.evaluation import protocols
+from kaimen_train.evaluation.protocols import OpenSet, TextTakes
 from tests.sounds import in_a_room, silence, spoken
-from training import protocols
-from training.corpus import Row, speech_of
-from training.protocols import OpenSet, Said
 
 WORDS = ("北京", "背景", "上海")  # the first two are near-alike
 ANN, BEN, CAI = "ann", "ben", "cai"
@@ -167,7 +167,7 @@ def test_perfect_points_miss_no_student() -> None:
 
 
 def test_a_stranger_scores_against_the_nearest_of_the_others() -> None:
-    said = Said("a", {
+    said = TextTakes("a", {
         ANN: dict.fromkeys(TAKES, unit(axis(0) + axis(1))),
         BEN: dict.fromkeys(TAKES, axis(1)),
         CAI: dict.fromkeys(TAKES, axis(2)),
@@ -179,7 +179,7 @@ def test_a_stranger_scores_against_the_nearest_of_the_others() -> None:
 
 def test_a_student_who_is_nearer_to_somebody_else_is_missed() -> None:
     ben = axis(1)
-    said = Said("a", {
+    said = TextTakes("a", {
         ANN: {**dict.fromkeys(range(1, 6), axis(0)), 6: unit(0.5 * axis(0) + ben)},
         BEN: dict.fromkeys(TAKES, ben),
         CAI: dict.fromkeys(TAKES, axis(2)),
@@ -299,4 +299,4 @@ def test_rows_and_points_must_be_as_many() -> None:
 
 def test_said_is_not_changed_by_accident() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Said("a").text = "b"  # type: ignore[misc]
+        TextTakes("a").text = "b"  # type: ignore[misc]

@@ -15,18 +15,20 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
-from edge.errors import SettingsError
-from edge.gallery import shapes, synthetic
-from edge.gallery.synthetic import Population
-from edge.sound import SAMPLE_RATE
-from edge.voice.encoder import Encoder
+from kaimen.bench import shapes, synthetic
+from kaimen.bench.synthetic import Population
+from kaimen.errors import SettingsError
+from kaimen.sound import SAMPLE_RATE
+from kaimen.voice.encoder import Encoder
+from kaimen_train.autoencoder import generate
+from kaimen_train.autoencoder.generate import compare, judge
+from kaimen_train.autoencoder.generate.numbers import Numbers, uncorrected
+from kaimen_train.cli import main
+from kaimen_train.data.corpus import Row, read_manifest
+from kaimen_train.evaluation.evaluate import Embedded, EvalSpeech
+from kaimen_train.school import forecast, school, variance
+from kaimen_train.school.school import Voices
 from tests.sounds import in_a_room, silence, spoken
-from training import cli, forecast, generate, moments, school
-from training.corpus import Row, read_manifest
-from training.evaluate import Embedded, Heard
-from training.generate import compare, judge
-from training.generate.numbers import Numbers, uncorrected
-from training.school import Voices
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
@@ -135,8 +137,8 @@ def test_every_speaker_counts_alike_whichever_the_corpus(truth: Population) -> N
 
 
 def test_too_few_takes_are_an_error_that_says_so(truth: Population) -> None:
-    voices = voices_of(truth.draw(5, moments.TAKES - 1, seed=0))
-    with pytest.raises(SettingsError, match=f"{moments.TAKES} times"):
+    voices = voices_of(truth.draw(5, variance.TAKES - 1, seed=0))
+    with pytest.raises(SettingsError, match=f"{variance.TAKES} times"):
         school.fit(voices, np.full(len(voices.points), True), "encoder")
 
 
@@ -175,7 +177,7 @@ def test_real_voices_are_enrolled_by_halves_and_the_others_come(
         for _ in range(6)
     ]
     made = Embedded(
-        Heard({"commands": rows}, {}, [], []), {"commands": voices.reshape(480, -1)}, []
+        EvalSpeech({"commands": rows}, {}, [], []), {"commands": voices.reshape(480, -1)}, []
     )
     found = forecast.check_voices(made, "encoder", Encoder().card)["commands"]
     assert (found.students, found.schools) == (40, 10)
@@ -258,7 +260,7 @@ def test_the_command_fits_draws_and_compares(
     manifest, figure, out = rows[0].file.parent / "manifest.csv", tmp_path / "f.svg", tmp_path / "o"
     arguments = ["school", str(manifest), "--folder", str(tmp_path), "--fit", "--json"]
     arguments += ["--figure", str(figure), "--students", "30", "--recordings", "2"]
-    assert cli.main([*arguments, "--out", str(out)]) == 0
+    assert main.main([*arguments, "--out", str(out)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["voices"] for line in lines] == ["synthetic", "mandarin20"]
     assert synthetic.load(shipped).encoder == Encoder().identity
@@ -281,7 +283,7 @@ def test_the_command_holds_every_model_against_real_voices(
         monkeypatch.setattr(judge, name, value)
     manifest = rows[0].file.parent / "manifest.csv"
     arguments = ["school", str(manifest), "--folder", str(tmp_path), "--compare", "--json"]
-    assert cli.main([*arguments, "--figure", str(tmp_path / "f.svg")]) == 0
+    assert main.main([*arguments, "--figure", str(tmp_path / "f.svg")]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["model"] for line in lines] == list(synthetic.MODELS)
     for line in lines:
@@ -294,7 +296,7 @@ def test_the_command_says_when_the_encoder_is_another(
     fitted: Population, shipped: Path, capsys: pytest.CaptureFixture
 ) -> None:
     fitted.save(shipped)
-    assert cli.main(["school"]) == 0
+    assert main.main(["school"]) == 0
     said = capsys.readouterr()
     assert "--fit" in said.err and "synthetic" in said.out
 
@@ -307,7 +309,7 @@ def test_the_command_shows_what_calibrations_promise(
 ) -> None:
     fitted.save(shipped)
     monkeypatch.setattr(forecast, "check", lambda *_: [promise()])
-    assert cli.main(["school", "--check"]) == 0
+    assert main.main(["school", "--check"]) == 0
     shown = capsys.readouterr().out
     for shown_one in ("0.625, forecast", "25.00", "50.00 (12.50 to 75.00)", "20,000"):
         assert shown_one in shown

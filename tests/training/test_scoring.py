@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from edge.voice.score import RULE, score_of
-from training import scoring
+from kaimen.voice.score import RULE, score_of
+from kaimen_train.evaluation import scoring
 
 
 def unit(points: np.ndarray) -> np.ndarray:

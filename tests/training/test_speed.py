@@ -11,11 +11,12 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from edge.errors import EncoderError
-from edge.voice.encoder import RUNTIMES, SHIPPED, Encoder
-from training import cli, speed
-from training.export import from_weights
-from training.peers import call
+from kaimen.errors import EncoderError
+from kaimen.voice.encoder import RUNTIMES, SHIPPED, Encoder
+from kaimen_train.cli import main
+from kaimen_train.encoder import speed
+from kaimen_train.encoder.export import from_weights
+from kaimen_train.peers import call
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras warns of what it will drop one day
 
@@ -32,7 +33,7 @@ def test_each_is_measured_and_the_first_is_the_one_that_ships(
 
     monkeypatch.setattr(speed, "ROUNDS", 2)
     monkeypatch.setattr(call, "seconds", seconds)
-    assert cli.main(["speed", "--peer", "ge2e", "--json"]) == 0
+    assert main.main(["speed", "--peer", "ge2e", "--json"]) == 0
     taken = json.loads(capsys.readouterr().out)
     assert asked == [("ge2e", {24_000})]
     assert taken["ge2e"] == 250

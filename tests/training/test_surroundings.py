@@ -7,11 +7,10 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import features
-from tests.sounds import noise, spoken
-from training.corpus import Clips
-from training.surroundings import (
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
+from kaimen_train.data.corpus import Clips
+from kaimen_train.data.surroundings import (
     GROUPS,
     SIZE,
     SPEAKERS,
@@ -21,6 +20,7 @@ from training.surroundings import (
     companded,
     narrow,
 )
+from tests.sounds import noise, spoken
 
 VOICES = 20
 WORDS = ("one", "two", "three", "four")

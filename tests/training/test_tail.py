@@ -11,8 +11,8 @@ pytest.importorskip("scipy")
 
 from scipy import stats
 
-from training.metrics import threshold_at
-from training.tail import Errors, Tail, counted_threshold
+from kaimen_train.evaluation.metrics import threshold_at
+from kaimen_train.evaluation.tail import Errors, Tail, counted_threshold
 
 TRIALS = 100_000
 

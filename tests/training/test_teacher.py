@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import SettingsError
-from training import teacher
-from training.corpus import Clips
-from training.peers import call
+from kaimen.errors import SettingsError
+from kaimen_train.data.corpus import Clips
+from kaimen_train.encoder import teacher
+from kaimen_train.peers import call
 
 COUNT = 7
 

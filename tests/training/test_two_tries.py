@@ -8,16 +8,16 @@ from typing import cast
 import numpy as np
 import pytest
 
-from edge.checks import Heard
-from edge.decision import Retry, Thresholds
-from edge.doorkeeper import Doorkeeper
-from edge.gallery import Gallery
-from edge.gallery.calibration import GREY
-from edge.voice.encoder import Encoder
+from kaimen.access.checks import Utterance
+from kaimen.access.decision import Retry, Thresholds
+from kaimen.access.policy import AccessPolicy
+from kaimen.calibration.calibration import GREY
+from kaimen.gallery import Gallery
+from kaimen.voice.encoder import Encoder
+from kaimen_train.evaluation.protocols import TextTakes
+from kaimen_train.evaluation.two_tries import compare
 from tests.gallery.points import school
 from tests.sounds import spoken
-from training.protocols import Said
-from training.two_tries import compare
 
 STUDENTS, TAKES, SIZE = 12, 6, 8
 ENROLL, VISIT = range(1, 4), range(4, 7)
@@ -25,16 +25,16 @@ VOICE = spoken(0.6)
 
 
 @pytest.fixture
-def said() -> Said:
+def said() -> TextTakes:
     points = school(STUDENTS, TAKES, SIZE, spread=0.7, seed=2)
     takes = {
         f"student {number:02}": {take + 1: point for take, point in enumerate(own)}
         for number, own in enumerate(points)
     }
-    return Said("phrase", takes)
+    return TextTakes("phrase", takes)
 
 
-def opens(said: Said, left_out: str | None, retry: Retry) -> list[tuple[str, str | None]]:
+def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str, str | None]]:
     """Who came, and whom the gate took them for, of each visit of two takes."""
     gallery = Gallery("encoder", SIZE)
     for name in said.takes:
@@ -43,10 +43,10 @@ def opens(said: Said, left_out: str | None, retry: Retry) -> list[tuple[str, str
     found = []
     for name in said.takes if left_out is None else [left_out]:
         for pair in permutations(VISIT, 2):
-            keeper = Doorkeeper(gallery, Thresholds(retry=retry), retry=True)
+            keeper = AccessPolicy(gallery, Thresholds(retry=retry), retry=True)
             student = None
             for take in pair:
-                heard = Heard(VOICE, cast(Encoder, Ears(said.takes[name][take])))
+                heard = Utterance(VOICE, cast(Encoder, Ears(said.takes[name][take])))
                 decided = keeper.decide(heard)
                 keeper.answered(decided, heard)
                 student = student or decided.decision.student
@@ -62,7 +62,7 @@ class Ears:
         return self.point
 
 
-def test_the_figures_are_those_of_a_gate(said: Said) -> None:
+def test_the_figures_are_those_of_a_gate(said: TextTakes) -> None:
     (*_, found) = compare([said], ENROLL, VISIT)
     retry = Retry(found["first"], found["pooled"], found["first"] - GREY)
     visits = opens(said, None, retry)
@@ -75,15 +75,15 @@ def test_the_figures_are_those_of_a_gate(said: Said) -> None:
     assert let_in == pytest.approx(found["fpir"], abs=1 / len(strangers))
 
 
-def test_an_interval_holds_what_it_is_of(said: Said) -> None:
+def test_an_interval_holds_what_it_is_of(said: TextTakes) -> None:
     for each in compare([said], ENROLL, VISIT):
         low, high = each["interval"]
         assert each["less"] == 1 - each["fnir_two_tries"] / each["fnir_one_try"]
         assert low <= each["less"] <= high
 
 
-def test_only_who_says_a_text_often_enough_is_tried(said: Said) -> None:
+def test_only_who_says_a_text_often_enough_is_tried(said: TextTakes) -> None:
     seldom = {"once": {1: said.takes["student 00"][1]}}
-    more = Said("phrase", {**said.takes, **seldom})
+    more = TextTakes("phrase", {**said.takes, **seldom})
     assert compare([more], ENROLL, VISIT) == compare([said], ENROLL, VISIT)
-    assert compare([Said("phrase", seldom)], ENROLL, VISIT) == []
+    assert compare([TextTakes("phrase", seldom)], ENROLL, VISIT) == []

@@ -14,16 +14,17 @@ pytest.importorskip("matplotlib")
 
 from PIL import Image
 
-from edge.errors import SettingsError
-from edge.sound import SAMPLE_RATE
-from edge.voice import features
-from edge.voice.encoder import Encoder
+from kaimen.errors import SettingsError
+from kaimen.sound import SAMPLE_RATE
+from kaimen.voice import features
+from kaimen.voice.encoder import Encoder
+from kaimen_train.autoencoder import fit as training
+from kaimen_train.autoencoder import latent_map
+from kaimen_train.autoencoder.fit import Autoencoder
+from kaimen_train.autoencoder.walk import anywhere, between, distances, files, straight, walk, write
+from kaimen_train.cli import main
+from kaimen_train.networks.autoencoder import Shape
 from tests.sounds import in_a_room, silence, spoken
-from training import autoencoder as training
-from training import cli, latent_map
-from training.autoencoder import Autoencoder
-from training.networks.autoencoder import Shape
-from training.walk import anywhere, between, distances, files, straight, walk, write
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
@@ -126,12 +127,12 @@ def test_the_command_walks_between_recordings(
         sound = in_a_room(silence(0.3), spoken(0.6, pitch), silence(0.5))
         soundfile.write(names[-1], sound, SAMPLE_RATE)
     command = ["latent", "walk", "--out", str(tmp_path / "walk"), "--steps", "2"]
-    assert cli.main([*command, *names]) == 0
+    assert main.main([*command, *names]) == 0
     assert "to the last" in capsys.readouterr().out
     assert (tmp_path / "walk" / "walk.gif").exists()
-    assert cli.main([*command, "--json"]) == 0
+    assert main.main([*command, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["distances"]) == 2
-    assert cli.main([*command, names[0]]) == 2
+    assert main.main([*command, names[0]]) == 2
     assert "two files or none" in capsys.readouterr().err
 
 
@@ -162,7 +163,7 @@ def test_the_command_draws_a_map(
             sound = in_a_room(silence(0.3), spoken(0.6, pitch), silence(0.5))
             soundfile.write(tmp_path / "class" / name / f"{take}.wav", sound, SAMPLE_RATE)
     command = ["latent", "map", "--figure", str(figure)]
-    assert cli.main([*command, str(tmp_path / "class")]) == 0
+    assert main.main([*command, str(tmp_path / "class")]) == 0
     assert "the nearest is the same speaker" in figure.read_text()
-    assert cli.main([*command, str(tmp_path)]) == 2
+    assert main.main([*command, str(tmp_path)]) == 2
     assert "two speakers or more" in capsys.readouterr().err

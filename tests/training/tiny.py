@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from training import batches as batching
-from training.corpus import Clips
+from kaimen_train.data import batches as batching
+from kaimen_train.data.corpus import Clips
 
 FRAMES = 60
 

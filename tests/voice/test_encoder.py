@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.errors import EncoderError, NoSpeech
-from edge.sound import Samples
-from edge.voice import features
-from edge.voice.encoder import RUNTIMES, SHIPPED, Card, Encoder
+from kaimen.errors import EncoderError, NoSpeech
+from kaimen.sound import Samples
+from kaimen.voice import features
+from kaimen.voice.encoder import RUNTIMES, SHIPPED, Card, Encoder
 from tests.sounds import noise, silence, spoken
 
 FRAMES = 50

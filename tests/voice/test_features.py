@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge.errors import NoSpeech
-from edge.sound import SAMPLE_RATE, Samples
-from edge.voice import features
+from kaimen.errors import NoSpeech
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
 from tests.sounds import noise, spoken, tone
 
 PHRASE = spoken(0.2) + noise(0.2, -60)

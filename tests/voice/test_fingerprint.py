@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.attack.devices import devices, replayed
-from edge.errors import NoSpeech
-from edge.sound import SAMPLE_RATE, Samples
-from edge.sound.recording import main_phrase, read
-from edge.voice.fingerprint import BINS, HEARD_BEFORE, coherences, fingerprint
+from kaimen.acoustics.devices import devices, replayed
+from kaimen.errors import NoSpeech
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.fingerprint import BINS, HEARD_BEFORE, coherences, fingerprint
 from tests.sounds import noise, silence
 
 SPEECH = Path(os.environ.get("KAIMEN_SPEECH", "../shared/speech"))

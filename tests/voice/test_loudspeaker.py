@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import edge.demo
-from edge.attack.devices import devices, gates, live, replayed
-from edge.errors import EncoderError
-from edge.sound import Samples
-from edge.sound.recording import main_phrase, read
-from edge.voice import LOUDSPEAKER, features
-from edge.voice.encoder import Encoder
-from edge.voice.loudspeaker import (
+import kaimen.rehearsal
+from kaimen.acoustics.devices import devices, gates, live, replayed
+from kaimen.errors import EncoderError
+from kaimen.sound import Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice import LOUDSPEAKER, features
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.loudspeaker import (
     CONVOLUTIONS,
     DENSE,
     EVEN,
@@ -35,7 +35,7 @@ from edge.voice.loudspeaker import (
     unlike,
 )
 
-RECORDINGS = Path(edge.demo.__file__).parent / "recordings"
+RECORDINGS = Path(kaimen.rehearsal.__file__).parent / "recordings"
 FILTERS = (5, 4, 6)
 HIDDEN, DEEPER = 3, 2
 DIMENSION = 7

@@ -17,20 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import edge.demo
-from edge.decision import Check
-from edge.errors import EncoderError, NoSpeech
-from edge.gallery.words import in_common
-from edge.sound import Samples
-from edge.sound.recording import main_phrase, read
-from edge.voice import PHRASE, features
-from edge.voice.network import RUNTIMES
-from edge.voice.phrase import (
+import kaimen.rehearsal
+from kaimen.access.decision import Check
+from kaimen.calibration.phrase_threshold import in_common
+from kaimen.errors import EncoderError, NoSpeech
+from kaimen.sound import Samples
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice import PHRASE, features
+from kaimen.voice.network import RUNTIMES
+from kaimen.voice.phrase import (
     MARGIN,
     SOFTNESS,
     PhraseCard,
+    PhraseEmbedding,
     PhraseEncoder,
-    Said,
     likeness,
     phrase_score,
     speech_in,
@@ -41,7 +41,7 @@ from tests.sounds import noise, silence, spoken
 
 PARTS = 5
 DIMENSION = 16
-RECORDINGS = Path(edge.demo.__file__).parent / "recordings"
+RECORDINGS = Path(kaimen.rehearsal.__file__).parent / "recordings"
 
 
 def write(folder: Path, content: bytes = b"network", **changes: Any) -> Path:
@@ -75,7 +75,7 @@ def refusal(path: Path, runtime: str | None = None) -> str:
     return str(caught.value)
 
 
-def said(seed: int, parts: int = PARTS) -> Said:
+def said(seed: int, parts: int = PARTS) -> PhraseEmbedding:
     """What somebody says, at random."""
     return unit_rows(np.random.default_rng(seed).normal(size=(parts, DIMENSION)).astype("f4"))
 
@@ -132,7 +132,7 @@ def test_one_bad_recording_among_five_does_little_harm() -> None:
     assert phrase_score(said(99), [*takes[:4], said(99)]) < 0.6
 
 
-def takes_of(words: int, manner: int, count: int) -> list[Said]:
+def takes_of(words: int, manner: int, count: int) -> list[PhraseEmbedding]:
     """Recordings of the same words by somebody who says them in a manner of their own."""
     return [
         unit_rows(said(words) + 0.3 * said(manner) + 0.2 * said(1000 * manner + number))
@@ -319,7 +319,7 @@ def recorded(student: str, name: str) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def phrases() -> dict[tuple[str, str], Said]:
+def phrases() -> dict[tuple[str, str], PhraseEmbedding]:
     """What students of the demo say, by student and file."""
     encoder = PhraseEncoder()
     names = [*(f"phrase-{take}" for take in range(1, 8)), "other-1", "other-2"]
@@ -403,7 +403,7 @@ def test_both_runtimes_say_the_same_of_a_phrase() -> None:
 
 @shipped
 def test_the_demos_students_are_told_by_what_they_say(
-    phrases: dict[tuple[str, str], Said],
+    phrases: dict[tuple[str, str], PhraseEmbedding],
 ) -> None:
     threshold = PhraseCard.read(PHRASE.with_suffix(".json")).threshold
     right, wrong = [], []
@@ -418,7 +418,7 @@ def test_the_demos_students_are_told_by_what_they_say(
 
 
 @shipped
-def test_words_count_and_not_the_voice(phrases: dict[tuple[str, str], Said]) -> None:
+def test_words_count_and_not_the_voice(phrases: dict[tuple[str, str], PhraseEmbedding]) -> None:
     first = [phrases[STUDENTS[0], f"phrase-{take}"] for take in range(1, 6)]
     others = STUDENTS[1:]
     same_words = [phrase_score(phrases[student, "phrase-6"], first) for student in others]

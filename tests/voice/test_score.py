@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.voice import score
-from edge.voice.score import among_themselves, centroids_of, combined, score_of, scores
+from kaimen.voice import score
+from kaimen.voice.score import among_themselves, centroids_of, combined, score_of, scores
 from tests.gallery.points import unit
 
 COUNTS = st.lists(st.integers(1, 7), min_size=1, max_size=6)

@@ -1,1 +1,0 @@
-"""Attacks on the gate that can be rehearsed without one: recordings played to it, simulated."""

@@ -1,0 +1,1 @@
+"""Who may open the door: scores, checks and patience."""

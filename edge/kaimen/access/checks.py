@@ -1,0 +1,184 @@
+"""Beyond the voice: are these the words, is it a living mouth, and was it never heard before?
+
+Asked only of a phrase whose voice is known, about the one student whose it is, the cheapest
+question first. Each check answers with a score and what it had to reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from kaimen.access.decision import Check, Thresholds
+from kaimen.errors import GalleryError, NoSpeech
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.registry import Registry
+from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.sound import Samples
+from kaimen.voice import LOUDSPEAKER, PHRASE, beside, features
+from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.features import Features
+from kaimen.voice.fingerprint import HEARD_BEFORE, coherences, fingerprint
+from kaimen.voice.loudspeaker import LoudspeakerDetector
+from kaimen.voice.phrase import PhraseEncoder, phrase_score
+
+PHRASE_GREY = 0.1  # of likeness below the threshold, within which another try is asked for
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A phrase, and what several checks need of it, computed once."""
+
+    samples: Samples
+    encoder: Encoder
+
+    @cached_property
+    def features(self) -> Features:
+        """Log-mel features, (frames, MELS). Raises NoSpeech."""
+        return features.log_mel(self.samples)
+
+    @cached_property
+    def voiceprint(self) -> Voiceprint:
+        """Whose voice it is, as a point. Raises NoSpeech."""
+        return self.encoder.place(self.features)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a gate hears with; whatever of a check is None is not checked."""
+
+    encoder: Encoder
+    phrase: PhraseEncoder | None = None
+    loudspeaker: LoudspeakerDetector | None = None
+
+    @classmethod
+    def shipped(cls, encoder: Encoder) -> Models:
+        """An encoder, with the phrase encoder and the detector that come along with it."""
+        return cls(encoder, phrase_of(encoder), detector_of(encoder))
+
+    @property
+    def said_by(self) -> str:
+        """The identity of the phrase encoder; empty without one."""
+        return "" if self.phrase is None else self.phrase.identity
+
+    def evidence(self, heard: Utterance) -> Evidence:
+        """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
+        said = None if self.phrase is None else self.phrase.place(heard.features)
+        return Evidence(said, self.said_by, fingerprint(heard.samples))
+
+
+def phrase_of(encoder: Encoder) -> PhraseEncoder:
+    """The phrase encoder that comes along with an encoder. Raises EncoderError."""
+    return PhraseEncoder(beside(encoder.path, PHRASE), runtime=encoder.runtime)
+
+
+def detector_of(encoder: Encoder) -> LoudspeakerDetector:
+    """The detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
+    return LoudspeakerDetector(beside(encoder.path, LOUDSPEAKER))
+
+
+class Checks:
+    """The checks of one gate, by its models, its registry and what opened its door before."""
+
+    def __init__(
+        self,
+        models: Models,
+        registry: Registry,
+        memory: ReplayMemory | None,
+        *,
+        replay: bool = True,
+    ) -> None:
+        """A registry of the gate's own: it reads while others bring the gallery up to date.
+
+        Without a memory only the recordings that enrolled are known again.
+        """
+        self.models = models
+        self._registry = registry
+        self._memory = memory
+        self._replay = replay
+
+    def close(self) -> None:
+        """Close the registry and the memory."""
+        self._registry.close()
+        if self._memory is not None:
+            self._memory.close()
+
+    def words(self, student: str) -> list[str]:
+        """The words of a challenge that a student is enrolled with."""
+        return self._registry.words(student, self.models.encoder.identity)
+
+    def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
+        """The voiceprints of one of them."""
+        return list(self._registry.of_word(student, word, self.models.encoder.identity))
+
+    def of(
+        self, heard: Utterance, student: str, thresholds: Thresholds, word: str = ""
+    ) -> tuple[Check, ...]:
+        """The checks of a phrase in a student's voice, up to the first that fails for good.
+
+        A student who was enrolled without what a check compares with passes it unasked; one of
+        whom something stored was changed passes nothing.
+        """
+        found: list[Check] = []
+        for check in self._each(heard, student, thresholds, word):
+            found.append(check)
+            if not check.passed and not check.doubtful:
+                break
+        return tuple(found)
+
+    def _each(
+        self, heard: Utterance, student: str, thresholds: Thresholds, word: str
+    ) -> Iterator[Check]:
+        encoder, phrase = self.models.encoder, self.models.phrase
+        loudspeaker = self.models.loudspeaker
+        points: Sequence[Voiceprint] = ()
+        try:
+            known = self._registry.evidence(student, self.models.said_by, word)
+            if loudspeaker is not None and loudspeaker.knows(encoder):
+                points = list(self._registry.of_word(student, word, encoder.identity))
+        except GalleryError:
+            yield Check("stored", 0.0, 1.0)
+            return
+        said = [each.said for each in known if each.said is not None]
+        if phrase is not None and said:
+            least, school = phrase.card.threshold, None
+            if thresholds.phrase is not None and thresholds.phrase_by == phrase.identity:
+                least, school = thresholds.phrase, None if word else thresholds.common
+            score = phrase_score(phrase.place(heard.features), said, school)
+            yield Check("phrase", score, least, least - PHRASE_GREY)
+        if loudspeaker is not None:
+            score, limits = loudspeaker.suspect(heard.features, heard.voiceprint, points)
+            yield Check("loudspeaker", -score, -limits.threshold, -limits.grey)
+        if self._replay:
+            stored = [each.fingerprint for each in known if each.fingerprint is not None]
+            if self._memory is not None:
+                stored += self._memory.of(student, word)
+            yield Check("replay", -max(coherences(heard.samples, stored), default=0), -HEARD_BEFORE)
+
+    def another_word(self, heard: Utterance, student: str, word: str) -> bool:
+        """Whether another of a student's words is more like what was said than this one."""
+        phrase = self.models.phrase
+        if phrase is None:
+            return False
+        point = phrase.place(heard.features)
+        scores = {}
+        for each in self.words(student):
+            known = self._registry.evidence(student, self.models.said_by, each)
+            said = [one.said for one in known if one.said is not None]
+            scores[each] = phrase_score(point, said) if said else -1.0
+        return max(scores, key=lambda each: scores[each]) != word
+
+    def remember(self, heard: Utterance, student: str, word: str = "") -> None:
+        """What was said to open the door opens it no second time. Raises StorageError."""
+        if self._memory is not None:
+            self._memory.keep(student, fingerprint(heard.samples), word)
+
+    def rehearse(self, heard: Utterance) -> None:
+        """Run every model: what does this can check."""
+        try:
+            self.models.evidence(heard)
+            if self.models.loudspeaker is not None:
+                self.models.loudspeaker.suspect(heard.features)
+        except NoSpeech:
+            return

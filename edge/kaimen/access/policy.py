@@ -1,0 +1,264 @@
+"""The doorkeeper: from a phrase to an answer, remembering the try before.
+
+The voice says who it may be, the checks say whether it counts. Who is nearly known is asked to say
+it once more, and both tries are judged together. By the door's policy, somebody must say who they
+are first, and may have to say words of the gate's choice.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kaimen.access.checks import Checks, Utterance
+from kaimen.access.decision import (
+    Check,
+    Decision,
+    Match,
+    Retry,
+    Thresholds,
+    Verdict,
+    decide,
+    one_voice,
+    pooled_point,
+    refuse,
+)
+from kaimen.access.lockout import Lockout
+from kaimen.gallery import Gallery
+from kaimen.settings.roster import Rule, groups_at
+from kaimen.sound.quality import is_voice
+from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.score import score_of
+
+CLAIM = 10.0  # seconds for which a claim waits for its phrase
+AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one
+ASKED = 3  # words of a challenge, at most
+FEWEST = 2  # words that a student must be enrolled with to be challenged
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A try that was nearly good enough."""
+
+    voiceprint: Voiceprint
+    student: str  # whom it was nearest to
+    checks: tuple[Check, ...]
+    claim: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Words that are left to be said."""
+
+    student: str
+    words: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A decision, and what is to be remembered if it is given as the answer."""
+
+    decision: Decision
+    tried: Tried | None = None
+    challenge: Challenge | None = None
+    word: str = ""  # that was said, of a challenge
+
+
+class AccessPolicy:
+    """Decides for one door. Claims may come from any thread."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        thresholds: Thresholds,
+        *,
+        roster: tuple[Rule, ...] = (),
+        lockout: Lockout | None = None,
+        checks: Checks | None = None,
+        policy: str = "voice",
+        retry: bool = False,
+        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        clock: Callable[[], float] = time.monotonic,
+        draw: random.Random | None = None,
+    ) -> None:
+        """Without ``checks`` the voice alone counts; a challenge needs them.
+
+        With ``retry`` who is nearly known is asked once more.
+        """
+        self.gallery = gallery
+        self.thresholds = thresholds
+        self._roster = roster
+        self._lockout = lockout
+        self._checks = checks
+        self._policy = policy
+        self._retry = retry
+        self._now = now
+        self._clock = clock
+        self._draw = random.SystemRandom() if draw is None else draw
+        self._claim: tuple[str, float] | None = None
+        self._tried: Tried | None = None
+        self._challenge: Challenge | None = None
+
+    def claim(self, student: str) -> None:
+        """Somebody says who they are; the next phrase is theirs. From any thread."""
+        self._claim = (student, self._clock())
+
+    def forget(self) -> None:
+        """A new stream of sound begins: nobody is in the middle of anything."""
+        self._tried = self._challenge = None
+
+    def decide(self, heard: Utterance) -> Found:
+        """What to answer; nothing is remembered before ``answered``."""
+        if self._challenge is not None and self._waits(self._challenge.at):
+            return self._word(heard, self._challenge)
+        claim = self._claimed()
+        thresholds = self.thresholds
+        wait = self._lockout.wait() if self._lockout is not None and claim is None else 0.0
+        if wait:
+            return Found(refuse(thresholds.anybody, wait))
+        if claim is None and self._policy != "voice":
+            wanted = "this door wants to know first who you are"
+            return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
+        return self._phrase(heard, claim)
+
+    def answered(self, found: Found, heard: Utterance) -> None:
+        """The decision is the answer that was given. Raises StorageError; all else is done."""
+        decision = found.decision
+        claim = self._claim
+        if claim is not None and decision.claim == claim[0]:
+            self._claim = None
+        # What is no voice is no try: a gate must not shut for passing traffic.
+        turned_away = decision.verdict in (Verdict.UNKNOWN, Verdict.REFUSED) and not decision.wait
+        if turned_away and not is_voice(heard.samples):
+            return
+        # Who was asked once more and let another first try follow was nobody that is known.
+        gave_up = self._tried is not None and found.tried is not None
+        self._tried, self._challenge = found.tried, found.challenge
+        if self._lockout is not None and decision.claim is None:
+            if decision.opens:
+                self._lockout.opened()
+            elif turned_away or gave_up:
+                self._lockout.unknown()
+        good = decision.opens or decision.ask
+        if good and self._checks is not None:
+            self._checks.remember(heard, decision.nearest[0].student, found.word)
+
+    def _claimed(self) -> str | None:
+        claim = self._claim
+        fresh = claim is not None and self._clock() - claim[1] <= CLAIM
+        return claim[0] if claim is not None and fresh else None
+
+    def _waits(self, since: float) -> bool:
+        return self._clock() - since <= AGAIN
+
+    def _phrase(self, heard: Utterance, claim: str | None) -> Found:
+        """The passphrase: whose voice it is, and whether that is enough."""
+        thresholds = self.thresholds
+        retry = thresholds.retry if self._retry and claim is None else None
+        anybody = thresholds.anybody if retry is None else retry.first
+        first = anybody if claim is None else thresholds.claimed
+        decision = decide(self._nearest(heard.voiceprint, claim, first), first, claim=claim)
+        if not decision.nearest:
+            return Found(decision)
+        before = self._before(heard.voiceprint, claim)
+        doubtful = False
+        if retry is not None and not decision.opens:
+            if before is None:
+                doubtful = decision.nearest[0].score >= retry.grey
+            else:
+                decision = self._pooled(pooled_point(before.voiceprint, heard.voiceprint), retry)
+        student = decision.nearest[0].student
+        if decision.opens or doubtful:
+            decision = self._checked(decision, heard, student, before)
+        if decision.verdict is Verdict.OPEN and self._policy == "challenge":
+            return self._challenged(decision, student)
+        if doubtful and decision.failed is None:
+            decision = replace(decision, verdict=Verdict.RETRY)
+        tried = None
+        if decision.verdict is Verdict.RETRY:
+            tried = Tried(heard.voiceprint, student, decision.checks, claim, self._clock())
+        return Found(decision, tried)
+
+    def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
+        """Who of those who may enter now is nearest, or how near the claimed one is."""
+        now = self._now()
+        groups = groups_at(self._roster, now)
+        if claim is not None:
+            return self.gallery.claimed(claim, voiceprint, groups=groups, day=now.date())
+        return self.gallery.nearest(voiceprint, groups=groups, day=now.date(), sure=sure)
+
+    def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
+        """Two tries, neither of them enough alone, looked for as one."""
+        decision = decide(self._nearest(voiceprint, None, retry.pooled), retry.pooled)
+        return replace(decision, pooled=decision.score)
+
+    def _before(self, voiceprint: Voiceprint, claim: str | None) -> Tried | None:
+        """The try before, if it was by the same voice a moment ago."""
+        tried = self._tried
+        if tried is None or tried.claim != claim or not self._waits(tried.at):
+            return None
+        return tried if one_voice(tried.voiceprint, voiceprint) else None
+
+    def _checked(
+        self,
+        decision: Decision,
+        heard: Utterance,
+        student: str,
+        before: Tried | None = None,
+        word: str = "",
+    ) -> Decision:
+        """The decision after the checks: they open nothing, they only keep shut."""
+        if self._checks is None:
+            return decision
+        checks = self._checks.of(heard, student, self.thresholds, word)
+        if before is not None and before.student == student:
+            earlier = {check.name: check for check in before.checks if check.doubtful}
+            checks = tuple(
+                check.with_try(earlier[check.name]) if check.name in earlier else check
+                for check in checks
+            )
+        decision = replace(decision, checks=checks)
+        failed = decision.failed
+        if failed is None:
+            return decision
+        if before is None and not word and all(c.passed or c.doubtful for c in checks):
+            return replace(decision, verdict=Verdict.RETRY)
+        verdict = Verdict.UNKNOWN if failed.name == "phrase" else Verdict.REFUSED
+        return replace(decision, verdict=verdict)
+
+    def _challenged(self, decision: Decision, student: str) -> Found:
+        """A passphrase that would open asks for words instead."""
+        words = [] if self._checks is None else self._checks.words(student)
+        if len(words) < FEWEST:
+            wanted = f"{student} is not enrolled with {FEWEST} words or more to be asked for"
+            return Found(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
+        asked = tuple(self._draw.sample(words, min(ASKED, len(words))))
+        return self._asking(decision, Challenge(student, asked, self._clock()))
+
+    def _asking(self, decision: Decision, challenge: Challenge, word: str = "") -> Found:
+        asking = replace(decision, verdict=Verdict.RETRY, ask=challenge.words)
+        return Found(asking, challenge=challenge, word=word)
+
+    def _word(self, heard: Utterance, challenge: Challenge) -> Found:
+        """The next word of a challenge: the student's voice, and that word more than another."""
+        assert self._checks is not None
+        word, *left = challenge.words
+        student = challenge.student
+        known = self._checks.word_voiceprints(student, word)
+        score = score_of(np.stack(known), heard.voiceprint[np.newaxis])[0] if known else -np.inf
+        decision = decide([Match(student, float(score))], self.thresholds.claimed, claim=student)
+        if decision.opens:
+            decision = self._checked(decision, heard, student, word=word)
+        if decision.opens and self._checks.another_word(heard, student, word):
+            wanted = f"{student} was to say {word}, and said another word"
+            decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
+        if decision.opens and left:
+            return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)
+        return Found(decision, word=word)

@@ -1,0 +1,1 @@
+"""Simulated rooms, loudspeakers, microphones and codecs."""

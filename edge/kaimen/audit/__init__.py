@@ -1,0 +1,31 @@
+"""What the gate decided: an append-only log, a chain of lines that nobody changes unnoticed.
+
+A line is a JSON object. Its last field is a keyed hash (HMAC-SHA256) of all its bytes before, and
+among these is the hash of the line before it, so no line can be changed, left out, added or moved
+by somebody without the key. The **head**, a small file beside the log, holds the last line itself:
+it is written before the line is, so that neither a pulled plug nor a full disk tears the log, and
+so that its end cannot be cut off.
+
+``chain`` knows how lines hang together, ``writing`` appends them, ``reading`` verifies, exports and
+copies them, and ``records`` says what is in a line.
+"""
+
+from kaimen.audit.chain import Record, files_of
+from kaimen.audit.reading import Problem, Report, copy, export, verify
+from kaimen.audit.records import pseudonym, record_of
+from kaimen.audit.writing import KEPT, LARGEST, Audit
+
+__all__ = [
+    "KEPT",
+    "LARGEST",
+    "Audit",
+    "Problem",
+    "Record",
+    "Report",
+    "copy",
+    "export",
+    "files_of",
+    "pseudonym",
+    "record_of",
+    "verify",
+]

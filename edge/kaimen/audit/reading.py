@@ -1,0 +1,139 @@
+"""Reading the log again: what was done to it, and what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kaimen.audit.chain import BEGINNING, Head, Record, checked, files_of, lines_of, named
+from kaimen.errors import StorageError
+from kaimen.storage import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that was done to a log."""
+
+    place: str  # file and line
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What ``verify`` found."""
+
+    lines: int = 0
+    first: str = ""  # time of the first line
+    last: str = ""
+    end: str = ""  # number and hash of the last line
+    problems: list[Problem] = field(default_factory=list)
+
+
+def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -> Report:
+    """Whether a log is as it was written; a gate may be writing it meanwhile.
+
+    ``noted``: the ``end`` of an earlier report, kept elsewhere. It shows what hashes alone cannot:
+    that somebody put back a whole older log. ``newest``: only of the file that is being written,
+    in seconds however long the log is. Raises StorageError where there is no log.
+    """
+    if not files_of(folder) and not (folder / "head").exists():
+        raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
+    while True:
+        head, wrong = _head_of(folder, key)
+        report = _verified(folder, key, head, noted, newest)
+        report.problems[:0] = wrong
+        now, _ = _head_of(folder, key)
+        # Otherwise the gate removed an old file meanwhile.
+        if (head and head.first) == (now and now.first):
+            return report
+
+
+def export(folder: Path, key: bytes) -> Iterator[Record]:
+    """The records in their order, as far as they can be read; ``verify`` says what is wrong."""
+    for _, content in lines_of(files_of(folder)):
+        record = checked(content, key)
+        if record is not None:
+            yield record
+
+
+def copy(folder: Path, key: bytes, to: Path) -> None:
+    """A log of one moment, whole, in a folder beside it; a gate may be writing it meanwhile.
+
+    Full files are linked, not copied. Raises StorageError for one that is not as it was written.
+    """
+    head = None
+    with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
+        head = Head.load(folder / "head", key)
+    to.mkdir(mode=0o700)
+    for path in files_of(folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.link(path, to / path.name)
+    if head is not None and head.last:
+        head.save(to / "head", key)
+        _end_with(to, head)
+    problems = verify(to, key).problems
+    if problems:
+        raise StorageError(
+            f"{folder}: {problems[0].place}: {problems[0].what}; look at it with 'kaimen audit "
+            "verify', then move the folder away, and a new log begins"
+        )
+
+
+def _end_with(folder: Path, head: Head) -> None:
+    """Leave out what was written after the head, and put in its line if only the head has it."""
+    files = files_of(folder)
+    while files and int(files[-1].stem.removeprefix("audit-")) > head.last:
+        files.pop().unlink()
+    path = files[-1] if files else folder / f"audit-{head.last:09}.jsonl"
+    content, line = path.read_bytes() if files else b"", head.line.encode()
+    at = content.find(line)
+    if at < 0:
+        at = content.rfind(b"\n") + 1
+    write_whole(path, lambda file: file.write(content[:at] + line), private=True)
+
+
+def _head_of(folder: Path, key: bytes) -> tuple[Head | None, list[Problem]]:
+    try:
+        head = Head.load(folder / "head", key)
+    except ValueError as error:
+        return None, [Problem("head", str(error))]
+    return head, [] if head else [Problem("head", "missing")]
+
+
+def _verified(folder: Path, key: bytes, head: Head | None, noted: str, newest: bool) -> Report:
+    report = Report()
+    files = files_of(folder)
+    left_out = files[:-1] if newest else []
+    missing = {noted: "noted once, and not in the log"} if noted else {}
+    number, before = None, BEGINNING  # of the line before, if it is known
+    if head is not None and head.last:
+        number, before = head.first - 1, head.origin
+        missing[named(head.last, head.hash)] = (
+            "the last line is in the head alone: the gate was cut off while writing it, and puts "
+            "it back with its next line, or somebody removed it"
+        )
+    if left_out:
+        number = None  # of the last line that is not looked at
+    for place, content in lines_of(files[len(left_out) :]):
+        record = checked(content, key)
+        if record is None:
+            report.problems.append(Problem(place, "changed, cut off, or of another key"))
+            number = None
+            continue
+        if not report.lines and head is not None and record["number"] < head.first:
+            number = None  # of a file that was about to be removed
+        if number is not None and record["number"] != number + 1:
+            what = f"line {record['number']} comes after line {number}"
+            report.problems.append(Problem(place, f"{what}: lines were removed, added or moved"))
+        elif number is not None and record["before"] != before:
+            report.problems.append(Problem(place, "does not follow from the line before it"))
+        number, before = record["number"], record["hash"]
+        report.lines += 1
+        report.first = report.first or record["at"]
+        report.last, report.end = record["at"], named(record["number"], before)
+        missing.pop(report.end, None)
+    report.problems += [Problem(end[:20], what) for end, what in missing.items()]
+    return report

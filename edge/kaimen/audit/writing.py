@@ -1,0 +1,182 @@
+"""Writing the log: the head first, then the line."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from kaimen.audit.chain import Head, Record, end_of, files_of, hash_of, is_torn
+from kaimen.errors import StorageError
+from kaimen.storage import make_folder
+
+LARGEST = 4 << 20  # bytes of a file before another is begun
+KEPT = 256  # full files: a gigabyte, or about a million decisions
+
+
+def _utc() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Audit:
+    """The log of one gate, for writing; a context manager.
+
+    It is opened by the first record. Where it cannot be, or a line cannot be written, the caller is
+    told, and the first line that can be written again says how many are missing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: bytes,
+        *,
+        largest: int = LARGEST,
+        kept: int = KEPT,
+        now: Callable[[], datetime.datetime] = _utc,
+    ) -> None:
+        """A folder's log, in files of ``largest`` bytes; the last ``kept`` full ones stay."""
+        self.key = key
+        self._folder = folder
+        self._largest = largest
+        self._kept = kept
+        self._now = now
+        self._lock: IO[bytes] | None = None
+        self._head = Head()
+        self._missing = False  # whether the head alone has the last line
+        self._lost = 0  # records since something went wrong
+
+    def write(self, record: Record) -> None:
+        """Append a record. Raises StorageError; the log is whole then, but lacks this record."""
+        try:
+            self._open()
+            if self._missing:
+                self._append()
+            if self._lost:
+                self._chain({"kind": "gap", "lost": self._lost})
+                self._lost = 0
+            self._chain(record)
+        except StorageError:
+            self._lost += 1
+            raise
+        except OSError as error:
+            self._lost += 1
+            raise StorageError(
+                f"{self._folder}: the log cannot be written ({error.strerror})"
+            ) from None
+
+    def close(self) -> None:
+        """Let others write it."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Audit:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        """Go on with the log that is there; what a pulled plug interrupted is completed."""
+        if self._lock is not None:
+            return
+        make_folder(self._folder, 0o700)
+        lock = (self._folder / "lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._head = Head.load(self._folder / "head", self.key) or Head()
+            self._complete()
+        except BaseException as error:
+            lock.close()
+            if isinstance(error, BlockingIOError):
+                raise StorageError(f"{self._folder}: another gate writes this log") from None
+            if isinstance(error, ValueError):
+                raise StorageError(
+                    f"{self._folder / 'head'}: {error}; look at it with 'kaimen audit verify', "
+                    "then move the folder away, and a new log begins"
+                ) from None
+            raise
+        self._lock = lock
+
+    def _chain(self, record: Record) -> None:
+        """The head first: from then on the line is there, whatever happens."""
+        number = self._head.last + 1
+        at = self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+        whole = {"number": number, "at": at, **_plain(record), "before": self._head.hash}
+        body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        found = hash_of(self.key, body.encode())
+        old = files_of(self._folder)[: -1 - self._kept]
+        first, origin = end_of(old[-1]) if old else (self._head.first - 1, self._head.origin)
+        line = f'{body[:-1]},"hash":"{found}"}}\n'
+        head = Head(first + 1, origin, number, found, line)
+        head.save(self._folder / "head", self.key)
+        self._head, self._missing = head, True
+        for path in old:
+            path.unlink()
+        # The head has it, so a full disk does no harm here: it is appended before the next.
+        with contextlib.suppress(OSError):
+            self._append()
+
+    def _append(self) -> None:
+        """Bring the head's line to where it belongs."""
+        path, size = self._end()
+        if path is None or not 0 < size < self._largest or is_torn(path):
+            path, size = self._folder / f"audit-{self._head.last:09}.jsonl", 0
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            content = self._head.line.encode()
+            try:
+                if os.write(descriptor, content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fdatasync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+        self._missing = False
+
+    def _complete(self) -> None:
+        """Cut off what a pulled plug left of the last line, and append what it left in the head."""
+        path, size = self._end()
+        if path is not None:
+            written = path.read_bytes()
+            torn = written[written.rfind(b"\n") + 1 :]
+            # Anything else was not written here: it stays for 'kaimen audit verify' to find.
+            if (torn or not written) and self._head.line.encode().startswith(torn):
+                os.truncate(path, size - len(torn))
+                if size == len(torn):
+                    path.unlink()
+        path, _ = self._end()
+        last = self._head.first - 1 if path is None else end_of(path)[0]
+        if self._head.line and last == self._head.last - 1:
+            self._append()
+
+    def _end(self) -> tuple[Path | None, int]:
+        """The file that is being written, and its size."""
+        files = files_of(self._folder)
+        return (files[-1], files[-1].stat().st_size) if files else (None, 0)
+
+
+def _plain(value: Any) -> Any:
+    """The same without what JSON has no word for."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,136 @@
+"""Putting one school in the place of another: the old one or the new one, whole, at every moment.
+
+Key and registry lie in different folders, so no single step can exchange them. A **journal** beside
+the registry says which pieces are moved: until it is there, nothing was moved, and what had been
+unpacked is thrown away; once it is there, the exchange goes on to its end, by whoever comes next.
+It names pieces, never paths, so that nobody who can write it moves any other file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kaimen.backup.school import BACKED_UP, School
+from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.lock import InUse, Lock, alone
+from kaimen.storage import forget, make_folder, sync, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What is to be moved."""
+
+    when: str  # UTC; names where the old school is kept
+    old: list[str]  # pieces to be moved aside
+    new: list[str]  # pieces to be put in place
+
+    @classmethod
+    def load(cls, path: Path, school: School) -> Journal | None:
+        """None where nothing was interrupted. Raises GalleryError."""
+        try:
+            journal = cls(**json.loads(path.read_bytes()))
+            if not re.fullmatch(r"\d{8}T\d{6}Z", journal.when) or not (
+                {*journal.old} <= {*school.pieces} and {*journal.new} <= {*BACKED_UP}
+            ):
+                raise ValueError
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            raise GalleryError(
+                f"{path}: a restore was interrupted, and its journal cannot be read; move it "
+                "away and restore again with --over"
+            ) from None
+        return journal
+
+
+def journal_of(school: School) -> Path:
+    """Where a school's journal lies while one is put in its place."""
+    return school.registry.with_suffix(".restore.json")
+
+
+def place(school: School, when: str) -> None:
+    """Put what was unpacked in the place of what is there; the caller is alone in the school.
+
+    What is there is kept beside. Raises StorageError; the old school is in place then, or the next
+    command puts the new one there.
+    """
+    unpacked = school.unpacked()
+    new = [name for name in unpacked.there if name in BACKED_UP]
+    old = school.there
+    if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
+        old.remove("key")
+        new.remove("key")
+    try:
+        _sync_all(unpacked.registry.parent)
+        for path in (unpacked.key, unpacked.key.parent):
+            sync(path)
+        if old:
+            make_folder(school.before(when).registry.parent, 0o700)
+    except OSError as error:
+        raise _interrupted(error) from None
+    journal = json.dumps(asdict(Journal(when, old, new))).encode()
+    write_whole(journal_of(school), lambda file: file.write(journal), private=True)
+    settle_alone(school)
+
+
+def settle(school: School) -> None:
+    """Complete or undo what a pulled plug interrupted, before anybody opens the school.
+
+    Raises GalleryError and StorageError.
+    """
+    if not (journal_of(school).exists() or school.litter):
+        return
+    try:
+        with alone(school.registry):
+            settle_alone(school)
+    except InUse:
+        Lock(school.registry).leave()  # a restore under way is waited for
+
+
+def settle_alone(school: School) -> None:
+    """The same by somebody who is alone in the school."""
+    journal = Journal.load(journal_of(school), school)
+    try:
+        if journal is not None:
+            _move(school, journal)
+            forget(journal_of(school))
+        school.clear()
+    except OSError as error:
+        raise _interrupted(error) from None
+
+
+def _move(school: School, journal: Journal) -> None:
+    """Each step may have been done before, and is then not done again."""
+    pieces, unpacked = school.pieces, school.unpacked().pieces
+    before = school.before(journal.when).pieces
+    for name in journal.old:
+        if not os.path.lexists(before[name]) and os.path.lexists(pieces[name]):
+            pieces[name].rename(before[name])
+    _sync_folders(before, pieces)
+    for name in journal.new:
+        if os.path.lexists(unpacked[name]):
+            unpacked[name].rename(pieces[name])
+    _sync_folders(unpacked, pieces)
+
+
+def _sync_folders(*schools: dict[str, Path]) -> None:
+    for folder in {path.parent for pieces in schools for path in pieces.values()}:
+        if folder.exists():
+            sync(folder)
+
+
+def _sync_all(folder: Path) -> None:
+    """Make everything in a folder survive a power cut."""
+    for path in [*folder.rglob("*"), folder, folder.parent]:
+        sync(path)
+
+
+def _interrupted(error: OSError) -> StorageError:
+    return StorageError(
+        f"{error.filename}: cannot be moved ({error.strerror}); put that right, and the next "
+        "kaimen command goes on"
+    )

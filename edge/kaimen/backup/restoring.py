@@ -1,0 +1,214 @@
+"""Putting a backup in place: all of it is checked first, and who was removed stays so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kaimen.audit import Audit, verify
+from kaimen.backup.archive import MADE, SETTINGS, reading
+from kaimen.backup.placing import place, settle_alone
+from kaimen.backup.school import School
+from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.leave_one_out import Track
+from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.erased import erasure
+from kaimen.registry.lock import Lock, alone
+from kaimen.registry.registry import Registry
+from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.storage import make_folder, write_whole
+
+SPARE = 64 << 20  # bytes that a disk must have besides
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is known of a backup that was read through, and is whole."""
+
+    file: Path
+    passphrase: bytes
+    at: str  # when it was made, UTC
+    settings: bytes | None
+    size: int  # bytes, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put in place, or would be."""
+
+    students: int
+    removed: int  # who were in the backup, and are on a list of removed students
+    unknown: str  # why the list of the school before could not be read, or empty
+    kept: Path | None = None  # where the school before is
+    settings: Path | None = None  # where the backup's lie, if they are not this machine's
+
+
+def read_through(file: Path, passphrase: bytes) -> Content:
+    """Read all of a backup, and write nothing. Raises GalleryError and StorageError."""
+    settings, made, size = None, {}, 0
+    with reading(file, passphrase) as files:
+        for name, length, content in files:
+            size += length
+            if name == SETTINGS:
+                settings = content.read()
+            elif name == MADE:
+                made = json.loads(content.read())
+    return Content(file, passphrase, str(made.get("at", "")), settings, size)
+
+
+def check(
+    backup: Content, school: School, *, erased: Collection[str] = (), track: Track | None = None
+) -> Restored:
+    """What ``restore`` would bring; nothing changes, and a gate may run meanwhile.
+
+    Raises GalleryError and StorageError.
+    """
+    presence = Lock(school.registry) if school.registry.exists() else None
+    try:
+        with school.aside() as folder:
+            aside = School(Path(folder) / school.registry.name, Path(folder) / school.key.name)
+            return _prepare(backup, school, aside, erased, track)
+    finally:
+        if presence is not None:
+            presence.leave()
+
+
+def restore(
+    backup: Content,
+    school: School,
+    *,
+    config: Path | None = None,
+    over: bool = False,
+    erased: Collection[str] = (),
+    track: Track | None = None,
+) -> Restored:
+    """Unpack a backup, check it, and put it in a school's place.
+
+    Who is on the list of the school that is there, or among ``erased`` (hashes under the backup's
+    key), is not brought back. The backup's settings become the file ``config``, or, where there is
+    one already, lie beside it. Raises GalleryError and StorageError; the school is then as it was.
+    """
+    with alone(school.registry):
+        settle_alone(school)
+        if not over and school.there:
+            raise GalleryError(
+                f"{school.pieces[school.there[0]]}: a school is there already; with --over it is "
+                "kept beside and replaced"
+            )
+        unpacked = school.unpacked()
+        try:
+            restored = _prepare(backup, school, unpacked, erased, track)
+            settings = _put_settings(config, backup.settings)
+            with Audit(unpacked.pieces["audit"], unpacked.log_key) as log:
+                log.write({"kind": "restored", "backup": backup.at, "removed": restored.removed})
+            when = school.now()
+            kept = school.before(when).registry.parent if school.there else None
+            place(school, when)
+        finally:
+            settle_alone(school)
+    return replace(restored, kept=kept, settings=settings)
+
+
+def _prepare(
+    backup: Content,
+    school: School,
+    unpacked: School,
+    erased: Collection[str],
+    track: Track | None,
+) -> Restored:
+    """Unpack and check a backup, and leave out who was removed."""
+    _unpack(backup, unpacked)
+    if "registry" not in unpacked.there:
+        raise GalleryError(f"{backup.file}: holds no registry; take another backup")
+    registry = Registry(unpacked.registry, unpacked.vault)
+    try:
+        _check(unpacked, registry, track)
+        removed, unknown = _keep_removed(school, unpacked, registry, erased)
+        return Restored(len(registry), removed, unknown)
+    finally:
+        registry.close()
+
+
+def _unpack(backup: Content, unpacked: School) -> None:
+    """Put the pieces of a backup where nothing is yet. Raises GalleryError and StorageError."""
+    folder = unpacked.registry.parent
+    try:
+        make_folder(folder, 0o700)
+        make_folder(unpacked.key.parent)
+        if shutil.disk_usage(folder).free < backup.size + SPARE:
+            raise StorageError(
+                f"{folder}: {(backup.size + SPARE) >> 20} MB are needed to unpack; make room"
+            )
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{error.filename}: cannot be made ({error.strerror})") from None
+    with reading(backup.file, backup.passphrase) as files:
+        for name, _, content in files:
+            if name in (MADE, SETTINGS):
+                continue
+            first, *rest = name.split("/")
+            path = unpacked.pieces[first].joinpath(*rest)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            with path.open("wb") as file:
+                shutil.copyfileobj(content, file)
+
+
+def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
+    """Where the backup's settings lie, if not in the file ``config``. Raises StorageError.
+
+    They are there before the school is: settings without a school harm nobody.
+    """
+    if config is None or settings is None:
+        return None
+    path = config
+    if config.exists():
+        if config.read_bytes() == settings:
+            return None
+        path = config.with_name(f"{config.name}.restored")
+    write_whole(path, lambda file: file.write(settings))
+    return None if path == config else path
+
+
+def _check(school: School, registry: Registry, track: Track | None) -> None:
+    """Whether everything in it opens under its key and fits. Raises GalleryError."""
+    registry.examine(track)
+    there = school.there
+    if "calibration" in there:
+        Calibration.load(school.pieces["calibration"])
+    if "heard" in there:
+        ReplayMemory.examine(school.pieces["heard"], registry.vault)
+    if "audit" in there:
+        problems = verify(school.pieces["audit"], school.log_key).problems
+        if problems:
+            raise GalleryError(f"the audit log: {problems[0].place}: {problems[0].what}")
+
+
+def _keep_removed(
+    school: School, unpacked: School, registry: Registry, erased: Collection[str]
+) -> tuple[int, str]:
+    """Remove whoever was removed since; how many, and why it may be that not all are known."""
+    names, hashes, unknown = registry.names(), {*registry.erased(), *erased}, ""
+    gone = {name for name in names if erasure(registry.vault, name) in hashes}
+    if {"registry", "key"} <= {*school.there}:
+        try:
+            present = Registry(school.registry, school.vault)
+            try:
+                listed = present.erased()
+            finally:
+                present.close()
+            gone |= {name for name in names if erasure(present.vault, name) in listed}
+            hashes |= listed if present.vault.identity == registry.vault.identity else set()
+        except (GalleryError, StorageError) as error:
+            unknown = str(error)
+    memory = ReplayMemory(unpacked.pieces["heard"], registry.vault)
+    for name in gone:
+        memory.forget(name)
+        registry.remove(name)
+    memory.close()
+    registry.list_erased(hashes)
+    return len(gone), unknown

@@ -1,0 +1,134 @@
+"""What a school consists of, and where each piece of it lies.
+
+The same pieces lie in place, in a folder where a backup is being unpacked, and in the one where
+the school of before is kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaimen.calibration.calibration import beside
+from kaimen.errors import StorageError
+from kaimen.gallery.gallery import index_of
+from kaimen.registry.replay_memory import replay_memory_of
+from kaimen.registry.vault import Vault
+from kaimen.settings import GallerySettings
+
+BACKED_UP = ("registry", "key", "calibration", "heard", "audit", "bundles")
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """The pieces of a school by the places of its registry and its key."""
+
+    registry: Path
+    key: Path
+
+    @classmethod
+    def of(cls, settings: GallerySettings) -> School:
+        """The one that settings name."""
+        return cls(settings.file.absolute(), settings.key_file.absolute())
+
+    @property
+    def pieces(self) -> dict[str, Path]:
+        """Files and folders by name: those of a backup, then what is made anew or folded in."""
+        folder, registry, heard = (
+            self.registry.parent,
+            self.registry,
+            replay_memory_of(self.registry),
+        )
+        return {
+            "registry": registry,
+            "key": self.key,
+            "calibration": beside(registry),
+            "heard": heard,
+            "audit": folder / "audit",
+            "bundles": folder / "bundles",
+            "registry-wal": registry.with_name(f"{registry.name}-wal"),
+            "registry-shm": registry.with_name(f"{registry.name}-shm"),
+            "heard-wal": heard.with_name(f"{heard.name}-wal"),
+            "heard-shm": heard.with_name(f"{heard.name}-shm"),
+            "index": index_of(registry),
+        }
+
+    @property
+    def there(self) -> list[str]:
+        """Names of the pieces that are there."""
+        return [name for name, path in self.pieces.items() if os.path.lexists(path)]
+
+    @property
+    def vault(self) -> Vault:
+        """Its key. Raises GalleryError."""
+        return Vault.load(self.key)
+
+    @property
+    def log_key(self) -> bytes:
+        """The key of its audit log. Raises GalleryError."""
+        return self.vault.derive("audit")
+
+    def unpacked(self) -> School:
+        """Where a backup is unpacked, each piece on the disk that it will lie on."""
+        folder = self.registry.with_suffix(".restored")
+        return School(folder / self.registry.name, self.key.with_name(f"{self.key.name}.restored"))
+
+    def before(self, when: str) -> School:
+        """Where this school is kept once another was put in its place."""
+        folder = self.registry.with_suffix(f".before-{when}")
+        key = self.key.with_name(f"{self.key.name}.before-{when}")
+        return School(folder / self.registry.name, key)
+
+    def now(self) -> str:
+        """The time, UTC, that nothing of before is kept under yet."""
+        moment = datetime.datetime.now(datetime.UTC)
+        while True:
+            when = f"{moment:%Y%m%dT%H%M%SZ}"
+            before = self.before(when)
+            if not before.registry.parent.exists() and not before.key.exists():
+                return when
+            moment += datetime.timedelta(seconds=1)
+
+    @property
+    def kept(self) -> list[Path]:
+        """Folders of schools of before, which nobody has deleted yet."""
+        named = self.registry.parent.glob(f"{self.registry.stem}.before-*")
+        return sorted(path for path in named if path.is_dir())
+
+    @property
+    def snapshot_prefix(self) -> str:
+        """How folders are called in which backups are being taken."""
+        return f".{self.registry.stem}.snapshot-"
+
+    def aside(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder for what is soon gone, on the school's disk if there is one. StorageError."""
+        folder = self.registry.parent if self.registry.exists() else None
+        try:
+            return tempfile.TemporaryDirectory(
+                prefix=self.snapshot_prefix, dir=folder, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename}: cannot be made ({error.strerror}); make room, or call "
+                "it as the gate's own user"
+            ) from None
+
+    @property
+    def litter(self) -> list[Path]:
+        """What was unpacked, or was being backed up, when it was interrupted."""
+        unpacked = self.unpacked()
+        snapshots = self.registry.parent.glob(f"{self.snapshot_prefix}*")
+        found = (unpacked.key, unpacked.registry.parent, *snapshots)
+        return [path for path in found if path.exists()]
+
+    def clear(self) -> None:
+        """Delete it; nobody else is at it. Raises OSError."""
+        for path in self.litter:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

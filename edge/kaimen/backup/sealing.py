@@ -1,0 +1,129 @@
+"""A stream that only its passphrase opens, and only as it was written.
+
+``magic, scrypt's log2(n), r, p, salt``, then chunks under AES-256-GCM (NIST SP 800-38D). A chunk's
+nonce is its place in the file and whether it is the last: the STREAM construction (Hoang,
+Reyhanitabar, Rogaway, Vizár, CRYPTO 2015). So a chunk that was changed, swapped, repeated or cut
+off is found when it is its turn. The key is of this file alone, since its salt is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from typing import IO
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kaimen.errors import GalleryError
+
+MAGIC = b"kaimen-backup-1\n"
+HEAD = struct.Struct(">16sBBB16s")
+CHUNK = 1 << 16  # bytes before they are sealed
+TAG = 16  # bytes that sealing adds
+PLACE = 11  # bytes of a nonce; the twelfth says whether the chunk is the last
+MOST_MEMORY = 1 << 30  # bytes: no file makes whoever opens it take more
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one guess of a passphrase takes, by scrypt (RFC 7914)."""
+
+    log_n: int = 16
+    r: int = 8
+    p: int = 2  # with these 64 MB twice, as OWASP advises: a third of a second on x86
+
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+        return (128 * self.r) << self.log_n
+
+    def key(self, passphrase: bytes, salt: bytes) -> bytes:
+        """32 bytes. Raises GalleryError for a cost that nobody writes."""
+        if not (1 <= self.log_n <= 30 and 1 <= self.r <= 64 and 1 <= self.p <= 16):
+            raise GalleryError("not a backup that this Kaimen reads")
+        if self.memory > MOST_MEMORY:
+            raise GalleryError("a backup that takes too much memory to open")
+        return hashlib.scrypt(
+            passphrase, salt=salt, n=1 << self.log_n, r=self.r, p=self.p,
+            maxmem=self.memory + (128 * self.r * (self.p + 2)) + (1 << 20), dklen=32,
+        )  # fmt: skip
+
+
+COST = Cost()  # of backups that are written; each file says what its own is
+
+
+class Sealer:
+    """Writes a stream; ``finish`` ends it, and without it nobody opens it."""
+
+    def __init__(self, file: IO[bytes], passphrase: bytes, cost: Cost | None = None) -> None:
+        """Write the head into ``file``."""
+        cost = cost or COST
+        salt = os.urandom(16)
+        self._file = file
+        self._head = HEAD.pack(MAGIC, cost.log_n, cost.r, cost.p, salt)
+        self._cipher = AESGCM(cost.key(passphrase, salt))
+        self._waiting = bytearray()
+        self._place = 0
+        file.write(self._head)
+
+    def write(self, content: bytes) -> int:
+        """Take over any number of bytes."""
+        self._waiting += content
+        while len(self._waiting) > CHUNK:  # the last chunk is known only by nothing following
+            self._write(CHUNK, last=False)
+        return len(content)
+
+    def finish(self) -> None:
+        """Write what waits as the last chunk."""
+        self._write(CHUNK, last=True)
+
+    def _write(self, size: int, *, last: bool) -> None:
+        nonce = _nonce(self._place, last=last)
+        self._file.write(self._cipher.encrypt(nonce, bytes(self._waiting[:size]), self._head))
+        del self._waiting[:size]
+        self._place += 1
+
+
+class Opener:
+    """Reads a stream; every byte it gives out was sealed at that place."""
+
+    def __init__(self, file: IO[bytes], passphrase: bytes) -> None:
+        """Read the head. Raises GalleryError for what is no backup."""
+        self._file = file
+        self._head = file.read(HEAD.size)
+        if len(self._head) < HEAD.size or not self._head.startswith(MAGIC):
+            raise GalleryError("not a backup of this Kaimen")
+        _, log_n, r, p, salt = HEAD.unpack(self._head)
+        self._cipher = AESGCM(Cost(log_n, r, p).key(passphrase, salt))
+        self._following = file.read(CHUNK + TAG)
+        self._open = b""
+        self._place = 0
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; none at the end. Raises GalleryError for what was changed."""
+        while not self._open and not self._ended:
+            self._next()
+        given, self._open = self._open[:size], self._open[size:]
+        return given
+
+    def _next(self) -> None:
+        sealed, self._following = self._following, self._file.read(CHUNK + TAG)
+        self._ended = not self._following
+        try:
+            nonce = _nonce(self._place, last=self._ended)
+            self._open = self._cipher.decrypt(nonce, sealed, self._head)
+        except (InvalidTag, ValueError):
+            raise GalleryError(
+                "cut off, or changed since it was written; take another backup"
+                if self._place
+                else "another passphrase than it was made with, or it was changed since"
+            ) from None
+        self._place += 1
+
+
+def _nonce(place: int, *, last: bool) -> bytes:
+    return place.to_bytes(PLACE, "big") + bytes([last])

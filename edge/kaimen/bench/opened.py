@@ -1,0 +1,48 @@
+"""Opens a gallery as the gate does, and says what that took: run as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kaimen import installation
+from kaimen.access.decision import Thresholds
+from kaimen.door.pins import mock_pins
+from kaimen.door.relay import PIN, Relay
+from kaimen.gate.gate import Gate
+from kaimen.settings import EncoderSettings, GallerySettings, Settings
+from kaimen.sound import SAMPLE_RATE
+
+STATUS = Path("/proc/self/status")
+
+
+def main(path: str, key: str, encoder: str, runtime: str) -> None:
+    """Open, answer once, print seconds and memory as an object."""
+    settings = Settings(
+        encoder=EncoderSettings(path=encoder, runtime=runtime),
+        gallery=GallerySettings(path=path, key=key),
+    )
+    began = time.perf_counter()
+    loaded = installation.load_encoder(settings)
+    read = time.perf_counter()
+    gallery = installation.open_gallery(settings, loaded)
+    students = len(gallery)
+    with Relay(PIN, pins=mock_pins()) as relay:
+        gate = Gate(loaded, gallery, Thresholds(), relay)
+        ready = time.perf_counter()
+        sound = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
+        gate.gallery.nearest(loaded.embed(0.1 * sound))
+    status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    memory = {name: int(status[field].split()[0]) * 1024 / 1e6 for name, field in _FIELDS.items()}
+    taken = {"load_encoder_seconds": read - began, "load_gallery_seconds": ready - read}
+    print(json.dumps({"students": students, **taken, **memory}))
+
+
+_FIELDS = {"resident_megabytes": "VmRSS", "peak_megabytes": "VmHWM"}
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Everything that a gate hears with, in one signed file."""

@@ -1,0 +1,1 @@
+"""The threshold that a school's own recordings ask for."""

@@ -1,0 +1,144 @@
+"""Leave one out: what a school's own recordings say of strangers and of students.
+
+Each recording, with its own student left out, is a stranger to all the others; each recording,
+with only itself left out, is its student at the gate; and against another student one by one,
+it is somebody who claims to be them. Two recordings, one after the other, are two tries of
+either. Scores are exact, computed in blocks on all cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.access.decision import one_voice, pooled_point
+from kaimen.voice.score import Scores, centroids_of, scores
+
+BLOCK = 128  # recordings scored at a time
+CLAIMS = 16  # other students that each recording claims to be
+PAIRS = 20_000  # of recordings that are two tries, at most
+SEED = 0
+
+Step = TypeVar("Step")
+Work = TypeVar("Work")
+
+
+class Track(Protocol):
+    """Passes on the steps of a long work while showing how far it is."""
+
+    def __call__(self, steps: Iterable[Step], what: str, count: int, /) -> Iterable[Step]: ...
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Scores of the recordings of a school, each left out in turn."""
+
+    strangers: Scores  # one a recording: the best student but its own; -inf if there is no other
+    own: Scores  # one a recording: its own student without it; NaN if it is the only one
+    claims: Scores  # (recordings, up to CLAIMS): of others, drawn at random
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Scores of two recordings of one student taken for two tries, and looked for as one."""
+
+    first: NDArray[np.int64]  # the first recording of each pair; the second is the next one
+    one_voice: NDArray[np.bool_]  # whether a gate would take them for one person's
+    strangers: Scores  # of both together: the best student but their own
+    own: Scores  # their own student without both; NaN if there are no others
+
+
+def leave_one_out(
+    points: NDArray[np.float32], counts: NDArray[np.int64], track: Track | None = None
+) -> LeftOut:
+    """Scores of points (recordings, dimension), each student's ``counts`` of them together."""
+    school = _School.of(points, counts)
+    done = _in_blocks(school.block, np.arange(len(points)), "leaving one out", track)
+    return LeftOut(*(np.concatenate(each) for each in zip(*done, strict=True)))
+
+
+def leave_two_out(
+    points: NDArray[np.float32], counts: NDArray[np.int64], track: Track | None = None
+) -> Pairs:
+    """Scores of points as of ``leave_one_out``, in pairs; of many, PAIRS evenly chosen."""
+    school = _School.of(points, counts)
+    first = np.flatnonzero(school.owners[1:] == school.owners[:-1])
+    if len(first) > PAIRS:
+        first = first[np.linspace(0, len(first) - 1, PAIRS).astype(np.int64)]
+    done = _in_blocks(school.pairs, first, "leaving two out", track)
+    strangers, own = (np.concatenate([each[at] for each in done]) for at in (0, 1))
+    return Pairs(first, one_voice(points[first], points[first + 1]), strangers, own)
+
+
+def _in_blocks(
+    work: Callable[[NDArray[np.int64]], Work],
+    rows: NDArray[np.int64],
+    what: str,
+    track: Track | None,
+) -> list[Work]:
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found: Iterable[Work] = pool.map(work, blocks)
+        return list(found if track is None else track(found, what, len(blocks)))
+
+
+@dataclass(frozen=True)
+class _School:
+    points: NDArray[np.float32]
+    starts: NDArray[np.int64]  # of each student's recordings
+    owners: NDArray[np.int64]  # of each recording
+    places: NDArray[np.int64]  # (students, most recordings); one past the end: none
+    centroids: NDArray[np.float32]  # of each student's points
+
+    @classmethod
+    def of(cls, points: NDArray[np.float32], counts: NDArray[np.int64]) -> _School:
+        starts = np.cumsum(counts) - counts
+        column = np.arange(counts.max(initial=0))
+        places = np.where(column < counts[:, None], starts[:, None] + column, len(points))
+        owners = np.repeat(np.arange(len(counts)), counts)
+        return cls(points, starts, owners, places, centroids_of(points, starts))
+
+    def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores]:
+        """What LeftOut has of some recordings that follow each other."""
+        every, own = self._apart(self.points[rows], rows, rows[:, None])
+        random = np.random.default_rng((SEED, int(rows[0]) if len(rows) else 0))
+        others = min(CLAIMS, len(self.starts) - 1)
+        # So many places further round the circle of students: never back at one's own.
+        steps = random.choice(len(self.starts) - 1, others, replace=False) + 1
+        claimed = (self.owners[rows, None] + steps) % len(self.starts)
+        return every.max(axis=1), own, np.take_along_axis(every, claimed, axis=1)
+
+    def pairs(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
+        """Strangers' and students' scores of some recordings, each together with the next."""
+        both = pooled_point(self.points[rows], self.points[rows + 1])
+        every, own = self._apart(both, rows, rows[:, None] + (0, 1))
+        return every.max(axis=1), own
+
+    def _apart(
+        self, probes: Scores, rows: NDArray[np.int64], without: NDArray[np.int64]
+    ) -> tuple[Scores, Scores]:
+        """Scores of probes at all students but their own, which is -inf, and at their own.
+
+        Probe n is of the student of recording ``rows[n]``, whose recordings ``without[n]`` are
+        left out: a probe is no evidence for itself. NaN where none is left.
+        """
+        cosines = probes @ self.points.T
+        every = scores(cosines, self.starts, probes @ self.centroids.T)
+        owners = self.owners[rows]
+        every[np.arange(len(rows)), owners] = -np.inf
+        places = self.places[owners]
+        left = (places < len(self.points)) & (places[..., None] != without[:, None]).all(axis=-1)
+        counts = left.sum(axis=1)
+        several, row = counts > 0, np.repeat(np.arange(len(rows)), counts)
+        kept, starts = places[left], (np.cumsum(counts) - counts)[several]
+        own = np.full(len(rows), np.nan, np.float32)
+        centroids = centroids_of(self.points[kept], starts)
+        middle = np.einsum("nd,nd->n", probes[several], centroids)
+        own[several] = scores(cosines[row, kept], starts, middle)
+        return every, own

@@ -1,0 +1,118 @@
+"""``kaimen audit``: what the gate decided, and whether anybody changed the log of it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from rich.markup import escape
+
+from kaimen import installation
+from kaimen.audit import Record, Report, export, pseudonym, verify
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from kaimen.storage import write_whole
+
+EXAMPLE = """example:
+  kaimen audit verify
+  kaimen audit verify --noted 1042:9f3c...    (what an earlier 'verify' ended with)
+  kaimen audit export --since 2026-09-01 --csv autumn.csv
+  kaimen audit export --student s0001
+
+The log calls students by a keyed hash; --student finds somebody's lines."""
+
+CHANGED = 1  # exit code of a log that is not as it was written
+COLUMNS = (  # those of a decision, then of what the door said, then of a gap
+    *("number", "at", "kind", "verdict", "student", "claim", "score", "threshold"),
+    *("above_threshold", "above_next", "seconds", "peak", "clipped", "latency", "computed"),
+    *("encoder", "gallery", "calibration", "event", "lost"),
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("what", choices=("verify", "export"), help="check it, or print its lines")
+    parser.add_argument("--noted", default="", metavar="END", help="an end that must be in it")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="export a table, not JSON lines")
+    parser.add_argument("--student", help="export only the lines that name this student")
+    parser.add_argument(
+        "--since", type=datetime.date.fromisoformat, metavar="DAY", help="export from this day on"
+    )
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Verify or export."""
+    settings = installation.settings_of(arguments)
+    if arguments.what == "verify":
+        report = verify(
+            installation.log_of(settings), installation.log_key(settings), arguments.noted
+        )
+        return _tell(report, screen)
+    records = _chosen(settings, arguments)
+    if arguments.csv:
+        _as_table(records, arguments.csv, screen)
+    else:
+        lines = Screen(as_json=True)
+        for record in records:
+            lines.result(record)
+    return 0
+
+
+def _tell(report: Report, screen: Screen) -> int:
+    screen.result(
+        {
+            "lines": report.lines,
+            "first": report.first or None,
+            "last": report.last or None,
+            "end": report.end or None,
+            "problems": [{"place": each.place, "what": each.what} for each in report.problems],
+        }
+    )
+    if screen.as_json:
+        return CHANGED if report.problems else 0
+    for each in report.problems:
+        screen.out.print(f"[red]✗[/red] {escape(each.place)}: {escape(each.what)}")
+    kept = (
+        f"{report.lines} lines, from {report.first} to {report.last}" if report.lines else "empty"
+    )
+    if report.problems:
+        screen.out.print(f"the log is not as it was written: {kept}")
+        return CHANGED
+    screen.out.print(f"[green]✓[/green] the log is as it was written: {kept}")
+    if report.end:
+        screen.out.print(f"  it ends with {report.end}")
+    return 0
+
+
+def _chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[Record]:
+    key = installation.log_key(settings)
+    named = pseudonym(key, arguments.student) if arguments.student else None
+    since = arguments.since.isoformat() if arguments.since else ""
+    for record in export(installation.log_of(settings), key):
+        if record["at"] >= since and (named is None or named in _everybody(record)):
+            yield record
+
+
+def _everybody(record: Record) -> set[str | None]:
+    nearest = [each["student"] for each in record.get("nearest", ())]
+    return {record.get("student"), record.get("claim"), *nearest}
+
+
+def _as_table(records: Iterator[Record], path: Path, screen: Screen) -> None:
+    """One row a line of the log, in a file that appears whole."""
+
+    def write(file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(records)
+        text.flush()
+        text.detach()
+
+    write_whole(path, write)
+    screen.say(f"{escape(str(path))} is written")

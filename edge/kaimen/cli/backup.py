@@ -1,0 +1,50 @@
+"""``kaimen backup``: the school in one encrypted file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.markup import escape
+
+from kaimen import installation
+from kaimen.backup.passphrase import passphrase
+from kaimen.backup.taking import take
+from kaimen.screen import Screen
+
+EXAMPLE = """example:
+  kaimen backup /media/stick/school.backup
+  kaimen backup school.backup --passphrase-file passphrase.txt --config /etc/kaimen/kaimen.toml
+
+Settings, key, students, calibration, what was heard before and the audit log, of one moment, while
+the gate runs. Whoever has the file and the passphrase has the school; without the passphrase
+nobody has anything, so keep it elsewhere than the file. A file that is there already stays until
+the new one is whole."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("file", type=Path, help="where to, best on another disk")
+    parser.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE", help="its first line, instead of asking"
+    )
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Write the backup."""
+    school = installation.school_of(installation.settings_of(arguments))
+    secret = passphrase(arguments.passphrase_file, new=True)
+    taken = take(school, arguments.config, arguments.file, secret)
+    screen.result(
+        {
+            "backup": str(arguments.file),
+            "students": taken.students,
+            "pieces": taken.pieces,
+            "settings": arguments.config is not None,
+            "bytes": taken.bytes,
+        },
+        f"[green]✓[/green] {taken.students} students in {escape(str(arguments.file))} "
+        f"({taken.bytes / 1e6:.1f} MB): {', '.join(taken.pieces)}",
+    )
+    screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
+    return 0

@@ -1,0 +1,75 @@
+"""``kaimen calibrate``: the threshold that fits this school."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from rich.table import Table
+
+from kaimen import installation
+from kaimen.errors import SettingsError
+from kaimen.gallery import Calibration
+from kaimen.screen import Screen
+
+EXAMPLE = """example:
+  kaimen calibrate --fpir 0.01
+
+Every recording, with its own student left out, is a stranger; with only itself left out,
+its student. No threshold is copied from another school."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Calibrate and keep the result beside the gallery."""
+    settings = installation.settings_of(arguments)
+    if arguments.fpir is not None and not 0 < arguments.fpir < 1:
+        raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
+    encoder = installation.load_encoder(settings)
+    gallery = installation.load_gallery(settings, encoder, screen)
+    learned = installation.calibrate_anew(settings, gallery, encoder, screen, arguments.fpir)
+    low, high = learned.interval
+    screen.result(
+        asdict(learned),
+        f"threshold {learned.threshold:.3f} ({low:.3f} to {high:.3f}) for {learned.students} "
+        f"students at FPIR {learned.fpir:.1%}: of {learned.recordings} recordings "
+        f"{learned.expected_fpir:.1%} would pass as strangers, "
+        f"{learned.expected_fnir:.1%} would not as students",
+    )
+    if not screen.as_json:
+        if learned.retry_fnir is not None:
+            screen.out.print(
+                f"asked once more ([gate] retry), {learned.retry_fnir:.1%} would not pass as "
+                "students, at the same FPIR",
+                markup=False,
+            )
+        if learned.phrase_fnmr is not None:
+            screen.out.print(
+                f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
+            )
+        screen.out.print(_forecast(learned))
+    learned.require(gallery)
+    return 0
+
+
+def _forecast(learned: Calibration) -> Table:
+    def percent(share: float | None) -> str:
+        return "no evidence" if share is None else f"{share:.2%}"
+
+    table = Table(
+        "students", "FPIR at this threshold", "threshold for the same FPIR", "FNIR then",
+        box=None, pad_edge=False, title="forecast for other sizes", title_justify="left",
+    )  # fmt: skip
+    for size in learned.forecast:
+        threshold = size["threshold"]
+        table.add_row(
+            f"{size['students']:.0f}",
+            percent(size["fpir"]),
+            "no evidence" if threshold is None else f"{threshold:.3f}",
+            percent(size["fnir"]),
+        )
+    return table

@@ -1,0 +1,89 @@
+"""``kaimen doctor``: whether everything a gate needs is well, and what to do where it is not."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from kaimen.doctor.examination import GATE, MACHINE, examine
+from kaimen.doctor.finding import Finding, Patient, State, of_error, ok
+from kaimen.errors import SettingsError
+from kaimen.screen import Screen
+from kaimen.settings import SYSTEM, Settings
+
+SECONDS = 3.0  # of listening
+
+EXAMPLE = """example:
+  kaimen doctor
+  sudo kaimen doctor        (a Pi: the settings of the services, /etc/kaimen/kaimen.toml)
+  kaimen doctor --json | jq 'select(.state != "ok")'
+
+It looks, and moves nothing: no relay is switched, no file written. The exit code is 1 where
+something is broken, and 0 where all is ok or only wants attention."""
+
+MARKS = {
+    State.OK: "[green]✓ ok[/green]",
+    State.ATTENTION: "[yellow]! attention[/yellow]",
+    State.BROKEN: "[red]✗ broken[/red]",
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"to listen (default {SECONDS:g})"
+    )
+    parser.add_argument(
+        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path("/"),
+        metavar="FOLDER",
+        help="where the machine's /proc, /sys, /dev and programs are",
+    )
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Examine everything; 1 where something is broken."""
+    checks = [*GATE.items(), *MACHINE.items()]
+    path = arguments.config or (SYSTEM if SYSTEM.exists() else None)
+    try:
+        settings = Settings.read(path)
+        found = [ok("settings", str(path or "defaults: no --config, and no " + str(SYSTEM)))]
+    except SettingsError as error:
+        # Checks of the defaults would tell of a gate that nobody has.
+        found = [of_error("settings", error)]
+        settings, checks = Settings(), list(MACHINE.items())
+    patient = Patient(settings, arguments.root, max(0.1, arguments.seconds), arguments.play)
+    found += examine(patient, screen.progress(checks, "examining", len(checks)))
+    for each in found:
+        screen.result(
+            {
+                "name": each.name,
+                "state": each.state.value,
+                "found": each.found,
+                "mend": each.mend or None,
+                "measured": dict(each.measured),
+            }
+        )
+    if not screen.as_json:
+        screen.out.print(_table(found))
+    return 1 if any(each.state is State.BROKEN for each in found) else 0
+
+
+def _table(found: Sequence[Finding]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for each in found:
+        mend = f"\n[bold]→ {escape(each.mend)}[/bold]" if each.mend else ""
+        table.add_row(MARKS[each.state], each.name, escape(each.found) + mend)
+    return table

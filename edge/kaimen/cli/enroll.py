@@ -1,0 +1,226 @@
+"""``kaimen enroll``: recordings become students of the gallery."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from kaimen import installation
+from kaimen.access.checks import phrase_of
+from kaimen.enrollment.enrollment import Outcome, Status, Work, enroll
+from kaimen.enrollment.entries import Entry, day_of, entries_in
+from kaimen.enrollment.judging import Judge, Refusal
+from kaimen.enrollment.workers import in_one, in_processes
+from kaimen.errors import GalleryError, RecordingError, SettingsError
+from kaimen.gallery import Calibration, Gallery
+from kaimen.gallery.gallery import index_of
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from kaimen.storage import write_whole
+from kaimen.voice.encoder import Encoder
+
+WANTED = 5  # recordings a student
+NEEDED = 3  # below which a person is told that more would help
+
+EXAMPLE = """example:
+  kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
+  kaimen enroll --from school/ --report refused.csv      (school/STUDENT/RECORDING.mp3)
+  kaimen enroll --student s0001 --word 北京 anna/北京/*.mp3  (or school/STUDENT/WORD/RECORDING.mp3)
+  kaimen enroll --from school.csv                        (student,path,group,consent)
+
+A student who is enrolled again is replaced; one whose files are the same as last time is left
+alone, so that a command that was interrupted goes on when it is given again. A recording that
+cannot be used is named and left out; the others count, and the exit code is then 3."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", type=Path, help="recordings of one student")
+    parser.add_argument("--student", help="whose recordings the files are")
+    parser.add_argument("--group", help="the student's group, for rules of the roster")
+    parser.add_argument("--word", default="", help="they say this word, for challenges")
+    parser.add_argument("--consent", metavar="DATE", help="the last day of the student's consent")
+    parser.add_argument(
+        "--from", dest="place", type=Path, metavar="PLACE",
+        help="a folder of students' folders, or a CSV file of recordings",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept-alike", action="store_true", help="enroll a voice under a second name, too"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write what was refused, as CSV"
+    )
+    parser.add_argument("--cluster", metavar="ADDRESS", help="judge on a Dask cluster")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Enroll, save the index, calibrate; 0 if every recording could be used."""
+    entries = _asked_for(arguments)
+    settings = installation.settings_of(arguments)
+    encoder = installation.load_encoder(settings)
+    work = judges(arguments.cluster, len(entries), encoder)
+    gallery = installation.open_gallery(settings, encoder)
+    outcomes = enroll(
+        entries, gallery, encoder.card, work,
+        accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
+    )  # fmt: skip
+    counts: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    refused: list[tuple[str, Refusal]] = []
+    for outcome in screen.progress(outcomes, "enrolling", len(entries)):
+        _show(outcome, screen)
+        counts[outcome.status.value] += 1
+        kinds.update(refusal.kind for refusal in outcome.refused)
+        refused += [(outcome.student, refusal) for refusal in outcome.refused]
+    if arguments.report:
+        _report(arguments.report, refused)
+    _finish(settings, gallery, encoder, counts, kinds, screen)
+    return RecordingError.exit_code if refused else 0
+
+
+def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
+    student, files, place = arguments.student, arguments.files, arguments.place
+    alone = (student, files, arguments.group, arguments.consent, arguments.word)
+    if place is not None and not any(alone):
+        return entries_in(place)
+    if place is None and student and files:
+        consent = day_of(arguments.consent, "--consent") if arguments.consent else None
+        return [Entry(student, tuple(files), arguments.group, consent, arguments.word)]
+    raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
+
+
+def judges(cluster: str | None, students: int, encoder: Encoder) -> Work:
+    """Who judges so many students by an encoder: this process, several, or a cluster."""
+    path, runtime = encoder.path, encoder.runtime
+    if cluster is not None:
+        try:
+            from kaimen.enrollment.cluster import on_cluster
+        except ImportError:
+            raise SettingsError("--cluster needs Dask; run pip install 'kaimen[cluster]'") from None
+        return partial(
+            on_cluster, address=cluster, path=path, runtime=runtime, identity=encoder.identity
+        )
+    processes = min(len(os.sched_getaffinity(0)), students)
+    if processes == 1:
+        return partial(in_one, judge=Judge.by(encoder))
+    return partial(in_processes, encoder=str(path), runtime=runtime, processes=processes)
+
+
+def _show(outcome: Outcome, screen: Screen) -> None:
+    """Say what became of a student; people are spared what is as it was."""
+    reasons: dict[str, list[str]] = {}
+    for refusal in outcome.refused:
+        screen.result({"student": outcome.student, **_fields(refusal)})
+        reasons.setdefault(refusal.reason, []).append(refusal.path)
+    for reason, paths in reasons.items():
+        what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
+        screen.say(f"[red]✗[/red] {escape(what)}: {escape(reason)}")
+    said = {
+        "student": outcome.student,
+        "recordings": outcome.recordings,
+        "refused": len(outcome.refused),
+    }
+    name = escape(outcome.student)
+    if outcome.status is Status.ENROLLED:
+        more = f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
+        screen.result(said, f"[green]✓[/green] {name}: {outcome.recordings} recordings{more}")
+    elif outcome.status is Status.CHANGED:
+        screen.result({**said, "changed": True}, f"[green]✓[/green] {name}: group or consent")
+    elif outcome.status is Status.UNCHANGED:
+        screen.result({**said, "unchanged": True})
+    else:
+        stays = "stays as they were" if outcome.recordings else "not enrolled"
+        screen.say(f"[red]✗[/red] {name}: no recording could be used; {stays}")
+
+
+def _fields(refusal: Refusal) -> dict[str, str | None]:
+    return {
+        "path": refusal.path,
+        "error": refusal.reason,
+        "kind": refusal.kind,
+        "alike": refusal.alike,
+    }
+
+
+def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
+    """Write every refusal, one a line. Raises StorageError."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(("student", "path", "kind", "reason", "alike"))
+    for student, each in refused:
+        table.writerow((student, each.path, each.kind, each.reason, each.alike or ""))
+    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8-sig")))
+
+
+def _finish(
+    settings: Settings,
+    gallery: Gallery,
+    encoder: Encoder,
+    counts: Counter[str],
+    kinds: Counter[str],
+    screen: Screen,
+) -> None:
+    """Bring index and calibration in line with the registry, and sum up."""
+    path = settings.gallery.file
+    kept = index_of(path, gallery.space).exists()
+    if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
+        gallery.save(screen.progress)
+    calibration = _calibrated(settings, gallery, counts, encoder, screen)
+    screen.result(
+        {
+            "gallery": str(path),
+            "students": len(gallery),
+            "recordings": gallery.recordings,
+            "threshold": calibration and calibration.threshold,
+            "expected_fnir": calibration and calibration.expected_fnir,
+            **{status.value: counts[status.value] for status in Status},
+            "kinds": dict(kinds),
+        },
+        _summary(counts, kinds),
+    )
+    threshold = f"; threshold {calibration.threshold:.3f}" if calibration else ""
+    if not screen.as_json:
+        screen.out.print(
+            f"{len(gallery)} students with {gallery.recordings} recordings in {path}{threshold}"
+        )
+        if len(gallery) and calibration is None:
+            screen.say("before a door is armed: run 'kaimen calibrate'")
+
+
+def _calibrated(
+    settings: Settings,
+    gallery: Gallery,
+    counts: Counter[str],
+    encoder: Encoder,
+    screen: Screen,
+) -> Calibration | None:
+    """A calibration of the gallery as it is; None where that would take long."""
+    if not counts[Status.ENROLLED.value]:
+        try:
+            kept = Calibration.load(installation.calibration_of(settings))
+        except GalleryError:
+            kept = None
+        if kept and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
+            return kept
+    if not 0 < len(gallery) <= installation.QUICK:
+        return None
+    return installation.calibrate_anew(settings, gallery, encoder, screen)
+
+
+def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:
+    table = Table("", "count", box=None, pad_edge=False)
+    for status in Status:
+        if counts[status.value]:
+            table.add_row(f"students {status.value}", str(counts[status.value]))
+    for kind, count in kinds.most_common():
+        table.add_row(f"recordings refused: {kind}", str(count))
+    return table

@@ -1,0 +1,73 @@
+"""``kaimen listen``: recordings through the whole gate."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from rich.markup import escape
+
+from kaimen import installation
+from kaimen.cli import answers
+from kaimen.errors import NoSpeech, RecordingError
+from kaimen.gate.gate import Gate
+from kaimen.screen import Screen
+from kaimen.sound.recording import Recording
+
+EXAMPLE = """example:
+  kaimen listen probe.wav
+  kaimen listen --json day.mp3 | jq .verdict
+
+A recording may be of any length and hold many phrases. Each phrase is answered as at the
+gate, the relay included (simulated where there is no Pi)."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC or MP3)")
+    parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Answer every phrase of every file; 0 if all files could be heard."""
+    settings = installation.settings_of(arguments)
+    encoder = installation.load_encoder(settings)
+    gallery = installation.load_gallery(settings, encoder, screen)
+    calibration = installation.arming(settings, gallery)
+    refused = 0
+    # What was enrolled is known again; what is tried out here is not remembered.
+    checks = installation.checks_of(settings, encoder, gallery, screen, remember=False)
+    with closing(checks), installation.relay_of(settings, screen) as relay:
+        gate = Gate(
+            encoder,
+            gallery,
+            calibration.thresholds,
+            relay,
+            roster=settings.roster,
+            checks=checks,
+            policy=settings.gate.policy,
+            retry=settings.gate.retry,
+        )
+        for path in arguments.files:
+            try:
+                _play(gate, path, arguments.claim, screen)
+            except RecordingError as error:
+                refused += 1
+                screen.error(error)
+    return RecordingError.exit_code if refused else 0
+
+
+def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
+    if not screen.as_json:
+        screen.out.print(f"[bold]{escape(str(path))}[/bold]")
+    heard = 0
+    if claim:
+        gate.claim(claim)
+    for answer in gate.listen(Recording.open(path)):
+        heard += 1
+        if claim:  # every phrase of the file is theirs
+            gate.claim(claim)
+        screen.result({"path": str(path), **answers.as_fields(answer)}, answers.as_line(answer))
+    if not heard:
+        raise NoSpeech("no phrase is heard in it; the door stays shut", path)

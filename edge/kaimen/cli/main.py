@@ -1,0 +1,100 @@
+"""``kaimen``: the gate's command line.
+
+Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
+2 wrong usage or settings; 3 a recording could not be used; 4 encoder, gallery or bundle missing
+or damaged; 5 microphone or pins; 6 something could not be written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+# A matrix of a few kilobytes is not worth waking a second thread for: answers came late.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from kaimen import __version__
+from kaimen.errors import KaimenError
+from kaimen.screen import Screen
+
+COMMANDS = {
+    "demo": "a day at the gate, without microphone, pins or anybody's data",
+    "setup": "the first run: a few questions, each tried, and the settings written",
+    "doctor": "whether everything a gate needs is well, and what to do where it is not",
+    "run": "the gate at a microphone, for years",
+    "door": "the door as a process of its own, until stopped",
+    "listen": "recordings through the whole gate",
+    "enroll": "recordings become students of the gallery",
+    "students": "who is enrolled",
+    "calibrate": "the threshold that fits this school",
+    "attack": "attacks rehearsed at a gate, and what stops them",
+    "settings": "what the gate goes by, and whether a file of it is right",
+    "backup": "the school in one encrypted file",
+    "restore": "a backup becomes the school, or nothing changes",
+    "audit": "what the gate decided, and whether anybody changed the log of it",
+    "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
+    "embed": "recordings become points in a file, for whoever studies them",
+    "bench": "how fast each part is, as ratios within one run",
+}
+
+
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The command line; whole for the command that was chosen.
+
+    Only that one is loaded: a relay that must go off waits for no library of another command.
+    """
+    top = argparse.ArgumentParser(
+        prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens."
+    )
+    top.add_argument("--version", action="version", version=f"kaimen {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    given = os.environ.get("KAIMEN_CONFIG")
+    shared.add_argument(
+        "--config",
+        type=Path,
+        default=Path(given) if given else None,
+        metavar="FILE",
+        help="settings, a TOML file; $KAIMEN_CONFIG names another default than none",
+    )
+    shared.add_argument("--json", action="store_true", help="one JSON object a line")
+    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        sub = subs.add_parser(
+            name,
+            parents=[shared],
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            module = import_module(f"kaimen.cli.{name}")
+            sub.epilog = module.EXAMPLE
+            sub.set_defaults(run=module.run)
+            module.add(sub)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # Only options that end the program stand before a command.
+    chosen = parser(given[0] if given else None).parse_args(given)
+    screen = Screen(as_json=chosen.json)
+    try:
+        return int(chosen.run(chosen, screen))
+    except KaimenError as error:
+        screen.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has enough
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

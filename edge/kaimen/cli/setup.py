@@ -1,0 +1,182 @@
+"""``kaimen setup``: the few things that cannot be guessed, asked, tried and written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.markup import escape
+from rich.table import Table
+
+from kaimen.board import board_of
+from kaimen.errors import GalleryError, SettingsError, StorageError
+from kaimen.registry.enrolled import enrolled
+from kaimen.screen import Screen
+from kaimen.settings import SYSTEM, Settings
+from kaimen.setup.dialogue import Dialogue
+from kaimen.setup.interview import Interview, unasked
+from kaimen.setup.model import model_for, unknown_to
+from kaimen.setup.questions import MODEL, QUESTIONS
+from kaimen.setup.trials import Trials
+from kaimen.setup.writing import FRESH, INSTALLED, before, rendered, write
+
+EXAMPLE = f"""example:
+  kaimen setup --out kaimen.toml        (a laptop: pins are simulated)
+  sudo kaimen setup                     (a Pi: {SYSTEM})
+  sudo kaimen setup --yes --relay 17 --active low --microphone USB --lease 3 --contact 22
+
+Each answer is tried: a meter for the microphone, one lease for the relay, the contact's state while
+somebody moves the door. Enter takes what is in brackets, ? explains. Nothing is written before the
+end; Ctrl-C leaves everything as it was. With --yes nothing is asked and nothing tried.
+The encoder is chosen by the board, unless --model does or students are enrolled already."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    for question in QUESTIONS:
+        parser.add_argument(f"--{question.option}", metavar="X", help=question.text)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead")
+    parser.add_argument("--yes", action="store_true", help="ask nothing, try nothing, write")
+    parser.add_argument(
+        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
+    )
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Ask, try, show, write; 130 with nothing written where somebody gives up."""
+    target = arguments.out or arguments.config or SYSTEM
+    source = arguments.config or target
+    _require_writable(target)
+    text, settings = _there(source, target)
+    options = {question.option: getattr(arguments, question.option) for question in QUESTIONS}
+    given = {option: answer for option, answer in options.items() if answer is not None}
+    known = _known(settings, screen)
+    if known and MODEL.option not in given:
+        model, why = model_for(board_of(), settings.encoder.model, known)
+        if why:
+            screen.note(escape(why))
+        if model != settings.encoder.model:
+            given[MODEL.option] = model
+    if arguments.yes:
+        made = unasked(settings, given)
+        new = rendered(text, made)
+    else:
+        asked = _asked(arguments, screen, settings, given, text, target)
+        if asked is None:
+            screen.note("nothing was written")
+            return 0
+        made, new = asked
+    kept = write(target, new)
+    screen.result(
+        {
+            "written": str(target),
+            "before": str(before(target)) if kept else None,
+            "settings": {each.option: each.current(made) for each in QUESTIONS},
+        },
+        escape(f"{target} is written" + (f"; what was there is {before(target)}" if kept else "")),
+    )
+    where = "" if target == SYSTEM else f" --config {target}"
+    unknown = unknown_to(made.encoder.model, known) if known else ""
+    if unknown:
+        screen.note(escape(unknown))
+    screen.say(escape(f"next: 'kaimen doctor{where}' looks at everything"))
+    if made.door.socket:
+        screen.say("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
+    return 0
+
+
+def _asked(
+    arguments: argparse.Namespace,
+    screen: Screen,
+    settings: Settings,
+    given: dict[str, str],
+    text: str,
+    target: Path,
+) -> tuple[Settings, str] | None:
+    """The settings and the file's text as somebody answered and confirmed; None if they did not."""
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            "nobody can be asked: this is no terminal; give the answers as options, with --yes"
+        )
+    dialogue = Dialogue(screen.beside, sys.stdin)
+    trials = Trials(settings.door, play=arguments.play)
+    with _ended_by_signals(), trials:
+        try:
+            made = Interview(settings, given, dialogue, trials).run()
+            new = rendered(text, made)
+            screen.beside.print(_table(settings, made))
+            sure = dialogue.choose(
+                f"Write {target}?",
+                "yes",
+                "no",
+                explained="The file is written in one step; what is there now is kept beside it as "
+                f"{before(target).name}. no: nothing is written.",
+            )
+        except BaseException as error:
+            trials.give_up()
+            if isinstance(error, KeyboardInterrupt):
+                dialogue.say("\nstopped; nothing was written, and the relay is at rest")
+            raise
+        if sure == "no":
+            trials.give_up()
+            return None
+    return made, new
+
+
+def _known(settings: Settings, screen: Screen) -> dict[str, int]:
+    """How many students each model enrolled; nothing where no model is to be chosen."""
+    if settings.encoder.path:
+        return {}
+    try:
+        return enrolled(settings.gallery.file)
+    except GalleryError as error:
+        screen.note(escape(f"{error}; the encoder stays {settings.encoder.model}"))
+        return {}
+
+
+def _there(source: Path, target: Path) -> tuple[str, Settings]:
+    """The text to change and its settings; for a file that is yet to be, where one begins."""
+    if source == target and not source.exists():
+        text = INSTALLED if target == SYSTEM else FRESH
+        return text, Settings.parse(text, target)
+    settings = Settings.read(source)  # which says what is wrong with it
+    return source.read_text(encoding="utf-8"), settings
+
+
+def _require_writable(path: Path) -> None:
+    """Say it before the first question, not after the last."""
+    there = next(each for each in (path.parent, *path.absolute().parents) if each.exists())
+    if not os.access(there, os.W_OK):
+        raise StorageError(
+            f"{path}: this user may not write it; run it with sudo, or write elsewhere with --out"
+        )
+
+
+def _table(old: Settings, new: Settings) -> Table:
+    table = Table("", "", "", show_header=False, box=None)
+    for question in QUESTIONS:
+        was, now = (question.show(question.current(each)) for each in (old, new))
+        table.add_row(question.option, now, "" if was == now else f"was {was}")
+    return table
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A line that is cut, or a kill, ends it as Ctrl-C does: with the relay at rest."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    earlier = {number: signal.signal(number, _stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,212 @@
+"""The gallery: registry, index, the calibration that arms the door, and whose files they are."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.calibration.calibration import Calibration
+from kaimen.doctor.finding import (
+    Finding,
+    Patient,
+    attention,
+    broken,
+    of_error,
+    ok,
+    require_readable,
+)
+from kaimen.errors import GalleryError
+from kaimen.gallery.gallery import index_of
+from kaimen.gallery.index import Index
+from kaimen.installation import by_another, calibration_of, encoder_of
+from kaimen.registry.database import MIGRATIONS
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
+from kaimen.settings import Settings
+from kaimen.voice import PHRASE, beside
+from kaimen.voice.encoder import Card
+from kaimen.voice.phrase import PhraseCard
+
+RISKY = 0.05  # share of strangers let in, from which somebody should know it
+BEGIN = "begin with 'kaimen enroll'"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """As much of a gallery as a calibration is compared with; no index is built for it."""
+
+    encoder: str
+    students: int
+
+    def __len__(self) -> int:
+        return self.students
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    """Whether it is whole, who is enrolled, and whether index and calibration fit it.
+
+    Raises GalleryError and PermissionError.
+    """
+    settings = patient.settings
+    path = settings.gallery.file
+    if not path.exists():
+        yield broken("gallery", f"{path}: no gallery there", BEGIN)
+        return
+    require_readable(path)
+    require_readable(settings.gallery.key_file)
+    wrong = _damage(path)
+    if wrong is not None:
+        yield wrong
+        return
+    vault = Vault.load(settings.gallery.key_file)
+    encoder = Card.read(encoder_of(settings).with_suffix(".json")).sha256
+    with closing(Registry(path, vault)) as registry:
+        numbers, owners = registry.recordings(encoder)
+        counted = Counted(encoder, len(np.unique(owners)))
+        yield _students(registry, counted, settings)
+        if settings.checks.phrase:
+            yield _words(registry, settings)
+        index = index_of(path, registry.space(encoder))
+    yield _index(index, vault, encoder, numbers)
+    yield _calibration(calibration_of(settings), counted)
+
+
+def _damage(path: Path) -> Finding | None:
+    """What is wrong with the file, by SQLite's own check, which changes nothing."""
+    restore = "restore the folder from its copy, or enroll again into a new gallery"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            said = [str(line) for (line,) in database.execute("PRAGMA quick_check(1)")]
+            (schema,) = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        return broken("gallery", f"{path}: damaged ({error})", restore)
+    if said != ["ok"]:
+        return broken("gallery", f"{path}: damaged ({said[0]})", restore)
+    if schema < len(MIGRATIONS):  # opening it here would change it
+        return attention(
+            "gallery",
+            f"{path}: of an earlier Kaimen",
+            "start the gate, which brings it up to date, and look again",
+        )
+    return None
+
+
+def _students(registry: Registry, counted: Counted, settings: Settings) -> Finding:
+    everybody = registry.students()
+    today = datetime.date.today()
+    ended = sum(not student.consents(today) for student in everybody)
+    said = f"{len(counted)} students"
+    numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
+    if not len(counted):
+        said = f"nobody is enrolled; {BEGIN}"
+        if everybody:
+            said = by_another(settings, encoder_of(settings))
+        why, _, mend = said.partition("; ")
+        return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
+    if len(counted) < len(everybody):
+        return attention(
+            "gallery",
+            f"{said}, and {len(everybody) - len(counted)} of another encoder: not recognised",
+            "enroll those again",
+            **numbers,
+        )
+    if ended:
+        return attention(
+            "gallery",
+            f"{said}, {ended} of them without consent any more: not recognised",
+            "'kaimen enroll --consent DATE' renews it, 'kaimen students --remove' ends it",
+            **numbers,
+        )
+    return ok("gallery", said, **numbers)
+
+
+def _words(registry: Registry, settings: Settings) -> Finding:
+    phrase = PhraseCard.read(beside(encoder_of(settings), PHRASE).with_suffix(".json"))
+    without = len(registry.without_words(phrase.sha256))
+    if without:
+        return attention(
+            "words",
+            f"{without} students were enrolled without theirs: any words will do for them",
+            "enroll them again, from the same files",
+            without=float(without),
+        )
+    return ok("words", "everybody's are known", without=0.0)
+
+
+def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -> Finding:
+    again = "nothing need be done: a gate that starts makes it anew, in its own time"
+    try:
+        index = Index.load(path, vault, encoder)
+    except GalleryError as error:
+        return attention("index", str(error), again)
+    if not np.array_equal(index.numbers, numbers):
+        return attention(
+            "index", f"{len(index)} recordings, and the registry has {len(numbers)}", again
+        )
+    return ok("index", f"{len(index)} recordings, those of the registry")
+
+
+def _calibration(path: Path, counted: Counted) -> Finding:
+    try:
+        kept = Calibration.load(path)
+        kept.require(counted)
+    except GalleryError as error:
+        return of_error("calibration", error)
+    said = f"threshold {kept.threshold:.3f}, strangers let in at most {kept.fpir:.1%}"
+    if kept.fpir > RISKY:
+        return attention(
+            "calibration",
+            said,
+            "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'",
+            threshold=kept.threshold,
+            fpir=kept.fpir,
+        )
+    return ok("calibration", said, threshold=kept.threshold, fpir=kept.fpir)
+
+
+def files(patient: Patient) -> Iterator[Finding]:
+    """Whether all files belong to whom the folder does, and to nobody else."""
+    path, key = patient.settings.gallery.file, patient.settings.gallery.key_file
+    folder = path.parent
+    if not folder.exists():
+        return
+    found = _status([*folder.rglob("*"), key])
+    others = [each for each in found if found[each].st_uid != folder.stat().st_uid]
+    if others:
+        more = f" (and {len(others) - 1} more)" if others[1:] else ""
+        yield broken(
+            "files",
+            f"{others[0]} belongs to another user than {folder}: the gate cannot use it{more}",
+            f"sudo chown --reference={folder} {others[0]}",
+        )
+        return
+    # A calibration tells of nobody; the key has a line of its own.
+    private = [each for each in found if each != key and not each.match("*.calibration.json")]
+    ours = [each for each in private if each.name.startswith((path.stem, "audit-", "head"))]
+    readable = [each for each in ours if found[each].st_mode & 0o077]
+    if readable:
+        yield attention("files", f"others may read {readable[0]}", f"sudo chmod 600 {readable[0]}")
+    else:
+        yield ok("files", f"{len(found)}, for their owner alone")
+
+
+def _status(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """The status of files, less those that are gone: a gate may be at work."""
+    found = {}
+    for path in sorted(paths):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                found[path] = status
+    return found

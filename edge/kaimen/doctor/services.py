@@ -1,0 +1,71 @@
+"""The services: whether they run, begin at boot, and are shut in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kaimen.doctor.finding import Finding, Patient, State, attention, broken, ok
+
+UNITS = ("kaimen-rest", "kaimen-door", "kaimen-gate")
+FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+EXPOSED = 2.0  # by systemd-analyze, where 0 is not at all and 10 is wholly
+WIDE_OPEN = 5.0
+INSTALL = "sudo deploy/install.sh, then sudo systemctl enable --now " + " ".join(UNITS)
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    """Each unit, and how exposed the most exposed one is."""
+    if not (patient.root / "run/systemd/system").exists():
+        yield attention(
+            "services",
+            "no systemd runs here: nothing starts the gate, and nothing starts it again",
+            "none is needed to try things out; at a door, use a system with systemd",
+        )
+    else:
+        for unit in UNITS:
+            yield _unit(patient, unit)
+    yield _hardening(patient)
+
+
+def _unit(patient: Patient, unit: str) -> Finding:
+    active = patient.call("systemctl", "is-active", unit) or "unknown"
+    enabled = patient.call("systemctl", "is-enabled", unit) or "not-found"
+    said = f"{active}, {enabled}"
+    if enabled == "not-found":
+        return attention(unit, "not installed", INSTALL)
+    if active == "failed":
+        return broken(unit, said, f"read why: journalctl -u {unit} -n 20")
+    if active != "active":
+        again = "it ends and is started again" if active == "activating" else "it does not run"
+        return attention(
+            unit, f"{said}: {again}", f"sudo systemctl restart {unit}; journalctl -u {unit} -n 20"
+        )
+    if enabled != "enabled":
+        return attention(unit, f"{said}: not at the next boot", f"sudo systemctl enable {unit}")
+    return ok(unit, said)
+
+
+def _hardening(patient: Patient) -> Finding:
+    found: dict[str, float] = {}
+    for unit in UNITS:
+        places = [patient.root / folder / f"{unit}.service" for folder in FOLDERS]
+        path = next((each for each in places if each.exists()), None)
+        if path is None:
+            return attention("hardening", f"{unit} is not installed", INSTALL)
+        said = patient.call(
+            "systemd-analyze", "security", "--offline=true", "--no-pager", str(path)
+        )
+        exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", said or "")
+        if exposure is None:
+            return attention(
+                "hardening", "not known: systemd-analyze does not say", "update systemd, to 250"
+            )
+        found[unit] = float(exposure[1])
+    worst = max(found, key=lambda unit: found[unit])
+    said = f"exposure {found[worst]:.1f} of 10 ({worst})"
+    if found[worst] <= EXPOSED:
+        return ok("hardening", said, exposure=found[worst])
+    state = State.BROKEN if found[worst] > WIDE_OPEN else State.ATTENTION
+    mend = "sudo deploy/install.sh puts the units back; see what was changed with systemctl cat"
+    return Finding("hardening", state, said, mend, {"exposure": found[worst]})

@@ -1,0 +1,310 @@
+"""The voice's end of the talk with the door: what a gate may ask, and what the door says.
+
+A ``Door`` can do what a ``Relay`` can, so a gate takes either. The pins are elsewhere: whatever
+becomes of this process, the door ends a lease on time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from kaimen.door.patterns import SHOWS
+from kaimen.errors import DeviceError
+
+if TYPE_CHECKING:  # the settings of the whole gate load more than a client needs
+    from kaimen.settings import DoorSettings
+
+SEND = 0.1  # seconds a packet may wait for room
+ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds
+GREETING = 30.0  # seconds a door may take to start, on the slowest Pi
+PATIENCE = 5.0  # seconds after which a door that answers no heartbeat counts as hung
+LEAVING = 5.0  # seconds a door of our own may take to end
+KEPT = 1000  # words of the door that are kept for somebody to read
+LONGEST = 512  # bytes of a packet from the door
+NOT_OPENED = "not opened: "
+
+AGAIN = "start it again, and look into its journal"
+
+
+def station(settings: DoorSettings, *options: str) -> list[str]:
+    """The command line of a door process with these settings."""
+    return [sys.executable, "-m", "kaimen.door.process", json.dumps(asdict(settings)), *options]
+
+
+class Door:
+    """A door in another process. Closed is its state of rest."""
+
+    def __init__(self, talk: socket.socket) -> None:
+        """Use ``connect`` or ``start``: they wait until the door greets."""
+        talk.setblocking(False)
+        self._talk = talk
+        self._child: subprocess.Popen[bytes] | None = None
+        self._to_rest: list[str] = []  # the command after a child that did not end by itself
+        self._lock = threading.RLock()
+        self._words: deque[str] = deque(maxlen=KEPT)
+        self._gone = False
+        self._on = False
+        self._opening = False  # asked for, and not answered yet
+        self._refusal = ""
+        self._unanswered: float | None = None  # when the heartbeat that waits was sent
+
+    @classmethod
+    def connect(cls, path: Path | str, *, timeout: float = GREETING) -> Door:
+        """The door that listens at a path, greeting within ``timeout`` seconds.
+
+        Raises DeviceError with what to do.
+        """
+        talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        talk.settimeout(timeout)
+        try:
+            talk.connect(str(path))
+        except OSError as error:
+            talk.close()
+            raise DeviceError(
+                f"{path}: no door can be reached there ({error.strerror or error}); start "
+                f"'kaimen door --socket {path}', or leave socket under [door] empty"
+            ) from None
+        door = cls(talk)
+        door._be_greeted(timeout)
+        return door
+
+    @classmethod
+    def start(
+        cls,
+        settings: DoorSettings,
+        *,
+        mock: bool | None = None,
+        trace: Path | None = None,
+        timeout: float = GREETING,
+    ) -> Door:
+        """A door as a child of this process; it ends, the relay off first, when this one does.
+
+        ``mock``, where given, is used instead of the settings'; ``trace``: a file for what mock
+        pins do. Raises DeviceError with what to do.
+        """
+        if mock is not None:
+            settings = replace(settings, mock=mock)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        traced = [] if trace is None else ["--trace", str(trace)]
+        command = station(settings, "--descriptor", str(there.fileno()), *traced)
+        door = cls(here)
+        door._to_rest = station(settings, "--rest", *traced)
+        # What systemd waits for, it waits for from this process, not from its door.
+        own = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+        environment = {name: value for name, value in os.environ.items() if name not in own}
+        with there:
+            try:
+                # A session of its own: Ctrl-C is for the voice, which then leaves the door.
+                door._child = subprocess.Popen(
+                    command,
+                    pass_fds=[there.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                door.close()
+                raise DeviceError(f"the door cannot be started ({error.strerror})") from None
+        door._be_greeted(timeout)
+        return door
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the relay is on, by the door's last word; False when the door is gone."""
+        self._hear()
+        return self._on
+
+    def open(self) -> None:
+        """Ask for one lease; a second opening begins a new lease.
+
+        Waits 0.1 s at most for the door to say that it did; that it takes longer is no error.
+        Raises DeviceError when the door is gone, takes no words, or says why it did not open.
+        """
+        with self._lock:
+            self._send("open")
+            self._opening, self._refusal = True, ""
+        self._wait(lambda: not self._opening, ANSWER)
+        if self._refusal:
+            raise DeviceError(f"the door did not open: {self._refusal}")
+        self._require()
+
+    def show(self, what: str) -> None:
+        """Light and sound: listening, unknown, again, refused, idle or fault.
+
+        Raises ValueError for anything else, and DeviceError.
+        """
+        if what not in SHOWS:
+            raise ValueError(f"a door cannot show {what!r}; one of {', '.join(SHOWS)}")
+        self._send(f"show {what}")
+
+    def alive(self) -> None:
+        """A sign of life, due every few seconds. Raises DeviceError for a door that gives none."""
+        self._hear()
+        now = time.monotonic()
+        with self._lock:
+            if self._unanswered is not None and now - self._unanswered > PATIENCE:
+                raise DeviceError(f"the door hangs; {AGAIN}")
+            self._send("alive")
+            if self._unanswered is None:
+                self._unanswered = now
+
+    def rest(self) -> None:
+        """End our lease now; what the exit button began goes on.
+
+        A door that is gone or hangs is not an error here: it ends the lease by itself.
+        """
+        with contextlib.suppress(DeviceError):
+            self._send("rest")
+        self._wait(lambda: not self._on, ANSWER)
+
+    def wait_for_rest(self, timeout: float | None = None) -> bool:
+        """Wait until the relay is off; False if it still was on after ``timeout`` seconds.
+
+        Raises DeviceError when the door is gone.
+        """
+        rested = self._wait(lambda: not self._opening and not self._on, timeout)
+        self._require()
+        return rested
+
+    def events(self) -> list[str]:
+        """What the door said since the last call, in its order; never waits.
+
+        The first call gives how it was when it greeted, too.
+
+        "relay on|off", "state NAME", "opened by voice|button", "not opened: WHY",
+        "fault voice|microphone|tamper on|off", "lost NUMBER" (words that were not read in time),
+        and "gone" when it has ended.
+        """
+        self._hear()
+        with self._lock:
+            said = list(self._words)
+            self._words.clear()
+        return said
+
+    def close(self) -> None:
+        """Leave, our lease ended; a door of our own ends, the relay off first."""
+        with contextlib.suppress(DeviceError):
+            self._send("rest")
+        self._leave()
+        if self._child is not None:
+            child, self._child = self._child, None
+            _end(child, self._to_rest)
+
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _require(self) -> None:
+        if self._gone:
+            raise DeviceError(f"the door has ended; {AGAIN}")
+
+    def _send(self, text: str) -> None:
+        with self._lock:
+            self._require()
+            if not self._ready(select.POLLOUT, SEND):
+                raise DeviceError(f"the door takes no words; {AGAIN}")
+            try:
+                self._talk.send(text.encode())
+            except OSError:
+                raise DeviceError(f"the door has ended; {AGAIN}") from None
+
+    def _ready(self, event: int, timeout: float) -> bool:
+        asked = select.poll()
+        asked.register(self._talk, event)
+        return bool(asked.poll(timeout * 1000))
+
+    def _wait(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            self._hear()
+            left = end - time.monotonic()
+            if done() or self._gone or left <= 0:
+                return done()
+            # In portions: another thread may have heard what is waited for.
+            self._ready(select.POLLIN, min(left, 0.05))
+
+    def _hear(self) -> None:
+        """Take in whatever the door has said."""
+        with self._lock:
+            while not self._gone:
+                try:
+                    word = self._talk.recv(LONGEST).decode("utf-8", "replace")
+                except BlockingIOError:
+                    return
+                except ConnectionResetError:  # it ended without reading; its words are still there
+                    continue
+                if word:
+                    self._note(word)
+                else:
+                    self._words.append("gone")
+                    self._leave()
+
+    def _note(self, word: str) -> None:
+        if word == "alive":
+            self._unanswered = None
+            return
+        self._words.append(word)
+        if word.startswith("relay "):
+            self._on = word == "relay on"
+        elif word.startswith(("opened by voice", NOT_OPENED, "lost ")):
+            self._opening = False
+            if word.startswith(NOT_OPENED):
+                self._refusal = word.removeprefix(NOT_OPENED)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._gone, self._on, self._opening = True, False, False
+            self._talk.close()
+
+    def _be_greeted(self, timeout: float) -> None:
+        """The door says how it is, its state last; or why it cannot serve."""
+        ends = ("state ", "failed ", "busy")
+
+        def heard() -> list[str]:
+            return [word for word in list(self._words) if word.startswith(ends)]
+
+        self._wait(lambda: bool(heard()), timeout)
+        said = (heard() or [""])[0]
+        if said.startswith("state "):
+            return
+        self.close()
+        if said.startswith("failed "):
+            raise DeviceError(said.removeprefix("failed "))
+        if said == "busy":
+            raise DeviceError("another voice process has the door; stop that one first")
+        raise DeviceError(f"the door did not greet; {AGAIN}")
+
+
+def _end(child: subprocess.Popen[bytes], to_rest: list[str]) -> None:
+    """Wait for a child that has lost its peer; kill one that hangs, and see to its pin."""
+    try:
+        code = child.wait(LEAVING)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        code = child.wait()
+    if code < 0:  # killed: whatever its pins did last, they may do still
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(to_rest, stdin=subprocess.DEVNULL, timeout=GREETING, check=False)

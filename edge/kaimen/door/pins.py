@@ -1,0 +1,91 @@
+"""Real pins on a Raspberry Pi, mock pins everywhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpiozero import Factory
+from gpiozero.pins.mock import MockFactory, MockPin
+
+from kaimen.board import board_of, is_pi
+from kaimen.errors import DeviceError
+
+
+def on_a_pi() -> bool:
+    """Whether this machine is a Raspberry Pi."""
+    return is_pi(board_of())
+
+
+def real_pins() -> Factory:
+    """The pins of this Raspberry Pi. Raises DeviceError."""
+    try:
+        from gpiozero.pins.lgpio import LGPIOFactory
+
+        return LGPIOFactory()
+    except Exception as error:  # lgpio raises its own error class, and ImportError without it
+        raise DeviceError(
+            f"the pins cannot be used ({error}); install 'kaimen[pi]', join the group gpio, "
+            "or set mock = true under [door]"
+        ) from None
+
+
+def mock_pins(file: Path | None = None) -> MockFactory:
+    """Pins that only remember what was done to them; in a file, too, if one is given.
+
+    A line of the file is a change: the time of the monotonic clock that all processes of this
+    machine share in seconds, the pin as BCM counts, and its level, 0 or 1.
+    """
+    return MockFactory() if file is None else _TracedFactory(file)
+
+
+class _TracedPin(MockPin):  # type: ignore[misc]
+    def _change_state(self, value: bool) -> bool:
+        changed = bool(super()._change_state(value))
+        if changed:
+            self._factory.write(f"{time.monotonic():.6f} {self._number} {int(value)}\n")
+        return changed
+
+
+class _TracedFactory(MockFactory):  # type: ignore[misc]
+    def __init__(self, file: Path) -> None:
+        super().__init__(pin_class=_TracedPin)
+        try:
+            self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise DeviceError(f"{file}: cannot be written ({error.strerror})") from None
+
+    def write(self, line: str) -> None:
+        """Unbuffered: what a killed process did is still in the file."""
+        os.write(self._file, line.encode())
+
+
+@contextmanager
+def claiming(name: str, pin: int) -> Iterator[None]:
+    """Make whatever goes wrong with a pin that is being claimed a DeviceError with its name."""
+    try:
+        yield
+    except Exception as error:  # gpiozero's own errors, and lgpio's for a pin that is taken
+        raise DeviceError(f"{name} pin {pin} cannot be used: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A pin changed: when, in seconds after the change before, and to what."""
+
+    after: float
+    on: bool
+
+
+def trace(pins: MockFactory, pin: int) -> list[Change]:
+    """Everything a mock pin did since it was made or forgotten, its first state included."""
+    return [Change(float(at), bool(state)) for at, state in pins.pin(f"GPIO{pin}").states]
+
+
+def forget(pins: MockFactory, pin: int) -> None:
+    """Begin the trace of a mock pin anew, with the state it is in."""
+    pins.pin(f"GPIO{pin}").clear_states()

@@ -1,0 +1,297 @@
+"""The door as a process of its own: it owns the pins, and the voice process may only ask.
+
+It loads neither numpy nor the encoder, so that it is small and starts fast, and so that nothing
+that goes wrong with a voice can go wrong here. ``kaimen door`` starts it at a socket, and
+``kaimen run`` as a child where there is none::
+
+    python -m kaimen.door.process SETTINGS (--socket PATH | --descriptor NUMBER | --rest)
+
+SETTINGS is the section [door] as JSON, checked by whoever starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, cast
+
+from gpiozero import Factory
+
+from kaimen.door.panel import Panel
+from kaimen.door.patterns import PATTERNS, SHOWS, chosen
+from kaimen.door.pins import mock_pins, on_a_pi, real_pins
+from kaimen.door.relay import Relay
+from kaimen.door.server import LONGEST, Server
+from kaimen.door.states import Event, Fault, Machine, State
+from kaimen.errors import DeviceError, KaimenError
+from kaimen.systemd import notify, watchdog_interval
+
+if TYPE_CHECKING:  # the settings of the whole gate load more than the door may need
+    from kaimen.settings import DoorSettings
+
+TICK = 0.01  # seconds between two looks at the inputs
+PATIENCE = 10.0  # seconds without a word from the voice until it counts as lost
+LATE = 2.0  # seconds this process may have been stopped; then an opening is no longer wanted
+
+
+class DoorProcess:
+    """A door: its relay, what else is wired to it, its state, and a voice that may ask."""
+
+    def __init__(
+        self,
+        settings: DoorSettings,
+        line: Server,
+        *,
+        pins: Factory,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        """Claim the pins, the relay first. Raises DeviceError."""
+        self._clock, self._patience, self._log = clock, patience, log
+        self.line = line
+        self.ignored = 0  # packets that meant nothing
+        now = self._turned = self._heard = self._beat = clock()
+        self.relay = Relay(
+            settings.pin,
+            pins=pins,
+            lease=settings.pulse or settings.lease,
+            active_high=settings.active_high,
+        )
+        try:
+            self.panel = Panel(settings, pins=pins, now=now)
+        except BaseException:
+            self.relay.close()
+            raise
+        self.machine = Machine(
+            now,
+            lease=settings.lease,
+            held=settings.held,
+            pulse=settings.pulse,
+            open=self.panel.stands_open,
+        )
+        self.machine.handle(Event.VOICE_LOST, now)  # until one has come
+        if self.panel.tampered:
+            self.machine.handle(Event.TAMPER_OPENED, now)
+        self._asked, self._asked_at = "idle", now
+        self._on = False
+        self._watchdog = watchdog_interval()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Turn until told to stop, or until the process that started this one is gone."""
+        notify("READY=1")
+        while not self._stopping and not self.line.ended:
+            self.turn()
+
+    def stop(self) -> None:
+        """End after this turn. From a signal handler, too."""
+        self._stopping = True
+
+    def turn(self) -> None:
+        """Listen for one tick, then look at everything once."""
+        packets = self.line.read(TICK)
+        now = self._clock()
+        late = now - self._turned > LATE
+        self._turned = now
+        if self.line.came:
+            self.line.came = False
+            self._greet(now)
+        for packet in packets:
+            self._obey(packet, now, late)
+        self._miss_voice(now)
+        self._look(now)
+        self._enter(self.machine.tick(now))
+        self._follow()
+        self._show(now)
+        if self._watchdog is not None and now - self._beat >= self._watchdog:
+            self._beat = now
+            notify("WATCHDOG=1")
+
+    def close(self) -> None:
+        """The relay off first, then everything else."""
+        try:
+            self.relay.rest()
+            notify("STOPPING=1")
+            self.panel.close()
+            self.line.close()
+        finally:
+            self.relay.close()
+
+    def __enter__(self) -> DoorProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _greet(self, now: float) -> None:
+        """A voice came: nothing that an earlier one said holds any more."""
+        self._heard, self._asked = now, "idle"
+        self._fault(Event.MICROPHONE_FOUND, now)
+        self._fault(Event.VOICE_FOUND, now)
+        self.line.say(f"relay {_switch(self._on)}")
+        for fault in self.machine.faults:
+            self.line.say(f"fault {fault.value} on")
+        self.line.say(f"state {self.machine.state.value}")
+
+    def _obey(self, packet: bytes, now: float, late: bool) -> None:
+        """Do what a packet says; one that says nothing known is counted and opens nothing."""
+        word, _, what = packet.decode("ascii", "replace").partition(" ")
+        if len(packet) > LONGEST:
+            self.ignored += 1
+        elif packet == b"open" and late:
+            self._say("not opened: the door was stopped for a while and comes too late")
+        elif packet == b"open":
+            self._open(Event.VOICE, "voice", now)
+        elif packet == b"rest":
+            self._enter(self.machine.rest(now))
+        elif packet == b"alive":
+            self.line.say("alive")
+        elif word == "show" and what in SHOWS:
+            self._ask(what, now)
+        else:
+            self.ignored += 1
+            return
+        self._heard = now
+        self._fault(Event.VOICE_FOUND, now)
+
+    def _open(self, event: Event, who: str, now: float) -> None:
+        try:
+            self.relay.open()
+        except DeviceError as error:
+            self._say(f"not opened: {error}")
+            return
+        entered = self.machine.handle(event, now)
+        self._tell_relay()
+        self._say(f"opened by {who}")
+        self._enter(entered)
+        self.panel.restart("open")
+
+    def _ask(self, what: str, now: float) -> None:
+        self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)
+        if math.isfinite(PATTERNS[what].lasts):
+            self.panel.restart(what)
+        self._asked, self._asked_at = what, now
+
+    def _miss_voice(self, now: float) -> None:
+        if not self.line.connected or now - self._heard > self._patience:
+            self._asked = "idle"
+            self._fault(Event.VOICE_LOST, now)
+
+    def _look(self, now: float) -> None:
+        """The inputs; each is optional."""
+        panel = self.panel
+        if panel.button is not None and panel.button.changed(now) and panel.button.low:
+            self._open(Event.BUTTON, "button", now)
+        if panel.contact is not None and panel.contact.changed(now):
+            event = Event.OPENED if panel.stands_open else Event.CLOSED
+            self._enter(self.machine.handle(event, now))
+        if panel.tamper is not None and panel.tamper.changed(now):
+            self._fault(Event.TAMPER_OPENED if panel.tampered else Event.TAMPER_CLOSED, now)
+
+    def _follow(self) -> None:
+        """The relay goes off where the state says so; only an opening switches it on."""
+        if not self.machine.relay and self.relay.is_on:
+            self.relay.rest()
+        self._tell_relay()
+
+    def _tell_relay(self) -> None:
+        if self.relay.is_on != self._on:
+            self._on = not self._on
+            self._say(f"relay {_switch(self._on)}")
+
+    def _show(self, now: float) -> None:
+        if now - self._asked_at >= PATTERNS[self._asked].lasts:
+            self._asked = "idle"
+        self.panel.play(chosen(self.machine.state, self._asked, self.machine.faults), now)
+
+    def _fault(self, event: Event, now: float) -> None:
+        before = set(self.machine.faults)
+        self._enter(self.machine.handle(event, now))
+        for fault in Fault:
+            if (fault in before) != (fault in self.machine.faults):
+                self._say(f"fault {fault.value} {_switch(fault in self.machine.faults)}")
+
+    def _enter(self, states: Sequence[State]) -> None:
+        for state in states:
+            self._say(f"state {state.value}")
+
+    def _say(self, text: str) -> None:
+        self.line.say(text)
+        if self._log is not None:
+            self._log(text)
+
+
+def rest(settings: DoorSettings, *, pins: Factory) -> None:
+    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
+    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _journal(text: str) -> None:
+    """One line to standard error, unless whoever should read it does not: never wait."""
+    ready = select.poll()
+    ready.register(2, select.POLLOUT)
+    if [event for _, event in ready.poll(0) if event == select.POLLOUT]:
+        os.write(2, f"{text}\n".encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m kaimen.door.process")
+    parser.add_argument("settings", metavar="SETTINGS", type=json.loads)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--socket", type=Path, metavar="PATH")
+    way.add_argument("--descriptor", type=int, metavar="NUMBER")
+    way.add_argument("--rest", action="store_true")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="what mock pins do, as text")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the door until SIGTERM, SIGINT or the end of its parent; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    settings = cast("DoorSettings", SimpleNamespace(**chosen.settings))
+    line: Server | None = None
+    try:
+        if chosen.descriptor is not None:
+            line = Server.inherited(chosen.descriptor)
+        real = on_a_pi() and not settings.mock
+        pins = real_pins() if real else mock_pins(chosen.trace)
+        if chosen.rest:
+            rest(settings, pins=pins)
+            return 0
+        if line is None:
+            line = Server.listening(chosen.socket)
+        log = _journal if chosen.socket else None
+        with DoorProcess(settings, line, pins=pins, log=log) as station:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: station.stop())
+            station.run()
+        return 0
+    except KaimenError as error:
+        sys.stderr.write(f"✗ {error}\n")
+        if line is not None:
+            line.say(f"failed {error}")
+            line.close()
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Enrollment: students are judged anywhere and in any order, and written here in theirs.
+
+Only this process writes. A student is one transaction; what was yielded is on the disk, so that
+an end at any moment loses nobody and leaves nobody by halves. Whoever is enrolled from the same
+files already, by the same rules, is left as they are, so that enrolling again goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from kaimen.enrollment.duplicates import AlikeAnother, EnrolledVoices
+from kaimen.enrollment.entries import Entry
+from kaimen.enrollment.judging import Judged, Refusal, Task, rules
+from kaimen.errors import RecordingError
+from kaimen.gallery import Gallery
+from kaimen.registry.registry import Refused, Student
+from kaimen.voice.encoder import Card
+
+Work = Callable[[Iterable[Task]], Iterator[Judged]]  # in any order
+
+
+class NotEnrolled(RecordingError):
+    """A word of somebody whose passphrase is not enrolled."""
+
+
+class Status(Enum):
+    """What became of a student."""
+
+    ENROLLED = "enrolled"
+    CHANGED = "changed"  # group or consent, not the voice
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"  # nothing new enrolled them; who was enrolled stays so
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a student; it is on the disk."""
+
+    student: str
+    status: Status
+    recordings: int  # they are enrolled with
+    refused: tuple[Refusal, ...] = ()
+
+
+def enroll(
+    entries: Sequence[Entry],
+    gallery: Gallery,
+    card: Card,
+    work: Work,
+    *,
+    accept_alike: bool = False,
+    said_by: str = "",
+) -> Iterator[Outcome]:
+    """Enroll students, each yielded once written, in their order.
+
+    With ``accept_alike``, a voice that another student has is enrolled all the same. Who was
+    enrolled by another phrase encoder than ``said_by`` is judged again. Raises GalleryError and
+    StorageError; whoever was yielded is enrolled then.
+    """
+    enrollment = _Enrollment(gallery, card, accept_alike, said_by)
+    waiting: dict[int, Judged] = {}
+    following = 0
+    for judged in work(enrollment.tasks(entries)):
+        waiting[judged.place] = judged
+        # In order, so that of two names for a voice it is always the later that is refused.
+        while following in waiting:
+            yield enrollment.write(entries[following], waiting.pop(following))
+            following += 1
+
+
+class _Enrollment:
+    def __init__(self, gallery: Gallery, card: Card, accept_alike: bool, said_by: str) -> None:
+        self._gallery = gallery
+        self._accept_alike = accept_alike
+        self._rules = rules(gallery.encoder)
+        self._students: dict[str, Student] = {each.name: each for each in gallery.members}
+        self._sources = gallery.registry.sources()
+        self._by_another = gallery.registry.without_words(said_by) if said_by else set()
+        self._refused = gallery.registry.refused(self._rules)
+        self._voices = EnrolledVoices(gallery.dimension, card.strangers)
+        points, counts = gallery.everything()
+        pieces = np.split(points, np.cumsum(counts)[:-1]) if len(counts) else []
+        for student, own in zip(gallery.members, pieces, strict=True):
+            self._voices.add(student.name, own)
+
+    def tasks(self, entries: Sequence[Entry]) -> Iterator[Task]:
+        """What is to be judged."""
+        for place, entry in enumerate(entries):
+            if entry.word or entry.student in self._by_another:
+                yield Task(place, entry)
+                continue
+            refused = self._refused.get(entry.student, [])
+            enrolled = self._sources[entry.student] if entry.student in self._students else ()
+            sources = frozenset(each.source for each in refused)
+            yield Task(place, entry, frozenset(enrolled), sources)
+
+    def write(self, entry: Entry, judged: Judged) -> Outcome:
+        """Write what became of a student."""
+        if judged.unchanged is not None:
+            return self._keep(entry, judged.unchanged)
+        if entry.word:
+            return self._write_word(entry, judged)
+        refused = judged.refused
+        usable = judged.usable
+        points = [each.recorded.voiceprint for each in usable]
+        if usable and not self._accept_alike:
+            other = self._voices.alike(entry.student, points)
+            if other is not None:
+                reason = f"this voice is enrolled as {other} already; check who spoke"
+                kind = AlikeAnother.__name__
+                refused += tuple(Refusal(x.path, x.source, kind, reason, other) for x in usable)
+                usable = ()
+        # What depends on others is judged each time: they may have changed.
+        remembered = [
+            Refused(each.source, self._rules, each.kind, each.reason)
+            for each in refused
+            if each.source is not None and each.alike is None
+        ]
+        if not usable:
+            self._gallery.registry.refuse(entry.student, remembered)
+            return Outcome(entry.student, Status.REFUSED, self._recordings(entry), refused)
+        self._gallery.enroll(
+            entry.student,
+            points,
+            sources=[each.source for each in usable],
+            group=entry.group,
+            consent=entry.consent,
+            refused=remembered,
+            evidence=[each.recorded.evidence for each in usable],
+        )
+        self._voices.add(entry.student, np.stack(points))
+        return Outcome(entry.student, Status.ENROLLED, len(usable), refused)
+
+    def _write_word(self, entry: Entry, judged: Judged) -> Outcome:
+        """A word of challenges, beside the passphrase of a student who is enrolled."""
+        name = f"{entry.student} {entry.word}"
+        usable, refused = judged.usable, judged.refused
+        if entry.student not in self._gallery:
+            reason = "the student's passphrase is not enrolled; enroll it first"
+            kind = NotEnrolled.__name__
+            refused += tuple(Refusal(x.path, x.source, kind, reason) for x in usable)
+            usable = ()
+        if not usable:
+            return Outcome(name, Status.REFUSED, 0, refused)
+        self._gallery.enroll(
+            entry.student,
+            [each.recorded.voiceprint for each in usable],
+            sources=[each.source for each in usable],
+            evidence=[each.recorded.evidence for each in usable],
+            word=entry.word,
+        )
+        return Outcome(name, Status.ENROLLED, len(usable), refused)
+
+    def _keep(self, entry: Entry, paths: dict[str, str]) -> Outcome:
+        refused = tuple(
+            Refusal(paths[each.source], each.source, each.kind, each.reason)
+            for each in self._refused.get(entry.student, [])
+            if each.source in paths
+        )
+        status = Status.UNCHANGED
+        student = self._students.get(entry.student)
+        if student is None or len(refused) == len(paths):
+            status = Status.REFUSED
+        if student is not None:
+            given = replace(
+                student,
+                group=student.group if entry.group is None else entry.group,
+                consent=entry.consent or student.consent,
+            )
+            if given != student:
+                self._gallery.describe(entry.student, group=entry.group, consent=entry.consent)
+                status = Status.CHANGED
+        return Outcome(entry.student, status, self._recordings(entry), refused)
+
+    def _recordings(self, entry: Entry) -> int:
+        student = self._students.get(entry.student)
+        return 0 if student is None else student.recordings

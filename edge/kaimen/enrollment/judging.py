@@ -1,0 +1,225 @@
+"""One student's recordings, judged: what enrolls them, and what does not and why.
+
+A function of the files' contents, so that any process of any machine may do it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kaimen.access.checks import Models, Utterance
+from kaimen.enrollment.entries import Entry
+from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording
+from kaimen.registry.evidence import Evidence
+from kaimen.sound import Samples, quality, recording
+from kaimen.sound.recording import only_phrase, read
+from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.score import RULE, among_themselves
+from kaimen.voice.spread import exceeded_by
+
+LARGEST = 32 << 20  # bytes of a file: 30 s of any format that recorders write
+TOGETHER = 3  # recordings from which one that is not like the others can be told
+LIKE_STRANGERS = 0.02  # share of strangers that an own recording must be more alike than
+
+
+NOTHING = Evidence()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """What is made of a recording that enrolls its student."""
+
+    voiceprint: Voiceprint
+    evidence: Evidence = NOTHING
+
+
+Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingError
+
+
+class Repeated(RecordingError):
+    """The same file once more."""
+
+
+class NotLikeTheOthers(RecordingError):
+    """Another voice, or another phrase, than the student's other recordings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recording, or a student with none, that enrolls nobody."""
+
+    path: str
+    source: str | None  # SHA-256 of its file; None: it could not be read
+    kind: str  # of error
+    reason: str  # one sentence
+    alike: str | None = None  # the student whose voice it is like
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A student to be judged."""
+
+    place: int  # among all
+    entry: Entry
+    enrolled: frozenset[str] = frozenset()  # SHA-256 of the files they are enrolled from
+    refused: frozenset[str] = frozenset()  # and of those that were refused
+    # Of the files, or why they cannot be read; None: to be read where they are judged.
+    contents: tuple[bytes | Refusal, ...] | None = None
+
+    def unchanged(self, sources: Sequence[str | None]) -> bool:
+        """Whether files of these SHA-256 were all judged already."""
+        # A copy of a file that enrolls is refused, and of the same SHA-256.
+        rest = set(sources) - (self.refused - self.enrolled)
+        return bool(sources) and rest in (self.enrolled, set())
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A recording that enrolls its student."""
+
+    source: str  # SHA-256 of its file
+    path: str
+    recorded: Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a student's recordings."""
+
+    place: int
+    usable: tuple[Usable, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    unchanged: dict[str, str] | None = None  # by SHA-256, the files, if they are the known ones
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges students by an encoder; ``strangers`` are those of its card."""
+
+    hear: Hear
+    strangers: dict[str, float]
+
+    @classmethod
+    def by(cls, encoder: Encoder) -> Judge:
+        """The judge that a loaded encoder makes, with the phrase encoder that comes along."""
+        models = Models.shipped(encoder)
+
+        def hear(contents: bytes) -> Recorded:
+            samples = decode(contents)
+            phrase = only_phrase(samples)
+            quality.require_good(samples, phrase)
+            heard = Utterance(phrase.samples, encoder)
+            return Recorded(heard.voiceprint, models.evidence(heard))
+
+        return cls(hear, encoder.card.strangers)
+
+    def __call__(self, task: Task) -> Judged:
+        """Judge a student's recordings, unless all files are the known ones."""
+        files = task.entry.files
+        names = [shown(file) for file in files]
+        if task.enrolled or task.refused:
+            sources = sources_of(_contents(task, at) for at in range(len(files)))
+            if task.unchanged(sources):
+                return Judged(
+                    task.place, unchanged=dict(zip(map(str, sources), names, strict=True))
+                )
+        usable: dict[str, Usable] = {}
+        refused = [] if files else [_nothing(task.entry.student)]
+        for at, name in enumerate(names):
+            contents = _contents(task, at)
+            if isinstance(contents, Refusal):
+                refused.append(contents)
+                continue
+            source = source_of(contents)
+            try:
+                if source in usable:
+                    first = Path(usable[source].path).name
+                    raise Repeated(f"the same file as {first}; record the phrase once more")
+                usable[source] = Usable(source, name, self.hear(contents))
+            except RecordingError as error:
+                refused.append(Refusal(name, source, type(error).__name__, error.reason))
+        least = exceeded_by(self.strangers, LIKE_STRANGERS)
+        kept, others = _alike(list(usable.values()), least)
+        reason = "not like the student's other recordings; check whose voice it is"
+        if others and 2 * len(others) >= len(usable):
+            kept, others = [], list(usable.values())
+            reason = "the recordings are not of one voice; check who spoke"
+        refused += [Refusal(x.path, x.source, NotLikeTheOthers.__name__, reason) for x in others]
+        return Judged(task.place, tuple(kept), tuple(refused))
+
+
+def rules(encoder: str) -> str:
+    """Says by which encoder and constants was judged: by others, it is to be done again."""
+    phrase = [recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
+    told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, RULE]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def source_of(contents: bytes) -> str:
+    """The SHA-256 that a file is remembered by."""
+    return hashlib.sha256(contents).hexdigest()
+
+
+def sources_of(contents: Iterable[bytes | Refusal]) -> list[str | None]:
+    """The same of many; None of one that could not be read."""
+    return [None if isinstance(each, Refusal) else source_of(each) for each in contents]
+
+
+def contents_of(path: Path) -> bytes | Refusal:
+    """A file as it is, or why it cannot be read."""
+    try:
+        if path.stat().st_size <= LARGEST:
+            return path.read_bytes()
+        reason = f"larger than {LARGEST >> 20} MiB; cut out the phrase"
+        error: RecordingError = RecordingTooLong(reason)
+    except OSError:
+        error = UnreadableRecording("could not be read; try again")
+        try:
+            read(path)
+        except RecordingError as said:  # what is wrong with it, in words
+            error = said
+    return Refusal(shown(path), None, type(error).__name__, error.reason)
+
+
+def shown(path: Path) -> str:
+    """A path that can be written anywhere, whatever its file system holds."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _nothing(student: str) -> Refusal:
+    reason = "no MP3, FLAC or WAV file is there; add recordings"
+    return Refusal(student, None, UnreadableRecording.__name__, reason)
+
+
+def _contents(task: Task, at: int) -> bytes | Refusal:
+    return contents_of(task.entry.files[at]) if task.contents is None else task.contents[at]
+
+
+def decode(contents: bytes) -> Samples:
+    """The samples of a file's contents, like ``read``. Raises RecordingError."""
+    with os.fdopen(os.memfd_create("kaimen-recording", os.MFD_CLOEXEC), "wb") as file:
+        file.write(contents)
+        file.flush()
+        return read(f"/proc/self/fd/{file.fileno()}")
+
+
+def _alike(usable: Sequence[Usable], least: float) -> tuple[list[Usable], list[Usable]]:
+    """Recordings that are like each other, and those that are not: the worst goes first."""
+    kept: list[Usable] = []
+    others: list[Usable] = []
+    for each in usable:  # a point that is no number is like nothing
+        (kept if np.isfinite(each.recorded.voiceprint).all() else others).append(each)
+    while len(kept) >= TOGETHER:
+        scores = among_themselves(np.stack([each.recorded.voiceprint for each in kept]))
+        worst = int(scores.argmin())
+        if scores[worst] >= least:
+            break
+        others.append(kept.pop(worst))
+    return kept, others

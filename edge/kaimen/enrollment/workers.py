@@ -1,0 +1,104 @@
+"""Judging on all cores of this machine: processes, each with an encoder of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from itertools import islice
+from multiprocessing.connection import wait
+
+from kaimen.enrollment.judging import Judge, Judged, Refusal, Task, shown
+from kaimen.errors import UnreadableRecording
+from kaimen.voice.encoder import Encoder
+
+AHEAD = 8  # students that wait for each process
+
+
+def in_one(tasks: Iterable[Task], judge: Judge) -> Iterator[Judged]:
+    """Judge in this process, one after another."""
+    return map(judge, tasks)
+
+
+def in_processes(
+    tasks: Iterable[Task], encoder: str, runtime: str | None, processes: int
+) -> Iterator[Judged]:
+    """Judge in processes by the encoder of a path.
+
+    A process that dies, as decoders may of a file, costs nobody else: those it took with it are
+    judged one by one, and who ends a process again is refused.
+    """
+    remaining = iter(tasks)
+    running: deque[tuple[Task, Future[Judged]]] = deque()
+    pool = _pool(processes)
+    try:
+        while True:
+            for task in islice(remaining, processes * AHEAD - len(running)):
+                running.append((task, pool.submit(_work, task, encoder, runtime)))
+            if not running:
+                return
+            task, future = running[0]
+            try:
+                judged = future.result()
+            except BrokenProcessPool:
+                left = [task for task, _ in running]
+                running.clear()
+                pool.shutdown()
+                for each in left:
+                    yield _alone(each, encoder, runtime)
+                pool = _pool(processes)
+            else:
+                running.popleft()
+                yield judged
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _alone(task: Task, encoder: str, runtime: str | None) -> Judged:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(_work, task, encoder, runtime).result()
+        except BrokenProcessPool:
+            return deadly(task)
+
+
+def deadly(task: Task) -> Judged:
+    """What is said of a student whose recordings end whoever reads them."""
+    reason = "a recording of this student ends the program that reads it; export them again"
+    kind = UnreadableRecording.__name__
+    refused = [Refusal(shown(file), None, kind, reason) for file in task.entry.files]
+    return Judged(task.place, refused=tuple(refused))
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # A forked copy of a process with threads may wait for ever for a lock none of them frees.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, _begin)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody, and its children would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+@lru_cache(maxsize=1)
+def _judge(encoder: str, runtime: str | None) -> Judge:
+    return Judge.by(Encoder(encoder, runtime=runtime))
+
+
+def _work(task: Task, encoder: str, runtime: str | None) -> Judged:
+    return _judge(encoder, runtime)(task)

@@ -1,0 +1,397 @@
+"""The gallery that a gate searches: the registry's students, by way of the index.
+
+The registry is the truth. Whatever the index holds too much or too little, because somebody
+was enrolled or removed, because a file is old, damaged or missing, is brought in line with it.
+Recordings' numbers are never used twice, so which ones are there is all that must be compared.
+"""
+
+from __future__ import annotations
+
+import datetime
+import glob
+import hashlib
+import math
+import threading
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.access.decision import Match
+from kaimen.calibration.leave_one_out import Track
+from kaimen.errors import GalleryError
+from kaimen.gallery.index import Index
+from kaimen.gallery.members import Members, Numbers, Places
+from kaimen.gallery.search_breadth import chosen
+from kaimen.registry.database import MEMORY
+from kaimen.registry.evidence import Evidence
+from kaimen.registry.lock import Lock
+from kaimen.registry.registry import Refused, Registry, Student
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.vault import Vault
+from kaimen.storage import forget
+from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.score import Scores, centroids_of, combined, scores
+
+SHORTLIST = 50  # recordings whose students are scored exactly
+AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
+GLANCE = 8  # times as narrow as it may have to be, a search begins
+FEW = 100  # recordings that are all scored rather than searched
+FEW_OF_MANY = 2_000  # the same, where others may not enter
+GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
+STEP = 16  # points added at a time, so that a phrase never waits long
+STRIDE = 1_000  # the same where nobody waits; and students whose centroids are computed at a time
+
+
+class Gallery:
+    """Students and their voiceprints, of one encoder.
+
+    One thread searches; another may call ``refresh`` meanwhile.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        dimension: int,
+        *,
+        registry: Registry | None = None,
+        index: Index | None = None,
+    ) -> None:
+        """The gallery of an encoder's identity; without a registry, one kept nowhere."""
+        self.encoder = encoder
+        self.dimension = dimension
+        self.registry = Registry(MEMORY, Vault()) if registry is None else registry
+        self._index = Index(dimension) if index is None else index
+        self._members = Members.of([], *self.registry.recordings(""), dimension)
+        self._presence: Lock | None = None  # of a gallery that is kept somewhere
+        self._seen: int | None = None  # the registry's version; None: look again
+        self._lock = threading.Lock()  # over members and index, held for moments
+        self._allowed = lru_cache(maxsize=4)(_allowed)
+
+    @classmethod
+    def open(cls, path: Path, vault: Vault, encoder: str, dimension: int) -> Gallery:
+        """The gallery of a registry's file, which is made if need be, with the index beside it.
+
+        While it is open, no backup is restored over it. Raises GalleryError.
+        """
+        presence = Lock(path)
+        registry = Registry(path, vault)
+        try:
+            index = Index.load(index_of(path, registry.space(encoder)), vault, encoder)
+        except GalleryError:
+            index = None  # it is made anew from the registry
+        gallery = cls(encoder, dimension, registry=registry, index=index)
+        gallery._presence = presence
+        return gallery
+
+    def __len__(self) -> int:
+        """How many students can be recognised."""
+        return len(self._current().students)
+
+    def __contains__(self, student: object) -> bool:
+        return student in self._current().places
+
+    @property
+    def members(self) -> list[Student]:
+        """Everybody who can be recognised."""
+        return self._current().students
+
+    @property
+    def students(self) -> list[str]:
+        """Their names, in order."""
+        return sorted(self._current().places)
+
+    @property
+    def hash(self) -> str:
+        """Says which gallery it is: of which recordings of whom, and of which encoder."""
+        return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def space(self) -> str:
+        """What the names of its files hold besides the registry's: see ``Registry.space``."""
+        return self.registry.space(self.encoder)
+
+    @property
+    def recordings(self) -> int:
+        """How many voiceprints there are."""
+        return len(self._current().recordings)
+
+    def voiceprints(self, student: str) -> NDArray[np.float32]:
+        """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
+        self._current()
+        with self._lock:
+            return self._index.points(self._members.of_student(self._place(student)))
+
+    def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """All points, each student's together, and how many each student has."""
+        self._current()
+        with self._lock:
+            members = self._members
+            return self._index.points(members.recordings), np.diff(members.starts)
+
+    def _place(self, student: str) -> int:
+        try:
+            return self._members.places[student]
+        except KeyError:
+            raise GalleryError(f"{student} is not enrolled; see 'kaimen students'") from None
+
+    def enroll(
+        self,
+        student: str,
+        voiceprints: Sequence[Voiceprint],
+        *,
+        sources: Sequence[str] = (),
+        group: str | None = None,
+        consent: datetime.date | None = None,
+        refused: Sequence[Refused] = (),
+        evidence: Sequence[Evidence] = (),
+        word: str = "",
+    ) -> None:
+        """Enroll a student, in place of what was known of their voice, or of a ``word``.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        points = np.asarray(voiceprints, np.float32)
+        if points.ndim != 2 or points.shape[1] != self.dimension or not len(points):
+            raise GalleryError(
+                f"{student}: voiceprints of shape {points.shape} do not fit a gallery of "
+                f"{self.dimension} dimensions; embed them with its encoder"
+            )
+        lengths = np.linalg.norm(points, axis=1)
+        if not (np.abs(lengths - 1) < 1e-3).all():  # false for NaN, too
+            raise GalleryError(f"{student}: a voiceprint is not of unit length; embed it again")
+        self.registry.enroll(
+            student,
+            points,
+            self.encoder,
+            sources=sources,
+            group=group,
+            consent=consent,
+            refused=refused,
+            evidence=evidence,
+            word=word,
+        )
+        self._seen = None
+
+    def describe(
+        self, student: str, *, group: str | None = None, consent: datetime.date | None = None
+    ) -> None:
+        """Change a student's group or consent; what is not given stays what it was."""
+        self.registry.describe(student, group=group, consent=consent)
+        self._seen = None
+
+    def remove(self, student: str) -> None:
+        """Forget a student at once, in the index's file, too. Raises GalleryError."""
+        self.registry.require(student)
+        # The registry last: while they are in it, whatever was interrupted is begun again.
+        if isinstance(self.registry.path, Path):
+            for index in indexes_of(self.registry.path):  # other encoders' are made anew, too
+                forget(index)
+        if isinstance(self.registry.path, Path) and replay_memory_of(self.registry.path).exists():
+            memory = ReplayMemory(replay_memory_of(self.registry.path), self.registry.vault)
+            memory.forget(student)
+            memory.close()
+        self.registry.remove(student)
+        self._seen = None
+        self.save()
+
+    def save(self, track: Track | None = None) -> None:
+        """Keep the index in its file, if the registry has one. Raises StorageError.
+
+        ``track`` shows how far it is where the index has to be built.
+        """
+        members = self._current(track)
+        if isinstance(self.registry.path, Path):
+            with self._lock:
+                index = self._index
+                if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
+                    index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
+                path = index_of(self.registry.path, self.space)
+                self._index.save(path, self.registry.vault, self.encoder)
+
+    def refresh(self) -> bool:
+        """Take over what changed in the registry since; whether anything did."""
+        if self._seen == self.registry.version():
+            return False
+        self._take_over()
+        return True
+
+    def _current(self, track: Track | None = None) -> Members:
+        if self._seen is None:
+            self._take_over(track)
+        return self._members
+
+    def _take_over(self, track: Track | None = None) -> None:
+        seen = self.registry.version()
+        with self.registry.reading():
+            self._align(track)
+        self._seen = seen
+
+    def _align(self, track: Track | None) -> None:
+        """Bring members and index in line with the registry."""
+        recordings, owners = self.registry.recordings(self.encoder)
+        students = self.registry.students()
+        left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
+        if len(left) > len(self._index) // 2 or self._index.worn:
+            index = Index(self.dimension)
+            self._fill(index, recordings, track)
+            members = self._members_of(students, recordings, owners, index)
+            with self._lock:
+                self._index = index
+                self._members = members
+        else:
+            index = self._index
+            there = np.isin(recordings, index.numbers, assume_unique=True)
+            members = self._members_of(students, recordings[there], owners[there], index)
+            with self._lock:
+                self._members = members
+                index.remove(left)
+            self._fill(index, recordings[~there], track)
+            members = self._members_of(students, recordings, owners, index)
+            with self._lock:
+                self._members = members
+
+    def _members_of(
+        self, students: Sequence[Student], recordings: Numbers, owners: Numbers, index: Index
+    ) -> Members:
+        """Members with their centroids: of whoever changed, from points in the index."""
+        members = Members.of(students, recordings, owners, self.dimension)
+        was = members.as_before(self._members)
+        same = was >= 0
+        members.centroids[same] = self._members.centroids[was[same]]
+        changed = np.flatnonzero(~same)
+        for start in range(0, len(changed), STRIDE):
+            places = changed[start : start + STRIDE]
+            own, starts = members.of_students(places)
+            with self._lock:
+                points = index.points(own)
+            members.centroids[places] = centroids_of(points, starts)
+        return members
+
+    def _fill(self, index: Index, recordings: Numbers, track: Track | None) -> None:
+        step = STEP if len(self._members.students) else STRIDE
+        starts = range(0, len(recordings), step)
+        every = starts if track is None else track(starts, "building the index", len(starts))
+        for start in every:
+            numbers = recordings[start : start + step]
+            points = self.registry.voiceprints(numbers, self.encoder)
+            with self._lock:
+                index.add(numbers, points)
+
+    def nearest(
+        self,
+        probe: Voiceprint,
+        count: int = 3,
+        *,
+        groups: Collection[str] | None = None,
+        day: datetime.date | None = None,
+        sure: float = math.inf,
+    ) -> list[Match]:
+        """The nearest students, best first: scored by an HNSW shortlist and their centroids.
+
+        Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
+        A glance is enough where it finds a score of at least ``sure``: a gate that would open
+        need not look further, and only who looked far may turn somebody away.
+        """
+        self._current()
+        with self._lock:
+            members = self._members
+            who = None if groups is None else frozenset(groups)
+            allowed, few = self._allowed(members, who, day or datetime.date.today())
+            if few:
+                return self._score(probe, np.flatnonzero(allowed), count)
+            if sure < math.inf:
+                found = self._search(probe, count, allowed, GLANCE)
+                if found and found[0].score >= sure:
+                    return found
+            return self._search(probe, count, allowed, 1)
+
+    def _search(
+        self, probe: Voiceprint, count: int, allowed: NDArray[np.bool_], part: int
+    ) -> list[Match]:
+        """The nearest of the allowed students by a part of the breadth of search."""
+        asked_for = SHORTLIST
+        while True:
+            recordings, cosines = self._index.search(probe, asked_for, part=part)
+            owners = self._members.owners_of(recordings)
+            may = (owners >= 0) & allowed[owners]
+            places, first = np.unique(owners[may], return_index=True)
+            if len(places) >= AT_LEAST or asked_for >= len(self._index):
+                # A student's highest cosine is the first of theirs on the list. Where the graph
+                # missed a still nearer recording, the score is too low, and never too high.
+                middle = self._members.centroids[places] @ probe
+                return self._best(places, combined(cosines[may][first], middle), count)
+            asked_for *= 4
+
+    def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
+        """The same by scoring everybody: what the shortlist is measured against."""
+        self._current()
+        with self._lock:
+            return self._score(probe, np.arange(len(self._members.students)), count)
+
+    def claimed(
+        self,
+        student: str,
+        probe: Voiceprint,
+        *,
+        groups: Collection[str] | None = None,
+        day: datetime.date | None = None,
+    ) -> list[Match]:
+        """How well a probe fits the one student somebody claims to be.
+
+        Nothing for one who is not enrolled or whom ``nearest`` would not look for.
+        """
+        self._current()
+        with self._lock:
+            place = self._members.places.get(student)
+            if place is None:
+                return []
+            asked = self._members.students[place]
+            if not asked.consents(day or datetime.date.today()):
+                return []
+            if groups is not None and asked.group not in groups:
+                return []
+            return self._score(probe, np.array([place]), 1)
+
+    def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
+        """The best ``count`` of students, by all of their recordings."""
+        if not len(places):
+            return []
+        recordings, starts = self._members.of_students(places)
+        cosines = self._index.points(recordings) @ probe
+        middle = self._members.centroids[places] @ probe
+        return self._best(places, scores(cosines, starts, middle), count)
+
+    def _best(self, places: Places, scored: Scores, count: int) -> list[Match]:
+        """The best ``count`` of students with these scores."""
+        best = np.argsort(-scored, kind="stable")[:count].tolist()
+        students = self._members.students
+        return [Match(students[places[at]].name, float(scored[at])) for at in best]
+
+
+def _allowed(
+    members: Members, groups: frozenset[str] | None, day: datetime.date
+) -> tuple[NDArray[np.bool_], bool]:
+    """Which students may be recognised, and whether to score them all rather than search."""
+    allowed = members.allowed(groups, day)
+    recordings = int(np.diff(members.starts)[allowed].sum())
+    # A search among all for a few that may enter would have to be long.
+    return allowed, recordings <= (FEW if allowed.all() else FEW_OF_MANY)
+
+
+def index_of(registry: Path, space: str = "") -> Path:
+    """Where the index of a registry's file is kept, of an encoder's space (``Registry.space``).
+
+    Hidden with the bundles, but for the first space's: it is made anew, and no backup needs it.
+    """
+    if not space:
+        return registry.with_suffix(".index")
+    return registry.parent / "bundles" / f".{registry.stem}{space}.index"
+
+
+def indexes_of(registry: Path) -> list[Path]:
+    """Those of all spaces that are there."""
+    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.index")
+    return [index_of(registry), *others]

@@ -1,0 +1,190 @@
+"""The index: points by number, and a quick way to those near a probe.
+
+A graph of neighbours (HNSW: Y. Malkov and D. Yashunin, 2018, arXiv 1603.09320, by hnswlib).
+It is derived from the registry and can be made anew at any time. On disk it is sealed, which
+is its checksum, too: a file that was changed anywhere does not open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.errors import GalleryError
+from kaimen.registry.vault import Vault
+from kaimen.storage import write_whole
+
+LINKS = 16  # HNSW's M
+BUILD_BREADTH = 200  # HNSW's ef_construction
+SEARCH_BREADTH = 128  # HNSW's ef, where none was chosen by measured recall
+ROOM = 1.1  # times as many points as there are fit in before it must grow
+VACANT = 0.1  # share of vacant places from which building anew is better
+PIECE = 1 << 22  # bytes sealed at a time
+LONGEST = 1 << 30  # bytes of a piece that can be
+
+Numbers = NDArray[np.int64]
+
+
+class Index:
+    """Points by number. Not thread-safe: one caller at a time."""
+
+    def __init__(self, dimension: int) -> None:
+        """An empty index of points of this dimension."""
+        self.dimension = dimension
+        self.breadth = SEARCH_BREADTH
+        self.tuned = 0  # how many points there were when the breadth was chosen
+        self._numbers: Numbers = np.zeros(0, np.int64)  # ascending
+        self._vacant = 0
+        self._torn = False
+        self._graph = self._empty(1)
+
+    def _empty(self, room: int) -> hnswlib.Index:
+        graph = hnswlib.Index("ip", self.dimension)
+        graph.init_index(room, LINKS, BUILD_BREADTH, allow_replace_deleted=True)
+        graph.set_ef(self.breadth)
+        return graph
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers of all points, ascending."""
+        return self._numbers
+
+    @property
+    def worn(self) -> bool:
+        """Whether so many points were removed that it should be built anew."""
+        return self._torn or self._vacant > VACANT * max(1, len(self._numbers))
+
+    def add(self, numbers: Numbers, points: NDArray[np.float32]) -> None:
+        """Add points (points, dimension) under numbers that never were in it before."""
+        if not len(numbers):
+            return
+        taken = min(len(numbers), self._vacant)
+        needed = self._graph.get_current_count() + len(numbers) - taken
+        if needed > self._graph.get_max_elements():
+            self._graph.resize_index(int(ROOM * needed) + 1)
+        if taken:  # places of those who left are given to those who come
+            self._graph.add_items(points[:taken], numbers[:taken], replace_deleted=True)
+        if taken < len(numbers):
+            self._graph.add_items(points[taken:], numbers[taken:])
+        self._vacant -= taken
+        self._numbers = np.union1d(self._numbers, numbers)
+
+    def remove(self, numbers: Numbers) -> None:
+        """Remove points: they are overwritten with noise, and their places vacant."""
+        random = np.random.default_rng()
+        self._numbers = np.setdiff1d(self._numbers, numbers)
+        for number in numbers.tolist():
+            # Zeros would be as near to everybody, and tear the graph.
+            noise = random.standard_normal((1, self.dimension)).astype(np.float32)
+            self._graph.add_items(noise / np.linalg.norm(noise), [number])
+            self._graph.mark_deleted(number)
+            self._vacant += 1
+
+    def search(
+        self, probe: NDArray[np.float32], count: int, *, part: int = 1
+    ) -> tuple[Numbers, NDArray[np.float32]]:
+        """The numbers of about the ``count`` nearest points and their cosines, nearest first.
+
+        Only a ``part`` of the breadth is searched: one divided by it.
+        """
+        count = min(count, len(self._numbers))
+        if not count:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        self._graph.set_ef(max(self.breadth // part, count + min(self._vacant, count)))
+        try:
+            found, distances = self._graph.knn_query(probe, count, num_threads=1)
+        except RuntimeError:  # so many left that the others cannot be reached from each other
+            self._torn = True
+            cosines = self.points(self._numbers) @ probe
+            order = np.argsort(-cosines, kind="stable")[:count]
+            return self._numbers[order], cosines[order]
+        return np.asarray(found[0], np.int64), 1 - distances[0]
+
+    def points(self, numbers: Numbers) -> NDArray[np.float32]:
+        """Points by number, (numbers, dimension)."""
+        if not len(numbers):
+            return np.zeros((0, self.dimension), np.float32)
+        found: NDArray[np.float32] = self._graph.get_items(numbers, return_type="numpy")
+        return found
+
+    def save(self, path: Path, vault: Vault, encoder: str) -> None:
+        """Write it sealed, in one step. Raises StorageError."""
+        head = {
+            "encoder": encoder,
+            "dimension": self.dimension,
+            "breadth": self.breadth,
+            "tuned": self.tuned,
+            "vacant": self._vacant,
+            "count": self._graph.get_current_count(),
+        }
+        with _nowhere() as graph:
+            self._graph.save_index(f"/proc/self/fd/{graph.fileno()}")
+            graph.seek(0)
+            first = [json.dumps(head).encode(), self._numbers.astype("<i8").tobytes()]
+            write_whole(path, lambda file: _seal(first, graph, file, vault), private=True)
+
+    @classmethod
+    def load(cls, path: Path, vault: Vault, encoder: str) -> Index:
+        """Read it; raises GalleryError for one that is missing, changed or another encoder's."""
+        try:
+            with path.open("rb") as file, _nowhere() as graph:
+                pieces = _unseal(file, vault)
+                head = json.loads(next(pieces))
+                if head["encoder"] != encoder:
+                    raise GalleryError(f"{path}: an index of another encoder's points")
+                index = cls(int(head["dimension"]))
+                index.breadth = int(head["breadth"])
+                index.tuned = int(head["tuned"])
+                index._vacant = int(head["vacant"])
+                index._numbers = np.frombuffer(next(pieces), "<i8").astype(np.int64)
+                for piece in pieces:
+                    graph.write(piece)
+                graph.flush()
+                index._graph = hnswlib.Index("ip", index.dimension)
+                index._graph.load_index(
+                    f"/proc/self/fd/{graph.fileno()}",
+                    max_elements=int(ROOM * head["count"]) + 1,
+                    allow_replace_deleted=True,
+                )
+                index._graph.set_ef(index.breadth)  # load_index forgets it
+        except OSError as error:
+            raise GalleryError(f"{path}: cannot be read ({error.strerror})") from None
+        except (KeyError, ValueError, RuntimeError, StopIteration, struct.error) as error:
+            raise GalleryError(f"{path}: not an index ({error})") from None
+        return index
+
+
+def _nowhere() -> IO[bytes]:
+    """A file in memory alone: points are written unsealed to no disk."""
+    return os.fdopen(os.memfd_create("kaimen-index", os.MFD_CLOEXEC), "w+b")
+
+
+def _seal(first: list[bytes], graph: IO[bytes], file: IO[bytes], vault: Vault) -> None:
+    for piece in chain(first, iter(lambda: graph.read(PIECE), b"")):
+        sealed = vault.seal(piece, f"index at {file.tell()}")
+        file.write(struct.pack("<Q", len(sealed)) + sealed)
+    end = vault.seal(b"", f"index ends at {file.tell()}")  # what is cut off is missed
+    file.write(struct.pack("<Q", 0) + end)
+
+
+def _unseal(file: IO[bytes], vault: Vault) -> Iterator[bytes]:
+    while True:
+        place = file.tell()
+        (length,) = struct.unpack("<Q", file.read(8))
+        if not length:
+            vault.unseal(file.read(), f"index ends at {place}")
+            return
+        # No file is longer than itself, whatever a changed length says.
+        yield vault.unseal(file.read(min(length, LONGEST)), f"index at {place}")

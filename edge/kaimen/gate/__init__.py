@@ -1,0 +1,1 @@
+"""From sound to answer, and the daemon around it."""

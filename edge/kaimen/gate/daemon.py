@@ -1,0 +1,136 @@
+"""The daemon: a gate at a microphone that comes and goes, for years.
+
+The microphone's sound waits in a queue while a decision is made, so a slow one drops nothing.
+What is said, shown, written down and proven alive happens here; what is decided does not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from kaimen.access.decision import Verdict
+from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.gate.gate import Answer, Gate
+from kaimen.sound import Samples
+from kaimen.sound.meter import Meter
+
+SHOWN = {
+    Verdict.RETRY: "again",
+    Verdict.UNKNOWN: "unknown",
+    Verdict.REFUSED: "refused",
+}
+RETRY = 1.0  # seconds between looks for a microphone that is not there
+
+
+class Reloaded(Exception):
+    """The settings are to be read again."""
+
+
+class Listener(Protocol):
+    """A microphone, or what stands in for one."""
+
+    name: str
+    floor: float | None
+    overruns: int  # times sound was dropped
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield blocks as they are heard. Raises MicrophoneLost; ends if there is no more."""
+
+
+class Lights(Protocol):
+    """The door's lights."""
+
+    def show(self, what: str) -> None:
+        """Show what the gate does. Raises DeviceError."""
+
+
+class Daemon:
+    """Keeps a gate listening."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        door: Lights,
+        heart: Callable[[], None],
+        *,
+        tell: Callable[[Answer], None],
+        say: Callable[[str], None],
+    ) -> None:
+        """``heart`` is called for every block, and while a microphone is waited for.
+
+        ``tell`` gets every answer, ``say`` what an operator should know.
+        """
+        self._gate = gate
+        self._door = door
+        self._heart = heart
+        self._tell = tell
+        self._say = say
+        self._lacking = False  # a microphone
+        self._speaking = False
+        self.reload = threading.Event()  # set: ``run`` ends with Reloaded at the next moment
+
+    def run(self, find: Callable[[], Listener]) -> None:
+        """Listen to what ``find`` finds, as long as there is sound, and find it anew when lost.
+
+        Ends with a source that ends; raises what ``find`` raises but MicrophoneLost.
+        """
+        while True:
+            ears = self._found(find)
+            try:
+                self._listen(ears)
+                return
+            except MicrophoneLost as error:
+                self._lost(error)
+
+    def _found(self, find: Callable[[], Listener]) -> Listener:
+        while True:
+            try:
+                return find()
+            except MicrophoneLost as error:
+                self._lost(error)
+                self._pause()
+
+    def _lost(self, error: DeviceError) -> None:
+        if not self._lacking:
+            self._say(f"{error}; the gate waits for it")
+            self._door.show("fault")
+        self._lacking = True
+
+    def _pause(self) -> None:
+        # A gate that waits for its microphone is alive: starting it again would find none either.
+        self._heart()
+        if self.reload.wait(RETRY):
+            raise Reloaded
+
+    def _listen(self, ears: Listener) -> None:
+        self._gate.begin(ears.floor)
+        meter = Meter()
+        heard = False
+        for block in ears.blocks():
+            if not heard:
+                heard, self._lacking = True, False
+                self._say(f"listening to {ears.name}")
+                self._door.show("idle")
+            self._hear(block)
+            found = meter.hear(block, ears.overruns)
+            if found:
+                self._say(found)
+            self._heart()
+            if self.reload.is_set():
+                raise Reloaded
+
+    def _hear(self, block: Samples) -> None:
+        answered = False
+        for answer in self._gate.hear(block):
+            answered = True
+            self._tell(answer)
+            if not answer.decision.opens:  # that it is open the door shows by itself
+                self._door.show(SHOWN[answer.decision.verdict])
+        if self._gate.speaking != self._speaking:
+            self._speaking = self._gate.speaking
+            if self._speaking:
+                self._door.show("listening")
+            elif not answered:
+                self._door.show("idle")

@@ -1,0 +1,184 @@
+"""The gate: sound goes in, the relay moves, answers come out."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from kaimen.access.checks import Checks, Utterance
+from kaimen.access.decision import Decision, Thresholds
+from kaimen.access.lockout import Lockout
+from kaimen.access.policy import CLAIM, AccessPolicy, Found
+from kaimen.errors import StorageError
+from kaimen.gallery import Gallery
+from kaimen.settings.roster import Rule
+from kaimen.sound import SAMPLE_RATE, Samples, Source
+from kaimen.sound.endpoint import Endpointer, Phrase
+from kaimen.voice.encoder import Encoder
+
+__all__ = ["CLAIM", "EARLIEST", "EARLY", "Answer", "Gate", "Opens", "seconds_into"]
+
+EARLY = 0.15  # seconds of silence after which a phrase may open; its end is certain later
+EARLIEST = 0.4  # seconds of a phrase, at least, before it may
+
+_NOISE = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
+
+
+class Opens(Protocol):
+    """What a gate switches: a relay, or the door that has one."""
+
+    def open(self) -> None:
+        """Let somebody through. Raises DeviceError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the gate made of one phrase."""
+
+    decision: Decision
+    phrase: Phrase
+    computed: float  # seconds of computing from the block that ended the phrase to the relay
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the last speech sample to the relay.
+
+        The wait for the end of the phrase is counted in the sound's own time, so that a
+        recording played faster than it lasts gives the latency a microphone would.
+        """
+        return self.phrase.waited + self.computed
+
+
+class Gate:
+    """One door: who is known, how near they must come, and what to switch."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        gallery: Gallery,
+        thresholds: Thresholds,
+        relay: Opens,
+        *,
+        roster: tuple[Rule, ...] = (),
+        lockout: Lockout | None = None,
+        checks: Checks | None = None,
+        policy: str = "voice",
+        retry: bool = False,
+        say: Callable[[str], None] = lambda text: None,
+        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Without a ``lockout`` nobody ever has to wait; without ``checks`` the voice alone opens.
+
+        ``say`` gets what an operator should know.
+        """
+        self.encoder = encoder
+        self.gallery = gallery
+        self.relay = relay
+        self._checks = checks
+        self._say = say
+        self._keeper = AccessPolicy(
+            gallery,
+            thresholds,
+            roster=roster,
+            lockout=lockout,
+            checks=checks,
+            policy=policy,
+            retry=retry,
+            now=now,
+            clock=clock,
+        )
+        self.begin(None)
+        if len(gallery):  # wakes the search before anybody waits
+            gallery.nearest(gallery.voiceprints(gallery.students[0])[0])
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """How near a probe must come; may be changed at any moment."""
+        return self._keeper.thresholds
+
+    @thresholds.setter
+    def thresholds(self, thresholds: Thresholds) -> None:
+        self._keeper.thresholds = thresholds
+
+    def begin(self, floor: float | None) -> None:
+        """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
+        self._endpointer = Endpointer(floor=floor)
+        self._answered: int | None = None  # where the phrase began that has its answer
+        self._looked: tuple[int, Utterance] | None = (
+            None  # where a phrase ended, and what was found
+        )
+        self._keeper.forget()
+
+    def rehearse(self) -> None:
+        """Look at a second of noise and search for it: what does this can decide."""
+        heard = Utterance(_NOISE, self.encoder)
+        self.gallery.nearest(heard.voiceprint)
+        if self._checks is not None:
+            self._checks.rehearse(heard)
+
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody is in the middle of a phrase."""
+        return self._endpointer.speaking
+
+    def claim(self, student: str) -> None:
+        """Somebody says who they are; the next phrase is theirs. From any thread."""
+        self._keeper.claim(student)
+
+    def listen(self, source: Source) -> Iterator[Answer]:
+        """Answer every phrase of a source; the relay has moved before the answer is given."""
+        self.begin(source.floor)
+        for block in source.blocks():
+            yield from self.hear(block)
+
+    def hear(self, block: Samples) -> Iterator[Answer]:
+        """Hear a block of a stream, shape (n,), and answer what was said in it.
+
+        A phrase may open as soon as nothing more seems to be said; that it stays shut is only
+        said when its end is certain. What follows in the same breath is no phrase of its own.
+        """
+        began = time.perf_counter()
+        for phrase in self._endpointer.push(block):
+            if phrase.start != self._answered:
+                yield self._answer(phrase, self._decide(phrase), began)
+                began = time.perf_counter()
+        if self._endpointer.pause >= EARLY:
+            glimpse = self._endpointer.so_far()
+            if glimpse is not None and self._may_open_early(glimpse):
+                found = self._decide(glimpse)
+                if found.decision.opens:
+                    self._answered = glimpse.start
+                    yield self._answer(glimpse, found, began)
+
+    def _may_open_early(self, glimpse: Phrase) -> bool:
+        looked = self._looked is not None and self._looked[0] == glimpse.end
+        answered = glimpse.start == self._answered
+        return not looked and not answered and glimpse.seconds >= EARLIEST
+
+    def _decide(self, phrase: Phrase) -> Found:
+        """What to answer; what was computed of a phrase that was looked at early is kept."""
+        if self._looked is None or self._looked[0] != phrase.end:
+            self._looked = phrase.end, Utterance(phrase.samples, self.encoder)
+        return self._keeper.decide(self._looked[1])
+
+    def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
+        if found.decision.opens:
+            self.relay.open()
+        answer = Answer(found.decision, phrase, time.perf_counter() - began)
+        assert self._looked is not None
+        try:
+            self._keeper.answered(found, self._looked[1])
+        except StorageError as error:
+            self._say(f"{error}; what was said now could be played back later")
+        return answer
+
+
+def seconds_into(samples: int) -> float:
+    """A place in a stream in seconds."""
+    return samples / SAMPLE_RATE

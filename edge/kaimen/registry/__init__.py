@@ -1,0 +1,1 @@
+"""Who is enrolled: the database and everything that guards it."""

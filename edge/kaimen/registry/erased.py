@@ -1,0 +1,34 @@
+"""Who was removed: keyed hashes, so that whoever was removed stays so in a backup put back.
+
+Nobody finds out from a hash who it was without the key; with it, whether it was a certain student.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from pathlib import Path
+
+from kaimen.errors import SettingsError
+from kaimen.registry.vault import Vault
+
+HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def erasure(vault: Vault, name: str) -> str:
+    """The hash of a student's name, 64 hexadecimal digits."""
+    return hmac.digest(vault.derive("erased"), name.encode(), "sha256").hex()
+
+
+def read_erased(path: Path) -> set[str]:
+    """Hashes of a file, one a line, as 'kaimen students --erased' prints. Raises SettingsError."""
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error})") from None
+    wrong = [line for line in lines if not HASH.fullmatch(line)]
+    if wrong:
+        raise SettingsError(
+            f"{path}: {wrong[0][:20]!a} is no hash; give what 'kaimen students --erased' printed"
+        )
+    return set(lines)

@@ -1,0 +1,233 @@
+"""The recordings of a registry, to be read: voiceprints, and what else is kept of each, sealed.
+
+Each opens only as the one recording it is of, and as made by the one model that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.calibration.leave_one_out import Track
+from kaimen.errors import GalleryError
+from kaimen.registry.database import Database
+from kaimen.registry.evidence import Evidence, pack, unpack_fingerprint, unpack_said
+from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.phrase import PhraseEmbedding
+
+SHORT = 12  # characters of an identity that only tell apart
+
+# Whether an encoder, named twice, made a point of a recording; and the same of what was said.
+_ELSEWHERE = "EXISTS (SELECT 1 FROM points WHERE recording = recordings.number AND model = ?)"
+PLACED = f"(encoder = ? AND voiceprint != x'' OR {_ELSEWHERE})"
+SAID = f"(said_by = ? AND said IS NOT NULL OR {_ELSEWHERE})"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A recording that somebody is enrolled with, and which of two models know it."""
+
+    number: int
+    student: str
+    word: str
+    source: str  # SHA-256 of the file it was made from, empty if unknown
+    placed: bool  # whether the encoder made a point of it
+    said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
+
+
+class Recordings(Database):
+    """What is known of all recordings. Raises GalleryError where something was changed."""
+
+    def space(self, encoder: str) -> str:
+        """What tells files derived of an encoder's points from others': nothing for the first's."""
+        ((first,),) = self._read("SELECT encoder FROM vault")
+        return "" if first in ("", encoder) else f".{encoder[:SHORT]}"
+
+    def known(self, encoder: str, said_by: str = "") -> list[Known]:
+        """All recordings, and whether an encoder and a phrase encoder know them.
+
+        Where no phrase encoder is named, or nothing was kept of what was said, nothing is missed.
+        """
+        rows = self._read(
+            f"SELECT recordings.number, name, word, source, {PLACED}, "
+            f"? = '' OR said IS NULL OR {SAID} FROM recordings "
+            "JOIN students ON student = students.number ORDER BY recordings.number",
+            encoder, encoder, said_by, said_by, said_by,
+        )  # fmt: skip
+        return [
+            Known(int(str(number)), str(name), str(word), str(source), bool(placed), bool(said))
+            for number, name, word, source, placed, said in rows
+        ]
+
+    def sources(self) -> dict[str, set[str]]:
+        """SHA-256 of the files that each student was enrolled from."""
+        found: dict[str, set[str]] = {}
+        for name, source in self._read(
+            "SELECT name, source FROM recordings JOIN students ON student = students.number "
+            "WHERE word = ''"
+        ):
+            found.setdefault(str(name), set()).add(str(source))
+        return found
+
+    def recordings(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
+        rows = self._read(
+            "SELECT recordings.number, student FROM recordings "
+            f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
+            "ORDER BY recordings.number",
+            encoder,
+            encoder,
+        )
+        both = np.array(rows, np.int64).reshape(-1, 2)
+        return both[:, 0].copy(), both[:, 1].copy()
+
+    def voiceprints(
+        self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None = None
+    ) -> NDArray[np.float32]:
+        """The voiceprints of recordings, (recordings, dimension). Raises GalleryError.
+
+        Those of an encoder; each student's own one's without.
+        """
+        points = []
+        for number in numbers:
+            rows = self._read(
+                "SELECT student, encoder, voiceprint, sealed FROM recordings "
+                "JOIN students ON student = students.number "
+                "LEFT JOIN points ON recording = recordings.number AND model = ? "
+                "WHERE recordings.number = ?",
+                encoder,
+                int(number),
+            )
+            if not rows:
+                raise GalleryError(f"{self.path}: recording {number} is gone; ask again")
+            student, home, own, other = rows[0]
+            sealed = own if encoder in (None, home) else other
+            if not isinstance(sealed, bytes):
+                raise GalleryError(f"{self.path}: recording {number} is of another encoder")
+            context = context_of(int(str(student)), int(number), encoder or str(home))
+            points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
+        return np.array(points, np.float32)
+
+    def words(self, name: str, encoder: str | None = None) -> list[str]:
+        """The words of a challenge that a student is enrolled with, in order.
+
+        Those that an encoder knows; all of them without.
+        """
+        rows = self._read(
+            "SELECT DISTINCT word FROM recordings JOIN students ON student = students.number "
+            f"WHERE name = ? AND word != '' AND (? IS NULL OR {PLACED}) ORDER BY word",
+            name, encoder, encoder, encoder,
+        )  # fmt: skip
+        return [str(word) for (word,) in rows]
+
+    def of_word(self, name: str, word: str, encoder: str) -> NDArray[np.float32]:
+        """Voiceprints of a word of a student, (recordings, dimension). Raises GalleryError."""
+        rows = self._read(
+            "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
+            f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
+            name, word, encoder, encoder,
+        )  # fmt: skip
+        return self.voiceprints([int(str(number)) for (number,) in rows], encoder)
+
+    def evidence(self, name: str, said_by: str, word: str = "") -> list[Evidence]:
+        """What is kept of a student's recordings; what another phrase encoder made is left out.
+
+        Raises GalleryError.
+        """
+        found = []
+        for row in self._read(
+            "SELECT student, recordings.number, encoder, said, said_by, fingerprint, sealed "
+            "FROM recordings JOIN students ON student = students.number "
+            "LEFT JOIN points ON recording = recordings.number AND model = ? "
+            "WHERE name = ? AND word = ? ORDER BY recordings.number",
+            said_by, name, word,
+        ):  # fmt: skip
+            student, number, encoder, said, by, fingerprint, also_said = row
+            owner, recording = int(str(student)), int(str(number))
+            context = context_of(owner, recording, str(encoder))
+            point = print_ = None
+            if isinstance(said, bytes) and by == said_by:
+                point = unpack_said(self.vault.unseal(said, f"said, {context}"))
+            elif isinstance(also_said, bytes):
+                other = f"said, {context_of(owner, recording, said_by)}"
+                point = unpack_said(self.vault.unseal(also_said, other))
+            if isinstance(fingerprint, bytes):
+                opened = self.vault.unseal(fingerprint, f"fingerprint, {context}")
+                print_ = unpack_fingerprint(opened)
+            found.append(Evidence(point, said_by if point is not None else "", print_))
+        return found
+
+    def examine(self, track: Track | None = None) -> None:
+        """Whether the file is sound and all that is sealed in it opens. Raises GalleryError."""
+        for check in ("integrity_check", "foreign_key_check"):
+            found = self._read(f"PRAGMA {check}")
+            if found not in ([], [("ok",)]):
+                raise GalleryError(f"{self.path}: damaged ({found[0][0]})")
+        rows = self._read(
+            "SELECT recordings.number, student, encoder FROM recordings "
+            "JOIN students ON student = students.number"
+        )
+        for number, student, encoder in track(rows, "checking", len(rows)) if track else rows:
+            context = context_of(int(str(student)), int(str(number)), str(encoder))
+            ((voiceprint, said, fingerprint),) = self._read(
+                "SELECT voiceprint, said, fingerprint FROM recordings WHERE number = ?", number
+            )
+            for sealed, place in (
+                (voiceprint, context),
+                (said, f"said, {context}"),
+                (fingerprint, f"fingerprint, {context}"),
+            ):
+                if sealed:
+                    assert isinstance(sealed, bytes)
+                    self.vault.unseal(sealed, place)
+            for model, sealed in self._read(
+                "SELECT model, sealed FROM points WHERE recording = ?", number
+            ):
+                assert isinstance(sealed, bytes)
+                context = context_of(int(str(student)), int(str(number)), str(model))
+                try:
+                    self.vault.unseal(sealed, context)
+                except GalleryError:  # it may be a phrase encoder's
+                    self.vault.unseal(sealed, f"said, {context}")
+
+    def without_words(self, said_by: str) -> set[str]:
+        """Students with no recording that a phrase encoder could compare a phrase with."""
+        rows = self._read(
+            "SELECT name FROM students WHERE NOT EXISTS (SELECT 1 FROM recordings "
+            f"WHERE student = students.number AND word = '' AND {SAID})",
+            said_by,
+            said_by,
+        )
+        return {str(name) for (name,) in rows}
+
+    def _knows(self, student: int, encoder: str) -> bool:
+        """Whether an encoder knows a student's passphrase."""
+        return bool(
+            self._read(
+                f"SELECT 1 FROM recordings JOIN students ON student = students.number "
+                f"WHERE student = ? AND word = '' AND {PLACED} LIMIT 1",
+                student, encoder, encoder,
+            )
+        )  # fmt: skip
+
+    def _point(self, voiceprint: Voiceprint, context: str) -> bytes:
+        return self.vault.seal(np.asarray(voiceprint, "<f4").tobytes(), context)
+
+    def _said(self, said: PhraseEmbedding, context: str) -> bytes:
+        return self.vault.seal(pack(said.astype("<f2")), f"said, {context}")
+
+    def _sealed(self, context: str, more: Evidence) -> tuple[bytes | None, bytes | None]:
+        return (
+            None if more.said is None else self._said(more.said, context),
+            None
+            if more.fingerprint is None
+            else self.vault.seal(pack(more.fingerprint), f"fingerprint, {context}"),
+        )
+
+
+def context_of(student: int, recording: int, encoder: str) -> str:
+    """What something sealed is of: it opens as nothing else."""
+    return f"recording {recording} of student {student} by encoder {encoder[:SHORT]}"

@@ -1,0 +1,86 @@
+"""The key that voiceprints are sealed under, kept apart from them.
+
+AES-256-GCM (NIST SP 800-38D): what is sealed can be neither read nor changed without the key,
+and opens only in the context it was sealed for, so that no piece can stand in for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kaimen.errors import GalleryError
+from kaimen.storage import write_whole
+
+KEY = 32  # bytes
+NONCE = 12  # bytes
+HEADER = "kaimen-key-1"
+
+
+class Vault:
+    """Seals and opens under one key."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        """A vault under ``key`` (32 bytes); under a new one that nobody keeps without."""
+        self._key = secrets.token_bytes(KEY) if key is None else key
+        self._cipher = AESGCM(self._key)
+
+    def __repr__(self) -> str:
+        return f"Vault({self.identity})"
+
+    @property
+    def identity(self) -> str:
+        """Says which key it is, and nothing of what it is."""
+        return hashlib.sha256(HEADER.encode() + self._key).hexdigest()[:16]
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for something else; of no use for anything sealed."""
+        return hmac.digest(self._key, f"kaimen {purpose}".encode(), "sha256")
+
+    def seal(self, content: bytes, context: str) -> bytes:
+        """Encrypt; the same ``context`` opens it again."""
+        nonce = os.urandom(NONCE)
+        return nonce + self._cipher.encrypt(nonce, content, context.encode())
+
+    def unseal(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt. Raises GalleryError for what was changed or sealed elsewhere."""
+        try:
+            return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
+        except (InvalidTag, ValueError):
+            raise GalleryError(f"{context}: changed, or sealed under another key") from None
+
+    def save(self, path: Path) -> None:
+        """Write the key for its owner alone. Raises StorageError."""
+        write_whole(path, lambda file: file.write(_rendered(self._key)), private=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Vault:
+        """Read a key. Raises GalleryError where there is none or it was changed."""
+        try:
+            written = path.read_bytes()
+        except FileNotFoundError:
+            raise GalleryError(
+                f"{path}: the key is not there; without it voiceprints cannot be read: "
+                "restore it from its copy, or enroll everybody again into a new gallery"
+            ) from None
+        except OSError as error:
+            raise GalleryError(f"{path}: the key cannot be read ({error.strerror})") from None
+        try:
+            key = bytes.fromhex(written.decode("ascii").split()[1])
+            whole = len(key) == KEY and written == _rendered(key)
+        except (ValueError, IndexError):
+            whole = False
+        if not whole:
+            raise GalleryError(f"{path}: the key is damaged; restore it from its copy")
+        return cls(key)
+
+
+def _rendered(key: bytes) -> bytes:
+    check = hashlib.sha256(key).hexdigest()[:16]
+    return f"{HEADER} {key.hex()} {check}\n".encode()

@@ -1,0 +1,116 @@
+"""The demo's day: gates with simulated pins, and what they did for each visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gpiozero.pins.mock import MockFactory
+
+from kaimen.access.checks import Checks, Models
+from kaimen.access.decision import Verdict
+from kaimen.calibration.phrase_threshold import with_words
+from kaimen.door.pins import Change, forget, mock_pins, trace
+from kaimen.door.relay import PIN, Relay
+from kaimen.enrollment.judging import Recorded
+from kaimen.gallery import Gallery, calibrate
+from kaimen.gate.gate import Answer, Gate
+from kaimen.rehearsal.attack import Count, stopped_by
+from kaimen.rehearsal.visitors import Kind, Session, Visitor
+from kaimen.sound.recording import Recording
+
+LEASE = 0.05  # seconds: nobody has to walk through
+
+Class = Mapping[str, Sequence[Recorded]]  # what enrolls, by student
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visitor, what the gate answered in all tries, and everything the relay's pin did."""
+
+    visitor: Visitor
+    answers: Sequence[Answer]
+    tries: int
+    trace: Sequence[Change]
+
+    @property
+    def opened(self) -> bool:
+        """Whether the pin was ever on, whatever the answer said."""
+        return any(change.on for change in self.trace)
+
+    @property
+    def right(self) -> bool:
+        """Whether the gate did what it should."""
+        wanted = self.visitor.should_open
+        as_themselves = any(a.decision.student == self.visitor.name for a in self.answers)
+        return self.opened and as_themselves if wanted else not self.opened
+
+    @property
+    def stopped_by(self) -> str:
+        """What kept the visitor outside; empty where nothing did."""
+        return (
+            "" if self.opened else stopped_by(self.answers[-1].decision if self.answers else None)
+        )
+
+
+def play(
+    enrolled: Class, sessions: Sequence[Session], models: Models, *, replay: bool
+) -> Iterator[Visit]:
+    """Let the visitors of a class come, to a gate of its own for each session.
+
+    ``replay`` says whether recordings that were heard before are told.
+    """
+    pins = mock_pins()
+    with Relay(PIN, pins=pins, lease=LEASE) as relay:
+        for session in sessions:
+            others = {who: own for who, own in enrolled.items() if who != session.without}
+            gate = _gate(others, models, relay, replay=replay)
+            for visitor in session.visitors:
+                yield _visit(visitor, gate, relay, pins)
+
+
+def _gate(enrolled: Class, models: Models, relay: Relay, *, replay: bool) -> Gate:
+    """A gate that knows these students, calibrated to them as every school's is."""
+    encoder = models.encoder
+    gallery = Gallery(encoder.identity, encoder.card.dimension)
+    for student, own in enrolled.items():
+        points, evidence = [each.voiceprint for each in own], [each.evidence for each in own]
+        gallery.enroll(student, points, evidence=evidence)
+    learned = calibrate(gallery, encoder.card)
+    if models.phrase is not None:
+        learned = with_words(learned, gallery.registry, models.phrase)
+    # Without a memory of its own, so that a visit changes nothing for the next one.
+    checks = Checks(models, gallery.registry, None, replay=replay)
+    return Gate(encoder, gallery, learned.thresholds, relay, checks=checks, retry=True)
+
+
+def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Visit:
+    forget(pins, PIN)
+    answers: list[Answer] = []
+    for tries, sound in enumerate(visitor.tries(), start=1):
+        heard = Recording(sound)
+        if tries == 1:
+            gate.begin(heard.floor)
+        answers += [answer for block in heard.blocks() for answer in gate.hear(block)]
+        if not answers or answers[-1].decision.verdict is not Verdict.RETRY:
+            break
+    relay.wait_for_rest()
+    return Visit(visitor, answers, tries, trace(pins, PIN))
+
+
+def counted(visits: Sequence[Visit]) -> dict[Kind, Count]:
+    """Who was let in, and what kept the others outside, by kind.
+
+    A student who is let in as somebody else counts as not let in.
+    """
+    counts: dict[Kind, Count] = {}
+    for kind in Kind:
+        for visit in visits:
+            if visit.visitor.kind is kind:
+                count = counts.setdefault(kind, Count(kind.value))
+                count.attempts += 1
+                if visit.opened and (visit.right or not visit.visitor.should_open):
+                    count.opened += 1
+                else:
+                    count.stopped[visit.stopped_by or "taken for another"] += 1
+    return counts

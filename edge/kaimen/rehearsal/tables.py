@@ -1,0 +1,142 @@
+"""The demo's day as a person or a program reads it: some visits, and counts of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from kaimen.door.pins import Change
+from kaimen.rehearsal.attack import Count
+from kaimen.rehearsal.day import Visit
+from kaimen.rehearsal.promise import Limit, wrong
+from kaimen.rehearsal.visitors import Kind
+
+WIDE = 90  # columns from which there is room for everything
+SHOWN = 3  # visits of each kind
+SHOWN_WRONG = 1  # of them that went wrong, at most, where others went right
+
+
+def visits_table(visits: Sequence[Visit], width: int) -> Table:
+    """Some visits of each kind, one that went wrong among them if any did."""
+    chosen = [visit for kind in Kind for visit in _some(visits, kind)]
+    table = Table(
+        title=f"{len(chosen)} of {len(visits)} visits",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    wide = width >= WIDE
+    for name in ("who", "comes as", *(["says"] if wide else []), "nearest"):
+        table.add_column(name, no_wrap=True)
+    for name in ("score / needed", "try") if wide else ("score",):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("door", *(["relay"] if wide else []), ""):
+        table.add_column(name, no_wrap=True)
+    for visit in chosen:
+        table.add_row(*_cells(visit, wide))
+    return table
+
+
+def _some(visits: Sequence[Visit], kind: Kind) -> list[Visit]:
+    """From all over the day."""
+    own = [visit for visit in visits if visit.visitor.kind is kind]
+    bad, good = ([visit for visit in own if visit.right is right] for right in (False, True))
+    some = _spread(bad, max(SHOWN_WRONG, SHOWN - len(good)))
+    some += _spread(good, SHOWN - len(some))
+    return [visit for visit in own if any(visit is each for each in some)]
+
+
+def _spread(visits: Sequence[Visit], count: int) -> list[Visit]:
+    count = min(count, len(visits))
+    return [visits[place * len(visits) // count] for place in range(count)]
+
+
+def _cells(visit: Visit, wide: bool) -> list[str]:
+    visitor = visit.visitor
+    decision = visit.answers[-1].decision if visit.answers else None
+    nearest, score = "[dim]—[/dim]", ""
+    if decision is not None and decision.nearest:
+        nearest, score = escape(decision.nearest[0].student), f"{decision.score:.3f}"
+        score += f" / {decision.threshold:.3f}" if wide else ""
+    door = "[green]open[/green]" if visit.opened else f"shut, {visit.stopped_by}"
+    return [
+        escape(visitor.name),
+        visitor.kind.value,
+        *([escape(visitor.said)] if wide else []),
+        nearest,
+        score,
+        *([str(visit.tries)] if wide else []),
+        door,
+        *([_drawn(visit.trace)] if wide else []),
+        _mark(visit.right),
+    ]
+
+
+def _mark(right: bool) -> str:
+    return "[green]✓[/green]" if right else "[red]✗[/red]"
+
+
+def _drawn(changes: Sequence[Change]) -> str:
+    """A pin's trace as a line: low, high, low again."""
+    drawn = "[dim]▁▁[/dim]"
+    for _, change in pairwise(changes):
+        drawn += "[green]▔▔[/green]" if change.on else "[dim]▁▁[/dim]"
+    return drawn
+
+
+def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], width: int) -> Table:
+    """How many of each kind were let in, and whether that is what was promised."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("at the gate", no_wrap=True)
+    for name in ("visits", "let in", "95 %", "promised"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    if width >= WIDE:
+        table.add_column("kept outside by")
+    for kind, count in counts.items():
+        low, high = count.interval
+        most = promise[kind].allowed(count.attempts)
+        limit = f"≥ {count.attempts - most}" if kind is Kind.STUDENT else f"≤ {most}"
+        cells = [kind.value, str(count.attempts), str(count.opened)]
+        cells += [f"{low:.0%} – {high:.0%}", limit, _mark(wrong(kind, count) <= most)]
+        by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
+        table.add_row(*cells, *([by] if width >= WIDE else []))
+    return table
+
+
+def visit_fields(visit: Visit) -> dict[str, Any]:
+    """A visit, for a program."""
+    decision = visit.answers[-1].decision if visit.answers else None
+    return {
+        "who": visit.visitor.name,
+        "kind": visit.visitor.kind.value,
+        "says": visit.visitor.said,
+        "tries": visit.tries,
+        "verdict": decision.verdict.value if decision else None,
+        "student": decision.student if decision else None,
+        "nearest": decision.nearest[0].student if decision and decision.nearest else None,
+        "score": decision.score if decision else None,
+        "threshold": decision.threshold if decision else None,
+        "milliseconds": visit.answers[-1].latency * 1000 if visit.answers else None,
+        "stopped_by": visit.stopped_by or None,
+        "trace": [[round(change.after, 4), change.on] for change in visit.trace],
+        "right": visit.right,
+    }
+
+
+def count_fields(kind: Kind, count: Count, limit: Limit) -> dict[str, Any]:
+    """What became of the visits of a kind, for a program."""
+    return {
+        "visits": count.attempts,
+        "let_in": count.opened,
+        "interval": count.interval,
+        "wrong": wrong(kind, count),
+        "wrong_at_most": limit.allowed(count.attempts),
+        "stopped_by": dict(count.stopped),
+    }

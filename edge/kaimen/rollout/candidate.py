@@ -1,0 +1,71 @@
+"""The models of a new bundle behind a doorkeeper of their own, that opens nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kaimen.access.checks import Checks, Utterance
+from kaimen.access.decision import Decision
+from kaimen.access.policy import AccessPolicy
+from kaimen.bundle.trial import Trial
+from kaimen.enrollment.rehear import ModelIds, left_behind
+from kaimen.errors import KaimenError
+from kaimen.gallery import Calibration, Gallery
+from kaimen.settings.roster import Rule
+from kaimen.sound import Samples
+
+
+class Candidate:
+    """Decides by the same rules as the gate, by its own models, and remembers nothing heard.
+
+    What opened the gate was said to it, too: a memory of its own would call that a recording.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        calibration: Path,
+        checks: Checks,
+        active: ModelIds,
+        *,
+        roster: tuple[Rule, ...] = (),
+        retry: bool = False,
+    ) -> None:
+        """``active`` are the models that decide. Raises GalleryError where it is not calibrated."""
+        self._gallery = gallery
+        self._calibration = calibration
+        self._checks = checks
+        self._active = active
+        kept = Calibration.load(calibration)
+        kept.require(gallery)
+        self._keeper = AccessPolicy(
+            gallery, kept.thresholds, roster=roster, checks=checks, retry=retry
+        )
+
+    def decide(self, samples: Samples, claim: str | None) -> Decision:
+        """What it would have answered to a phrase; with a challenge, before any word."""
+        self._gallery.refresh()
+        if claim is not None:
+            self._keeper.claim(claim)
+        heard = Utterance(samples, self._checks.models.encoder)
+        found = self._keeper.decide(heard)
+        self._keeper.answered(found, heard)
+        return found.decision
+
+    def refusal(self, trial: Trial) -> str:
+        """Why it must not become active: somebody would be lost, or no door armed."""
+        try:
+            self._gallery.refresh()
+            Calibration.load(self._calibration).require(self._gallery)
+        except KaimenError:
+            return "its calibration fits the school no longer; install it again, with --from"
+        own = ModelIds(self._gallery.encoder, self._checks.models.said_by)
+        lost = len(left_behind(self._gallery.registry, self._active, own))
+        if lost > trial.without:
+            return f"{lost} students are not known by it; install it again, with --from"
+        return ""
+
+    def close(self) -> None:
+        """Close what it reads."""
+        self._checks.close()
+        self._gallery.registry.close()

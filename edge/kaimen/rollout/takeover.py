@@ -1,0 +1,110 @@
+"""What a running gate does about bundles: one on trial listens along, an active one is taken up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from kaimen import installation
+from kaimen.access.checks import Checks, Models
+from kaimen.bundle.slots import SlotsState
+from kaimen.calibration.calibration import beside
+from kaimen.enrollment.rehear import ModelIds
+from kaimen.errors import KaimenError
+from kaimen.gallery import Gallery
+from kaimen.gate.gate import Answer
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
+from kaimen.rollout.candidate import Candidate
+from kaimen.rollout.shadow import Shadow
+from kaimen.settings import Settings
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import Encoder
+
+LOOK = 1.0  # seconds between looks whether another bundle became active
+
+
+class Succession:
+    """From one bundle to the next, while the gate works; a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: SlotsState,
+        models: Models,
+        vault: Vault,
+        say: Callable[[str], None],
+    ) -> None:
+        """``state`` is that by which the gate's ``models`` were chosen.
+
+        ``say`` gets how a trial ended, in the gate's own thread.
+        """
+        self._settings = settings
+        self._state = state
+        self._active = ModelIds(models.encoder.identity, models.said_by)
+        self._vault = vault
+        self._say = say
+        self._slots = installation.slots_of(settings)
+        self._look_at = self._quiet_at = 0.0
+        self._shadow = None if state.trial is None else Shadow(self._slots, self._understudy)
+
+    def __enter__(self) -> Succession:
+        if self._shadow is not None:
+            self._shadow.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shadow is not None:
+            self._shadow.__exit__(kind, error, traceback)
+        self._tell()
+
+    def hear(self, answer: Answer) -> None:
+        """A phrase was answered."""
+        if answer.decision.opens:
+            self._quiet_at = time.monotonic() + self._settings.door.lease
+        if self._shadow is not None:
+            self._shadow.hear(answer)
+
+    def is_due(self) -> bool:
+        """Whether the gate should begin anew, with other bundles; asked for every block.
+
+        Not while somebody is being let in: that would end the lease.
+        """
+        now = time.monotonic()
+        if now < max(self._look_at, self._quiet_at) or self._settings.encoder.path:
+            return False
+        self._look_at = now + LOOK
+        self._tell()
+        try:
+            state = self._slots.state()
+        except KaimenError:
+            return False  # what is loaded goes on
+        before = self._state.trial
+        begun = state.trial is not None and (before is None or before.began != state.trial.began)
+        return begun or state.identity != self._state.identity
+
+    def _tell(self) -> None:
+        if self._shadow is not None and self._shadow.ended:
+            self._say(self._shadow.ended)
+            self._shadow.ended = ""
+
+    def _understudy(self, folder: Path) -> Candidate:
+        settings, path = self._settings, self._settings.gallery.file
+        encoder = Encoder(folder / SHIPPED.name, runtime=settings.encoder.runtime or None)
+        models = installation.models_of(settings, encoder)
+        gallery = Gallery.open(path, self._vault, encoder.identity, encoder.card.dimension)
+        return Candidate(
+            gallery,
+            beside(path, self._slots.state().held[folder.name]),
+            Checks(models, Registry(path, self._vault), None, replay=settings.checks.replay),
+            self._active,
+            roster=settings.roster,
+            retry=settings.gate.retry,
+        )

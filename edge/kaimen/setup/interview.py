@@ -1,0 +1,279 @@
+"""The questions in their order; what can be tried is tried as soon as it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rich.live import Live
+from rich.text import Text
+
+from kaimen.door.panel import Input
+from kaimen.errors import DeviceError, RecordingError, SettingsError
+from kaimen.settings import Settings
+from kaimen.setup.dialogue import Dialogue
+from kaimen.setup.questions import (
+    ACTIVE,
+    BUTTON,
+    CLOSED,
+    CONTACT,
+    LEASE,
+    MICROPHONE,
+    MODEL,
+    NOT_WIRED,
+    QUESTIONS,
+    RELAY,
+    Question,
+    microphone_of,
+)
+from kaimen.setup.trials import LEASE as TRIAL
+from kaimen.setup.trials import LISTENED, Trials
+from kaimen.sound import Samples
+from kaimen.sound.loudness import Loudness, decibels
+
+LOOK = 0.01  # seconds between two looks at a pin
+BAR = 40  # characters of the meter: 2 dB each
+LOWEST = -80.0  # dB at the meter's left
+FREE_PINS = "where Kaimen runs, 'sudo systemctl stop kaimen-gate kaimen-door' frees the pins"
+
+
+def unasked(settings: Settings, given: Mapping[str, str]) -> Settings:
+    """The settings with the answers that were given, by option. Raises SettingsError."""
+    made = _unwired(settings)
+    for question in QUESTIONS:
+        if question.option in given:
+            try:
+                made = question.taken(made, question.read(given[question.option]))
+            except SettingsError as error:
+                raise SettingsError(f"--{question.option}: {error}") from None
+        else:
+            made = question.taken(made, question.current(settings))
+    return made
+
+
+def _unwired(settings: Settings) -> Settings:
+    """Without what is asked after the relay: its pin may become the relay's."""
+    door = replace(settings.door, contact=NOT_WIRED, button=NOT_WIRED)
+    return replace(settings, door=door)
+
+
+class Interview:
+    """Asks somebody. What was given as an option is not asked, unless its trial fails."""
+
+    def __init__(
+        self, settings: Settings, given: Mapping[str, str], dialogue: Dialogue, trials: Trials
+    ) -> None:
+        self._began = settings  # whose values are the defaults
+        self._made = _unwired(settings)
+        self._given = dict(given)
+        self._dialogue = dialogue
+        self._trials = trials
+
+    def run(self) -> Settings:
+        """Ask everything; the settings with all answers. Raises KeyboardInterrupt."""
+        if self._trials.simulated:
+            self._dialogue.say("pins are simulated: no relay is switched")
+        if MODEL.option in self._given:  # the board chooses, not a person
+            self._ask(MODEL)
+        self._microphone()
+        while not self._relay():
+            pass
+        self._ask(LEASE)
+        while not self._contact():
+            pass
+        while not self._button():
+            pass
+        return self._made
+
+    def _ask(self, question: Question) -> Any:
+        """Ask until the answer fits the others; it is the default if it is asked again."""
+
+        def read(text: str) -> Any:
+            value = question.read(text)
+            self._made = question.taken(self._made, value)
+            return value
+
+        given = self._given.pop(question.option, None)
+        if given is not None:
+            try:
+                value = read(given)
+                self._dialogue.say(f"{question.text}: {question.show(value)}")
+            except SettingsError as error:
+                self._dialogue.say(f"  ✗ --{question.option}: {error}")
+            else:
+                return self._keep(question, value)
+        value = self._dialogue.ask(
+            question.text, read, default=self._default(question), explained=question.explained
+        )
+        return self._keep(question, value)
+
+    def _keep(self, question: Question, value: Any) -> Any:
+        # Of settings that were valid, one may be at odds with new ones: its default is none.
+        self._began = _with(self._began, question, value)
+        return value
+
+    def _default(self, question: Question) -> str:
+        value = question.current(self._began)
+        try:
+            question.taken(self._made, value)
+        except SettingsError:
+            value = NOT_WIRED
+        return question.show(value)
+
+    # The microphone
+
+    def _microphone(self) -> None:
+        try:
+            names = self._trials.microphones()
+        except DeviceError as error:
+            self._dialogue.say(f"✗ {error}")
+            names = []
+        if not names:
+            self._dialogue.say("no microphone is found: a name can be set, and is not tried")
+        for number, name in enumerate(names, 1):
+            self._dialogue.say(f"  {number}  {name}")
+        question = replace(MICROPHONE, read=microphone_of(names))
+        while True:
+            name = self._ask(question)
+            if not names or self._heard(name):
+                return
+
+    def _heard(self, name: str) -> bool:
+        """The meter; whether this microphone is to be kept."""
+        self._dialogue.say(f"Say the passphrase a few times, as at the gate ({LISTENED:g} s)")
+        try:
+            with Live(console=self._dialogue.console, transient=True, auto_refresh=False) as live:
+                found = self._trials.listen(name, lambda block: _show(live, block))
+        except (DeviceError, RecordingError) as error:
+            self._dialogue.say(f"  ✗ {error}")
+            self._dialogue.say("  a gate that runs holds it: 'sudo systemctl stop kaimen-gate'")
+            verdict = ("no", "yes")
+        else:
+            good, said = judged(found)
+            self._dialogue.say(f"  {'✓' if good else '✗'} {said}")
+            verdict = ("yes", "no") if good else ("no", "yes")
+        kept = self._dialogue.choose(
+            f"Keep {name or 'the default microphone'}?",
+            *verdict,
+            explained="no: the microphone is asked for again, and listened to again.",
+        )
+        return kept == "yes"
+
+    # The relay
+
+    def _relay(self) -> bool:
+        """Pin and polarity, tried by one lease; whether they are right."""
+        self._ask(RELAY)
+        self._ask(ACTIVE)
+        while True:
+            tried = self._dialogue.choose(
+                f"Switch the relay on for {TRIAL:g} s? Watch the door",
+                "yes",
+                "skip",
+                explained="skip: pin and polarity stay as they are answered, untried.",
+            )
+            if tried == "skip":
+                return True
+            try:
+                self._trials.lease(self._made.door)
+            except DeviceError as error:
+                self._dialogue.say(f"  ✗ {error}")
+                self._dialogue.say(f"  not tried; {FREE_PINS}")
+                return True
+            answer = self._dialogue.choose(
+                "Did the door open, and lock again?",
+                "yes",
+                "no",
+                "reversed",
+                explained="no: asks for the pin again. reversed: it was open all the time but for "
+                "that moment, so the level is changed and tried again.",
+            )
+            if answer != "reversed":
+                return answer == "yes"
+            active = not self._made.door.active_high
+            self._made = ACTIVE.taken(self._made, active)
+            self._keep(ACTIVE, active)
+            self._dialogue.say(f"  the relay is on when {ACTIVE.show(active)}")
+
+    # Contact and button
+
+    def _contact(self) -> bool:
+        if self._ask(CONTACT) == NOT_WIRED:
+            return True
+        closed = self._ask(CLOSED)
+        self._dialogue.say("Open and close the door; Enter goes on")
+
+        def state(contact: Input) -> str:
+            return "closed" if contact.low == (closed == "low") else "open"
+
+        if not self._watch(CONTACT, state):
+            return True
+        right = self._dialogue.choose(
+            "Was that right?",
+            "yes",
+            "no",
+            explained="no: pin and level are asked again. If it was the other way round, answer "
+            "with the other level.",
+        )
+        return right == "yes"
+
+    def _button(self) -> bool:
+        if self._ask(BUTTON) == NOT_WIRED:
+            return True
+        self._dialogue.say("Press the exit button, and let it go; Enter goes on")
+        if not self._watch(BUTTON, lambda button: "pressed" if button.low else "not pressed"):
+            return True
+        right = self._dialogue.choose(
+            "Was that right?", "yes", "no", explained="no: its pin is asked again."
+        )
+        return right == "yes"
+
+    def _watch(self, question: Question, state: Any) -> bool:
+        """Tell what an input is, and every change, until Enter; whether it could be looked at."""
+        pin = question.current(self._made)
+        try:
+            found = self._trials.input(pin, question.option, time.monotonic())
+        except DeviceError as error:
+            self._dialogue.say(f"  ✗ {error}")
+            self._dialogue.say(f"  not tried; {FREE_PINS}")
+            return False
+        try:
+            self._dialogue.say(f"  {state(found)}")
+            while not self._dialogue.entered(LOOK):
+                if found.changed(time.monotonic()):
+                    self._dialogue.say(f"  {state(found)}")
+        finally:
+            found.close()
+        return True
+
+
+def _with(settings: Settings, question: Question, value: Any) -> Settings:
+    """The answer among the defaults, whatever in them it is at odds with left out."""
+    try:
+        return question.taken(settings, value)
+    except SettingsError:
+        return question.taken(_unwired(settings), value)
+
+
+def _show(live: Live, block: Samples) -> None:
+    level = decibels(block)
+    filled = max(0, min(BAR, round((level - LOWEST) / -LOWEST * BAR)))
+    colour = "red" if level > -6 else "green" if level > -50 else "yellow"
+    live.update(
+        Text.assemble(f"{level:6.0f} dB ", ("█" * filled, colour), "░" * (BAR - filled)),
+        refresh=True,
+    )
+
+
+def judged(found: Loudness) -> tuple[bool, str]:
+    """Whether somebody was heard well, and a sentence that says so."""
+    at = f"level {found.level:.0f} dB, noise floor {found.floor:.0f} dB"
+    if found.mute:
+        return False, f"mute ({at}): turn it on, or up with 'alsamixer'"
+    if found.too_loud:
+        return False, f"too loud ({at}, {found.clipped:.0%} is cut off): turn it down"
+    if not found.stands_out:
+        return False, f"too quiet ({at}): speak as at the gate, go closer, or turn it up"
+    return True, f"good ({at})"

@@ -1,0 +1,1 @@
+"""An encoder adapted to a school."""

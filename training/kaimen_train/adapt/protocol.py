@@ -1,0 +1,248 @@
+"""What adapting is worth, measured: schools at a simulated bad microphone, and as recorded.
+
+A school is one phrase: some training speakers are its students and adapt the encoder, with five
+recordings each; the eval speakers say the same phrase and are measured by the phrase protocol.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kaimen.registry.space_map import SpaceMap
+from kaimen.sound import Samples
+from kaimen.voice.encoder import Encoder
+from kaimen_train.adapt import whitening
+from kaimen_train.adapt.adapt import School, adapt
+from kaimen_train.data.bad_microphone import at_the_intercom
+from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, of_split
+from kaimen_train.encoder.export import long_enough
+from kaimen_train.encoder.fit import held_out
+from kaimen_train.evaluation import protocols
+from kaimen_train.evaluation.evaluate import PHRASED, hear, of_encoder
+from kaimen_train.evaluation.metrics import drawn_equal_error_rates, equal_error_rate
+from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, Trials
+
+STUDENTS = 20
+FPIR = 0.05
+Say = Callable[[Points], Trials]
+
+
+@dataclass(frozen=True)
+class Said:
+    """Speech of one corpus, or joined phrases, and who says what in it."""
+
+    rows: list[Row]
+    sounds: list[Samples]
+
+    def only(self, keep: Callable[[Row], bool]) -> Said:
+        """Some of it."""
+        kept = [(row, s) for row, s in zip(self.rows, self.sounds, strict=True) if keep(row)]
+        return Said([row for row, _ in kept], [sound for _, sound in kept])
+
+    def of(self, field: str) -> np.ndarray:
+        """Speakers, or texts, (recordings,)."""
+        return np.array([getattr(row, field) for row in self.rows])
+
+
+def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> dict[str, Any]:
+    """Figures by condition and protocol, and what carrying voiceprints costs."""
+    visitors = _eval(rows)
+    students = _students(_train(rows, folder), visitors)
+    visitors = {name: said for name, said in visitors.items() if name in students}
+    heard = {
+        name: [Said(each.rows, at_the_intercom(each.sounds, seed)) for each in (own, others)]
+        for seed, (name, own, others) in enumerate(
+            (name, students[name], visitors[name]) for name in visitors
+        )
+    }
+    plain = {name: [students[name], visitors[name]] for name in visitors}
+    found: dict[str, Any] = {}
+    for condition, every in (("intercom, simulated", heard), ("as recorded", plain)):
+        with of_encoder(encoder) as embed:
+            points = {
+                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
+                for name, both in every.items()
+            }
+        found[condition] = {name: _schools(name, *every[name], *points[name]) for name in every}
+        if every is heard:
+            found["handed on"] = _handed_on(heard, points, encoder, weights)
+    return found
+
+
+def _schools(name: str, own: Said, others: Said, known: Points, met: Points) -> dict[str, Any]:
+    """One corpus: each text is a school; all of commands is one, since few say a word often."""
+    by_text = name != "commands"
+    always, ruled, shares, certain = met.copy(), met.copy(), [], 0
+    texts = np.unique(others.of("text")) if by_text else [""]
+    means = []
+    for text in texts:
+        mine = own.of("text") == text if by_text else np.full(len(known), True)
+        theirs = others.of("text") == text if by_text else np.full(len(met), True)
+        names = own.of("speaker")[mine]
+        gained = whitening.gain(known[mine], names)
+        way = whitening.fit(known[mine], names, gained.share)
+        always[theirs] = whitening.move(met[theirs], way)
+        if gained.certain:
+            ruled[theirs] = always[theirs]
+        certain += gained.certain
+        shares.append(gained.share)
+        here = others.only(lambda row, text=text: not by_text or row.text == text)
+        means.append(
+            [_eer(_trials(name, here.rows, made[theirs])) for made in (met, always, ruled)]
+        )
+    before, after = (_trials(name, others.rows, made) for made in (met, always))
+    drawn = drawn_equal_error_rates(
+        [before.scores, after.scores], before.same, *before.sides, rounds=1_000
+    )
+    usable = drawn[drawn[:, 0] > 0]
+    change = np.quantile(usable[:, 1] / usable[:, 0] - 1, (0.025, 0.975)) if len(usable) else []
+    return {
+        "schools": len(texts),
+        "students": len(np.unique(own.of("speaker"))),
+        "recordings_of_a_school": len(known) // len(texts),
+        "speakers": len(np.unique(others.of("speaker"))),
+        "before": _without_curve(before.errors()),
+        "after": _without_curve(after.errors()),
+        "change": _eer(after) / _eer(before) - 1 if _eer(before) else 0.0,
+        "change_interval": list(change),
+        "adapted_by_the_rule": certain,
+        "mean_of_schools": dict(
+            zip(("before", "always", "by_the_rule"), np.mean(means, 0).tolist(), strict=True)
+        ),
+        "shares": {str(share): shares.count(share) for share in whitening.SHARES},
+    }
+
+
+def _handed_on(
+    heard: dict[str, list[Said]],
+    points: dict[str, list[Points]],
+    encoder: Path,
+    weights: Path,
+) -> dict[str, Any]:
+    """The file itself, of the twenty held-out speakers of commands; and carried voiceprints."""
+    own, _ = heard["commands"]
+    known = points["commands"][0]
+    school = School(own.sounds, own.of("speaker"), 0)
+    gained = whitening.gain(known, school.students)
+    way = whitening.fit(known, school.students, gained.share)
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch, "encoder.tflite")
+        card = adapt(school, known, gained, Encoder(encoder), weights, out)
+        exact = SpaceMap.read(out.with_suffix(".npz"))
+        with of_encoder(out) as embed:
+            new = {
+                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
+                for name, both in heard.items()
+            }
+    speech = [name for name in heard if name != "commands"]
+    others = whitening.learned(
+        *(np.concatenate([made[name][0] for name in speech]) for made in (points, new))
+    )
+    few = whitening.learned(known, new["commands"][0])
+    carried = {
+        "embedded again": None,
+        "carried by the map": exact,
+        "by a map learned from the school's recordings": lambda x: whitening.move(x, few),
+        "by a map learned from other speakers' recordings": lambda x: whitening.move(x, others),
+    }
+    found: dict[str, Any] = {
+        "agreement": card.measured["runtimes_least_cosine"],
+        "share": gained.share,
+        "school": [gained.before, gained.after, *gained.separation],
+        "files": {},
+    }
+    for name, (_, visitors) in heard.items():
+        old, made = points[name][1], new[name][1]
+        moved = whitening.move(old, way)
+        figures = found["files"][name] = {
+            "before": _eer(_trials(name, visitors.rows, old)),
+            "map_on_points": _eer(_trials(name, visitors.rows, moved)),
+            "int8_file": _eer(_trials(name, visitors.rows, made)),
+        }
+        if name == "commands":
+            continue
+        enrolls = np.array([row.take in ENROLLED for row in visitors.rows])
+        figures["gallery"] = {}
+        for kind, carry in carried.items():
+            mixed = made.copy()
+            cosine = 1.0
+            if carry is not None:
+                mixed[enrolls] = carry(old[enrolls])
+                cosine = float(np.mean(np.sum(mixed[enrolls] * made[enrolls], axis=1)))
+            openly = protocols.open_set(protocols.by_text(visitors.rows, mixed), PROBES[PHRASED])
+            figures["gallery"][kind] = {
+                "eer": _eer(_trials(name, visitors.rows, mixed)),
+                "fnir": openly.fnir(FPIR)[0],
+                "mean_cosine": cosine,
+            }
+    return found
+
+
+def _trials(name: str, rows: Sequence[Row], points: Points) -> Trials:
+    if name == "commands":
+        return protocols.pairs(rows, points)
+    return protocols.verifications(protocols.by_text(rows, points), PROBES[PHRASED])
+
+
+def _eer(trials: Trials) -> float:
+    return equal_error_rate(trials.scores[trials.same], trials.scores[~trials.same])
+
+
+def _without_curve(errors: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in errors.items() if key not in ("det", "min_dcf")}
+
+
+def _eval(rows: Sequence[Row]) -> dict[str, Said]:
+    heard = hear(rows)
+    found = {name: Said(heard.rows[name], heard.speech[name]) for name in heard.rows}
+    if PHRASED in found:
+        found = {"phrase": _phrases(found[PHRASED]), **found}
+    return found
+
+
+def _train(rows: Sequence[Row], folder: Path) -> dict[str, Said]:
+    """Named speakers of the train split, as they were cut for training."""
+    train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
+    clips = cut(train, folder / "corpus")
+    by_path = {row.path: row for row in train if row.speaker}
+    found = {name: Said([], []) for name in protocols.PAIRED if name not in UNSEEN}
+    kept_back = held_out(train)
+    for index, label in enumerate(clips.labels):
+        row = by_path.get(str(label["path"]))
+        if row is None or row.corpus not in found or label["speed"] != 1:
+            continue
+        rare = row.corpus == "commands"
+        if (row.corpus, row.speaker) in kept_back if rare else row.take in ENROLLED:
+            found[row.corpus].rows.append(row)
+            found[row.corpus].sounds.append(clips[index])
+    return {"phrase": _phrases(found[PHRASED]), **found}
+
+
+def _students(every: dict[str, Said], visitors: dict[str, Said]) -> dict[str, Said]:
+    """At most STUDENTS of each, saying what the visitors say; held-out ones of commands alone."""
+    found = {}
+    for name, said in every.items():
+        if name not in visitors:
+            continue
+        texts = set(visitors[name].of("text"))
+        often = [n for n in np.unique(said.of("speaker")) if np.sum(said.of("speaker") == n) > 1]
+        chosen = set(often[:STUDENTS])
+        found[name] = said.only(
+            lambda row, texts=texts, chosen=chosen: row.speaker in chosen and row.text in texts
+        )
+    return found
+
+
+def _phrases(said: Said) -> Said:
+    names, phrases = protocols.joined(said.rows, said.sounds)
+    rows = [
+        Row("", Path(f"phrase-{take:02d}"), "phrase", "", speaker, text)
+        for text, speaker, take in names
+    ]
+    return Said(rows, phrases)

@@ -1,0 +1,74 @@
+"""What adapting was found to be worth, in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from kaimen_train.evaluation.tables import percent, with_interval
+
+
+def adapted(found: dict[str, Any]) -> Iterator[Table]:
+    """Of one school, by ``kaimen_train.adapt.adapt.adapt_if_better``."""
+    kept = "no certain gain: the encoder stays"
+    table = Table("figure", "value", title=found["encoder"] or kept, box=SIMPLE_HEAD)
+    table.add_row("students", str(found["students"]))
+    table.add_row("recordings", f"{found['recordings']}, and {found['refused']} refused")
+    table.add_row("pair EER before, %", percent(found["before"]))
+    table.add_row("pair EER after, %", percent(found["after"]))
+    low, high = found["separation"]
+    table.add_row("d' gained, 95 % interval", f"{low:.2f} to {high:.2f}")
+    if found["encoder"]:
+        table.add_row("map for voiceprints", found["map"])
+    yield table
+
+
+def checked(found: dict[str, Any]) -> Iterator[Table]:
+    """By ``kaimen_train.adapt.protocol.check``."""
+    for condition, every in found.items():
+        if condition != "handed on":
+            yield _schools(condition, every)
+    yield from _handed_on(found["handed on"])
+
+
+def _schools(condition: str, every: dict[str, Any]) -> Table:
+    names = ("on", "schools", "trials", "EER before, %", "after, %", "change, %", "by the rule")
+    table = Table(*names, title=condition, box=SIMPLE_HEAD)
+    for name, figures in every.items():
+        before, after = figures["before"], figures["after"]
+        change = f"{100 * figures['change']:.0f}"
+        if figures["change_interval"]:
+            low, high = (100 * end for end in figures["change_interval"])
+            change += f" ({low:.0f} to {high:.0f})"
+        means = figures["mean_of_schools"]
+        rule = f"{figures['adapted_by_the_rule']}: {percent(means['before'])} to "
+        table.add_row(
+            name,
+            f"{figures['schools']} of {figures['students']}",
+            f"{before['targets']} / {before['strangers']}",
+            with_interval(before["eer"], before["interval"]),
+            with_interval(after["eer"], after["interval"]),
+            change,
+            rule + percent(means["by_the_rule"]),
+        )
+    return table
+
+
+def _handed_on(found: dict[str, Any]) -> Iterator[Table]:
+    names = ("on", "EER before, %", "map on points, %", "int8 file, %")
+    table = Table(*names, title="the file itself, adapted to commands", box=SIMPLE_HEAD)
+    galleries = Table(
+        "on", "enrolled points", "EER, %", "FNIR, %", "mean cosine", title="carried voiceprints",
+        box=SIMPLE_HEAD,
+    )  # fmt: skip
+    for name, figures in found["files"].items():
+        errors = (figures["before"], figures["map_on_points"], figures["int8_file"])
+        table.add_row(name, *map(percent, errors))
+        for kind, each in figures.get("gallery", {}).items():
+            cosine = f"{each['mean_cosine']:.4f}"
+            galleries.add_row(name, kind, percent(each["eer"]), percent(each["fnir"]), cosine)
+    yield table
+    yield galleries

@@ -1,0 +1,1 @@
+"""The latent space made visible and audible."""

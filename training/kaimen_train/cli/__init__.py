@@ -1,0 +1,1 @@
+"""``kaimen-train``: the workshop's command line."""

@@ -1,0 +1,93 @@
+"""Climbs the ladder: every rung trained, exported, evaluated; a table and a figure."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kaimen.sound import SAMPLE_RATE
+from kaimen.voice.encoder import Encoder
+from kaimen_train.data.corpus import Row
+from kaimen_train.encoder.export import export
+from kaimen_train.encoder.fit import Plan, fit
+from kaimen_train.evaluation.evaluate import embedded, evaluate, hear, of_encoder
+from kaimen_train.networks import LADDER
+
+log = logging.getLogger(__name__)
+
+# The lower rungs have learned all they can after a tenth of what the deep encoder hears.
+PLAN = Plan(steps=500, rate=4e-3, warmup=100, check_every=500)
+PHRASE = 1.5  # seconds of the sound that time is measured on
+ROUNDS = 60  # of measuring
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung, and what was measured of it: errors as shares, on the eval split, in int8."""
+
+    name: str
+    what: str
+    layers: int
+    parameters: int
+    bytes: int
+    milliseconds: float  # features and encoder, one thread
+    pair: dict[str, float]  # EER by corpus
+    phrase: float  # EER
+    fnir: float  # phrase, at an FPIR of 5 %
+
+
+def climb(rows: list[Row], folder: Path, shipped: Path, plan: Plan = PLAN) -> list[Step]:
+    """Train and export all rungs but the deep encoder, which is ``shipped``; measure them all.
+
+    Encoders are written to ``folder``/ladder. An interrupted climb goes on where it was.
+    """
+    encoders = {}
+    for rung in LADDER:
+        if rung.name == "deep":
+            encoders[rung.name] = shipped
+            continue
+        if rung.trained:
+            log.info("training %s", rung.name)
+            fit(rows, folder, plan, rung)
+        encoders[rung.name] = out = folder / "ladder" / f"{rung.name}.tflite"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        export(rows, folder, rung, out)
+    taken = times(list(encoders.values()))
+    heard = hear(rows)
+    steps = []
+    for rung, milliseconds in zip(LADDER, taken, strict=True):
+        with of_encoder(encoders[rung.name]) as embed:
+            figures = evaluate(embedded(heard, embed))
+        card = Encoder(encoders[rung.name]).card
+        steps.append(
+            Step(
+                rung.name,
+                rung.what,
+                rung.layers,
+                card.measured["parameters"],
+                card.measured["bytes"],
+                milliseconds,
+                {corpus: pair["eer"] for corpus, pair in figures["pair"].items()},
+                figures["phrase"]["eer"],
+                figures["open_set"]["phrase"]["fnir_at_fpir_0.05"],
+            )
+        )
+    return steps
+
+
+def times(encoders: Sequence[Path]) -> list[float]:
+    """Median milliseconds from sound to point of each, in turns, so that all meet one machine."""
+    sound = np.random.default_rng(0).normal(0, 0.1, round(PHRASE * SAMPLE_RATE))
+    loaded = [Encoder(path) for path in encoders]
+    taken = np.zeros((ROUNDS, len(loaded)))
+    for row in taken:
+        for at, encoder in enumerate(loaded):
+            began = time.perf_counter()
+            encoder.embed(sound.astype(np.float32))
+            row[at] = time.perf_counter() - began
+    return [float(each) for each in 1000 * np.median(taken, axis=0)]

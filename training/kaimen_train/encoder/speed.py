@@ -1,0 +1,74 @@
+"""How long a phrase takes: int8 and float32 in each runtime, and the peers, one thread each.
+
+Run as a module it times two encoders in a process that has loaded nothing else, as a gate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kaimen.errors import EncoderError
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.voice import features
+from kaimen.voice.encoder import RUNTIMES, Encoder
+from kaimen_train.peers import call
+
+PHRASE = 1.5  # seconds
+ROUNDS = 10
+IN_A_ROW = 10  # calls a round, as a peer is called: a first one finds none of its data in the cache
+
+
+def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
+    """Median milliseconds by name, sound to point; the network alone where it says so."""
+    asked = [sys.executable, "-m", "kaimen_train.encoder.speed", str(encoder), str(float32)]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(asked, env=alone, capture_output=True, text=True, check=True)
+    taken: dict[str, float] = json.loads(done.stdout)
+    whole = np.int16(np.clip(_sound(), -1, 1) * 32767)
+    for peer in peers:
+        seconds = call.seconds([whole] * ROUNDS * IN_A_ROW, peer)
+        taken[peer] = 1000 * float(np.median(seconds))
+    return taken
+
+
+def _sound() -> Samples:
+    random = np.random.default_rng(0)
+    return random.normal(0, 0.1, round(PHRASE * SAMPLE_RATE)).astype(np.float32)
+
+
+def _times(encoder: Path, float32: Path) -> dict[str, float]:
+    """Median milliseconds; all take turns, so that all meet the same machine."""
+    sound = _sound()
+    heard = features.log_mel(sound)
+    work: dict[str, Callable[[], object]] = {}
+    for kind, path in (("int8", encoder), ("float32", float32)):
+        for runtime in RUNTIMES:
+            try:
+                loaded = Encoder(path, runtime=runtime)
+            except EncoderError:
+                continue
+            (window,) = loaded.windows(heard)
+            work[f"{kind}, {runtime}"] = lambda loaded=loaded: loaded.embed(sound)
+            work[f"{kind}, {runtime}, network alone"] = lambda loaded=loaded, window=window: (
+                loaded.run(window)
+            )
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, once in work.items():
+            for _ in range(IN_A_ROW):
+                began = time.perf_counter()
+                once()
+                taken[name].append(time.perf_counter() - began)
+    return {name: 1000 * float(np.median(each)) for name, each in taken.items()}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_times(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -1,0 +1,1 @@
+"""Training the phrase encoder."""
