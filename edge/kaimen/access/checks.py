@@ -35,13 +35,13 @@ class Utterance:
 
     @cached_property
     def features(self) -> Features:
-        """Log-mel features, (frames, MELS). Raises NoSpeech."""
+        """Log-mel features in coarse bands, (frames, MELS). Raises NoSpeech."""
         return features.log_mel(self.samples)
 
     @cached_property
     def voiceprint(self) -> Voiceprint:
         """Whose voice it is, as a point. Raises NoSpeech."""
-        return self.encoder.place(self.features)
+        return self.encoder.embed(self.samples)
 
 
 @dataclass(frozen=True, slots=True)

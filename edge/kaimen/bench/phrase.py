@@ -103,7 +103,7 @@ def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, A
 
     def listen(file: Path) -> None:
         phrase = main_phrase(decode(file.read_bytes()))
-        encoder.windows(features.log_mel(phrase.samples))
+        encoder.windows(encoder.features_of(phrase.samples))
 
     listen(files[0])
     heard = enrolled = 0.0

@@ -63,11 +63,13 @@ class Encoder:
         self.path = path = Path(path)
         self.runtime = runtime
         self.card = card = Card.read(path.with_suffix(".json"))
-        if card.features != features.constants():
+        try:
+            self.bands = features.bands_of(card.features)
+        except ValueError:
             raise EncoderError(
                 f"{path}: trained with other features than this program's; "
                 "use the encoder and the program of one version"
-            )
+            ) from None
         made = card.dimension - (card.lift is not None)
         self._network = Network(
             path, card.sha256, takes=(card.frames, card.values), makes=(made,), runtime=runtime
@@ -88,10 +90,14 @@ class Encoder:
 
         Longer phrases are the mean of windows. Raises NoSpeech for less than one frame.
         """
-        return self.place(features.log_mel(phrase))
+        return self.place(self.features_of(phrase))
+
+    def features_of(self, phrase: Samples) -> features.Features:
+        """Return the log-mel features (frames, values) that this encoder reads. Raises NoSpeech."""
+        return features.log_mel(phrase, self.bands)
 
     def place(self, heard: features.Features) -> Voiceprint:
-        """The voiceprint of a phrase's log-mel features (frames, values), as ``embed``."""
+        """Return the voiceprint of a phrase's log-mel features, as ``features_of`` makes them."""
         return _unit(np.sum([_unit(self.run(window)) for window in self.windows(heard)], axis=0))
 
     def windows(self, heard: features.Features) -> list[features.Features]:

@@ -9,6 +9,8 @@ ASSP 28(4), 1980).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -35,18 +37,39 @@ BINS = FFT // 2 + 1
 Features = NDArray[np.float32]  # (frames, values)
 
 
-def constants() -> dict[str, float]:
-    """What an encoder must have been trained with; part of its card."""
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Triangular filters, equally spaced in mel."""
+
+    mels: int
+    lowest: float  # Hz
+    highest: float  # Hz
+
+
+COARSE = Bands(MELS, LOWEST, HIGHEST)
+FINE = Bands(80, 20.0, 8_000.0)  # as Kaldi's, from which CAM++ learned
+
+
+def constants(bands: Bands = COARSE) -> dict[str, float]:
+    """Return what a network must have been trained with; part of its card."""
     return {
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
         "hop": HOP,
         "fft": FFT,
-        "mels": MELS,
-        "lowest_hz": LOWEST,
-        "highest_hz": HIGHEST,
+        "mels": bands.mels,
+        "lowest_hz": bands.lowest,
+        "highest_hz": bands.highest,
         "floor": FLOOR,
     }
+
+
+def bands_of(constants_: Mapping[str, float]) -> Bands:
+    """Return the bands whose ``constants`` these are. Raises ValueError for those of no bands."""
+    for bands in (COARSE, FINE):
+        if constants(bands) == constants_:
+            return bands
+    raise ValueError("features of another program")
 
 
 def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,10 +79,10 @@ def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @cache
-def filterbank() -> NDArray[np.float32]:
-    """Triangular filters of height one, equally spaced in mel, shape (BINS, MELS)."""
-    lowest, highest = mel(np.array([LOWEST, HIGHEST])).tolist()
-    edges = np.linspace(lowest, highest, MELS + 2)
+def filterbank(bands: Bands = COARSE) -> NDArray[np.float32]:
+    """Return triangular filters of height one, equally spaced in mel, shape (BINS, mels)."""
+    lowest, highest = mel(np.array([bands.lowest, bands.highest])).tolist()
+    edges = np.linspace(lowest, highest, bands.mels + 2)
     bins = mel(np.linspace(0, SAMPLE_RATE / 2, BINS))[:, np.newaxis]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -82,19 +105,19 @@ def cepstral_basis() -> NDArray[np.float32]:
     return cosines
 
 
-def log_mel(samples: Samples) -> Features:
-    """Natural logarithms of mel energies, shape (frames, MELS).
+def log_mel(samples: Samples, bands: Bands = COARSE) -> Features:
+    """Return natural logarithms of mel energies, shape (frames, mels).
 
     There are 1 + (len(samples) - WINDOW) // HOP frames. Raises NoSpeech for less than one.
     """
     if len(samples) < WINDOW:
         raise NoSpeech(f"shorter than {WINDOW / SAMPLE_RATE * 1000:.0f} ms; record a whole phrase")
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-    energies = np.empty((len(frames), MELS), np.float32)
+    energies = np.empty((len(frames), bands.mels), np.float32)
     for start in range(0, len(frames), TOGETHER):
         spectra = np.fft.rfft(frames[start : start + TOGETHER] * window(), FFT)
         power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
-        np.matmul(power, filterbank(), out=energies[start : start + TOGETHER])
+        np.matmul(power, filterbank(bands), out=energies[start : start + TOGETHER])
     logarithms: Features = np.log(energies + np.float32(FLOOR))
     return logarithms
 

@@ -23,12 +23,11 @@ from kaimen.errors import EncoderError, RecordingError
 from kaimen.registry.space_map import SpaceMap
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read
-from kaimen.voice import features
 from kaimen.voice.encoder import Card, Encoder
 from kaimen.voice.score import RULE
 from kaimen_train.adapt.whitening import Gain, Names, fit, gain
 from kaimen_train.data.corpus import SPEEDS, at_speed
-from kaimen_train.encoder.export import COMPARED, agreeing, card_of, long_enough, write
+from kaimen_train.encoder.export import COMPARED, agreeing, card_of, long_enough, quantizing, write
 from kaimen_train.encoder.quantize import fold, rotate, rotation
 from kaimen_train.evaluation.protocols import Points
 from kaimen_train.networks import LARGE, RUNGS
@@ -122,7 +121,7 @@ def adapt(
     sounds = [long_enough(school.sounds[index]) for index in shown]
     windows = _windows(school.sounds, encoder)
     least = LARGE_AGREES if rung is LARGE else AGREE
-    content, card = agreeing(build, rung.rounded, describe, windows, sounds, least)
+    content, card = agreeing(build, quantizing(rung, windows), describe, sounds, least)
     card = replace(card, strangers=found.strangers, score=RULE)
     turned = way @ rotation(old.dimension, card.training["rotated"])
     write(content, card, out)
@@ -137,4 +136,4 @@ def adapt(
 def _windows(sounds: Sequence[Samples], encoder: Encoder) -> NDArray[np.float32]:
     """What the quantizer is shown: the recordings as they are, and at other speeds."""
     shown = [long_enough(at_speed(sound, speed)) for sound in sounds for speed in SPEEDS]
-    return np.concatenate([encoder.windows(features.log_mel(sound)) for sound in shown])
+    return np.concatenate([encoder.windows(encoder.features_of(sound)) for sound in shown])

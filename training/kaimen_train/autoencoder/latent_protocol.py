@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.sound.recording import read
+from kaimen.voice import SMALL
 from kaimen.voice.encoder import Encoder
 from kaimen_train.autoencoder.fit import Autoencoder, load, pictures
 from kaimen_train.autoencoder.griffin_lim import sound
@@ -34,7 +35,7 @@ def evaluate(rows: Sequence[Row], folder: Path, autoencoder: Autoencoder | None 
     """All figures. Raises SettingsError and EncoderError."""
     autoencoder = autoencoder or load()
     heard = hear(rows)
-    encoder = Encoder()
+    encoder = Encoder(SMALL)  # it reads the bands that the autoencoder draws
     learned = pictures(rows, folder, autoencoder.shape, held=False).draw(LEARNED)
     components = Components.of(learned, autoencoder.shape.dimension)
     noise = [read(row.file, longest=None) for row in rows if row.corpus == NOISE]

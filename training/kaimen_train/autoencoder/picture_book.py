@@ -228,7 +228,7 @@ def _schools() -> Page:
 def _walk() -> Page:
     """From one synthetic voice to another through the autoencoder's space, seen and heard."""
     ends = [main_phrase(read(path)).samples for path in (EXAMPLE, ANOTHER)]
-    walked = between(fit.load(), Encoder(), ends, STEPS)
+    walked = between(fit.load(), Encoder(SMALL), ends, STEPS)
     high = max(float(each.max()) for each in walked.pictures)
     return {
         "steps": [

@@ -148,8 +148,8 @@ class Surroundings:
         if random.random() < CODED:
             choice = CODECS["training"]
             sound = choice[random.integers(len(choice))](sound)
-        values = features.log_mel(sound.astype(np.float32)) + self._microphone()
-        values = np.resize(values, (frames, features.MELS))
+        values = features.log_mel(sound.astype(np.float32), features.FINE) + self._microphone()
+        values = np.resize(values, (frames, features.FINE.mels))
         return cover(features.centred(values), COVERED, random)
 
     def joined(self, chosen: Sequence[int]) -> Samples:
@@ -192,7 +192,7 @@ class Surroundings:
         random, unit = self.random, np.log(10) / 10
         knots = random.normal(0, MICROPHONE * unit, KNOTS) * random.random()
         knots += random.normal(0, TILT * unit) * random.random() * np.linspace(-0.5, 0.5, KNOTS)
-        places = np.linspace(0, KNOTS - 1, features.MELS)
+        places = np.linspace(0, KNOTS - 1, features.FINE.mels)
         return np.interp(places, np.arange(KNOTS), knots).astype(np.float32)
 
 

@@ -27,12 +27,14 @@ from kaimen.voice.score import RULE, score_of
 from kaimen.voice.spread import spread_of
 from kaimen_train.data.corpus import NOISE, UNSEEN, Clips, Row, cut, of_split
 from kaimen_train.encoder.fit import heard_at_the_gate, held_out
-from kaimen_train.encoder.quantize import exact, quantize, rotate
+from kaimen_train.encoder.quantize import by_ranges, exact, quantize, rotate
+from kaimen_train.encoder.rounding import limits
 from kaimen_train.networks import FRAMES, RUNGS, WEIGHTS, Rung
 
 log = logging.getLogger(__name__)
 
 CALIBRATING = 1_500  # windows from which the quantizer takes the usual ones
+POINTS = 200  # windows that give the range of a point
 COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
 RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
@@ -53,7 +55,7 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     clips = cut(train, folder / "corpus", speeds=(1.0,))
     random = np.random.default_rng(0)
     shown = random.choice(len(clips), min(CALIBRATING, len(clips)), replace=False)
-    windows = heard_at_the_gate(clips, list(shown), FRAMES, centred=rung.centred)
+    windows = heard_at_the_gate(clips, list(shown), FRAMES, centred=rung.centred, bands=rung.bands)
     kept_back = held_out(list(train)) if rung.keeps_back else set()
     apart = _apart(rows, clips, kept_back, folder)
     compared = random.choice(len(apart), min(COMPARED, len(apart)), replace=False)
@@ -71,7 +73,7 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
         return card_of(rung, network, content, {**training, "rotation": rotation})
 
     content, card = agreeing(
-        lambda: load(rung, folder), rung.rounded, describe, windows, sounds, least
+        lambda: load(rung, folder), quantizing(rung, windows), describe, sounds, least
     )
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "encoder.tflite")
@@ -96,22 +98,21 @@ def _apart(
 
 def agreeing(
     build: Callable[[], tf.keras.Model],
-    rounded: Callable[[tf.keras.Model], tf.keras.Model],
+    quantized: Callable[[tf.keras.Model], bytes],
     describe: Callable[[tf.keras.Model, bytes, int], Card],
-    windows: NDArray[np.float32],
     sounds: Sequence[Samples],
     least: float = RUNTIMES_AGREE,
 ) -> tuple[bytes, Card]:
     """A network as an int8 file on which both runtimes agree, and its card.
 
-    ``windows`` (windows, frames, MELS) show the quantizer what to expect, ``sounds`` are compared.
-    Raises EncoderError when the runtimes or the precisions agree in no rotation.
+    ``sounds`` are compared. Raises EncoderError when the runtimes or the precisions agree in no
+    rotation.
     """
     # Every rotation is the same encoder, and rounds otherwise.
     for seed in range(ROTATIONS):
         network = build()
         rotate(network, seed)
-        content = quantize(rounded(network), windows)
+        content = quantized(network)
         card = describe(network, content, seed)
         with tempfile.TemporaryDirectory() as scratch:
             trial = Path(scratch, "encoder.tflite")
@@ -129,15 +130,32 @@ def agreeing(
     return content, replace(card, measured={**card.measured, **agreement})
 
 
+def quantizing(rung: Rung, windows: NDArray[np.float32]) -> Callable[[tf.keras.Model], bytes]:
+    """Return what makes the int8 file of a rung's network.
+
+    ``windows`` (windows, frames, mels) show what to expect where the rung has no ranges.
+    """
+    rounded = rung.rounded
+    if rounded is None:
+        return lambda network: quantize(network, windows)
+
+    def quantized(network: tf.keras.Model) -> bytes:
+        # The point was rotated after all other ranges were found.
+        points = network.predict(windows[:POINTS], verbose=0)
+        return by_ranges(rounded(network, limits(points)))
+
+    return quantized
+
+
 def card_of(rung: Rung, network: tf.keras.Model, content: bytes, training: dict[str, Any]) -> Card:
     """The card of a rung's file, before anything was measured of it."""
     return Card(
         name=rung.name,
         sha256=hashlib.sha256(content).hexdigest(),
         frames=FRAMES,
-        values=features.MELS,
+        values=rung.bands.mels,
         dimension=network.output_shape[-1] + (rung.lift is not None),
-        features=features.constants(),
+        features=features.constants(rung.bands),
         strangers={"mean": 0.0, "deviation": 1.0},
         training=training,
         measured={"parameters": network.count_params(), "bytes": len(content)},

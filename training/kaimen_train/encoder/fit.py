@@ -203,14 +203,19 @@ def half_precision() -> Iterator[None]:
 
 
 def heard_at_the_gate(
-    clips: Clips, indices: list[int], frames: int, *, centred: bool = False
+    clips: Clips,
+    indices: list[int],
+    frames: int,
+    *,
+    centred: bool = False,
+    bands: features.Bands = features.COARSE,
 ) -> NDArray[np.float32]:
-    """Clean features as the gate computes them, one window a clip, (clips, frames, MELS)."""
+    """Clean features as the gate computes them, one window a clip, (clips, frames, mels)."""
     windows = []
     for index in indices:
         clip = clips[index]
         clip = clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
-        values = features.level_free(features.log_mel(clip))
+        values = features.level_free(features.log_mel(clip, bands))
         window = features.fit_frames(values, frames)[0]
         windows.append(features.centred(window) if centred else window)
     return np.stack(windows)

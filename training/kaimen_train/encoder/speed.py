@@ -17,7 +17,6 @@ import numpy as np
 
 from kaimen.errors import EncoderError
 from kaimen.sound import SAMPLE_RATE, Samples
-from kaimen.voice import features
 from kaimen.voice.encoder import RUNTIMES, Encoder
 from kaimen_train.peers import call
 
@@ -47,7 +46,6 @@ def _sound() -> Samples:
 def _times(encoder: Path, float32: Path) -> dict[str, float]:
     """Median milliseconds; all take turns, so that all meet the same machine."""
     sound = _sound()
-    heard = features.log_mel(sound)
     work: dict[str, Callable[[], object]] = {}
     for kind, path in (("int8", encoder), ("float32", float32)):
         for runtime in RUNTIMES:
@@ -55,7 +53,7 @@ def _times(encoder: Path, float32: Path) -> dict[str, float]:
                 loaded = Encoder(path, runtime=runtime)
             except EncoderError:
                 continue
-            (window,) = loaded.windows(heard)
+            (window,) = loaded.windows(loaded.features_of(sound))
             work[f"{kind}, {runtime}"] = lambda loaded=loaded: loaded.embed(sound)
             work[f"{kind}, {runtime}, network alone"] = lambda loaded=loaded, window=window: (
                 loaded.run(window)

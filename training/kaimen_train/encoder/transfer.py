@@ -54,7 +54,7 @@ SHOWN = 150  # windows from which the ranges of eight bits are taken
 class Plan:
     """How long and how hard to train."""
 
-    steps: int = 1_000
+    steps: int = 400
     rate: float = 1e-3  # of a step, relative to how large the weights began
     warmup: int = 100  # steps
     margin: float = 0.2  # radians
@@ -68,7 +68,7 @@ class Plan:
 
 
 TUNING = Plan()
-ROUNDING = Plan(steps=240, rate=4e-4, warmup=15, averaging=0.98, seed=2)
+ROUNDING = Plan(steps=200, rate=4e-4, warmup=15, averaging=0.98, seed=2)
 TUNED = 0.6  # share of the tuned weights in the encoder; the rest is as it began
 
 
@@ -218,7 +218,7 @@ class Lesson:
                 if len(found) % 2:
                     found.append(self.heard(chosen, frames))
                 else:
-                    clean = features.log_mel(self.heard.joined(chosen))
+                    clean = features.log_mel(self.heard.joined(chosen), features.FINE)
                     found.append(features.centred(features.fit_frames(clean, frames)[0]))
         return np.stack(found[:count])
 
@@ -237,7 +237,7 @@ def fit_large(
     rows = [row for row in of_split(rows, "train") if row.corpus in (*SHARES, NOISE)]
     speech = cut([row for row in rows if row.corpus != NOISE], corpus, speeds=(1.0,))
     noise = cut([row for row in rows if row.corpus == NOISE], corpus, speeds=(1.0,))
-    network = begin(speech, own)
+    network = begin(own)
     kept = own / "points.npy"
     if not kept.exists():
         with half_precision():

@@ -64,7 +64,7 @@ def said_or_played(
         sound, corpus, voice = speech.draw()
         heard = at_the_gate(sound, kind, family, random)
         if heard is not None:
-            yield heard, kind, corpus, voice, unknown, unknown
+            yield features_of(heard), kind, corpus, voice, unknown, unknown
 
 
 def beside(
@@ -87,12 +87,17 @@ def beside(
             heard = at_the_gate(sound, kind, family, random, gate)
             if heard is not None and usual is not None:
                 made += 1
-                yield heard, kind, corpus, voice, placed(heard, encoder), usual
+                yield features_of(heard), kind, corpus, voice, placed(heard, encoder), usual
 
 
-def placed(heard: Heard, encoder: Encoder) -> Place:
-    """The voiceprint of a phrase."""
-    return encoder.place(heard.astype(np.float32)).astype(np.float16)
+def features_of(heard: Samples) -> Heard:
+    """Return what the detector reads of a phrase."""
+    return features.log_mel(heard).astype(np.float16)
+
+
+def placed(heard: Samples, encoder: Encoder) -> Place:
+    """Return the voiceprint of a phrase."""
+    return encoder.embed(heard).astype(np.float16)
 
 
 def middle(
@@ -115,8 +120,8 @@ def at_the_gate(
     family: str,
     random: np.random.Generator,
     gate: Gate | None = None,
-) -> Heard | None:
-    """The features of trimmed speech as a gate of a family hears it; None if it hears nothing.
+) -> Samples | None:
+    """Return trimmed speech as a gate of a family hears it; None if it hears nothing.
 
     Of PLAIN the gate is the microphone it was recorded with.
     """
@@ -131,9 +136,7 @@ def at_the_gate(
             sound = main_phrase(sound).samples
         except NoSpeech:
             return None
-    if len(sound) < features.WINDOW:
-        return None
-    return features.log_mel(sound).astype(np.float16)
+    return None if len(sound) < features.WINDOW else sound
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow import keras
 
+from kaimen.voice.features import COARSE, FINE, Bands
 from kaimen_train.networks import by_frame, campplus, deep
 
 # One thread a process is fastest; TensorFlow takes no other number once it has begun.
@@ -37,9 +38,10 @@ class Rung:
     trained: bool = True
     lift: float | None = None  # where distances count: see kaimen.voice.encoder.Card
     centred: bool = False  # takes features less each band's mean: see kaimen.voice.encoder.Card
+    bands: Bands = COARSE  # of its features
     keeps_back: bool = True  # some speakers of training, to be measured on
-    # Makes the network that is quantized of the trained one, where the two differ.
-    rounded: Callable[[keras.Model], keras.Model] = lambda network: network
+    # Makes of the trained network one that rounds what is to be int8, where it knows the ranges.
+    rounded: Callable[[keras.Model, tuple[float, float]], keras.Model] | None = None
 
     def builder(self, folder: Path) -> Build:
         """What builds the network, where ``folder`` has a folder for each rung."""
@@ -75,6 +77,7 @@ LARGE = Rung(
     campplus.LAYERS,
     campplus.build,
     centred=True,
+    bands=FINE,
     keeps_back=False,
     rounded=campplus.rounded,
 )

@@ -6,16 +6,16 @@ Apache-2.0 (``training/kaimen_train/peers/campplus.py`` reads them).
 
 What differs from the original, and why:
 
-- A linear layer in front turns the gate's 64 log-mel bands into the 80 that CAM++ learned from.
-  One front end then serves every network of the gate. The fit is in ``training/front.py``.
-- Mel bands run from high to low. A convolution that halves an even number of bands is padded at
-  one end only; the original pads the low end, TensorFlow the high end. Turned round they agree.
+- Within the network, mel bands run from high to low. A convolution that halves an even number of
+  bands is padded at one end only; the original pads the low end, TensorFlow the high end. Turned
+  round they agree.
 - Batch normalisation is folded into the convolution before it. Where it stands before an
   activation it stays, as a scale and a shift.
 - Context is the mean over the whole window. The original adds means over 2 s; within a window
   of at most 2 s both are the same mean.
-- The spread over time is the mean absolute deviation, as in the small encoder: int8 has no
-  square root, and a variance has too wide a range for eight bits.
+- Frames have a Hann window and no pre-emphasis, as everywhere at the gate, in Kaldi's 80 bands.
+- The standard deviation over time stays in floating point: int8 has no square root, and a
+  variance has too wide a range for eight bits.
 - Nothing is cut off at zero at the end. The original has no such activation either.
 """
 
@@ -31,11 +31,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import keras
 
-from kaimen.voice.features import MELS
+from kaimen.voice.features import FINE
 
 layers = keras.layers
 
-BANDS = 80  # mel bands that CAM++ learned from
+BANDS = FINE.mels
 PICTURE = 32  # channels of the two-dimensional front
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers of a dense block, dilation
 GROWTH = 32  # channels that each layer adds
@@ -94,14 +94,25 @@ class Shift(layers.Layer):
         return flow + self.shift
 
 
+class Spread(layers.Layer):
+    """A standard deviation of the variance over time, as of a sample (n - 1)."""
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Return the root of variances (batch, channels), given what they are of."""
+        variance, flow = inputs
+        frames = flow.shape[1] or tf.cast(tf.shape(flow)[1], variance.dtype)
+        return tf.sqrt(variance * (frames / (frames - 1)) + 1e-7)
+
+
 Ranges = Mapping[str, tuple[float, float]]
 
 
 class _Rounding:
     """Rounds tensors to eight bits where ranges are known; finds out what needs one otherwise."""
 
-    def __init__(self, ranges: Ranges | None) -> None:
+    def __init__(self, ranges: Ranges | None, exported: bool = False) -> None:
         self._ranges = ranges
+        self.exported = exported
         self.conv1d = layers.Conv1D if ranges is None else RoundedConv1D
         self.conv2d = layers.Conv2D if ranges is None else RoundedConv2D
 
@@ -128,24 +139,18 @@ class Rounded(layers.Layer):
 
 
 def build(
-    frames: int | None = None,
-    *,
-    front: bool = True,
-    deviation: str = "mad",
-    ranges: Ranges | None = None,
+    frames: int | None = None, *, ranges: Ranges | None = None, exported: bool = False
 ) -> keras.Model:
-    """Return CAM++ from (batch, frames, MELS) to (batch, DIMENSION), not yet unit-length.
+    """Return CAM++ from (batch, frames, BANDS) to (batch, DIMENSION), not yet unit-length.
 
-    It takes log-mel features less each band's mean over time; without ``front`` Kaldi's BANDS, from
-    high to low. With ``ranges`` it computes as in eight bits what is named there.
+    It takes log-mel features in fine bands less each band's mean over time. With ``ranges`` it
+    computes as in eight bits what is named there. ``exported``, a scale and a shift are one
+    depthwise convolution: eight bits a channel, where a product has eight bits a tensor.
     """
-    rounded = _Rounding(ranges)
-    heard = keras.Input((frames, MELS if front else BANDS), name="features")
+    rounded = _Rounding(ranges, exported)
+    heard = keras.Input((frames, BANDS), name="features")
     flow = rounded("features", heard)
-    if front:
-        flow = rounded.conv1d(BANDS, 1, use_bias=False, name="front")(flow)
-        flow = rounded("front", flow)
-    flow = layers.Reshape((-1, BANDS, 1))(flow)
+    flow = layers.Reshape((-1, BANDS, 1))(layers.Lambda(_turned_round, name="turned")(flow))
     flow = _picture(flow, "head.conv1", rounded)
     for block in ("head.layer1", "head.layer2"):
         for number, stride in enumerate((2, 1)):
@@ -179,21 +184,18 @@ def build(
             name=f"{name}.linear",
         )(flow)
         flow = rounded("xvector.out" if last else f"xvector.block{number + 1}", flow)
-    mean = rounded("mean", layers.GlobalAveragePooling1D(keepdims=True)(flow))
-    if deviation == "mad":
-        # |flow - mean| in two halves: the runtime has no fast int8 kernel for absolute values.
-        above = rounded("above", layers.ReLU()(layers.Subtract()([flow, mean])))
-        below = rounded("below", layers.ReLU()(layers.Subtract()([mean, flow])))
-        away = rounded("away", layers.Add()([above, below]))
-        spread = layers.GlobalAveragePooling1D()(away)
-    else:
-        away = layers.Subtract()([flow, mean])
-        count = tf.cast(tf.shape(flow)[1], flow.dtype)
-        variance = layers.GlobalAveragePooling1D()(layers.Multiply()([away, away]))
-        spread = tf.sqrt(variance * count / (count - 1) + 1e-7)
+    mean = layers.GlobalAveragePooling1D(keepdims=True, name="mean")(flow)
+    away = layers.Subtract(name="away")([flow, mean])
+    squares = layers.Multiply(name="squares")([away, away])
+    variance = layers.GlobalAveragePooling1D(name="variance")(squares)
+    spread = Spread(name="spread")([variance, flow])
     pooled = rounded("pooled", layers.Concatenate()([layers.Flatten()(mean), spread]))
     point = rounded("point", layers.Dense(DIMENSION, name="point")(pooled))
     return keras.Model(heard, layers.Activation("linear", dtype="float32")(point))
+
+
+def _turned_round(flow: tf.Tensor) -> tf.Tensor:
+    return flow[:, :, ::-1]
 
 
 def _picture(
@@ -206,6 +208,9 @@ def _picture(
 
 
 def _normalised(flow: tf.Tensor, name: str, rounded: _Rounding) -> tf.Tensor:
+    if rounded.exported:
+        flow = layers.DepthwiseConv1D(1, activation="relu", name=f"{name}.scale")(flow)
+        return rounded(name, flow)
     scaled = rounded(f"{name}.scaled", Scale(name=f"{name}.scale")(flow))
     return rounded(name, layers.ReLU()(Shift(name=f"{name}.shift")(scaled)))
 
@@ -226,27 +231,29 @@ def _layer(flow: tf.Tensor, name: str, dilation: int, rounded: _Rounding, block:
     # The mean over everything and the mean over 2 s: twice the same (see "_converted").
     context = layers.GlobalAveragePooling1D(keepdims=True)(flow)
     context = rounded(f"{name}.context", context)
-    context = layers.Dense(NECK // 2, "relu", name=f"{name}.cam_layer.linear1")(context)
+    context = rounded.conv1d(NECK // 2, 1, activation="relu", name=f"{name}.cam_layer.linear1")(
+        context
+    )
     context = rounded(f"{name}.cam_layer.linear1", context)
-    context = layers.Dense(GROWTH, name=f"{name}.cam_layer.linear2")(context)
+    context = rounded.conv1d(GROWTH, 1, name=f"{name}.cam_layer.linear2")(context)
     context = rounded(f"{name}.cam_layer.linear2", context)
     mask = rounded(f"{name}.mask", layers.Activation("sigmoid")(context))
     return rounded(name, layers.Multiply()([local, mask]), block)
 
 
-def rounded(network: keras.Model) -> keras.Model:
-    """Return a trained network as it computes in eight bits, but for the point's own range."""
-    ranges = json.loads(RANGES.read_text(encoding="utf-8"))
-    ranges.pop("point")
-    made = build(network.input_shape[1], ranges=ranges)
-    made.set_weights(network.get_weights())
+def rounded(network: keras.Model, point: tuple[float, float]) -> keras.Model:
+    """Return a trained network as it computes in eight bits; ``point`` is the range of points."""
+    ranges = json.loads(RANGES.read_text(encoding="utf-8")) | {"point": point}
+    made = build(network.input_shape[1], ranges=ranges, exported=True)
+    pairs = zip(network.get_weights(), made.get_weights(), strict=True)
+    made.set_weights([weights.reshape(like.shape) for weights, like in pairs])
     return made
 
 
 def load(network: keras.Model, weights: Weights) -> None:
     """Give a network of ``build`` the original's weights, by their names in PyTorch; in place."""
     for layer in network.layers:
-        if not layer.weights or layer.name == "front":
+        if not layer.weights:
             continue
         layer.set_weights(_converted(layer.name, weights))
 
@@ -263,9 +270,9 @@ def _converted(name: str, weights: Weights) -> list[NDArray[np.float32]]:
         return [kernel * scale, shift]
     kernel = weights[f"{name}.weight"]
     if name.endswith("cam_layer.linear1"):
-        return [2 * kernel[..., 0].T, weights[f"{name}.bias"]]
+        return [2 * kernel.transpose(2, 1, 0), weights[f"{name}.bias"]]
     if name.endswith("cam_layer.linear2"):
-        return [kernel[..., 0].T, weights[f"{name}.bias"]]
+        return [kernel.transpose(2, 1, 0), weights[f"{name}.bias"]]
     if kernel.ndim == 4:  # (out, in, bands, time) -> (time, bands turned round, in, out)
         kernel = kernel[:, :, ::-1].transpose(3, 2, 1, 0)
         if name.endswith("shortcut.0"):
