@@ -420,8 +420,8 @@ class TestProcess:
         heavy = {"numpy", "rich", "soundfile", "hnswlib", "tflite_runtime", "ai_edge_litert"}
         assert "kaimen.door.process" in loaded
         assert not heavy & set(loaded)
-        ours = {each for each in loaded if each.startswith("edge.") and "door" not in each}
-        assert ours == {"kaimen.board", "kaimen.errors"}
+        ours = {each for each in loaded if each.startswith("kaimen.") and "door" not in each}
+        assert ours == {"kaimen.board", "kaimen.errors", "kaimen.systemd"}
 
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -147,7 +147,7 @@ def test_nothing_usable_at_all_is_no_crash(
 def test_a_large_school_is_told_to_calibrate(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enroll.common, "QUICK", 2)
+    monkeypatch.setattr(enroll.installation, "QUICK", 2)
     assert main(["enroll", "--from", str(school), "--config", str(config)]) == GOOD
     assert "run 'kaimen calibrate'" in capsys.readouterr().err
 

@@ -209,7 +209,9 @@ def test_the_command_shows_a_table_or_json(
         return {"beside": errors(*scored(), 0.5)}
 
     monkeypatch.setattr(protocol, "evaluate", measured)
-    monkeypatch.setattr(fit, "fit", lambda *_, encoder: asked.append(encoder.name))
+    monkeypatch.setattr(
+        "kaimen_train.loudspeaker.fit.fit", lambda *_, encoder: asked.append(encoder.name)
+    )
     command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
     assert main.main([*command, "--evaluate"]) == 0
     assert "apcer_phone" in capsys.readouterr().out
