@@ -19,9 +19,10 @@ import pytest
 
 from kaimen.door import client
 from kaimen.door.client import Door, station
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
+from kaimen.settings.door import PIN
 from tests.door.bench import BUZZER, GREEN, wired
 from tests.hardware.trace import traced
 
@@ -151,9 +152,14 @@ def test_a_child_that_was_killed_has_its_pin_put_to_rest(tmp_path: Path) -> None
 
 
 def test_a_child_that_cannot_use_its_pins_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="trace: cannot be written"):
+        Door.start(wired(), trace=tmp_path / "nowhere" / "trace")
+
+
+def test_a_child_with_settings_that_cannot_be_says_why() -> None:
     settings = wired()
     object.__setattr__(settings, "green", 99)
-    with pytest.raises(DeviceError, match="green pin 99 cannot be used"):
+    with pytest.raises(DeviceError, match=r"door.green must be a BCM number"):
         Door.start(settings)
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from kaimen.door.client import Door, station
-from kaimen.door.relay import PIN
 from kaimen.settings import DoorSettings
+from kaimen.settings.door import PIN
 from tests.hardware.trace import Level, as_changes, assert_trace, traced, was_on
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "50"))

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from kaimen.door.board import on_a_pi
 from kaimen.door.client import station
-from kaimen.door.pins import on_a_pi
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
 from kaimen.settings import Settings

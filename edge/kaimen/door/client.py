@@ -21,13 +21,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from kaimen.door.patterns import SHOWS
 from kaimen.errors import DeviceError
-
-if TYPE_CHECKING:  # the settings of the whole gate load more than a client needs
-    from kaimen.settings import DoorSettings
+from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
 ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds

@@ -6,7 +6,7 @@ that goes wrong with a voice can go wrong here. ``kaimen door`` starts it at a s
 
     python -m kaimen.door.process SETTINGS (--socket PATH | --descriptor NUMBER | --rest)
 
-SETTINGS is the section [door] as JSON, checked by whoever starts it.
+SETTINGS is the section [door] as JSON.
 """
 
 from __future__ import annotations
@@ -21,22 +21,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, cast
+from types import TracebackType
 
 from gpiozero import Factory
 
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, SHOWS, chosen
-from kaimen.door.pins import mock_pins, on_a_pi, real_pins
+from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
 from kaimen.door.server import LONGEST, Server
 from kaimen.door.states import Event, Fault, Machine, State
 from kaimen.errors import DeviceError, KaimenError
+from kaimen.settings.door import DoorSettings
+from kaimen.settings.section import filled
 from kaimen.systemd import notify, watchdog_interval
-
-if TYPE_CHECKING:  # the settings of the whole gate load more than the door may need
-    from kaimen.settings import DoorSettings
 
 TICK = 0.01  # seconds between two looks at the inputs
 PATIENCE = 10.0  # seconds without a word from the voice until it counts as lost
@@ -267,13 +265,12 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the door until SIGTERM, SIGINT or the end of its parent; returns the exit code."""
     chosen = _parser().parse_args(arguments)
-    settings = cast("DoorSettings", SimpleNamespace(**chosen.settings))
     line: Server | None = None
     try:
         if chosen.descriptor is not None:
             line = Server.inherited(chosen.descriptor)
-        real = on_a_pi() and not settings.mock
-        pins = real_pins() if real else mock_pins(chosen.trace)
+        settings = filled(DoorSettings(), chosen.settings, "[door]")
+        pins = pins_of(settings, chosen.trace)
         if chosen.rest:
             rest(settings, pins=pins)
             return 0

@@ -13,9 +13,7 @@ from gpiozero import Factory, OutputDevice
 
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
-
-PIN = 17
-LEASE = 3.0  # seconds
+from kaimen.settings.door import LEASE, PIN
 
 
 class Relay:

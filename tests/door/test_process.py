@@ -420,8 +420,8 @@ class TestProcess:
         heavy = {"numpy", "rich", "soundfile", "hnswlib", "tflite_runtime", "ai_edge_litert"}
         assert "kaimen.door.process" in loaded
         assert not heavy & set(loaded)
-        ours = {each for each in loaded if each.startswith("edge.") and "door" not in each}
-        assert ours == {"kaimen.board", "kaimen.errors"}
+        ours = {each.split(".")[1] for each in loaded if each.startswith("kaimen.")}
+        assert ours == {"door", "errors", "settings", "systemd"}
 
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -433,11 +433,30 @@ class TestProcess:
         assert not (tmp_path / "door").exists()
 
     def test_a_pin_that_cannot_be_used_is_said(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     ) -> None:
-        values = json.dumps({**asdict(wired()), "green": 99})
-        assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
-        assert "green pin 99 cannot be used" in capsys.readouterr().err
+        pins = mock_pins()
+        monkeypatch.setattr(process, "pins_of", lambda *_: pins)
+        with OutputDevice(GREEN, pin_factory=pins):
+            values = json.dumps(asdict(wired()))
+            assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
+        assert f"green pin {GREEN} cannot be used" in capsys.readouterr().err
+        assert not (tmp_path / "door").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "refusal"),
+        [
+            ({"green": 99}, "[door] door.green must be a BCM number from 0 to 27, or -1"),
+            ({"lease": "3"}, "[door] lease must be a float, not '3'"),
+            ({"leese": 3.0}, "[door] knows no leese; did you mean lease?"),
+        ],
+    )
+    def test_settings_that_cannot_be_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture, change: dict, refusal: str
+    ) -> None:
+        values = json.dumps({**asdict(wired()), **change})
+        assert process.main([values, "--socket", str(tmp_path / "door")]) == 2
+        assert refusal in capsys.readouterr().err
         assert not (tmp_path / "door").exists()
 
 
