@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from kaimen.cli import door
 from kaimen.door.client import Door
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
+from tests.door.bench import wait_until_it_listens
 
 # As the command line does it, in a process of its own: the command replaces its process.
 CALLED = """
@@ -84,10 +84,7 @@ def test_it_serves_until_it_is_told_to_stop(config: Path, tmp_path: Path) -> Non
     socket = tmp_path / "door"
     command = [sys.executable, "-c", CALLED, "--config", str(config), "--socket", str(socket)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        until = time.monotonic() + ENOUGH
-        while not socket.exists():
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.02)
+        wait_until_it_listens(process, socket)
         with Door.connect(socket) as voice:
             voice.open()
             assert not voice.wait_for_rest(0.1)

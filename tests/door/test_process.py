@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kaimen.door import process
+from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
 from kaimen.door.process import LATE, PATIENCE, DoorProcess
 from kaimen.door.server import Server
@@ -44,7 +45,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestVoice:
     def test_it_is_greeted_with_how_the_door_is(self) -> None:
         made = Bench(wired(tamper=TAMPER))
-        with made.station:
+        with made.process:
             made.turn()
             assert made.heard() == ["fault voice off", "relay off", "fault tamper on", "state shut"]
         made.voice.close()
@@ -93,14 +94,14 @@ class TestVoice:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.binary(max_size=80), max_size=20))
     def test_what_means_nothing_opens_nothing(self, packets: list[bytes]) -> None:
-        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in process.SHOWS)}
+        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in SHOWS)}
         nonsense = [packet for packet in packets if packet not in known]
         with bench() as door:
             for packet in nonsense:
                 door.tell(packet)
             assert door.relay == [False]
-            assert door.station.ignored == len(nonsense)
-            assert door.station.machine.faults == set()
+            assert door.process.ignored == len(nonsense)
+            assert door.process.machine.faults == set()
 
     @pytest.mark.parametrize(
         "packet",
@@ -113,32 +114,32 @@ class TestVoice:
         with bench() as door:
             door.tell(packet)
             assert door.relay == [False]
-            assert door.station.ignored == 1
-            assert door.station.machine.state is State.SHUT
+            assert door.process.ignored == 1
+            assert door.process.machine.state is State.SHUT
 
     def test_a_voice_that_says_nothing_is_lost_and_found_again(self) -> None:
         with bench() as door:
             door.wait(PATIENCE - 0.1)
-            assert Fault.VOICE not in door.station.machine.faults
+            assert Fault.VOICE not in door.process.machine.faults
             door.wait(0.2)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
             assert "fault voice on" in door.log
             door.tell("alive")
-            assert Fault.VOICE not in door.station.machine.faults
+            assert Fault.VOICE not in door.process.machine.faults
 
     def test_a_voice_that_says_nonsense_gives_no_sign_of_life(self) -> None:
         with bench() as door:
             for _ in range(round(PATIENCE) + 1):
                 door.tell("hello")
                 door.wait(1.0)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
 
     def test_a_voice_that_dies_leaves_its_lease_to_end_by_itself(self) -> None:
         with bench() as door:
             door.tell("open")
             door.voice.close()
             door.wait(LEASE - 1)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
             assert door.relay == [False, True]
             door.wait(2)
             assert door.relay == [False, True, False]
@@ -198,8 +199,8 @@ class TestButton:
         with bench(tamper=TAMPER) as door:
             door.tell("show fault")
             door.drive(CONTACT, False)
-            assert door.station.machine.state is State.FORCED
-            assert door.station.machine.faults == {Fault.MICROPHONE, Fault.TAMPER}
+            assert door.process.machine.state is State.FORCED
+            assert door.process.machine.faults == {Fault.MICROPHONE, Fault.TAMPER}
             door.press()
             assert door.relay == [False, True]
 
@@ -243,10 +244,10 @@ class TestContact:
 
     def test_a_door_found_open_is_not_forced(self) -> None:
         with bench(contact_closed="low") as door:
-            assert door.station.machine.state is State.AJAR
+            assert door.process.machine.state is State.AJAR
             door.drive(CONTACT, False)
             door.wait(GRACE)
-            assert door.station.machine.state is State.SHUT
+            assert door.process.machine.state is State.SHUT
 
 
 class TestRelay:
@@ -257,7 +258,7 @@ class TestRelay:
             assert door.relay == [False, True]
             door.wait(0.2)
             assert door.relay == [False, True, False]
-            assert door.station.machine.state is State.UNLOCKED
+            assert door.process.machine.state is State.UNLOCKED
             door.tell("open")
             door.wait(1.0)
             assert door.relay == [False, True, False, True, False]
@@ -283,25 +284,25 @@ class TestRelay:
     def test_its_own_timer_ends_a_lease_though_the_loop_hangs(self) -> None:
         with bench(lease=0.2) as door:
             door.tell("open")
-            assert door.station.relay.wait_for_rest(30)  # no turn meanwhile
+            assert door.process.relay.wait_for_rest(30)  # no turn meanwhile
             assert door.relay == [False, True, False]
 
     def test_it_is_off_first_when_the_door_ends(self) -> None:
         done = []
         with bench() as door:
             door.tell("open")
-            panel = door.station.panel
+            panel = door.process.panel
             closing = panel.close
             panel.close = lambda: (done.append(door.relay[-1]), closing())  # type: ignore
         assert done == [False]
 
     def test_an_error_in_the_loop_leaves_it_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = Bench(wired())
-        with pytest.raises(ZeroDivisionError), made.station:
+        with pytest.raises(ZeroDivisionError), made.process:
             made.tell("open")
             assert made.relay == [False, True]
-            monkeypatch.setattr(made.station.panel, "play", lambda *_: 1 // 0)
-            made.station.run()
+            monkeypatch.setattr(made.process.panel, "play", lambda *_: 1 // 0)
+            made.process.run()
         assert made.relay == [False, True, False]
         made.voice.close()
 
@@ -396,10 +397,10 @@ class TestLights:
     def test_a_microphone_that_is_lost_is_a_fault_until_the_voice_says_otherwise(self) -> None:
         with bench() as door:
             door.tell("show fault")
-            assert Fault.MICROPHONE in door.station.machine.faults
+            assert Fault.MICROPHONE in door.process.machine.faults
             assert any(door.wait(2.0, seen=RED))
             door.tell("show idle")
-            assert Fault.MICROPHONE not in door.station.machine.faults
+            assert Fault.MICROPHONE not in door.process.machine.faults
             door.wait(0.1)
             assert not any(door.wait(2.0, seen=RED))
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from kaimen.door.board import on_a_pi
-from kaimen.door.client import station
+from kaimen.door.client import command_line
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         raise SettingsError("where is the door to be asked? give --socket, or socket under [door]")
     if door.mock or not on_a_pi():
         screen.say("pins are simulated: no relay is switched")
-    command = station(door, *(["--rest"] if arguments.rest else ["--socket", str(socket)]))
+    command = command_line(door, *(["--rest"] if arguments.rest else ["--socket", str(socket)]))
     sys.stdout.flush()
     os.execv(command[0], command)
