@@ -42,7 +42,7 @@ from kaimen.door.protocol import (
     Show,
     request_from_bytes,
 )
-from kaimen.door.relay import Relay
+from kaimen.door.relay import Relay, drive_to_rest
 from kaimen.door.server import Server
 from kaimen.door.states import Event, Fault, Machine, State
 from kaimen.errors import DeviceError, KaimenError
@@ -249,11 +249,6 @@ class DoorProcess:
             self._log(str(message))
 
 
-def rest(settings: DoorSettings, *, pins: Factory) -> None:
-    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
-    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()
-
-
 def _journal(text: str) -> None:
     """One line to standard error, unless whoever should read it does not: never wait."""
     ready = select.poll()
@@ -283,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = filled(DoorSettings(), chosen.settings, "[door]")
         pins = pins_of(settings, chosen.trace)
         if chosen.rest:
-            rest(settings, pins=pins)
+            drive_to_rest(settings, pins=pins)
             return 0
         if server is None:
             server = Server.listening(chosen.socket)

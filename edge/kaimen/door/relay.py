@@ -13,7 +13,7 @@ from gpiozero import Factory, OutputDevice
 
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
-from kaimen.settings.door import LEASE, PIN
+from kaimen.settings.door import LEASE, PIN, DoorSettings
 
 
 class Relay:
@@ -101,3 +101,8 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def drive_to_rest(settings: DoorSettings, *, pins: Factory) -> None:
+    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
+    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
@@ -32,6 +31,8 @@ def refuse_unknown(table: Mapping[str, Any], section: Any, where: str) -> None:
     known = [each.name for each in fields(section)]
     for name in table:
         if name not in known:
+            import difflib  # takes 5 ms, which a relay that must go off need not wait
+
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
             raise SettingsError(f"{where} knows no {name}{hint}")
