@@ -14,8 +14,9 @@ from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots
 from kaimen.calibration.calibration import FPIR, beside
 from kaimen.calibration.phrase_threshold import with_words
+from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
-from kaimen.door.pins import mock_pins, on_a_pi, real_pins
+from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
 from kaimen.enrollment.judging import Recorded
 from kaimen.errors import GalleryError, RecordingError, SettingsError
@@ -186,12 +187,11 @@ def calibration_of(settings: Settings) -> Path:
 def relay_of(settings: Settings, screen: Screen) -> Relay:
     """The door's relay: real on a Pi unless mock pins are asked for."""
     door = settings.door
-    real = on_a_pi() and not door.mock
-    if not real:
+    if door.mock or not on_a_pi():
         screen.say("pins are simulated: no relay is switched")
     return Relay(
         door.pin,
-        pins=real_pins() if real else mock_pins(),
+        pins=pins_of(door),
         lease=door.lease,
         active_high=door.active_high,
     )

@@ -171,7 +171,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 
         def alive() -> None:
             for event in door.events():
-                written.event(event)
+                written.event(str(event))
             heart()
             if not gate.speaking and succession.is_due():
                 service.reload.set()

@@ -21,11 +21,12 @@ from kaimen.access.decision import Decision, Thresholds, Verdict
 from kaimen.acoustics.devices import devices, replayed
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import forget, mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import RecordingError
 from kaimen.gallery import Gallery, calibrate
 from kaimen.gate.gate import Gate
 from kaimen.rehearsal.people import Person
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import Recording
 

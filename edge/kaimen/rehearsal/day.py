@@ -11,12 +11,13 @@ from kaimen.access.checks import Checks, Models
 from kaimen.access.decision import Verdict
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.enrollment.judging import Recorded
 from kaimen.gallery import Gallery, calibrate
 from kaimen.gate.gate import Answer, Gate
 from kaimen.rehearsal.attack import Count, stopped_by
 from kaimen.rehearsal.visitors import Kind, Session, Visitor
+from kaimen.settings.door import PIN
 from kaimen.sound.recording import Recording
 
 LEASE = 0.05  # seconds: nobody has to walk through

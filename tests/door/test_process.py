@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kaimen.door import process
+from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
 from kaimen.door.process import LATE, PATIENCE, DoorProcess
+from kaimen.door.relay import drive_to_rest
 from kaimen.door.server import Server
 from kaimen.door.states import GRACE, Fault, State
 from kaimen.errors import DeviceError
@@ -44,7 +46,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestVoice:
     def test_it_is_greeted_with_how_the_door_is(self) -> None:
         made = Bench(wired(tamper=TAMPER))
-        with made.station:
+        with made.process:
             made.turn()
             assert made.heard() == ["fault voice off", "relay off", "fault tamper on", "state shut"]
         made.voice.close()
@@ -93,14 +95,14 @@ class TestVoice:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.binary(max_size=80), max_size=20))
     def test_what_means_nothing_opens_nothing(self, packets: list[bytes]) -> None:
-        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in process.SHOWS)}
+        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in SHOWS)}
         nonsense = [packet for packet in packets if packet not in known]
         with bench() as door:
             for packet in nonsense:
                 door.tell(packet)
             assert door.relay == [False]
-            assert door.station.ignored == len(nonsense)
-            assert door.station.machine.faults == set()
+            assert door.process.ignored == len(nonsense)
+            assert door.process.machine.faults == set()
 
     @pytest.mark.parametrize(
         "packet",
@@ -113,32 +115,32 @@ class TestVoice:
         with bench() as door:
             door.tell(packet)
             assert door.relay == [False]
-            assert door.station.ignored == 1
-            assert door.station.machine.state is State.SHUT
+            assert door.process.ignored == 1
+            assert door.process.machine.state is State.SHUT
 
     def test_a_voice_that_says_nothing_is_lost_and_found_again(self) -> None:
         with bench() as door:
             door.wait(PATIENCE - 0.1)
-            assert Fault.VOICE not in door.station.machine.faults
+            assert Fault.VOICE not in door.process.machine.faults
             door.wait(0.2)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
             assert "fault voice on" in door.log
             door.tell("alive")
-            assert Fault.VOICE not in door.station.machine.faults
+            assert Fault.VOICE not in door.process.machine.faults
 
     def test_a_voice_that_says_nonsense_gives_no_sign_of_life(self) -> None:
         with bench() as door:
             for _ in range(round(PATIENCE) + 1):
                 door.tell("hello")
                 door.wait(1.0)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
 
     def test_a_voice_that_dies_leaves_its_lease_to_end_by_itself(self) -> None:
         with bench() as door:
             door.tell("open")
             door.voice.close()
             door.wait(LEASE - 1)
-            assert Fault.VOICE in door.station.machine.faults
+            assert Fault.VOICE in door.process.machine.faults
             assert door.relay == [False, True]
             door.wait(2)
             assert door.relay == [False, True, False]
@@ -198,8 +200,8 @@ class TestButton:
         with bench(tamper=TAMPER) as door:
             door.tell("show fault")
             door.drive(CONTACT, False)
-            assert door.station.machine.state is State.FORCED
-            assert door.station.machine.faults == {Fault.MICROPHONE, Fault.TAMPER}
+            assert door.process.machine.state is State.FORCED
+            assert door.process.machine.faults == {Fault.MICROPHONE, Fault.TAMPER}
             door.press()
             assert door.relay == [False, True]
 
@@ -243,10 +245,10 @@ class TestContact:
 
     def test_a_door_found_open_is_not_forced(self) -> None:
         with bench(contact_closed="low") as door:
-            assert door.station.machine.state is State.AJAR
+            assert door.process.machine.state is State.AJAR
             door.drive(CONTACT, False)
             door.wait(GRACE)
-            assert door.station.machine.state is State.SHUT
+            assert door.process.machine.state is State.SHUT
 
 
 class TestRelay:
@@ -257,7 +259,7 @@ class TestRelay:
             assert door.relay == [False, True]
             door.wait(0.2)
             assert door.relay == [False, True, False]
-            assert door.station.machine.state is State.UNLOCKED
+            assert door.process.machine.state is State.UNLOCKED
             door.tell("open")
             door.wait(1.0)
             assert door.relay == [False, True, False, True, False]
@@ -283,25 +285,25 @@ class TestRelay:
     def test_its_own_timer_ends_a_lease_though_the_loop_hangs(self) -> None:
         with bench(lease=0.2) as door:
             door.tell("open")
-            assert door.station.relay.wait_for_rest(30)  # no turn meanwhile
+            assert door.process.relay.wait_for_rest(30)  # no turn meanwhile
             assert door.relay == [False, True, False]
 
     def test_it_is_off_first_when_the_door_ends(self) -> None:
         done = []
         with bench() as door:
             door.tell("open")
-            panel = door.station.panel
+            panel = door.process.panel
             closing = panel.close
             panel.close = lambda: (done.append(door.relay[-1]), closing())  # type: ignore
         assert done == [False]
 
     def test_an_error_in_the_loop_leaves_it_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = Bench(wired())
-        with pytest.raises(ZeroDivisionError), made.station:
+        with pytest.raises(ZeroDivisionError), made.process:
             made.tell("open")
             assert made.relay == [False, True]
-            monkeypatch.setattr(made.station.panel, "play", lambda *_: 1 // 0)
-            made.station.run()
+            monkeypatch.setattr(made.process.panel, "play", lambda *_: 1 // 0)
+            made.process.run()
         assert made.relay == [False, True, False]
         made.voice.close()
 
@@ -316,7 +318,7 @@ class TestRelay:
         pin = pins.pin("GPIO17")
         pin.function = "output"
         pin.state = True  # as a killed door left it
-        process.rest(DoorSettings(), pins=pins)
+        drive_to_rest(DoorSettings(), pins=pins)
         assert [state.state for state in pin.states] == [False, True, False]
 
 
@@ -396,10 +398,10 @@ class TestLights:
     def test_a_microphone_that_is_lost_is_a_fault_until_the_voice_says_otherwise(self) -> None:
         with bench() as door:
             door.tell("show fault")
-            assert Fault.MICROPHONE in door.station.machine.faults
+            assert Fault.MICROPHONE in door.process.machine.faults
             assert any(door.wait(2.0, seen=RED))
             door.tell("show idle")
-            assert Fault.MICROPHONE not in door.station.machine.faults
+            assert Fault.MICROPHONE not in door.process.machine.faults
             door.wait(0.1)
             assert not any(door.wait(2.0, seen=RED))
 
@@ -420,8 +422,8 @@ class TestProcess:
         heavy = {"numpy", "rich", "soundfile", "hnswlib", "tflite_runtime", "ai_edge_litert"}
         assert "kaimen.door.process" in loaded
         assert not heavy & set(loaded)
-        ours = {each for each in loaded if each.startswith("kaimen.") and "door" not in each}
-        assert ours == {"kaimen.board", "kaimen.errors", "kaimen.systemd"}
+        ours = {each.split(".")[1] for each in loaded if each.startswith("kaimen.")}
+        assert ours == {"door", "errors", "settings", "systemd"}
 
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -433,11 +435,30 @@ class TestProcess:
         assert not (tmp_path / "door").exists()
 
     def test_a_pin_that_cannot_be_used_is_said(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     ) -> None:
-        values = json.dumps({**asdict(wired()), "green": 99})
-        assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
-        assert "green pin 99 cannot be used" in capsys.readouterr().err
+        pins = mock_pins()
+        monkeypatch.setattr(process, "pins_of", lambda *_: pins)
+        with OutputDevice(GREEN, pin_factory=pins):
+            values = json.dumps(asdict(wired()))
+            assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
+        assert f"green pin {GREEN} cannot be used" in capsys.readouterr().err
+        assert not (tmp_path / "door").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "refusal"),
+        [
+            ({"green": 99}, "[door] door.green must be a BCM number from 0 to 27, or -1"),
+            ({"lease": "3"}, "[door] lease must be a float, not '3'"),
+            ({"leese": 3.0}, "[door] knows no leese; did you mean lease?"),
+        ],
+    )
+    def test_settings_that_cannot_be_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture, change: dict, refusal: str
+    ) -> None:
+        values = json.dumps({**asdict(wired()), **change})
+        assert process.main([values, "--socket", str(tmp_path / "door")]) == 2
+        assert refusal in capsys.readouterr().err
         assert not (tmp_path / "door").exists()
 
 

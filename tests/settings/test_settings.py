@@ -20,9 +20,10 @@ from kaimen.settings import (
     GateSettings,
     Settings,
     SoundSettings,
-    data_folder,
 )
-from kaimen.voice import ENCODERS, SHIPPED, SMALL
+from kaimen.settings.encoder import ENCODERS
+from kaimen.settings.folders import data_folder
+from kaimen.voice import SHIPPED, SMALL
 
 # Letters and marks that JSON and TOML write alike.
 TEXT = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=20)
@@ -49,7 +50,7 @@ def as_toml(settings: Settings) -> str:
     lines = []
     for section, table in asdict(settings).items():
         if section == "roster":
-            continue  # tests/test_roster.py writes it as operators do
+            continue  # test_roster.py writes it as operators do
         lines.append(f"[{section}]")
         lines += [
             f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()

@@ -24,6 +24,11 @@ def is_pi(board: str) -> bool:
     return PI.search(board) is not None
 
 
+def on_a_pi() -> bool:
+    """Return whether this machine is a Raspberry Pi."""
+    return is_pi(board_of())
+
+
 def is_slow(board: str) -> bool:
     """Return whether it is a Pi 3, a Zero, a Compute Module 3, or older."""
     found = PI.search(board)

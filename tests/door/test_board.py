@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.board import board_of, is_pi, is_slow
+from kaimen.door import board
+from kaimen.door.board import board_of, is_pi, is_slow, on_a_pi
 
 SLOW = (
     "Raspberry Pi 3 Model B Rev 1.2",
@@ -52,3 +53,24 @@ def test_the_name_is_the_device_trees(tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "model").write_bytes(b"Raspberry Pi 3 Model B Rev 1.2\0")
     assert board_of(tmp_path) == "Raspberry Pi 3 Model B Rev 1.2"
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [(b"Raspberry Pi 4 Model B Rev 1.4\0", True), (b"Some Board\0", False), (b"\xff\xfe", False)],
+)
+def test_a_pi_is_known_by_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: bytes, expected: bool
+) -> None:
+    place = tmp_path / "proc" / "device-tree"
+    place.mkdir(parents=True)
+    (place / "model").write_bytes(model)
+    monkeypatch.setattr(board, "ROOT", tmp_path)
+    assert on_a_pi() is expected
+
+
+def test_a_machine_without_a_model_is_no_pi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "ROOT", tmp_path)
+    assert not on_a_pi()
