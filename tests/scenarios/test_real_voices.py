@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kaimen.calibration.calibration import calibrate
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay
-from kaimen.gallery import Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Gate
 from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples

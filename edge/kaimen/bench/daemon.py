@@ -17,7 +17,7 @@ import numpy as np
 from kaimen.access.decision import Thresholds
 from kaimen.bench.timing import percentiles
 from kaimen.door.client import Door
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.daemon import Daemon
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
