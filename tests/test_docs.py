@@ -26,6 +26,7 @@ USE = "\n".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / "use
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```\s*$", re.MULTILINE | re.DOTALL)
+MODULE = re.compile(r"\b(kaimen(?:_train)?)((?:\.[a-z_]+)+)`")
 DOCS_PATH = re.compile(r"\bdocs/[\w./-]+\.(?:md|svg|png)\b")
 SOURCES = ("edge", "training", "tests", "deploy", "systemd", "examples")
 
@@ -160,6 +161,18 @@ def test_code_names_only_pages_that_exist() -> None:
         for path in DOCS_PATH.findall(file.read_text(encoding="utf-8"))
     }
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_pages_name_only_modules_that_exist() -> None:
+    roots = {"kaimen": ROOT / "edge", "kaimen_train": ROOT / "training"}
+    unknown = []
+    for page in DOCS.rglob("*.md"):
+        for package, below in MODULE.findall(page.read_text(encoding="utf-8")):
+            path = roots[package] / package / below[1:].replace(".", "/")
+            module = path.is_dir() or path.with_suffix(".py").exists()
+            if not module and not below.startswith(".toml"):  # the settings file
+                unknown.append(f"{page.name}: {package}{below}")
+    assert unknown == []
 
 
 def test_every_command_and_option_of_the_gate_is_explained() -> None:
