@@ -21,7 +21,7 @@ from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder
 
 USABLE = 0
-UNUSABLE = 3  # docs/commands.md
+UNUSABLE = 3  # docs/use/commands.md
 
 Make = Callable[[Path], Path]
 

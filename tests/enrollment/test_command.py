@@ -16,7 +16,7 @@ from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 
 GOOD = 0
-REFUSED = 3  # docs/commands.md
+REFUSED = 3  # docs/use/commands.md
 VOICES = ("anning", "bowen", "dezhi")
 
 

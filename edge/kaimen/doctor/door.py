@@ -71,7 +71,7 @@ def _boot(door: DoorSettings) -> Finding:
         return attention(
             "relay at boot",
             f"GPIO{pin} is pulled {pulled} until kaimen-rest runs, and the relay is on when {on}",
-            f"wire it to a pin {other}, or use a resistor against it (docs/door.md)",
+            f"wire it to a pin {other}, or use a resistor against it (docs/how/door.md)",
         )
     return ok("relay at boot", f"off: GPIO{pin} is pulled {pulled}, the relay is on when {on}")
 
@@ -85,7 +85,7 @@ def _crash(patient: Patient) -> Finding:
     return attention(
         "relay after a crash",
         "the kernel keeps a pin's level when its process dies",
-        "add dtparam=strict_gpiod to config.txt, and a pull-down resistor (docs/door.md)",
+        "add dtparam=strict_gpiod to config.txt, and a pull-down resistor (docs/how/door.md)",
     )
 
 

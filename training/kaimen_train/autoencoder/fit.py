@@ -208,7 +208,7 @@ def pictures(
     """
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not train:
-        raise SettingsError("the manifest has no speech to train on; see docs/latent.md")
+        raise SettingsError("the manifest has no speech to train on; see docs/how/latent.md")
     apart = held_out(train)
     clips = cut(train, folder / "corpus")
     chosen = [
@@ -218,7 +218,7 @@ def pictures(
         and label["speed"] in ((1.0,) if held else SPEEDS)
     ]
     if not chosen:
-        raise SettingsError("too few speakers to hold some out; see docs/latent.md")
+        raise SettingsError("too few speakers to hold some out; see docs/how/latent.md")
     return Pictures(clips, chosen, shape, seed)
 
 

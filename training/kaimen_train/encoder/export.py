@@ -37,7 +37,7 @@ COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
 RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
 # Of the large encoder: a hundred layers round one after the other, and each runtime in its own way.
-# What that costs is measured in errors: docs/encoder.md.
+# What that costs is measured in errors: docs/figures/accuracy.md.
 LARGE_AGREES = 0.97
 LEAST = {"deep": RUNTIMES_AGREE, "large": LARGE_AGREES}  # of what ships
 ROTATIONS = 8  # that are tried until the runtimes agree

@@ -252,7 +252,7 @@ def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = 
     noise = cut([row for row in rows if row.corpus == NOISE], corpus)
     if not len(noise) or not len(speech):
         raise SettingsError(
-            f"training needs recordings of speakers and of {NOISE!r}; see docs/encoder.md"
+            f"training needs recordings of speakers and of {NOISE!r}; see docs/how/encoder.md"
         )
     known = teacher.points(speech, corpus)
 

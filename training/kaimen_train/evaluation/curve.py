@@ -48,7 +48,7 @@ def _point(rows: list[Row], folder: Path, plan: Plan, heard: EvalSpeech) -> Poin
     with of_encoder(out) as embed:
         figures = evaluate(embedded(heard, embed))
     if not figures["phrase"]:
-        raise SettingsError("the curve needs eval rows of mandarin20; see docs/protocols.md")
+        raise SettingsError("mandarin20 has no eval rows; see docs/figures/protocols.md")
     pair = {corpus: found["eer"] for corpus, found in figures["pair"].items()}
     named = {(row.corpus, row.speaker) for row in rows if row.split == "train" and row.speaker}
     speakers = round(plan.speakers * len(named - held_out(rows)))

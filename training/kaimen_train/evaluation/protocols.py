@@ -1,4 +1,4 @@
-"""The trials every figure is measured on; ``docs/protocols.md`` describes them in words.
+"""The trials every figure is measured on; ``docs/figures/protocols.md`` describes them in words.
 
 All trials stay within a corpus. ``Points`` hold what an encoder made of the recordings, so
 any encoder, a peer's too, is measured on the same trials.

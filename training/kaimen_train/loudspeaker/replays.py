@@ -156,7 +156,7 @@ def simulate(
     """
     rows = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not rows:
-        raise SettingsError("the manifest has no speech to train on; see docs/loudspeaker.md")
+        raise SettingsError("the manifest has no speech to train on; see docs/how/loudspeaker.md")
     cut(rows, folder / "corpus", speeds=FEW_SPEEDS)
     parts = [
         Part(min(PART, amount - start), beside, apart, seed + number)
@@ -192,7 +192,7 @@ def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> 
         and ((label["corpus"], voice_of(label)) in kept_back) == part.apart
     ]
     if not chosen:
-        raise SettingsError("too few speakers to hold some out; see docs/loudspeaker.md")
+        raise SettingsError("too few speakers to hold some out; see docs/how/loudspeaker.md")
     clips = clips.only(np.array(chosen))
     random = np.random.default_rng([part.seed, part.beside, part.apart])
     if not part.beside:
@@ -203,7 +203,7 @@ def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> 
         )
     takes = utterances.Takes.among(clips)
     if not takes.of:
-        raise SettingsError("no speaker says a text often enough; see docs/loudspeaker.md")
+        raise SettingsError("no speaker says a text often enough; see docs/how/loudspeaker.md")
     return beside(takes, part.count, "training", encoder, random)
 
 
@@ -215,7 +215,7 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Ph
     """
     rows = of_split(rows, "eval")
     if not rows:
-        raise SettingsError("the manifest has no eval rows; see docs/loudspeaker.md")
+        raise SettingsError("the manifest has no eval rows; see docs/how/loudspeaker.md")
 
     def make() -> Phrases:
         random, ears = np.random.default_rng(seed), Encoder(encoder)

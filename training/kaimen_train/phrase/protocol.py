@@ -1,4 +1,4 @@
-"""The wrong-phrase protocol: an enrolled speaker says something else (``docs/protocols.md``).
+"""The wrong-phrase protocol (``docs/figures/protocols.md``): a student says something else.
 
 The gate learns from its school how alike two takes of the passphrase are. So each figure is given
 at three thresholds: one that MISSED of the right phrases here miss, the card's, and one learned

@@ -55,7 +55,8 @@ def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, 
     ]
     if not chosen:
         raise SettingsError(
-            f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; see docs/school.md"
+            f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; "
+            "see docs/figures/school.md"
         )
     points = [
         encoder.embed(long_enough(clips[index]))

@@ -62,7 +62,7 @@ def pooled(voices: Voices) -> Moments:
     if not near:
         raise SettingsError(
             f"a population needs speakers, some of them held out of training, who say the same "
-            f"text {TAKES} times; see docs/school.md"
+            f"text {TAKES} times; see docs/figures/school.md"
         )
 
     told = [each for each in known if each.concentration is not None]
