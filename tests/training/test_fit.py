@@ -13,7 +13,8 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
 from kaimen_train.data.corpus import Row  # noqa: E402
-from kaimen_train.encoder.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out, some  # noqa: E402
+from kaimen_train.data.speakers import HELD_OUT, held_out, some  # noqa: E402
+from kaimen_train.encoder.fit import Fit, Plan, Warmed, fit  # noqa: E402
 from kaimen_train.networks import Rung, deep  # noqa: E402
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
 

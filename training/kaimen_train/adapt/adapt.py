@@ -27,8 +27,8 @@ from kaimen.voice import features
 from kaimen.voice.encoder import Card, Encoder
 from kaimen.voice.score import RULE
 from kaimen_train.adapt.whitening import Gain, Names, fit, gain
-from kaimen_train.data.corpus import SPEEDS, at_speed
-from kaimen_train.encoder.export import COMPARED, agreeing, card_of, long_enough, write
+from kaimen_train.data.corpus import SPEEDS, at_speed, long_enough
+from kaimen_train.encoder.export import COMPARED, agreeing, card_of, write
 from kaimen_train.encoder.quantize import fold, rotate, rotation
 from kaimen_train.evaluation.protocols import Points
 from kaimen_train.networks import LARGE, RUNGS

@@ -20,9 +20,8 @@ from kaimen.voice.encoder import Encoder
 from kaimen_train.adapt import whitening
 from kaimen_train.adapt.adapt import School, adapt
 from kaimen_train.data.bad_microphone import at_the_intercom
-from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED, hear, of_encoder
 from kaimen_train.evaluation.metrics import drawn_equal_error_rates, equal_error_rate

@@ -25,10 +25,10 @@ from tensorflow import keras
 from kaimen.errors import EncoderError, SettingsError
 from kaimen.voice import features
 from kaimen.voice.features import Features
-from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
+from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out, voice_of
 from kaimen_train.data.utterances import JOINED, Speech
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import half_precision, held_out, voice_of
+from kaimen_train.encoder.fit import half_precision
 from kaimen_train.networks import autoencoder as network
 from kaimen_train.networks.autoencoder import Shape
 

@@ -23,7 +23,7 @@ from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
 from kaimen_train.data.augment import cover
 from kaimen_train.data.corpus import Clips
-from kaimen_train.encoder.fit import voice_of
+from kaimen_train.data.speakers import voice_of
 
 GROUPS = 2  # a step is so many groups, each of one corpus: others sound alike
 SPEAKERS = 16  # in a group

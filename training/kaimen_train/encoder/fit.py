@@ -10,13 +10,10 @@ import json
 import logging
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,13 +25,13 @@ from kaimen.voice import features
 from kaimen_train.data.augment import Augmenter, rooms
 from kaimen_train.data.batches import SIZE, Batch, batches
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
+from kaimen_train.data.speakers import HELD_OUT, held_out, some, voice_of
 from kaimen_train.encoder import losses, teacher
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.networks import FRAMES, WEIGHTS, Build, Rung
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = {"mandarin20": 2, "commands": 30}  # speakers never trained on
 UNKNOWN = -1
 
 
@@ -57,34 +54,6 @@ class Plan:
     seed: int = 1
     save_every: int = 250
     check_every: int = 1_000
-
-
-def held_out(rows: list[Row]) -> set[tuple[str, str]]:
-    """(corpus, speaker) that training does not see, drawn by a hash of their names."""
-    chosen: set[tuple[str, str]] = set()
-    for corpus, count in HELD_OUT.items():
-        speakers = {row.speaker for row in rows if row.corpus == corpus and row.speaker}
-        ordered = sorted(speakers, key=lambda name: sha256(name.encode()).digest())
-        # A small corpus keeps at least two thirds of its speakers for training.
-        chosen |= {(corpus, name) for name in ordered[: min(count, len(ordered) // 3)]}
-    return chosen
-
-
-def some(voices: set[tuple[str, str]], share: float) -> set[tuple[str, str]]:
-    """A share of each corpus's voices, given as (corpus, voice); always the same ones."""
-    of_corpus: dict[str, list[str]] = defaultdict(list)
-    for corpus, voice in voices:
-        of_corpus[corpus].append(voice)
-    chosen = set()
-    for corpus, names in of_corpus.items():
-        ordered = sorted(names, key=lambda name: sha256(name.encode()).digest())
-        chosen |= {(corpus, name) for name in ordered[: math.ceil(share * len(ordered))]}
-    return chosen
-
-
-def voice_of(label: dict[str, Any]) -> str:
-    """The speaker, or the recording where there is no name."""
-    return str(label["speaker"] or label["path"])
 
 
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from kaimen.errors import SettingsError
 from kaimen_train.data.corpus import Row
+from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.export import card_of, load, write_exact
-from kaimen_train.encoder.fit import Plan, fit, held_out
+from kaimen_train.encoder.fit import Plan, fit
 from kaimen_train.evaluation.evaluate import EvalSpeech, embedded, evaluate, hear, of_encoder
 from kaimen_train.networks import RUNGS
 

@@ -28,7 +28,7 @@ from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data import utterances
 from kaimen_train.data.corpus import NOISE, Row, cut, of_split, speech_of
-from kaimen_train.encoder.fit import held_out, voice_of
+from kaimen_train.data.speakers import held_out, voice_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED
 from kaimen_train.loudspeaker.dataset import (

@@ -37,9 +37,8 @@ from kaimen.voice.phrase import (
     speech_in,
     stretched,
 )
-from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.quantize import quantize
 from kaimen_train.networks import phrase as network
 from kaimen_train.phrase.batches import SHARES, Words, batches

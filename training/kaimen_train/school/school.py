@@ -26,9 +26,8 @@ from kaimen.bench.synthetic import Points, Population
 from kaimen.errors import SettingsError
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import SHIPPED, Encoder
-from kaimen_train.data.corpus import NOISE, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import embedded, hear, of_encoder
 from kaimen_train.evaluation.metrics import equal_error_rate
