@@ -215,7 +215,7 @@ def companded(sound: Samples) -> Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TakeBatch:
     """Augmented takes of one length."""
 
     step: int
@@ -233,4 +233,4 @@ def produce(queue: Any, heard: Surroundings, seed: int, steps: range) -> None:
         made = np.stack([heard(chosen, frames) for _, chosen in takes])
         speakers = np.array([number for number, _ in takes], np.int32)
         chosen = [each for _, each in takes]
-        queue.put(Batch(step, made.astype(np.float16), speakers, chosen))
+        queue.put(TakeBatch(step, made.astype(np.float16), speakers, chosen))
