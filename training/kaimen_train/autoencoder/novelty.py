@@ -19,7 +19,7 @@ from kaimen.voice.loudspeaker import LoudspeakerDetector
 from kaimen_train.autoencoder.fit import FLAT, Autoencoder
 from kaimen_train.autoencoder.pca import Components
 from kaimen_train.data import out_of_distribution
-from kaimen_train.encoder.export import long_enough
+from kaimen_train.data.corpus import long_enough
 from kaimen_train.evaluation.evaluate import EvalSpeech
 from kaimen_train.evaluation.metrics import threshold_at
 
