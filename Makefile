@@ -41,7 +41,7 @@ train: setup peers
 
 # Every rung from the 39 features to the deep encoder, beside each other.
 ladder: setup peers
-	$(BIN)/kaimen-train ladder $(SPEECH) --figure docs/ladder.svg
+	$(BIN)/kaimen-train ladder $(SPEECH) --figure docs/figures/ladder.svg
 
 evaluate: setup
 	$(BIN)/kaimen-train evaluate $(SPEECH)

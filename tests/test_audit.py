@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen import audit
-from kaimen.access.decision import Match, decide
+from kaimen.access.decision import decide
 from kaimen.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
 from kaimen.errors import StorageError
+from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
 from kaimen.sound.endpoint import Phrase
 

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.access.checks import Checks, Models, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Thresholds
 from kaimen.cli.demo import RECORDINGS
-from kaimen.gallery import Gallery
-from kaimen.registry.evidence import Evidence
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.evidence import Evidence
 from kaimen.voice.features import Features
 from kaimen.voice.loudspeaker import Limits, Suspicion
+from kaimen.voice.models import Models
 from kaimen.voice.phrase import PhraseEncoder
+from kaimen.voice.utterance import Utterance
 
 WHO = "anning"
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.decision import Match, Verdict, decide
+from kaimen.access.decision import Verdict, decide
+from kaimen.gallery.match import Match
 
 COSINES = st.floats(-1, 1, width=32)
 MATCHES = st.lists(st.builds(Match, st.sampled_from("ABCDE"), COSINES), max_size=6)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.checks import Checks, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import (
     Check,
     Decision,
@@ -23,8 +23,9 @@ from kaimen.access.decision import (
 )
 from kaimen.access.lockout import Lockout
 from kaimen.access.policy import AGAIN, ASKED, AccessPolicy
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.utterance import Utterance
 from tests.sounds import silence, spoken
 
 LI, WANG, NOBODY = np.eye(3, 4, dtype=np.float32)

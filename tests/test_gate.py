@@ -14,9 +14,10 @@ from gpiozero.pins.mock import MockFactory
 from kaimen.access.decision import Thresholds, Verdict
 from kaimen.access.lockout import Lockout
 from kaimen.door.pins import mock_pins, trace
-from kaimen.door.relay import PIN, Relay
-from kaimen.gallery import Gallery
+from kaimen.door.relay import Relay
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import CLAIM, EARLY, Gate, seconds_into
+from kaimen.settings.door import PIN
 from kaimen.settings.roster import Rule
 from kaimen.sound.endpoint import HANGOVER
 from kaimen.sound.recording import Recording

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from kaimen.access.decision import Thresholds
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import beside, calibrate
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import Relay
-from kaimen.gallery import Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Gate
 from kaimen.gate.watcher import Watcher, claims
 from kaimen.registry.vault import Vault

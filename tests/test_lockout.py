@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.lockout import FIRST, FORGET, FREE, LONGEST, Lockout
+from kaimen.access.lockout import FORGET, Lockout
+from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
 
 
 class Clock:
@@ -34,15 +35,15 @@ def tried(lockout: Lockout, clock: Clock, times: int) -> list[float]:
 
 
 def test_the_first_tries_are_free_and_then_each_costs_twice_as_much(clock: Clock) -> None:
-    waits = tried(Lockout(clock=clock), clock, FREE + 8)
-    assert waits == [0] * FREE + [30, 60, 120, 240, 480, 960, LONGEST, LONGEST]
+    waits = tried(Lockout(clock=clock), clock, FREE_TRIES + 8)
+    assert waits == [0] * FREE_TRIES + [30, 60, 120, 240, 480, 960] + 2 * [LONGEST_LOCKOUT]
 
 
 def test_a_wait_is_over_when_it_is_over(clock: Clock) -> None:
     lockout = Lockout(clock=clock)
-    tried(lockout, clock, FREE)
+    tried(lockout, clock, FREE_TRIES)
     lockout.unknown()
-    clock.now += FIRST - 1
+    clock.now += LOCKOUT - 1
     assert lockout.wait() == 1
     clock.now += 1
     assert lockout.wait() == 0
@@ -50,16 +51,16 @@ def test_a_wait_is_over_when_it_is_over(clock: Clock) -> None:
 
 def test_a_student_who_comes_in_makes_up_for_strangers(clock: Clock) -> None:
     lockout = Lockout(clock=clock)
-    tried(lockout, clock, FREE)
+    tried(lockout, clock, FREE_TRIES)
     lockout.opened()
-    assert tried(lockout, clock, FREE) == [0] * FREE
+    assert tried(lockout, clock, FREE_TRIES) == [0] * FREE_TRIES
 
 
 def test_long_ago_is_forgotten_but_a_long_wait_is_not_long_ago(clock: Clock) -> None:
     lockout = Lockout(clock=clock)
-    waits = tried(lockout, clock, FREE + 6)
+    waits = tried(lockout, clock, FREE_TRIES + 6)
     assert waits[-1] > FORGET  # longer than what is forgotten
-    assert tried(lockout, clock, 1) == [LONGEST]
+    assert tried(lockout, clock, 1) == [LONGEST_LOCKOUT]
     clock.now += FORGET + 1
     assert tried(lockout, clock, 1) == [0]
 
@@ -86,5 +87,5 @@ def test_nobody_waits_longer_than_the_longest_and_nobody_before_the_free_tries(
         else:
             lockout.unknown()
             unknown += 1
-            assert not lockout.wait() or unknown > FREE
-        assert 0 <= lockout.wait() <= LONGEST
+            assert not lockout.wait() or unknown > FREE_TRIES
+        assert 0 <= lockout.wait() <= LONGEST_LOCKOUT

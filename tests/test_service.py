@@ -12,11 +12,12 @@ from gpiozero.pins.mock import MockFactory
 
 from kaimen.access.decision import Thresholds
 from kaimen.door.pins import mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.daemon import Daemon, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
+from kaimen.settings.door import PIN
 from kaimen.sound import BLOCK, Samples
 from kaimen.sound.meter import Meter
 from kaimen.sound.recording import Recording

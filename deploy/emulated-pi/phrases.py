@@ -3,8 +3,8 @@
     python deploy/emulated-pi/phrases.py FOLDER [SPEECH]
 
 SPEECH is laid out as student/recording.mp3, or a manifest of which the first two phrases of the
-phrase protocol are taken (docs/protocols.md); the demo's synthetic voices unless given. Every third
-person stays a stranger. No recording both enrolls and comes to the gate.
+phrase protocol (docs/figures/protocols.md) are taken; the demo's synthetic voices unless given.
+Every third person stays a stranger. No recording both enrolls and comes to the gate.
 """
 
 from __future__ import annotations

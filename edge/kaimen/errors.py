@@ -1,7 +1,7 @@
 """What can go wrong, each with a sentence for a person and an exit code for a program.
 
 Every error is Kaimen's own and a built-in one, so callers may catch either.
-The exit codes are documented in ``docs/commands.md``; 2 is left to usage errors.
+The exit codes are documented in ``docs/use/commands.md``; 2 is left to usage errors.
 """
 
 from __future__ import annotations

@@ -6,20 +6,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from kaimen.access.checks import Checks, Models, Utterance, detector_of, phrase_of
+from kaimen.access.checks import Checks
 from kaimen.audit import Audit
 from kaimen.backup.placing import settle
 from kaimen.backup.school import School
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots
-from kaimen.calibration.calibration import FPIR, beside
+from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
 from kaimen.calibration.phrase_threshold import with_words
+from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
-from kaimen.door.pins import mock_pins, on_a_pi, real_pins
+from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
 from kaimen.enrollment.judging import Recorded
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.enrolled import enrolled
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
@@ -29,6 +30,8 @@ from kaimen.settings import Settings
 from kaimen.sound.quality import require_voice
 from kaimen.sound.recording import SUFFIXES, only_phrase, read
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models, detector_of, phrase_of
+from kaimen.voice.utterance import Utterance
 
 QUICK = 1_000  # students that are calibrated in a second or two
 
@@ -186,12 +189,11 @@ def calibration_of(settings: Settings) -> Path:
 def relay_of(settings: Settings, screen: Screen) -> Relay:
     """The door's relay: real on a Pi unless mock pins are asked for."""
     door = settings.door
-    real = on_a_pi() and not door.mock
-    if not real:
+    if door.mock or not on_a_pi():
         screen.say("pins are simulated: no relay is switched")
     return Relay(
         door.pin,
-        pins=real_pins() if real else mock_pins(),
+        pins=pins_of(door),
         lease=door.lease,
         active_high=door.active_high,
     )

@@ -1,4 +1,7 @@
-"""What a person or a program reads: tables and colour, or one JSON object a line."""
+"""What a person or a program reads: tables and colour, or one JSON object a line.
+
+rich is loaded with the first line for a person: it takes longer than a relay may wait to go off.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaimen.errors import KaimenError, RecordingError
-from kaimen.storage import write_whole
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Item = TypeVar("Item")
 
@@ -27,10 +29,23 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False)
-        if not self.out.is_terminal:
-            self.out.width = WIDTH
-        self.beside = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @cached_property
+    def out(self) -> Console:
+        """Standard output, for a person."""
+        from rich.console import Console
+
+        made = Console(highlight=False)
+        if not made.is_terminal:
+            made.width = WIDTH
+        return made
+
+    @cached_property
+    def beside(self) -> Console:
+        """Standard error, for a person."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, soft_wrap=True)
 
     def result(self, fields: dict[str, Any], line: str | Table | None = None) -> None:
         """One result: an object for a program, a line or a table for a person."""
@@ -61,6 +76,8 @@ class Screen:
             sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
             sys.stdout.flush()
         else:
+            from rich.markup import escape
+
             self.beside.print(f"[red]✗[/red] {escape(str(error))}")
 
     def remember(self) -> None:
@@ -69,6 +86,8 @@ class Screen:
 
     def picture(self, path: Path, title: str) -> None:
         """Draw what was shown to a person since ``remember`` as an SVG."""
+        from kaimen.storage import write_whole
+
         # Rich refers to web fonts; a picture of an offline gate asks nobody.
         drawn = re.sub(r"@font-face \{.*?\}", "", self.out.export_svg(title=title), flags=re.S)
         write_whole(path, lambda file: file.write(drawn.encode()))
@@ -78,4 +97,6 @@ class Screen:
         if self.as_json or not self.beside.is_terminal:
             yield from items
         else:
+            from rich.progress import track
+
             yield from track(items, what, total, console=self.beside, transient=True)

@@ -12,9 +12,9 @@ from kaimen.enrollment.judging import Judge, Recorded, source_of
 from kaimen.enrollment.rehear import Again, HeardAgain, ModelIds, left_behind
 from kaimen.errors import UnreadableRecording
 from kaimen.registry.database import MEMORY
-from kaimen.registry.evidence import Evidence
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.voice.evidence import Evidence
 from tests.gallery.points import school
 
 POINTS = school(4, 3, 8)

@@ -15,10 +15,9 @@ import soundfile
 
 from kaimen import installation
 from kaimen.bundle.signing import private_key
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
-from kaimen.gallery import Calibration
 from kaimen.gallery.gallery import indexes_of
 from kaimen.settings import Settings
 from kaimen.sound import SAMPLE_RATE

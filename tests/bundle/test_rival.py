@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.access.checks import Checks, Models
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
 from kaimen.bundle.trial import Trial
+from kaimen.calibration.calibration import Calibration, calibrate
 from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import GalleryError
-from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rollout.candidate import Candidate
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models
 
 VOICES = ("anning", "bowen")
 TRIAL = Trial("a", 1, 0)

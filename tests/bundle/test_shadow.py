@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.access.decision import Decision, Match, Verdict
+from kaimen.access.decision import Decision, Verdict
 from kaimen.bundle.slots import Slots
 from kaimen.bundle.trial import CRASHES, Trial
 from kaimen.errors import GalleryError, StorageError
+from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
 from kaimen.rollout.shadow import WAITING, Shadow
 from kaimen.sound import Samples

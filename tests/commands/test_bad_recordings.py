@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.demo import RECORDINGS, VOICES
-from kaimen.gallery import Calibration, Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder
 
 USABLE = 0
-UNUSABLE = 3  # docs/commands.md
+UNUSABLE = 3  # docs/use/commands.md
 
 Make = Callable[[Path], Path]
 

@@ -19,10 +19,10 @@ from kaimen import installation
 from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 from kaimen.door.client import Door
-from kaimen.door.relay import PIN
 from kaimen.errors import StorageError
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
 from kaimen.sound.recording import read
 from tests.portaudio import FakePortAudio, device

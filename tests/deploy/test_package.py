@@ -55,8 +55,8 @@ def test_every_encoder_that_comes_along_is_packed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     packed = {
         path
-        for pattern in project["tool"]["setuptools"]["package-data"]["edge"]
-        for path in (ROOT / "edge").glob(pattern)
+        for pattern in project["tool"]["setuptools"]["package-data"]["kaimen"]
+        for path in (ROOT / "edge" / "kaimen").glob(pattern)
     }
     for encoder in ENCODERS.values():
         assert {encoder, encoder.with_suffix(".json")} <= packed

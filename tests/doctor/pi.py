@@ -11,11 +11,11 @@ import soundfile
 from kaimen.audit import Audit
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
-from kaimen.gallery import Gallery
-from kaimen.registry.evidence import Evidence
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.evidence import Evidence
 from kaimen.voice.phrase import PhraseEncoder
 from kaimen.voice.score import RULE
 from tests.gallery.points import school

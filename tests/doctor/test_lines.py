@@ -22,7 +22,7 @@ from kaimen.cli.main import main
 from kaimen.doctor import door, encoder, machine, microphone, services
 from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Patient, State, ok, require_readable
-from kaimen.door.client import Door, station
+from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings, EncoderSettings, Settings, SoundSettings
 from kaimen.sound import microphone as device_module
@@ -113,7 +113,7 @@ def test_a_microphone_that_nobody_has_is_broken(pi: Pi, portaudio: FakePortAudio
 def served(path: Path, **settings: object) -> Iterator[DoorSettings]:
     """A door that listens."""
     made = DoorSettings(mock=True, **settings)  # type: ignore[arg-type]
-    process = subprocess.Popen(station(made, "--socket", str(path)), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command_line(made, "--socket", str(path)), stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + ENOUGH
         while not _greets(path):
@@ -143,7 +143,7 @@ def test_a_door_that_the_gate_has_is_well_and_left_alone(pi: Pi) -> None:
         gate.open()
         said: list[str] = []
         while "state unlocked" not in said:
-            said += gate.events()
+            said += map(str, gate.events())
         found = line_of(pi, settings)
         assert found.state is State.OK and "the gate has it" in found.found
         assert gate.is_on and gate.events() == []

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from gpiozero.pins.mock import MockFactory
 
@@ -15,6 +20,7 @@ from kaimen.settings import DoorSettings
 
 LEASE = 30.0  # seconds of the clock on the bench; no test lasts as long by any other
 HELD = 20.0
+ENOUGH = 30.0  # seconds in which a door has started on any machine
 CONTACT, BUTTON, TAMPER, GREEN, RED, BUZZER = 5, 6, 7, 20, 21, 22
 
 
@@ -34,8 +40,17 @@ def wired(**others: object) -> DoorSettings:
     return DoorSettings(**{**everything, **others})  # type: ignore[arg-type]
 
 
+def wait_until_it_listens(process: subprocess.Popen[Any], path: Path) -> None:
+    """Wait for a door at a socket, whose file is there a moment before anybody can connect."""
+    until = time.monotonic() + ENOUGH
+    listens = re.compile(rf"00010000 .* {re.escape(str(path))}$", re.M)
+    while not listens.search(Path("/proc/net/unix").read_text()):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+
+
 class Bench:
-    """A station, its pins and its voice."""
+    """A door process, its pins and its voice."""
 
     def __init__(self, settings: DoorSettings) -> None:
         self.settings = settings
@@ -45,7 +60,7 @@ class Bench:
         self.voice, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.voice.setblocking(False)
         there.setblocking(False)
-        self.station = DoorProcess(
+        self.process = DoorProcess(
             settings,
             Server(peer=there),
             pins=self.pins,
@@ -55,14 +70,14 @@ class Bench:
 
     def turn(self) -> None:
         """One turn, without time going on."""
-        self.station.turn()
+        self.process.turn()
 
     def wait(self, seconds: float, *, seen: int | None = None) -> list[bool]:
         """Let time go on, 10 ms a turn; the levels of a pin meanwhile."""
         levels = []
         for _ in range(round(seconds * 100)):
             self.now += 0.01
-            self.station.turn()
+            self.process.turn()
             levels.append(seen is not None and self.level(seen))
         return levels
 
@@ -109,7 +124,7 @@ def bench(**settings: object) -> Iterator[Bench]:
     """A bench that has been greeted."""
     made = Bench(wired(**settings))
     try:
-        with made.station:
+        with made.process:
             made.turn()
             made.heard()
             yield made

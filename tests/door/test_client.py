@@ -18,16 +18,17 @@ from pathlib import Path
 import pytest
 
 from kaimen.door import client
-from kaimen.door.client import Door, station
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.client import Door, Gone, command_line
+from kaimen.door.protocol import NoticesLost, RelayStatus
+from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
-from tests.door.bench import BUZZER, GREEN, wired
+from kaimen.settings.door import PIN
+from tests.door.bench import BUZZER, ENOUGH, GREEN, wait_until_it_listens, wired
 from tests.hardware.trace import traced
 
 LONG = 60.0  # seconds: a lease that no test waits for
 SHORT = 0.3
-ENOUGH = 30.0  # seconds in which a short lease has ended on any machine
 
 
 @contextmanager
@@ -40,11 +41,9 @@ def child(folder: Path, **others: object) -> Iterator[Door]:
 def served(folder: Path, **others: object) -> Iterator[subprocess.Popen[bytes]]:
     """A door that listens at folder/door."""
     options = ["--socket", str(folder / "door"), "--trace", str(folder / "trace")]
-    process = subprocess.Popen(station(wired(**others), *options), stderr=subprocess.PIPE)
+    process = subprocess.Popen(command_line(wired(**others), *options), stderr=subprocess.PIPE)
     try:
-        while not (folder / "door").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_until_it_listens(process, folder / "door")
         yield process
     finally:
         process.send_signal(signal.SIGCONT)
@@ -73,7 +72,7 @@ def test_a_child_opens_for_one_lease_and_rests(tmp_path: Path) -> None:
         assert door.wait_for_rest(ENOUGH)
         assert not door.is_on
         assert relay(tmp_path) == [True, False]
-        said = door.events()
+        said = [str(event) for event in door.events()]
         assert said[:3] == ["fault voice off", "relay off", "state shut"]
         assert {"relay on", "opened by voice", "relay off"} < set(said)
         assert door.events() == []
@@ -143,7 +142,7 @@ def test_a_child_that_was_killed_has_its_pin_put_to_rest(tmp_path: Path) -> None
         os.kill(door._child.pid, signal.SIGKILL)
         with pytest.raises(DeviceError, match="the door has ended"):
             door.wait_for_rest(ENOUGH)
-        assert door.events()[-1] == "gone"
+        assert door.events()[-1] == Gone()
         with pytest.raises(DeviceError, match="the door has ended"):
             door.open()
         assert relay(tmp_path) == [True, False]  # rest is high; low is on
@@ -151,9 +150,14 @@ def test_a_child_that_was_killed_has_its_pin_put_to_rest(tmp_path: Path) -> None
 
 
 def test_a_child_that_cannot_use_its_pins_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="trace: cannot be written"):
+        Door.start(wired(), trace=tmp_path / "nowhere" / "trace")
+
+
+def test_a_child_with_settings_that_cannot_be_says_why() -> None:
     settings = wired()
     object.__setattr__(settings, "green", 99)
-    with pytest.raises(DeviceError, match="green pin 99 cannot be used"):
+    with pytest.raises(DeviceError, match=r"door.green must be a BCM number"):
         Door.start(settings)
 
 
@@ -296,7 +300,7 @@ def test_words_that_were_lost_take_no_answer_with_them(talk: tuple[Door, socket.
     door.open()
     there.send(b"lost 12")
     assert door.wait_for_rest(0)
-    assert door.events() == ["lost 12"]
+    assert door.events() == [NoticesLost(12)]
 
 
 def test_a_door_that_takes_no_words_is_an_error_and_no_wait(
@@ -314,7 +318,7 @@ def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket]) -> Non
     there.send(b"relay on")
     there.close()
     assert not door.is_on
-    assert door.events() == ["relay on", "gone"]
+    assert door.events() == [RelayStatus(True), Gone()]
     assert door.events() == []
     for asked in (door.open, door.alive, lambda: door.show("idle")):
         with pytest.raises(DeviceError, match="the door has ended"):
@@ -344,13 +348,13 @@ def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
 
 def test_the_settings_travel_whole() -> None:
     settings = wired(pulse=0.5)
-    assert json.loads(station(settings)[3]) == asdict(settings)
+    assert json.loads(command_line(settings)[3]) == asdict(settings)
 
 
 def _events_until(door: Door, word: str) -> list[str]:
     said: list[str] = []
     until = time.monotonic() + ENOUGH
     while word not in said and time.monotonic() < until:
-        said += door.events()
+        said += map(str, door.events())
         time.sleep(0.01)
     return said

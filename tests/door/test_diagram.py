@@ -9,7 +9,7 @@ from pathlib import Path
 from kaimen.door.diagram import ABOUT, arrows, page
 from kaimen.door.states import TRANSITIONS, State
 
-PAGE = Path(__file__).parents[2] / "docs" / "door-states.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how" / "door-states.md"
 
 
 def test_the_page_is_what_the_table_gives() -> None:

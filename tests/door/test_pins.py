@@ -8,30 +8,8 @@ from pathlib import Path
 import pytest
 from gpiozero import OutputDevice
 
-from kaimen import board
-from kaimen.door.pins import Change, claiming, forget, mock_pins, on_a_pi, real_pins, trace
+from kaimen.door.pins import Change, claiming, forget, mock_pins, real_pins, trace
 from kaimen.errors import DeviceError
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [(b"Raspberry Pi 4 Model B Rev 1.4\0", True), (b"Some Board\0", False), (b"\xff\xfe", False)],
-)
-def test_a_pi_is_known_by_its_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: bytes, expected: bool
-) -> None:
-    place = tmp_path / "proc" / "device-tree"
-    place.mkdir(parents=True)
-    (place / "model").write_bytes(model)
-    monkeypatch.setattr(board, "ROOT", tmp_path)
-    assert on_a_pi() is expected
-
-
-def test_a_machine_without_a_model_is_no_pi(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(board, "ROOT", tmp_path)
-    assert not on_a_pi()
 
 
 def test_pins_that_cannot_be_used_are_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kaimen.door.pins import forget, mock_pins, trace
-from kaimen.door.relay import LEASE, PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
+from kaimen.settings.door import LEASE, PIN
 
 LONG = 60.0  # seconds: a lease that no test waits for
 PATIENCE = 30.0  # seconds in which a short lease has ended on any machine

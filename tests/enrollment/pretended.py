@@ -12,7 +12,7 @@ from kaimen.enrollment.entries import Entry, entries_in
 from kaimen.enrollment.judging import Judge, Recorded
 from kaimen.enrollment.workers import in_one
 from kaimen.errors import NoSpeech
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Card
 from kaimen.voice.score import RULE

@@ -13,7 +13,7 @@ from kaimen.enrollment import judging
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, entries_in
 from kaimen.enrollment.judging import Judged, Task
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from tests.enrollment.pretended import JUDGE, card, enrolled, gallery_at, recording, school
 
 DAY = datetime.date(2027, 7, 31)

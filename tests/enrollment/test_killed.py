@@ -20,7 +20,7 @@ import pytest
 
 from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.enrollment import Status
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Encoder
 from tests.enrollment.pretended import enrolled, gallery_at, hear, school

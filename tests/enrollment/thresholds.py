@@ -22,7 +22,7 @@ from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.score import score_of
 from kaimen.voice.spread import exceeded_by
 from kaimen_train.data.corpus import NOISE, Row, of_split, read_manifest
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.speakers import held_out
 
 RECORDINGS = 150  # of each corpus, and as many joined phrases
 TWO_WORDS = (("语音", "识别"), ("中国", "上海"), ("北京", "饭店"), ("数字", "语言"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 
 Points = NDArray[np.float32]
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from kaimen.calibration.calibration import beside, calibrate_points
+from kaimen.calibration.calibration import Calibration, beside, calibrate, calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
 from kaimen.errors import GalleryError
-from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import Card
 from kaimen.voice.score import RULE, centroids_of, scores
 from kaimen.voice.spread import spread_of

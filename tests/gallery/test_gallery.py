@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kaimen.access.decision import Match, decide
+from kaimen.access.decision import decide
 from kaimen.errors import GalleryError
-from kaimen.gallery import Gallery
-from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, index_of
+from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, Gallery, index_of
 from kaimen.gallery.index import Index
+from kaimen.gallery.match import Match
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of

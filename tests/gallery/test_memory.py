@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kaimen.errors import StorageError
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.replay_memory import KEPT, ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
 

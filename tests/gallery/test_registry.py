@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.database import MEMORY, MIGRATIONS
-from kaimen.registry.evidence import Evidence
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
+from kaimen.voice.evidence import Evidence
 from tests.gallery.points import school
 
 # A name that can be written: no lone surrogates, no NUL.

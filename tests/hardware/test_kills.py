@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.door.client import Door, station
-from kaimen.door.relay import PIN
+from kaimen.door.client import Door, command_line
 from kaimen.settings import DoorSettings
+from kaimen.settings.door import PIN
+from tests.door.bench import wait_until_it_listens
 from tests.hardware.trace import Level, as_changes, assert_trace, traced, was_on
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "50"))
@@ -54,12 +55,9 @@ class Served:
 def door(tmp_path: Path) -> Iterator[Served]:
     socket, trace = tmp_path / "door", tmp_path / "trace"
     settings = DoorSettings(lease=LEASE, mock=True)
-    command = station(settings, "--socket", str(socket), "--trace", str(trace))
+    command = command_line(settings, "--socket", str(socket), "--trace", str(trace))
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + ENOUGH
-    while not socket.exists():
-        assert process.poll() is None and time.monotonic() < until
-        time.sleep(0.01)
+    wait_until_it_listens(process, socket)
     yield Served(process, socket, trace)
     process.terminate()
     process.wait(ENOUGH)
@@ -147,7 +145,7 @@ def test_a_killed_door_leaves_its_pin_and_rest_sees_to_it(tmp_path: Path) -> Non
     """
     trace = tmp_path / "trace"
     settings = DoorSettings(lease=60.0, active_high=False, mock=True)
-    command = station(settings, "--socket", str(tmp_path / "door"), "--trace", str(trace))
+    command = command_line(settings, "--socket", str(tmp_path / "door"), "--trace", str(trace))
     for _ in range(2):  # the second finds the socket that the first left
         trace.unlink(missing_ok=True)
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
@@ -164,7 +162,7 @@ def test_a_killed_door_leaves_its_pin_and_rest_sees_to_it(tmp_path: Path) -> Non
             process.wait(ENOUGH)
             voice.close()
         assert [level.on for level in traced(trace, PIN)] == [True, False]
-        rest = station(settings, "--rest", "--trace", str(trace))
+        rest = command_line(settings, "--rest", "--trace", str(trace))
         assert subprocess.run(rest, check=False).returncode == 0
         assert [level.on for level in traced(trace, PIN)] == [True, False, True]
 

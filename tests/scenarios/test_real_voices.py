@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kaimen.calibration.calibration import calibrate
 from kaimen.door.pins import Change, forget, mock_pins, trace
-from kaimen.door.relay import PIN, Relay
-from kaimen.gallery import Gallery, calibrate
+from kaimen.door.relay import Relay
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Gate
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import Recording, main_phrase
 from kaimen.sound.recording import phrases as found

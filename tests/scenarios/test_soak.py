@@ -21,16 +21,18 @@ import pytest
 
 from kaimen.access.decision import Thresholds
 from kaimen.audit import Audit, export, record_of, verify
+from kaimen.calibration.calibration import calibrate
 from kaimen.cli.demo import RECORDINGS
 from kaimen.door.pins import mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import MicrophoneLost, StorageError
-from kaimen.gallery import Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.daemon import Daemon
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.installation import recordings_in
 from kaimen.rehearsal.visitors import Kind, plan
+from kaimen.settings.door import PIN
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder

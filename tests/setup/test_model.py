@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen import board, voice
+from kaimen import voice
 from kaimen.cli.main import main
+from kaimen.door import board
 from kaimen.errors import GalleryError
 from kaimen.registry.enrolled import enrolled
 from kaimen.registry.registry import Registry

@@ -158,7 +158,7 @@ def test_a_folded_map_gives_the_points_that_mapping_afterwards_gives() -> None:
     from kaimen_train.networks import deep
 
     tf.keras.utils.set_random_seed(0)
-    network = deep.build(60, deep.Shape(2, 8, 1, 4, 16, DIMENSION))
+    network = deep.build(60, deep.DeepShape(2, 8, 1, 4, 16, DIMENSION))
     heard = np.random.default_rng(0).normal(size=(6, 60, 64)).astype(np.float32)
     rotate(network, 0)
     before = unit(network(heard).numpy())
@@ -173,7 +173,7 @@ def test_a_folded_map_gives_the_points_that_mapping_afterwards_gives() -> None:
 def demo_school() -> tuple[object, Encoder, np.ndarray, whitening.Gain]:
     """The demo's synthetic voices as a school, and a gain that claims to be certain."""
     adapt = pytest.importorskip("kaimen_train.adapt.adapt")
-    school_ = adapt.School.read(RECORDINGS)
+    school_ = adapt.SchoolRecordings.read(RECORDINGS)
     encoder = Encoder(SMALL)  # quickly quantized
     gained = whitening.Gain(0.1, 0.05, (0.5, 1.0), 0.9, 6, 60, {"mean": 0.1, "deviation": 0.2})
     return school_, encoder, school_.points(encoder), gained

@@ -20,13 +20,13 @@ from kaimen.sound.recording import main_phrase
 from kaimen.voice import features
 from kaimen_train.autoencoder import fit as training
 from kaimen_train.autoencoder import latent_protocol, novelty
-from kaimen_train.autoencoder.fit import Autoencoder, Pictures, Plan, fit, load
+from kaimen_train.autoencoder.fit import Autoencoder, AutoencoderPlan, Pictures, fit, load
 from kaimen_train.autoencoder.novelty import Usual, area, compared
 from kaimen_train.autoencoder.pca import Components
 from kaimen_train.cli import main
 from kaimen_train.data import out_of_distribution
 from kaimen_train.data.corpus import Clips, Row
-from kaimen_train.networks.autoencoder import Shape
+from kaimen_train.networks.autoencoder import AutoencoderShape
 from tests.sounds import spoken
 
 pytestmark = [
@@ -34,8 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-SHAPE = Shape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=3)
-PLAN = Plan(shape=SHAPE, steps=300, batch=8, rate=1e-2, checked=16)
+SHAPE = AutoencoderShape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=3)
+PLAN = AutoencoderPlan(shape=SHAPE, steps=300, batch=8, rate=1e-2, checked=16)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_weights_are_kept_and_others_refused(untrained: Autoencoder, tmp_path: P
     again = load(path, SHAPE)
     np.testing.assert_array_equal(again.encode(windows), untrained.encode(windows))
     with pytest.raises(EncoderError, match="not this autoencoder's"):
-        load(path, Shape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=5))
+        load(path, AutoencoderShape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=5))
     with h5py.File(path, "a") as file:
         file.attrs["lowest_hz"] = 20.0
     with pytest.raises(EncoderError, match="other features"):

@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 
 from kaimen_train.cli import main
 from kaimen_train.data.corpus import Row
-from kaimen_train.encoder.fit import Plan
+from kaimen_train.encoder.fit import EncoderPlan
 from kaimen_train.evaluation import curve
 from kaimen_train.networks import RUNGS, Rung, deep
 from tests.training.tiny import Batches
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-SMALL = deep.Shape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
+SMALL = deep.DeepShape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_a_run_on_half_of_the_voices_hears_half_of_them(
 ) -> None:
     small = Rung("deep", "small", 1, partial(deep.build, shape=SMALL))
     monkeypatch.setitem(RUNGS, "deep", small)
-    plan = Plan(steps=2, warmup=1, save_every=2, check_every=2)
+    plan = EncoderPlan(steps=2, warmup=1, save_every=2, check_every=2)
     heard = []
     for share in (0.5, 1.0):
         (point,) = curve.curve(tiny_phrases, tmp_path, [share], plan)

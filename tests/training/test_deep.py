@@ -23,7 +23,7 @@ from tests.sounds import noise, spoken  # noqa: E402
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
 
-SMALL = deep.Shape(front=4, channels=16, blocks=2, squeeze=8, pooled=24, dimension=12)
+SMALL = deep.DeepShape(front=4, channels=16, blocks=2, squeeze=8, pooled=24, dimension=12)
 FRAMES = 60
 
 
@@ -69,8 +69,8 @@ def cosines(points: np.ndarray) -> np.ndarray:
     return directions @ directions.T
 
 
-@pytest.mark.parametrize("shape", [SMALL, deep.Shape(2, 8, 1, 4, 16, 5)])
-def test_an_encoder_ends_in_its_dimension(shape: deep.Shape) -> None:
+@pytest.mark.parametrize("shape", [SMALL, deep.DeepShape(2, 8, 1, 4, 16, 5)])
+def test_an_encoder_ends_in_its_dimension(shape: deep.DeepShape) -> None:
     network = deep.build(FRAMES, shape)
     assert network.input_shape == (None, FRAMES, features.MELS)
     assert network.output_shape == (None, shape.dimension)
@@ -84,7 +84,7 @@ def test_the_encoder_of_the_gate_has_the_shape_it_was_shipped_with() -> None:
 
 def test_every_block_has_weights_of_its_own() -> None:
     counts = [
-        deep.build(shape=deep.Shape(2, 8, blocks, 4, 16, 5)).count_params()
+        deep.build(shape=deep.DeepShape(2, 8, blocks, 4, 16, 5)).count_params()
         for blocks in range(1, 4)
     ]
     assert np.diff(counts, 2) == [0]

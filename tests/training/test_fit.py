@@ -13,7 +13,8 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
 from kaimen_train.data.corpus import Row  # noqa: E402
-from kaimen_train.encoder.fit import HELD_OUT, Fit, Plan, Warmed, fit, held_out, some  # noqa: E402
+from kaimen_train.data.speakers import HELD_OUT, held_out, some  # noqa: E402
+from kaimen_train.encoder.fit import EncoderPlan, Fit, Warmed, fit  # noqa: E402
 from kaimen_train.networks import Rung, deep  # noqa: E402
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
 
@@ -22,9 +23,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
 ]
 
-SMALL = deep.Shape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
+SMALL = deep.DeepShape(front=2, channels=8, blocks=1, squeeze=4, pooled=16, dimension=8)
 RUNG = Rung("small", "a deep encoder as small as can be", 1, partial(deep.build, shape=SMALL))
-PLAN = Plan(steps=4, warmup=1, save_every=2, check_every=4)
+PLAN = EncoderPlan(steps=4, warmup=1, save_every=2, check_every=4)
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
@@ -61,7 +62,7 @@ def test_a_run_leaves_its_weights_and_its_plan(
     weights = weights_of(path)
     assert all(np.isfinite(weight).all() for weight in weights)
     kept = json.loads((tmp_path / "small" / "plan.json").read_text(encoding="utf-8"))
-    assert Plan(**kept) == PLAN
+    assert EncoderPlan(**kept) == PLAN
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_a_share_of_the_voices_is_of_each_corpus_and_holds_the_smaller_share(sha
 
 
 def test_the_rate_rises_in_a_line_and_falls_to_nearly_nothing() -> None:
-    plan = Plan(steps=100, warmup=10, rate=1e-2)
+    plan = EncoderPlan(steps=100, warmup=10, rate=1e-2)
     rate = [float(Warmed(plan)(tf.constant(step))) for step in range(plan.steps)]
     assert int(np.argmax(rate)) == 9
     assert rate[9] == pytest.approx(1e-2, rel=0.03)
@@ -140,7 +141,7 @@ def test_training_learns_what_it_is_shown(tmp_path: Path) -> None:
     kinds = random.normal(size=(4, 1, 64))  # a spectrum for each voice
     heard = kinds[labels] + 0.3 * random.normal(size=(16, FRAMES, 64))
     taught = np.eye(4, 256, dtype=np.float32)[labels]
-    plan = Plan(steps=60, warmup=5, rate=1e-2)
+    plan = EncoderPlan(steps=60, warmup=5, rate=1e-2)
     run = Fit(plan, RUNG.make, classes=4, taught=256, folder=tmp_path)
     losses = [run.learn(heard, labels, taught) for _ in range(40)]
     assert losses[-1]["teacher"] < 0.5 * losses[0]["teacher"]

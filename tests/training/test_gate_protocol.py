@@ -16,7 +16,7 @@ from kaimen.sound import Samples
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation import gate_protocol
 from kaimen_train.evaluation.evaluate import EvalSpeech
-from kaimen_train.evaluation.gate_phrases import TEXTS, Known, Phrases, hear, orders
+from kaimen_train.evaluation.gate_phrases import TEXTS, GatePhrases, SpeakerFacts, hear, orders
 from kaimen_train.evaluation.gate_protocol import evaluate, takes_in_turn, tried
 from kaimen_train.evaluation.protocols import TextTakes
 
@@ -42,7 +42,7 @@ def heard(rows: list[Row]) -> EvalSpeech:
     return EvalSpeech(by_corpus, sounds, [], [])
 
 
-def by_name(phrases: Phrases, spread: float = 0.3) -> np.ndarray:
+def by_name(phrases: GatePhrases, spread: float = 0.3) -> np.ndarray:
     """Points near an axis of the speaker's own."""
     made = []
     for number, (_, speaker, _) in enumerate(phrases.names):
@@ -123,8 +123,8 @@ def test_a_single_take_is_a_stranger_and_never_a_student() -> None:
 
 def test_children_and_adults_are_no_strangers_to_each_other() -> None:
     names = [("", f"s{speaker}", take) for speaker, take in product(range(5), range(1, 9))]
-    phrases = Phrases("speechocean", "sentence", names, [])
-    known = Known({"s0": 8, "s1": 15, "s2": 16, "s3": 40, "s4": 41}, {})
+    phrases = GatePhrases("speechocean", "sentence", names, [])
+    known = SpeakerFacts({"s0": 8, "s1": 15, "s2": 16, "s3": 40, "s4": 41}, {})
     found = tried(phrases, by_name(phrases), known)
     assert {name: int((~each.same).sum()) for name, each in found.items()} == {
         "children": 2 * 8 * 8, "adults": 3 * 8 * 2 * 8,
@@ -142,8 +142,8 @@ def test_calls_are_tried_by_day_and_by_phone() -> None:
         4: ("friday", "land"),
     }
     names = [(word, f"s{who}", call) for who, call, word in product(range(2), days, "abcde")]
-    phrases = Phrases("calls", "1", names, [])
-    known = Known(
+    phrases = GatePhrases("calls", "1", names, [])
+    known = SpeakerFacts(
         {}, {(f"s{who}", call): day for who, (call, day) in product(range(2), days.items())}
     )
     found = tried(phrases, by_name(phrases), known)
@@ -163,8 +163,8 @@ def test_calls_are_tried_by_day_and_by_phone() -> None:
 
 def test_without_days_there_are_no_trials_of_another() -> None:
     names = [(word, f"s{who}", call) for who, call, word in product(range(2), (1, 2), "abcde")]
-    phrases = Phrases("calls", "2", names, [])
-    assert tried(phrases, by_name(phrases), Known({}, {})) == {}
+    phrases = GatePhrases("calls", "2", names, [])
+    assert tried(phrases, by_name(phrases), SpeakerFacts({}, {})) == {}
 
 
 def test_keywords_of_a_call_are_joined_in_a_circle(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from kaimen_train.autoencoder.generate.compare import Compared
 from kaimen_train.autoencoder.generate.numbers import Numbers, corrected, numbers_of, uncorrected
 from kaimen_train.autoencoder.generate.report import draw, rows, table
 from kaimen_train.school import variance
-from kaimen_train.school.school import Pairs, fit
-from kaimen_train.school.variance import Voices
+from kaimen_train.school.school import CosinePairs, fit
+from kaimen_train.school.variance import LabelledPoints
 
 # Keras draws its seeds so.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
@@ -42,9 +42,9 @@ def population_of(dimension: int = DIMENSION, **changed: Any) -> Population:
     return Population("truth", 0, 0, **{**spread, **nearness, **changed})
 
 
-def voices_of(school: np.ndarray, corpus: str = "commands") -> Voices:
+def voices_of(school: np.ndarray, corpus: str = "commands") -> LabelledPoints:
     speakers, takes, dimension = school.shape
-    return Voices(
+    return LabelledPoints(
         school.reshape(-1, dimension).astype(float),
         np.full(speakers * takes, corpus),
         np.repeat([f"{corpus}-{number}" for number in range(speakers)], takes),
@@ -243,7 +243,7 @@ def test_auc_counts_ties_as_half() -> None:
     assert privacy.auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
 
 
-def real_galleries(population: Population, people: int = 60) -> list[judge.Gallery]:
+def real_galleries(population: Population, people: int = 60) -> list[judge.TextGallery]:
     return judge.galleries(voices_of(population.draw(people, 3, seed=9)))
 
 
@@ -295,7 +295,7 @@ def test_the_table_and_the_figure_show_every_model(tmp_path: Path) -> None:
     }
     compared = Compared(
         {"population": figures},
-        {"real": Pairs(cosines, cosines), "population": Pairs(cosines, cosines)},
+        {"real": CosinePairs(cosines, cosines), "population": CosinePairs(cosines, cosines)},
         {"real": cosines, "population": cosines},
         {"real": {10: 0.02, 60: 0.03}, "population": {10: 0.01}},
     )

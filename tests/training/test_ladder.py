@@ -16,7 +16,7 @@ from kaimen.voice.encoder import SHIPPED, Encoder
 from kaimen_train.cli import main
 from kaimen_train.data.corpus import Row
 from kaimen_train.encoder import ladder
-from kaimen_train.encoder.fit import Plan
+from kaimen_train.encoder.fit import EncoderPlan
 from kaimen_train.encoder.ladder import climb
 from kaimen_train.networks import LADDER, RUNGS
 from tests.sounds import spoken
@@ -36,7 +36,7 @@ def test_every_rung_is_trained_exported_and_measured(
     tiny_phrases: list[Row], batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ladder, "LADDER", [RUNGS[name] for name in CLIMBED])
-    plan = Plan(steps=2, warmup=1, save_every=2, check_every=2)
+    plan = EncoderPlan(steps=2, warmup=1, save_every=2, check_every=2)
     steps = climb(tiny_phrases, tmp_path / "build", SHIPPED, plan)
     assert [step.name for step in steps] == list(CLIMBED)
     for step in steps:

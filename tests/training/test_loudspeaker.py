@@ -23,8 +23,8 @@ from kaimen_train.cli import main
 from kaimen_train.data import utterances
 from kaimen_train.data.corpus import Row
 from kaimen_train.loudspeaker import dataset, protocol, replays
-from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, Phrases
-from kaimen_train.loudspeaker.fit import Plan, calibrated, fit, limits, score
+from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, ReplayPhrases
+from kaimen_train.loudspeaker.fit import DetectorPlan, calibrated, fit, limits, score
 from kaimen_train.loudspeaker.protocol import errors, evaluate
 from kaimen_train.networks.loudspeaker import FRAMES, network, weights_of
 
@@ -33,11 +33,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:non-integer arguments to randrange"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-PLAN = Plan(learned=(32, 24), held=(32, 24), epochs=2, batch=8, filters=(6, 5, 4), dense=(5, 4))
+PLAN = DetectorPlan(
+    learned=(32, 24), held=(32, 24), epochs=2, batch=8, filters=(6, 5, 4), dense=(5, 4)
+)
 DIMENSION = 7
 
 
-def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarray, Phrases]:
+def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarray, ReplayPhrases]:
     """Recordings and live phrases at 0, replays at 1, each with a little of its own."""
     kinds = [PLAIN] * live + [LIVE] * live + [kind for kind in KINDS for _ in range(replays)]
     random = np.random.default_rng(0)
@@ -45,7 +47,7 @@ def scored(live: int = 50, replays: int = 10, voices: int = 5) -> tuple[np.ndarr
     names = np.array([f"s{number % voices}" for number in range(len(kinds))])
     unknown = np.full((len(kinds), DIMENSION), np.nan, np.float16)
     corpora = np.full(len(kinds), "mandarin20")
-    phrases = Phrases(heard, np.array(kinds), corpora, names, unknown, unknown.copy())
+    phrases = ReplayPhrases(heard, np.array(kinds), corpora, names, unknown, unknown.copy())
     return phrases.attacks + 0.1 * random.random(len(kinds)), phrases
 
 
@@ -116,7 +118,7 @@ def test_the_gate_computes_what_was_trained() -> None:
         beside[number] = np.append(told, 1)
     batched = made((values, np.array(lengths, np.int32), beside)).numpy()
     names = np.array(["live"] * len(heard))
-    phrases = Phrases(heard, names, names, names, points, usual)
+    phrases = ReplayPhrases(heard, names, names, names, points, usual)
     np.testing.assert_allclose(score(phrases, weights), batched, atol=1e-3)
 
 
@@ -209,7 +211,9 @@ def test_the_command_shows_a_table_or_json(
         return {"beside": errors(*scored(), 0.5)}
 
     monkeypatch.setattr(protocol, "evaluate", measured)
-    monkeypatch.setattr(fit, "fit", lambda *_, encoder: asked.append(encoder.name))
+    monkeypatch.setattr(
+        "kaimen_train.loudspeaker.fit.fit", lambda *_, encoder: asked.append(encoder.name)
+    )
     command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
     assert main.main([*command, "--evaluate"]) == 0
     assert "apcer_phone" in capsys.readouterr().out

@@ -21,8 +21,8 @@ from kaimen_train.data.corpus import Clips, Row  # noqa: E402
 from kaimen_train.evaluation.protocols import NEAR_ALIKE  # noqa: E402
 from kaimen_train.networks import phrase as network  # noqa: E402
 from kaimen_train.phrase import batches, fit, protocol  # noqa: E402
-from kaimen_train.phrase.batches import PHRASES, Words, heard_again, rivals  # noqa: E402
-from kaimen_train.phrase.protocol import Trials  # noqa: E402
+from kaimen_train.phrase.batches import PHRASES, WordFeatures, heard_again, rivals  # noqa: E402
+from kaimen_train.phrase.protocol import PhraseTrials  # noqa: E402
 from tests.sounds import spoken  # noqa: E402
 
 pytestmark = [
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 TEXTS = [*"abcdefghij", *(word for pair in NEAR_ALIKE for word in pair)]
-PLAN = fit.Plan(steps=3, warm=1)
+PLAN = fit.PhrasePlan(steps=3, warm=1)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "AGREE", 0.9)  # what has hardly learned anything rounds badly
 
 
-def words(speakers: int = 6, takes: int = 2, texts: list[str] = TEXTS) -> Words:
+def words(speakers: int = 6, takes: int = 2, texts: list[str] = TEXTS) -> WordFeatures:
     """A corpus in which every frame of a text has the number of the text in its first mels."""
     heard, labels = [], []
     for speaker in range(speakers):
@@ -59,14 +59,14 @@ def words(speakers: int = 6, takes: int = 2, texts: list[str] = TEXTS) -> Words:
                 label = {"corpus": "mandarin20", "speaker": f"s{speaker}", "text": text}
                 labels.append({**label, "speed": 1.0, "path": ""})
     nothing = np.zeros(0, np.int64)
-    return Words(heard, Clips(np.zeros(0, np.int16), nothing, nothing, labels))
+    return WordFeatures(heard, Clips(np.zeros(0, np.int16), nothing, nothing, labels))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_short_run_ends_in_a_file_that_a_gate_loads(tiny_rows: list[Row], tmp_path: Path) -> None:
     weights = fit.fit(tiny_rows, tmp_path, PLAN)
-    assert fit.Plan(**json.loads((tmp_path / "phrase" / "plan.json").read_text())) == PLAN
+    assert fit.PhrasePlan(**json.loads((tmp_path / "phrase" / "plan.json").read_text())) == PLAN
 
     out = tmp_path / "out" / "phrase.tflite"
     out.parent.mkdir()
@@ -244,7 +244,7 @@ def test_too_few_takes_pass_nothing() -> None:
 def test_shares_are_of_trials_at_one_threshold() -> None:
     right = {"a": [0.9] * 50, "b": [0.8] * 49 + [0.1]}
     wrong = {"wrong": {"a": [0.5] * 9 + [0.95], "b": [0.2] * 10}}
-    trials = Trials(right, wrong)
+    trials = PhraseTrials(right, wrong)
     assert trials.at(0.6) == {"missed": 0.01, "wrong": 0.05}
     assert trials.at(0.6, ["b"]) == {"missed": 0.02, "wrong": 0.0}
     found = trials.figures({"at_card": trials.at(0.3)})

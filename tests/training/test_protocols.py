@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.sound import SAMPLE_RATE
 from kaimen_train.data.corpus import Row, speech_of
 from kaimen_train.evaluation import protocols

@@ -27,7 +27,7 @@ from kaimen_train.cli import main
 from kaimen_train.data.corpus import Row, read_manifest
 from kaimen_train.evaluation.evaluate import Embedded, EvalSpeech
 from kaimen_train.school import forecast, school, variance
-from kaimen_train.school.school import Voices
+from kaimen_train.school.school import LabelledPoints
 from tests.sounds import in_a_room, silence, spoken
 
 pytestmark = [
@@ -64,9 +64,9 @@ def truth() -> Population:
     )
 
 
-def voices_of(drawn: np.ndarray, corpus: str = "commands", text: str = "up") -> Voices:
+def voices_of(drawn: np.ndarray, corpus: str = "commands", text: str = "up") -> LabelledPoints:
     speakers, takes, dimension = drawn.shape
-    return Voices(
+    return LabelledPoints(
         drawn.reshape(-1, dimension).astype(float),
         np.full(speakers * takes, corpus),
         np.repeat([f"{corpus}-{number}" for number in range(speakers)], takes),
@@ -74,9 +74,11 @@ def voices_of(drawn: np.ndarray, corpus: str = "commands", text: str = "up") -> 
     )
 
 
-def together(*every: Voices) -> Voices:
+def together(*every: LabelledPoints) -> LabelledPoints:
     names = ("points", "corpora", "speakers", "texts")
-    return Voices(*(np.concatenate([getattr(each, name) for each in every]) for name in names))
+    return LabelledPoints(
+        *(np.concatenate([getattr(each, name) for each in every]) for name in names)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 import pytest
 
-from kaimen.access.checks import Utterance
 from kaimen.access.decision import Retry, Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import GREY
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.utterance import Utterance
 from kaimen_train.evaluation.protocols import TextTakes
 from kaimen_train.evaluation.two_tries import compare
 from tests.gallery.points import school

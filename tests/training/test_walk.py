@@ -23,12 +23,12 @@ from kaimen_train.autoencoder import latent_map
 from kaimen_train.autoencoder.fit import Autoencoder
 from kaimen_train.autoencoder.walk import anywhere, between, distances, files, straight, walk, write
 from kaimen_train.cli import main
-from kaimen_train.networks.autoencoder import Shape
+from kaimen_train.networks.autoencoder import AutoencoderShape
 from tests.sounds import in_a_room, silence, spoken
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
-SHAPE = Shape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=3)
+SHAPE = AutoencoderShape(frames=32, channels=(4, 4, 4, 4), full=4, dimension=3)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ class Batches:
         self.killed_before: int | None = None
         self._made = batching.batches
 
-    def __call__(self, clips: Clips, *rest: Any, **options: Any) -> Iterator[batching.Batch]:
+    def __call__(self, clips: Clips, *rest: Any, **options: Any) -> Iterator[batching.ClipBatch]:
         self.clips = clips
         for batch in self._made(clips, *rest, **options):
             if batch.step == self.killed_before:

@@ -7,75 +7,18 @@ question first. Each check answers with a score and what it had to reach.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from kaimen.access.decision import Check, Thresholds
 from kaimen.errors import GalleryError, NoSpeech
-from kaimen.registry.evidence import Evidence
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
-from kaimen.sound import Samples
-from kaimen.voice import LOUDSPEAKER, PHRASE, beside, features
-from kaimen.voice.encoder import Encoder, Voiceprint
-from kaimen.voice.features import Features
+from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.fingerprint import HEARD_BEFORE, coherences, fingerprint
-from kaimen.voice.loudspeaker import LoudspeakerDetector
-from kaimen.voice.phrase import PhraseEncoder, phrase_score
+from kaimen.voice.models import Models
+from kaimen.voice.phrase import phrase_score
+from kaimen.voice.utterance import Utterance
 
 PHRASE_GREY = 0.1  # of likeness below the threshold, within which another try is asked for
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A phrase, and what several checks need of it, computed once."""
-
-    samples: Samples
-    encoder: Encoder
-
-    @cached_property
-    def features(self) -> Features:
-        """Log-mel features in coarse bands, (frames, MELS). Raises NoSpeech."""
-        return features.log_mel(self.samples)
-
-    @cached_property
-    def voiceprint(self) -> Voiceprint:
-        """Whose voice it is, as a point. Raises NoSpeech."""
-        return self.encoder.embed(self.samples)
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What a gate hears with; whatever of a check is None is not checked."""
-
-    encoder: Encoder
-    phrase: PhraseEncoder | None = None
-    loudspeaker: LoudspeakerDetector | None = None
-
-    @classmethod
-    def shipped(cls, encoder: Encoder) -> Models:
-        """An encoder, with the phrase encoder and the detector that come along with it."""
-        return cls(encoder, phrase_of(encoder), detector_of(encoder))
-
-    @property
-    def said_by(self) -> str:
-        """The identity of the phrase encoder; empty without one."""
-        return "" if self.phrase is None else self.phrase.identity
-
-    def evidence(self, heard: Utterance) -> Evidence:
-        """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
-        said = None if self.phrase is None else self.phrase.place(heard.features)
-        return Evidence(said, self.said_by, fingerprint(heard.samples))
-
-
-def phrase_of(encoder: Encoder) -> PhraseEncoder:
-    """The phrase encoder that comes along with an encoder. Raises EncoderError."""
-    return PhraseEncoder(beside(encoder.path, PHRASE), runtime=encoder.runtime)
-
-
-def detector_of(encoder: Encoder) -> LoudspeakerDetector:
-    """The detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
-    return LoudspeakerDetector(beside(encoder.path, LOUDSPEAKER))
 
 
 class Checks:

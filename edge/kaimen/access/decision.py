@@ -10,6 +10,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.gallery.match import Match
+
 ALIKE = 0.4  # cosine from which on two tries are of one voice
 
 
@@ -20,14 +22,6 @@ class Verdict(Enum):
     RETRY = "retry"  # more is asked for: once more, a claim, a word
     UNKNOWN = "unknown"
     REFUSED = "refused"  # a recording, or not even looked for after too many unknown voices
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A student, and how alike the probe is."""
-
-    student: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)

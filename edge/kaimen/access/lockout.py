@@ -10,9 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-FREE = 3  # unknown voices before the first wait
-FIRST = 30.0  # seconds
-LONGEST = 960.0  # seconds: a prank must not shut a school out for a morning
+from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
+
 FORGET = 600.0  # seconds without an unknown voice after which all is forgotten
 
 
@@ -22,8 +21,8 @@ class Lockout:
     def __init__(
         self,
         *,
-        free: int = FREE,
-        first: float = FIRST,
+        free: int = FREE_TRIES,
+        first: float = LOCKOUT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """With ``first`` zero it never waits. Times are in seconds."""
@@ -46,7 +45,7 @@ class Lockout:
         self._last = now
         beyond = self._tries - self._free
         if beyond > 0 and self._first:
-            self._until = now + min(LONGEST, self._first * 2.0 ** (beyond - 1))
+            self._until = now + min(LONGEST_LOCKOUT, self._first * 2.0 ** (beyond - 1))
 
     def opened(self) -> None:
         """A student was let in: whoever came before need not be remembered."""

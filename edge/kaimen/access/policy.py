@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kaimen.access.checks import Checks, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import (
     Check,
     Decision,
-    Match,
     Retry,
     Thresholds,
     Verdict,
@@ -29,11 +28,13 @@ from kaimen.access.decision import (
     refuse,
 )
 from kaimen.access.lockout import Lockout
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.match import Match
 from kaimen.settings.roster import Rule, groups_at
 from kaimen.sound.quality import is_voice
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.score import score_of
+from kaimen.voice.utterance import Utterance
 
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one

@@ -6,8 +6,8 @@ import hmac
 
 import numpy as np
 
-from kaimen.access.decision import Match
 from kaimen.audit.chain import Record
+from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
 from kaimen.sound.quality import clipped_share
 

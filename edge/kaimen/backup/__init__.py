@@ -1,1 +1,1 @@
-"""A school in one encrypted file, and back: see docs/backup.md."""
+"""A school in one encrypted file, and back: see docs/use/backup.md."""

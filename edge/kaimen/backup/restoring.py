@@ -13,8 +13,8 @@ from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.backup.placing import place, settle_alone
 from kaimen.backup.school import School
 from kaimen.calibration.calibration import Calibration
-from kaimen.calibration.leave_one_out import Track
 from kaimen.errors import GalleryError, StorageError
+from kaimen.progress import Track
 from kaimen.registry.erased import erasure
 from kaimen.registry.lock import Lock, alone
 from kaimen.registry.registry import Registry

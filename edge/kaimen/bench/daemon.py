@@ -17,12 +17,12 @@ import numpy as np
 from kaimen.access.decision import Thresholds
 from kaimen.bench.timing import percentiles
 from kaimen.door.client import Door
-from kaimen.door.relay import PIN
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.daemon import Daemon
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.settings import DoorSettings
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.played import Played
 from kaimen.sound.recording import main_phrase, read

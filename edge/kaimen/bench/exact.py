@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.calibration.leave_one_out import Track
+from kaimen.progress import Track
 from kaimen.voice.score import centroids_of, combined
 
 BLOCK = 128  # probes scored at a time

@@ -12,9 +12,10 @@ import numpy as np
 from kaimen import installation
 from kaimen.access.decision import Thresholds
 from kaimen.door.pins import mock_pins
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.gate.gate import Gate
 from kaimen.settings import EncoderSettings, GallerySettings, Settings
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE
 
 STATUS = Path("/proc/self/status")

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from kaimen.access.decision import Thresholds
 from kaimen.bench.search import name_of
 from kaimen.bench.timing import once, percentiles
+from kaimen.calibration.calibration import calibrate
 from kaimen.door.pins import mock_pins
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError
-from kaimen.gallery import Gallery, calibrate
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.gallery.index import Index
 from kaimen.gate.gate import Gate
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.screen import Screen
+from kaimen.settings.door import PIN
 from kaimen.sound.recording import Recording, read
 from kaimen.voice.encoder import Encoder
 

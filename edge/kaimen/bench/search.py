@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kaimen.bench import exact
 from kaimen.bench.engines import PEERS, Engine, scan
 from kaimen.bench.timing import once, percentiles
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.screen import Screen
 
 Points = NDArray[np.float32]

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.access.checks import Models, Utterance, detector_of, phrase_of
 from kaimen.bundle.bundle import MODELS
 from kaimen.errors import BundleError, EncoderError, FailedSelfTest, RecordingError, UnfitBundle
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models, detector_of, phrase_of
 from kaimen.voice.phrase import PhraseEmbedding, likeness
+from kaimen.voice.utterance import Utterance
 
 TABLE = "selftest.json"
 AGREE = 0.999  # least cosine between a point and the expected one, where runtimes agree so well

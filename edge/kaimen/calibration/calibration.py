@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Retry, Thresholds
-from kaimen.calibration.leave_one_out import LeftOut, Pairs, Track, leave_one_out, leave_two_out
+from kaimen.calibration.leave_one_out import LeftOut, Pairs, leave_one_out, leave_two_out
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
+from kaimen.progress import Track
 from kaimen.registry.recordings import SHORT
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import Card

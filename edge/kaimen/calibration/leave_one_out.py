@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import one_voice, pooled_point
+from kaimen.progress import Track
 from kaimen.voice.score import Scores, centroids_of, scores
 
 BLOCK = 128  # recordings scored at a time
@@ -25,14 +26,7 @@ CLAIMS = 16  # other students that each recording claims to be
 PAIRS = 20_000  # of recordings that are two tries, at most
 SEED = 0
 
-Step = TypeVar("Step")
 Work = TypeVar("Work")
-
-
-class Track(Protocol):
-    """Passes on the steps of a long work while showing how far it is."""
-
-    def __call__(self, steps: Iterable[Step], what: str, count: int, /) -> Iterable[Step]: ...
 
 
 @dataclass(frozen=True)

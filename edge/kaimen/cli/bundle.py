@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from kaimen import __version__, installation
-from kaimen.access.checks import Models
 from kaimen.bundle.bundle import TRIAL, Bundle, Policy, make
 from kaimen.bundle.selftest import parts_of, require_passed, takes_in
 from kaimen.bundle.signing import new_key, private_key, shown
@@ -24,6 +23,7 @@ from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED, beside
 from kaimen.voice.encoder import RUNTIMES, Encoder
+from kaimen.voice.models import Models
 
 EXAMPLE = """example:
   kaimen bundle key maker.pem            (keep it where no gate is; maker.pub is for gates)

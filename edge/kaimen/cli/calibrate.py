@@ -8,8 +8,8 @@ from dataclasses import asdict
 from rich.table import Table
 
 from kaimen import installation
+from kaimen.calibration.calibration import Calibration
 from kaimen.errors import SettingsError
-from kaimen.gallery import Calibration
 from kaimen.screen import Screen
 
 EXAMPLE = """example:

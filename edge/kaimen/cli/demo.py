@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 from kaimen import installation
-from kaimen.access.checks import Models, detector_of, phrase_of
 from kaimen.enrollment.judging import Recorded
 from kaimen.rehearsal import promise
 from kaimen.rehearsal.day import Visit, counted, play
@@ -16,6 +15,7 @@ from kaimen.rehearsal.tables import count_fields, counts_table, visit_fields, vi
 from kaimen.rehearsal.visitors import Kind, plan
 from kaimen.screen import Screen
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models, detector_of, phrase_of
 
 VOICES = Path(__file__).parents[1] / "rehearsal" / "voices"  # real ones; a folder a class
 RECORDINGS = Path(__file__).parents[1] / "rehearsal" / "recordings"  # one class, synthetic

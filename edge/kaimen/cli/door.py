@@ -7,8 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from kaimen.door.client import station
-from kaimen.door.pins import on_a_pi
+from kaimen.door.board import on_a_pi
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -31,13 +30,24 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
-    """Become the door. It never returns: the small process takes this one's place and number."""
+    """Drive the relay to rest, or become the door.
+
+    The latter never returns: the small process takes this one's place and number.
+    """
     door = Settings.read(arguments.config).door
     socket = arguments.socket or door.socket
     if not arguments.rest and not socket:
         raise SettingsError("where is the door to be asked? give --socket, or socket under [door]")
-    if door.mock or not on_a_pi():
-        screen.say("pins are simulated: no relay is switched")
-    command = station(door, *(["--rest"] if arguments.rest else ["--socket", str(socket)]))
+    if not screen.as_json and (door.mock or not on_a_pi()):
+        sys.stderr.write("pins are simulated: no relay is switched\n")  # without loading rich
+    if arguments.rest:
+        from kaimen.door.pins import pins_of  # each loads what the other way does not need
+        from kaimen.door.relay import drive_to_rest
+
+        drive_to_rest(door, pins=pins_of(door))
+        return 0
+    from kaimen.door.client import command_line
+
+    command = command_line(door, "--socket", str(socket))
     sys.stdout.flush()
     os.execv(command[0], command)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from kaimen import installation
-from kaimen.access.checks import phrase_of
-from kaimen.enrollment.enrollment import Outcome, Status, Work, enroll
+from kaimen.calibration.calibration import Calibration
+from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
-from kaimen.enrollment.judging import Judge, Refusal
-from kaimen.enrollment.workers import in_one, in_processes
+from kaimen.enrollment.judging import Refusal
+from kaimen.enrollment.workers import judges
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery import Calibration, Gallery
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
 NEEDED = 3  # below which a person is told that more would help
@@ -96,23 +94,6 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
         return [Entry(student, tuple(files), arguments.group, consent, arguments.word)]
     raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
-
-
-def judges(cluster: str | None, students: int, encoder: Encoder) -> Work:
-    """Who judges so many students by an encoder: this process, several, or a cluster."""
-    path, runtime = encoder.path, encoder.runtime
-    if cluster is not None:
-        try:
-            from kaimen.enrollment.cluster import on_cluster
-        except ImportError:
-            raise SettingsError("--cluster needs Dask; run pip install 'kaimen[cluster]'") from None
-        return partial(
-            on_cluster, address=cluster, path=path, runtime=runtime, identity=encoder.identity
-        )
-    processes = min(len(os.sched_getaffinity(0)), students)
-    if processes == 1:
-        return partial(in_one, judge=Judge.by(encoder))
-    return partial(in_processes, encoder=str(path), runtime=runtime, processes=processes)
 
 
 def _show(outcome: Outcome, screen: Screen) -> None:

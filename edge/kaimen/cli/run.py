@@ -15,10 +15,11 @@ from kaimen import installation
 from kaimen.access.lockout import Lockout
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
+from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
 from kaimen.door.client import Door
 from kaimen.errors import GalleryError, KaimenError, StorageError
-from kaimen.gallery import Calibration, Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
@@ -171,7 +172,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 
         def alive() -> None:
             for event in door.events():
-                written.event(event)
+                written.event(str(event))
             heart()
             if not gate.speaking and succession.is_due():
                 service.reload.set()

@@ -14,7 +14,7 @@ from types import FrameType
 from rich.markup import escape
 from rich.table import Table
 
-from kaimen.board import board_of
+from kaimen.door.board import board_of
 from kaimen.errors import GalleryError, SettingsError, StorageError
 from kaimen.registry.enrolled import enrolled
 from kaimen.screen import Screen

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kaimen.doctor.finding import Finding, Patient, attention, broken, ok
 from kaimen.door.client import Door
-from kaimen.door.states import State
+from kaimen.door.protocol import DoorState, FaultStatus
+from kaimen.door.states import Fault, State
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
 
@@ -70,7 +71,7 @@ def _boot(door: DoorSettings) -> Finding:
         return attention(
             "relay at boot",
             f"GPIO{pin} is pulled {pulled} until kaimen-rest runs, and the relay is on when {on}",
-            f"wire it to a pin {other}, or use a resistor against it (docs/door.md)",
+            f"wire it to a pin {other}, or use a resistor against it (docs/how/door.md)",
         )
     return ok("relay at boot", f"off: GPIO{pin} is pulled {pulled}, the relay is on when {on}")
 
@@ -84,7 +85,7 @@ def _crash(patient: Patient) -> Finding:
     return attention(
         "relay after a crash",
         "the kernel keeps a pin's level when its process dies",
-        "add dtparam=strict_gpiod to config.txt, and a pull-down resistor (docs/door.md)",
+        "add dtparam=strict_gpiod to config.txt, and a pull-down resistor (docs/how/door.md)",
     )
 
 
@@ -119,15 +120,15 @@ def _asked(path: Path) -> Finding:
     """What a door that runs says as it greets; nothing is asked of it."""
     try:
         with Door.connect(path, timeout=GREETING) as found:
-            words = found.events()
+            events = found.events()
     except DeviceError as error:
         if "another voice process" in str(error):
             return ok("door", "it runs, and the gate has it")
         why = str(error).partition("; ")[0]
         return broken("door", why, "sudo systemctl restart kaimen-door")
-    if "fault tamper on" in words:
+    if FaultStatus(Fault.TAMPER.value, True) in events:
         return broken("door", "its box is open, or the wire of its switch is cut", "look at it")
-    state = next(word.removeprefix("state ") for word in words if word.startswith("state "))
+    state = next(each.name for each in events if isinstance(each, DoorState))
     if state in (State.FORCED.value, State.HELD.value, State.AJAR.value):
         return attention("door", f"it stands open ({state})", "close it, and look at its contact")
     return attention(

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from kaimen.access.checks import Utterance
 from kaimen.bench.timing import median
 from kaimen.doctor.finding import Finding, Patient, State, attention, ok
 from kaimen.gate.gate import EARLY
 from kaimen.installation import load_encoder, model_of, models_of
+from kaimen.settings.encoder import ENCODERS
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.endpoint import HANGOVER
-from kaimen.voice import ENCODERS
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.utterance import Utterance
 
 PHRASE = 1.5  # seconds of the sound it is tried on
 ALLOWED = HANGOVER - EARLY  # seconds from the early look until the end of a phrase is certain

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from kaimen.board import board_of, is_pi
+from kaimen.door.board import board_of, is_pi
 from kaimen.errors import KaimenError
 from kaimen.settings import Settings
 

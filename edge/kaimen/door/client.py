@@ -18,31 +18,50 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from kaimen.door.patterns import SHOWS
+from kaimen.door.protocol import (
+    LONGEST_NOTICE,
+    Alive,
+    Busy,
+    DoorState,
+    Failed,
+    Message,
+    Notice,
+    NoticesLost,
+    NotOpened,
+    Open,
+    Opened,
+    RelayStatus,
+    Request,
+    Rest,
+    Show,
+    notice_from_bytes,
+)
 from kaimen.errors import DeviceError
-
-if TYPE_CHECKING:  # the settings of the whole gate load more than a client needs
-    from kaimen.settings import DoorSettings
+from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
 ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds
 GREETING = 30.0  # seconds a door may take to start, on the slowest Pi
 PATIENCE = 5.0  # seconds after which a door that answers no heartbeat counts as hung
 LEAVING = 5.0  # seconds a door of our own may take to end
-KEPT = 1000  # words of the door that are kept for somebody to read
-LONGEST = 512  # bytes of a packet from the door
-NOT_OPENED = "not opened: "
+KEPT = 1000  # events that are kept for somebody to read
 
 AGAIN = "start it again, and look into its journal"
 
 
-def station(settings: DoorSettings, *options: str) -> list[str]:
-    """The command line of a door process with these settings."""
+@dataclass(frozen=True, slots=True)
+class Gone(Message):
+    """Tell that the door has ended; the last event, which the door does not say itself."""
+
+    wording = "gone"
+
+
+def command_line(settings: DoorSettings, *options: str) -> list[str]:
+    """Return the command line of a door process with these settings."""
     return [sys.executable, "-m", "kaimen.door.process", json.dumps(asdict(settings)), *options]
 
 
@@ -56,7 +75,7 @@ class Door:
         self._child: subprocess.Popen[bytes] | None = None
         self._to_rest: list[str] = []  # the command after a child that did not end by itself
         self._lock = threading.RLock()
-        self._words: deque[str] = deque(maxlen=KEPT)
+        self._events: deque[Notice | Gone] = deque(maxlen=KEPT)
         self._gone = False
         self._on = False
         self._opening = False  # asked for, and not answered yet
@@ -101,9 +120,9 @@ class Door:
             settings = replace(settings, mock=mock)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         traced = [] if trace is None else ["--trace", str(trace)]
-        command = station(settings, "--descriptor", str(there.fileno()), *traced)
+        command = command_line(settings, "--descriptor", str(there.fileno()), *traced)
         door = cls(here)
-        door._to_rest = station(settings, "--rest", *traced)
+        door._to_rest = command_line(settings, "--rest", *traced)
         # What systemd waits for, it waits for from this process, not from its door.
         own = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
         environment = {name: value for name, value in os.environ.items() if name not in own}
@@ -137,7 +156,7 @@ class Door:
         Raises DeviceError when the door is gone, takes no words, or says why it did not open.
         """
         with self._lock:
-            self._send("open")
+            self._send(Open())
             self._opening, self._refusal = True, ""
         self._wait(lambda: not self._opening, ANSWER)
         if self._refusal:
@@ -149,9 +168,7 @@ class Door:
 
         Raises ValueError for anything else, and DeviceError.
         """
-        if what not in SHOWS:
-            raise ValueError(f"a door cannot show {what!r}; one of {', '.join(SHOWS)}")
-        self._send(f"show {what}")
+        self._send(Show(what))
 
     def alive(self) -> None:
         """A sign of life, due every few seconds. Raises DeviceError for a door that gives none."""
@@ -160,7 +177,7 @@ class Door:
         with self._lock:
             if self._unanswered is not None and now - self._unanswered > PATIENCE:
                 raise DeviceError(f"the door hangs; {AGAIN}")
-            self._send("alive")
+            self._send(Alive())
             if self._unanswered is None:
                 self._unanswered = now
 
@@ -170,7 +187,7 @@ class Door:
         A door that is gone or hangs is not an error here: it ends the lease by itself.
         """
         with contextlib.suppress(DeviceError):
-            self._send("rest")
+            self._send(Rest())
         self._wait(lambda: not self._on, ANSWER)
 
     def wait_for_rest(self, timeout: float | None = None) -> bool:
@@ -182,25 +199,21 @@ class Door:
         self._require()
         return rested
 
-    def events(self) -> list[str]:
-        """What the door said since the last call, in its order; never waits.
+    def events(self) -> list[Notice | Gone]:
+        """Return what the door said since the last call, in its order; never wait.
 
         The first call gives how it was when it greeted, too.
-
-        "relay on|off", "state NAME", "opened by voice|button", "not opened: WHY",
-        "fault voice|microphone|tamper on|off", "lost NUMBER" (words that were not read in time),
-        and "gone" when it has ended.
         """
         self._hear()
         with self._lock:
-            said = list(self._words)
-            self._words.clear()
-        return said
+            events = list(self._events)
+            self._events.clear()
+        return events
 
     def close(self) -> None:
         """Leave, our lease ended; a door of our own ends, the relay off first."""
         with contextlib.suppress(DeviceError):
-            self._send("rest")
+            self._send(Rest())
         self._leave()
         if self._child is not None:
             child, self._child = self._child, None
@@ -221,13 +234,13 @@ class Door:
         if self._gone:
             raise DeviceError(f"the door has ended; {AGAIN}")
 
-    def _send(self, text: str) -> None:
+    def _send(self, request: Request) -> None:
         with self._lock:
             self._require()
             if not self._ready(select.POLLOUT, SEND):
                 raise DeviceError(f"the door takes no words; {AGAIN}")
             try:
-                self._talk.send(text.encode())
+                self._talk.send(request.to_bytes())
             except OSError:
                 raise DeviceError(f"the door has ended; {AGAIN}") from None
 
@@ -251,28 +264,29 @@ class Door:
         with self._lock:
             while not self._gone:
                 try:
-                    word = self._talk.recv(LONGEST).decode("utf-8", "replace")
+                    packet = self._talk.recv(LONGEST_NOTICE)
                 except BlockingIOError:
                     return
                 except ConnectionResetError:  # it ended without reading; its words are still there
                     continue
-                if word:
-                    self._note(word)
+                if packet:
+                    self._note(notice_from_bytes(packet))
                 else:
-                    self._words.append("gone")
+                    self._events.append(Gone())
                     self._leave()
 
-    def _note(self, word: str) -> None:
-        if word == "alive":
-            self._unanswered = None
-            return
-        self._words.append(word)
-        if word.startswith("relay "):
-            self._on = word == "relay on"
-        elif word.startswith(("opened by voice", NOT_OPENED, "lost ")):
-            self._opening = False
-            if word.startswith(NOT_OPENED):
-                self._refusal = word.removeprefix(NOT_OPENED)
+    def _note(self, notice: Notice) -> None:
+        match notice:
+            case Alive():
+                self._unanswered = None
+                return
+            case RelayStatus(on):
+                self._on = on
+            case Opened("voice") | NoticesLost():
+                self._opening = False
+            case NotOpened(why):
+                self._opening, self._refusal = False, why
+        self._events.append(notice)
 
     def _leave(self) -> None:
         with self._lock:
@@ -281,21 +295,23 @@ class Door:
 
     def _be_greeted(self, timeout: float) -> None:
         """The door says how it is, its state last; or why it cannot serve."""
-        ends = ("state ", "failed ", "busy")
 
-        def heard() -> list[str]:
-            return [word for word in list(self._words) if word.startswith(ends)]
+        def greeting() -> Notice | Gone | None:
+            ends = (DoorState, Failed, Busy)
+            return next((each for each in list(self._events) if isinstance(each, ends)), None)
 
-        self._wait(lambda: bool(heard()), timeout)
-        said = (heard() or [""])[0]
-        if said.startswith("state "):
-            return
+        self._wait(lambda: greeting() is not None, timeout)
+        match greeting():
+            case DoorState():
+                return
+            case Failed(why):
+                refusal = why
+            case Busy():
+                refusal = "another voice process has the door; stop that one first"
+            case _:
+                refusal = f"the door did not greet; {AGAIN}"
         self.close()
-        if said.startswith("failed "):
-            raise DeviceError(said.removeprefix("failed "))
-        if said == "busy":
-            raise DeviceError("another voice process has the door; stop that one first")
-        raise DeviceError(f"the door did not greet; {AGAIN}")
+        raise DeviceError(refusal)
 
 
 def _end(child: subprocess.Popen[bytes], to_rest: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The page docs/door-states.md, drawn from the table: ``python -m kaimen.door.diagram``."""
+"""The page docs/how/door-states.md, drawn from the table: ``python -m kaimen.door.diagram``."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def page() -> str:
     lines = [
         "# States of the door",
         "",
-        "Written by `python -m kaimen.door.diagram > docs/door-states.md` from the table in",
-        "[states.py](../edge/kaimen/door/states.py); a test holds one against the other.",
+        "Written by `python -m kaimen.door.diagram > docs/how/door-states.md` from the table in",
+        "[states.py](../../edge/kaimen/door/states.py); a test holds one against the other.",
         "",
         "```mermaid",
         "stateDiagram-v2",

@@ -6,15 +6,11 @@ edge of a bounce on and is not there at all on mock pins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gpiozero import Factory, InputDevice, OutputDevice
 
 from kaimen.door.patterns import PATTERNS, is_on
 from kaimen.door.pins import claiming
-
-if TYPE_CHECKING:  # the settings of the whole gate load more than the door may need
-    from kaimen.settings import DoorSettings
+from kaimen.settings.door import DoorSettings
 
 BOUNCE = 0.03  # seconds a level must stay before it counts
 

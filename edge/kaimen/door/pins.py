@@ -12,13 +12,9 @@ from pathlib import Path
 from gpiozero import Factory
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from kaimen.board import board_of, is_pi
+from kaimen.door.board import on_a_pi
 from kaimen.errors import DeviceError
-
-
-def on_a_pi() -> bool:
-    """Whether this machine is a Raspberry Pi."""
-    return is_pi(board_of())
+from kaimen.settings.door import DoorSettings
 
 
 def real_pins() -> Factory:
@@ -62,6 +58,14 @@ class _TracedFactory(MockFactory):  # type: ignore[misc]
     def write(self, line: str) -> None:
         """Unbuffered: what a killed process did is still in the file."""
         os.write(self._file, line.encode())
+
+
+def pins_of(settings: DoorSettings, trace: Path | None = None) -> Factory:
+    """Return the pins of a door: real on a Pi unless mock pins are asked for.
+
+    ``trace``: a file for what mock pins do. Raises DeviceError.
+    """
+    return real_pins() if on_a_pi() and not settings.mock else mock_pins(trace)
 
 
 @contextmanager

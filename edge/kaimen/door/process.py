@@ -6,7 +6,7 @@ that goes wrong with a voice can go wrong here. ``kaimen door`` starts it at a s
 
     python -m kaimen.door.process SETTINGS (--socket PATH | --descriptor NUMBER | --rest)
 
-SETTINGS is the section [door] as JSON, checked by whoever starts it.
+SETTINGS is the section [door] as JSON.
 """
 
 from __future__ import annotations
@@ -21,22 +21,34 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, cast
+from types import TracebackType
 
 from gpiozero import Factory
 
 from kaimen.door.panel import Panel
-from kaimen.door.patterns import PATTERNS, SHOWS, chosen
-from kaimen.door.pins import mock_pins, on_a_pi, real_pins
-from kaimen.door.relay import Relay
-from kaimen.door.server import LONGEST, Server
+from kaimen.door.patterns import PATTERNS, chosen
+from kaimen.door.pins import pins_of
+from kaimen.door.protocol import (
+    Alive,
+    DoorState,
+    Failed,
+    FaultStatus,
+    Message,
+    NotOpened,
+    Open,
+    Opened,
+    RelayStatus,
+    Rest,
+    Show,
+    request_from_bytes,
+)
+from kaimen.door.relay import Relay, drive_to_rest
+from kaimen.door.server import Server
 from kaimen.door.states import Event, Fault, Machine, State
 from kaimen.errors import DeviceError, KaimenError
+from kaimen.settings.door import DoorSettings
+from kaimen.settings.section import filled
 from kaimen.systemd import notify, watchdog_interval
-
-if TYPE_CHECKING:  # the settings of the whole gate load more than the door may need
-    from kaimen.settings import DoorSettings
 
 TICK = 0.01  # seconds between two looks at the inputs
 PATIENCE = 10.0  # seconds without a word from the voice until it counts as lost
@@ -49,7 +61,7 @@ class DoorProcess:
     def __init__(
         self,
         settings: DoorSettings,
-        line: Server,
+        server: Server,
         *,
         pins: Factory,
         patience: float = PATIENCE,
@@ -58,7 +70,7 @@ class DoorProcess:
     ) -> None:
         """Claim the pins, the relay first. Raises DeviceError."""
         self._clock, self._patience, self._log = clock, patience, log
-        self.line = line
+        self.server = server
         self.ignored = 0  # packets that meant nothing
         now = self._turned = self._heard = self._beat = clock()
         self.relay = Relay(
@@ -90,7 +102,7 @@ class DoorProcess:
     def run(self) -> None:
         """Turn until told to stop, or until the process that started this one is gone."""
         notify("READY=1")
-        while not self._stopping and not self.line.ended:
+        while not self._stopping and not self.server.ended:
             self.turn()
 
     def stop(self) -> None:
@@ -99,12 +111,12 @@ class DoorProcess:
 
     def turn(self) -> None:
         """Listen for one tick, then look at everything once."""
-        packets = self.line.read(TICK)
+        packets = self.server.read(TICK)
         now = self._clock()
         late = now - self._turned > LATE
         self._turned = now
-        if self.line.came:
-            self.line.came = False
+        if self.server.came:
+            self.server.came = False
             self._greet(now)
         for packet in packets:
             self._obey(packet, now, late)
@@ -123,7 +135,7 @@ class DoorProcess:
             self.relay.rest()
             notify("STOPPING=1")
             self.panel.close()
-            self.line.close()
+            self.server.close()
         finally:
             self.relay.close()
 
@@ -143,29 +155,30 @@ class DoorProcess:
         self._heard, self._asked = now, "idle"
         self._fault(Event.MICROPHONE_FOUND, now)
         self._fault(Event.VOICE_FOUND, now)
-        self.line.say(f"relay {_switch(self._on)}")
+        self.server.say(RelayStatus(self._on))
         for fault in self.machine.faults:
-            self.line.say(f"fault {fault.value} on")
-        self.line.say(f"state {self.machine.state.value}")
+            self.server.say(FaultStatus(fault.value, True))
+        self.server.say(DoorState(self.machine.state.value))
 
     def _obey(self, packet: bytes, now: float, late: bool) -> None:
-        """Do what a packet says; one that says nothing known is counted and opens nothing."""
-        word, _, what = packet.decode("ascii", "replace").partition(" ")
-        if len(packet) > LONGEST:
-            self.ignored += 1
-        elif packet == b"open" and late:
-            self._say("not opened: the door was stopped for a while and comes too late")
-        elif packet == b"open":
-            self._open(Event.VOICE, "voice", now)
-        elif packet == b"rest":
-            self._enter(self.machine.rest(now))
-        elif packet == b"alive":
-            self.line.say("alive")
-        elif word == "show" and what in SHOWS:
-            self._ask(what, now)
-        else:
+        """Do what a packet asks for; one that is no request is counted and opens nothing."""
+        try:
+            request = request_from_bytes(packet)
+        except ValueError:
             self.ignored += 1
             return
+        match request:
+            case Open() if late:
+                why = "the door was stopped for a while and comes too late"
+                self._say(NotOpened(why))
+            case Open():
+                self._open(Event.VOICE, "voice", now)
+            case Rest():
+                self._enter(self.machine.rest(now))
+            case Alive():
+                self.server.say(request)
+            case Show(what):
+                self._ask(what, now)
         self._heard = now
         self._fault(Event.VOICE_FOUND, now)
 
@@ -173,11 +186,11 @@ class DoorProcess:
         try:
             self.relay.open()
         except DeviceError as error:
-            self._say(f"not opened: {error}")
+            self._say(NotOpened(str(error)))
             return
         entered = self.machine.handle(event, now)
         self._tell_relay()
-        self._say(f"opened by {who}")
+        self._say(Opened(who))
         self._enter(entered)
         self.panel.restart("open")
 
@@ -188,7 +201,7 @@ class DoorProcess:
         self._asked, self._asked_at = what, now
 
     def _miss_voice(self, now: float) -> None:
-        if not self.line.connected or now - self._heard > self._patience:
+        if not self.server.connected or now - self._heard > self._patience:
             self._asked = "idle"
             self._fault(Event.VOICE_LOST, now)
 
@@ -212,7 +225,7 @@ class DoorProcess:
     def _tell_relay(self) -> None:
         if self.relay.is_on != self._on:
             self._on = not self._on
-            self._say(f"relay {_switch(self._on)}")
+            self._say(RelayStatus(self._on))
 
     def _show(self, now: float) -> None:
         if now - self._asked_at >= PATTERNS[self._asked].lasts:
@@ -224,25 +237,16 @@ class DoorProcess:
         self._enter(self.machine.handle(event, now))
         for fault in Fault:
             if (fault in before) != (fault in self.machine.faults):
-                self._say(f"fault {fault.value} {_switch(fault in self.machine.faults)}")
+                self._say(FaultStatus(fault.value, fault in self.machine.faults))
 
     def _enter(self, states: Sequence[State]) -> None:
         for state in states:
-            self._say(f"state {state.value}")
+            self._say(DoorState(state.value))
 
-    def _say(self, text: str) -> None:
-        self.line.say(text)
+    def _say(self, message: Message) -> None:
+        self.server.say(message)
         if self._log is not None:
-            self._log(text)
-
-
-def rest(settings: DoorSettings, *, pins: Factory) -> None:
-    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
-    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()
-
-
-def _switch(on: bool) -> str:
-    return "on" if on else "off"
+            self._log(str(message))
 
 
 def _journal(text: str) -> None:
@@ -267,29 +271,28 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the door until SIGTERM, SIGINT or the end of its parent; returns the exit code."""
     chosen = _parser().parse_args(arguments)
-    settings = cast("DoorSettings", SimpleNamespace(**chosen.settings))
-    line: Server | None = None
+    server: Server | None = None
     try:
         if chosen.descriptor is not None:
-            line = Server.inherited(chosen.descriptor)
-        real = on_a_pi() and not settings.mock
-        pins = real_pins() if real else mock_pins(chosen.trace)
+            server = Server.inherited(chosen.descriptor)
+        settings = filled(DoorSettings(), chosen.settings, "[door]")
+        pins = pins_of(settings, chosen.trace)
         if chosen.rest:
-            rest(settings, pins=pins)
+            drive_to_rest(settings, pins=pins)
             return 0
-        if line is None:
-            line = Server.listening(chosen.socket)
+        if server is None:
+            server = Server.listening(chosen.socket)
         log = _journal if chosen.socket else None
-        with DoorProcess(settings, line, pins=pins, log=log) as station:
+        with DoorProcess(settings, server, pins=pins, log=log) as door:
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: station.stop())
-            station.run()
+                signal.signal(number, lambda *_: door.stop())
+            door.run()
         return 0
     except KaimenError as error:
         sys.stderr.write(f"✗ {error}\n")
-        if line is not None:
-            line.say(f"failed {error}")
-            line.close()
+        if server is not None:
+            server.say(Failed(str(error)))
+            server.close()
         return error.exit_code
 
 

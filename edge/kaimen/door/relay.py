@@ -13,9 +13,7 @@ from gpiozero import Factory, OutputDevice
 
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
-
-PIN = 17
-LEASE = 3.0  # seconds
+from kaimen.settings.door import LEASE, PIN, DoorSettings
 
 
 class Relay:
@@ -103,3 +101,8 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def drive_to_rest(settings: DoorSettings, *, pins: Factory) -> None:
+    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
+    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()

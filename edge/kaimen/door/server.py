@@ -13,11 +13,10 @@ import socket
 import stat
 from pathlib import Path
 
+from kaimen.door.protocol import LONGEST_REQUEST, Busy, Message, NoticesLost
 from kaimen.errors import DeviceError
 
-LONGEST = 64  # bytes of a packet from the voice
 MOST = 32  # packets that are read in one turn, so that a flood leaves time for the door
-BUSY = "busy"  # said to a second voice process before it is turned away
 
 
 class Server:
@@ -60,9 +59,9 @@ class Server:
             raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
         finally:
             os.umask(before)
-        line = cls(listener=listener)
-        line._path = path
-        return line
+        server = cls(listener=listener)
+        server._path = path
+        return server
 
     @property
     def connected(self) -> bool:
@@ -89,18 +88,18 @@ class Server:
             self._peer, self._lost, self.came = newcomer, 0, True
         elif newcomer is not None:
             with contextlib.suppress(OSError), newcomer:
-                newcomer.send(BUSY.encode())
+                newcomer.send(Busy().to_bytes())
         return found
 
-    def say(self, text: str) -> None:
+    def say(self, message: Message) -> None:
         """Tell the voice, if it is there and reads; never waits."""
         if self._peer is None:
             return
         try:
             if self._lost:
-                self._peer.send(f"lost {self._lost}".encode())
+                self._peer.send(NoticesLost(self._lost).to_bytes())
                 self._lost = 0
-            self._peer.send(text.encode())
+            self._peer.send(message.to_bytes())
         except BlockingIOError:
             self._lost += 1
         except OSError:
@@ -130,7 +129,7 @@ class Server:
         found: list[bytes] = []
         while self._peer is not None and len(found) < MOST:
             try:
-                packet = self._peer.recv(LONGEST + 1)
+                packet = self._peer.recv(LONGEST_REQUEST + 1)
             except ConnectionResetError:  # it left without reading; what it sent is still there
                 continue
             except BlockingIOError:

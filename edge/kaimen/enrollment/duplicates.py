@@ -3,7 +3,7 @@
 A student's mean voiceprint is compared with everybody's, exactly. Where there are enough others,
 they say how alike two students of this school are at most; before that, the development strangers
 of the encoder's card do, by the gate's own score. And the other must be nearly as alike as the
-student is to themselves. ``docs/enrollment.md`` has the figures.
+student is to themselves. ``docs/figures/enrollment.md`` has the figures.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from kaimen.enrollment.duplicates import AlikeAnother, EnrolledVoices
 from kaimen.enrollment.entries import Entry
 from kaimen.enrollment.judging import Judged, Refusal, Task, rules
 from kaimen.errors import RecordingError
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Refused, Student
 from kaimen.voice.encoder import Card
 

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kaimen.access.checks import Models, Utterance
 from kaimen.enrollment.entries import Entry
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording
-from kaimen.registry.evidence import Evidence
 from kaimen.sound import Samples, quality, recording
 from kaimen.sound.recording import only_phrase, read
 from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.evidence import Evidence
+from kaimen.voice.models import Models
 from kaimen.voice.score import RULE, among_themselves
 from kaimen.voice.spread import exceeded_by
+from kaimen.voice.utterance import Utterance
 
 LARGEST = 32 << 20  # bytes of a file: 30 s of any format that recorders write
 TOGETHER = 3  # recordings from which one that is not like the others can be told

@@ -19,20 +19,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.access.decision import Match
-from kaimen.calibration.leave_one_out import Track
 from kaimen.errors import GalleryError
 from kaimen.gallery.index import Index
+from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
 from kaimen.gallery.search_breadth import chosen
+from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
-from kaimen.registry.evidence import Evidence
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Refused, Registry, Student
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
 from kaimen.storage import forget
 from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.evidence import Evidence
 from kaimen.voice.score import Scores, centroids_of, combined, scores
 
 SHORTLIST = 50  # recordings whose students are scored exactly

@@ -10,16 +10,17 @@ from typing import Protocol
 
 import numpy as np
 
-from kaimen.access.checks import Checks, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision, Thresholds
 from kaimen.access.lockout import Lockout
 from kaimen.access.policy import CLAIM, AccessPolicy, Found
 from kaimen.errors import StorageError
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.settings.roster import Rule
 from kaimen.sound import SAMPLE_RATE, Samples, Source
 from kaimen.sound.endpoint import Endpointer, Phrase
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.utterance import Utterance
 
 __all__ = ["CLAIM", "EARLIEST", "EARLY", "Answer", "Gate", "Opens", "seconds_into"]
 

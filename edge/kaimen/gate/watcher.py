@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from kaimen.access.decision import Thresholds
+from kaimen.calibration.calibration import Calibration
 from kaimen.errors import KaimenError
-from kaimen.gallery import Calibration
 from kaimen.gate.gate import Gate
 
 EVERY = 1.0  # seconds between looks

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from kaimen.errors import GalleryError
-from kaimen.voice import ENCODERS
+from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,6 @@ from kaimen.voice.fingerprint import Fingerprint
 from kaimen.voice.phrase import PhraseEmbedding
 
 SHAPE = struct.Struct("<HH")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """What a phrase at the gate is compared with once the voice is known."""
-
-    said: PhraseEmbedding | None = None
-    said_by: str = ""  # identity of the phrase encoder that made it
-    fingerprint: Fingerprint | None = None
 
 
 def pack(values: NDArray[np.float16] | Fingerprint) -> bytes:

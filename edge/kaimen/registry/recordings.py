@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.calibration.leave_one_out import Track
 from kaimen.errors import GalleryError
+from kaimen.progress import Track
 from kaimen.registry.database import Database
-from kaimen.registry.evidence import Evidence, pack, unpack_fingerprint, unpack_said
+from kaimen.registry.evidence import pack, unpack_fingerprint, unpack_said
 from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.evidence import Evidence
 from kaimen.voice.phrase import PhraseEmbedding
 
 SHORT = 12  # characters of an identity that only tell apart

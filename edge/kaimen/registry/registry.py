@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
 from kaimen.registry.erased import erasure
-from kaimen.registry.evidence import Evidence
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.space_map import SpaceMap
 from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)

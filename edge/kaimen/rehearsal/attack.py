@@ -16,18 +16,22 @@ from itertools import pairwise
 import numpy as np
 import soxr
 
-from kaimen.access.checks import Checks, Models, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision, Thresholds, Verdict
 from kaimen.acoustics.devices import devices, replayed
+from kaimen.calibration.calibration import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import forget, mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.errors import RecordingError
-from kaimen.gallery import Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Gate
 from kaimen.rehearsal.people import Person
+from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import Recording
+from kaimen.voice.models import Models
+from kaimen.voice.utterance import Utterance
 
 ENROLLED = 5  # takes of each student
 EVERY = 3  # one person in so many stays a stranger

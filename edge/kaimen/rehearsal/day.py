@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 from gpiozero.pins.mock import MockFactory
 
-from kaimen.access.checks import Checks, Models
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
+from kaimen.calibration.calibration import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
-from kaimen.door.relay import PIN, Relay
+from kaimen.door.relay import Relay
 from kaimen.enrollment.judging import Recorded
-from kaimen.gallery import Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer, Gate
 from kaimen.rehearsal.attack import Count, stopped_by
 from kaimen.rehearsal.visitors import Kind, Session, Visitor
+from kaimen.settings.door import PIN
 from kaimen.sound.recording import Recording
+from kaimen.voice.models import Models
 
 LEASE = 0.05  # seconds: nobody has to walk through
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kaimen.access.checks import Checks, Utterance
+from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision
 from kaimen.access.policy import AccessPolicy
 from kaimen.bundle.trial import Trial
+from kaimen.calibration.calibration import Calibration
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import KaimenError
-from kaimen.gallery import Calibration, Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.settings.roster import Rule
 from kaimen.sound import Samples
+from kaimen.voice.utterance import Utterance
 
 
 class Candidate:

@@ -15,6 +15,7 @@ from kaimen.gallery.gallery import index_of, indexes_of
 from kaimen.installation import school_of
 from kaimen.registry.registry import Registry
 from kaimen.settings import Settings
+from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
@@ -69,7 +70,7 @@ def forget(settings: Settings, slots: Slots) -> None:
         return
     with closing(registry):
         try:
-            ears = [_ears_beside(encoder) for encoder in voice.ENCODERS.values()]
+            ears = [_ears_beside(encoder) for encoder in ENCODERS.values()]
             ears += [ears_of(slots, state, slot) for slot in state.held]
         except BundleError:
             return  # of a damaged one nothing is known; the next installation clears it away

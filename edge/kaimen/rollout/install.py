@@ -9,22 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from kaimen import installation
-from kaimen.access.checks import Models
 from kaimen.bundle.bundle import Bundle, Manifest
 from kaimen.bundle.selftest import require_passed
 from kaimen.bundle.slots import Slots
 from kaimen.bundle.trial import Trial
-from kaimen.calibration.calibration import FPIR, beside
+from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
 from kaimen.calibration.phrase_threshold import with_words
-from kaimen.cli.enroll import judges
 from kaimen.enrollment.entries import entries_in
 from kaimen.enrollment.rehear import Again, ModelIds, left_behind
+from kaimen.enrollment.workers import judges
 from kaimen.errors import BundleError, GalleryError, SettingsError, UnfitBundle
-from kaimen.gallery import Calibration, Gallery, calibrate
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Registry
 from kaimen.rollout.coverage import ears_of, forget, require_nobody_lost
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.voice.models import Models
 
 
 def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 
 from kaimen import installation
-from kaimen.access.checks import Checks, Models
+from kaimen.access.checks import Checks
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import beside
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import KaimenError
-from kaimen.gallery import Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
@@ -22,6 +22,7 @@ from kaimen.rollout.shadow import Shadow
 from kaimen.settings import Settings
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models
 
 LOOK = 1.0  # seconds between looks whether another bundle became active
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kaimen.board import is_slow
+from kaimen.door.board import is_slow
 
 
 def model_for(board: str, now: str, known: Mapping[str, int]) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from kaimen.errors import SettingsError
 from kaimen.settings import Settings
+from kaimen.settings.encoder import ENCODERS
 from kaimen.setup.dialogue import one_of
-from kaimen.voice import ENCODERS
 
 DEFAULT = "default"  # stands for the system's own microphone
 NONE = "none"  # stands for what is not wired

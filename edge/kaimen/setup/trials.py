@@ -14,9 +14,10 @@ from types import TracebackType
 
 from gpiozero import Factory
 
+from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
 from kaimen.door.panel import Input
-from kaimen.door.pins import mock_pins, on_a_pi, real_pins
+from kaimen.door.pins import mock_pins, real_pins
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
 from kaimen.sound import Samples

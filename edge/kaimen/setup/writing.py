@@ -15,7 +15,7 @@ from kaimen.settings import Settings
 from kaimen.setup.questions import QUESTIONS
 from kaimen.storage import write_whole
 
-FRESH = "# Settings of the gate; what is left out has a default. See docs/commands.md.\n"
+FRESH = "# Settings of the gate; what is left out has a default. See docs/use/settings.md.\n"
 # What the services need to find each other and their files: as in deploy/kaimen.toml.
 INSTALLED = (
     FRESH

@@ -7,7 +7,7 @@ statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001, here without it
 steady noise of any level becomes the room after that time, and speech always has gaps.
 
 Levels decide alone, on purpose: the learned detectors that were tried missed one-second
-words of real speakers (``docs/sound.md``), and what is no voice is far from every student.
+words of real speakers (``docs/figures/sound.md``), and what is no voice is far from every student.
 """
 
 from __future__ import annotations

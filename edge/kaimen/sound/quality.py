@@ -2,7 +2,7 @@
 
 Voiced sound repeats itself with the pitch of the voice, so its normalised autocorrelation
 has a peak at that lag; hiss, breath and knocks have none that lasts. How the thresholds were
-found is in ``docs/enrollment.md``.
+found is in ``docs/figures/enrollment.md``.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-SHIPPED = Path(__file__).parents[1] / "models" / "encoder.tflite"  # the encoder that comes along
-SMALL = SHIPPED.with_name("small") / SHIPPED.name  # the one for a Pi 3 or a Zero 2 W
-LOUDSPEAKER = SHIPPED.with_name("loudspeaker.npz")  # the detector of loudspeakers
-ENCODERS = {"large": SHIPPED, "small": SMALL}  # that come along, by their names in the settings
-PHRASE = Path(__file__).parents[1] / "models" / "phrase.tflite"  # the phrase encoder, the same
+from kaimen.settings.encoder import ENCODERS, MODELS
+
+SHIPPED = ENCODERS["large"]  # the encoder that comes along
+SMALL = ENCODERS["small"]  # the one for a Pi 3 or a Zero 2 W
+LOUDSPEAKER = MODELS / "loudspeaker.npz"  # the detector of loudspeakers
+PHRASE = MODELS / "phrase.tflite"  # the phrase encoder, the same for both
 
 
 def beside(encoder: Path, shipped: Path) -> Path:

@@ -8,7 +8,7 @@ codec left out, what bends when it is loud. What of that is the voice's own it t
 voiceprint, beside those of the recordings that enrolled the student: what a loudspeaker does to
 speech moves its point, too, away from theirs. Dense layers weigh both.
 
-It was trained on simulated replays (docs/loudspeaker.md), and is measured on simulated ones.
+It was trained on simulated replays (docs/how/loudspeaker.md), and is measured on simulated ones.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ and says for each of a few overlapping parts of it, as one direction, what was s
 phrases are alike if all parts are: what counts is nearly the least of the parts' cosines, so that
 a phrase that shares one half with another is not half right. There is no transcript and no
 language: a student's own recordings of the passphrase say what the words are. How it was trained
-and how good it was found is in ``docs/phrase.md``.
+and how good it was found is in ``docs/figures/phrase.md``.
 """
 
 from __future__ import annotations

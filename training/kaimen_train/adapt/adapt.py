@@ -26,8 +26,8 @@ from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Card, Encoder
 from kaimen.voice.score import RULE
 from kaimen_train.adapt.whitening import Gain, Names, fit, gain
-from kaimen_train.data.corpus import SPEEDS, at_speed
-from kaimen_train.encoder.export import COMPARED, agreeing, card_of, long_enough, quantizing, write
+from kaimen_train.data.corpus import SPEEDS, at_speed, long_enough
+from kaimen_train.encoder.export import COMPARED, agreeing, card_of, quantizing, write
 from kaimen_train.encoder.quantize import fold, rotate, rotation
 from kaimen_train.evaluation.protocols import Points
 from kaimen_train.networks import LARGE, RUNGS
@@ -40,7 +40,7 @@ LARGE_AGREES = 0.95  # the same of the large encoder
 
 
 @dataclass(frozen=True)
-class School:
+class SchoolRecordings:
     """A school's usable recordings, trimmed, and who speaks in each."""
 
     sounds: list[Samples]
@@ -48,7 +48,7 @@ class School:
     refused: int  # files that could not be used
 
     @classmethod
-    def read(cls, folder: Path) -> School:
+    def read(cls, folder: Path) -> SchoolRecordings:
         """The passphrase's recordings, laid out as for ``kaimen enroll --from``.
 
         Raises SettingsError.
@@ -77,7 +77,7 @@ def adapt_if_better(folder: Path, encoder: Path, weights: Path, out: Path) -> di
     Raises SettingsError for too few recordings, EncoderError where the encoder cannot be adapted.
     """
     loaded = Encoder(encoder)
-    school = School.read(folder)
+    school = SchoolRecordings.read(folder)
     points = school.points(loaded)
     found = gain(points, school.students)
     report = {**asdict(found), "refused": school.refused, "encoder": None}
@@ -88,7 +88,12 @@ def adapt_if_better(folder: Path, encoder: Path, weights: Path, out: Path) -> di
 
 
 def adapt(
-    school: School, points: Points, found: Gain, encoder: Encoder, weights: Path, out: Path
+    school: SchoolRecordings,
+    points: Points,
+    found: Gain,
+    encoder: Encoder,
+    weights: Path,
+    out: Path,
 ) -> Card:
     """Write the adapted encoder, its card, and the map as an .npz beside them.
 

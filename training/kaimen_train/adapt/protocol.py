@@ -18,19 +18,18 @@ from kaimen.registry.space_map import SpaceMap
 from kaimen.sound import Samples
 from kaimen.voice.encoder import Encoder
 from kaimen_train.adapt import whitening
-from kaimen_train.adapt.adapt import School, adapt
+from kaimen_train.adapt.adapt import SchoolRecordings, adapt
 from kaimen_train.data.bad_microphone import at_the_intercom
-from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED, hear, of_encoder
 from kaimen_train.evaluation.metrics import drawn_equal_error_rates, equal_error_rate
-from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, Trials
+from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, VoiceTrials
 
 STUDENTS = 20
 FPIR = 0.05
-Say = Callable[[Points], Trials]
+Say = Callable[[Points], VoiceTrials]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _handed_on(
     """The file itself, of the twenty held-out speakers of commands; and carried voiceprints."""
     own, _ = heard["commands"]
     known = points["commands"][0]
-    school = School(own.sounds, own.of("speaker"), 0)
+    school = SchoolRecordings(own.sounds, own.of("speaker"), 0)
     gained = whitening.gain(known, school.students)
     way = whitening.fit(known, school.students, gained.share)
     with tempfile.TemporaryDirectory() as scratch:
@@ -184,13 +183,13 @@ def _handed_on(
     return found
 
 
-def _trials(name: str, rows: Sequence[Row], points: Points) -> Trials:
+def _trials(name: str, rows: Sequence[Row], points: Points) -> VoiceTrials:
     if name == "commands":
         return protocols.pairs(rows, points)
     return protocols.verifications(protocols.by_text(rows, points), PROBES[PHRASED])
 
 
-def _eer(trials: Trials) -> float:
+def _eer(trials: VoiceTrials) -> float:
     return equal_error_rate(trials.scores[trials.same], trials.scores[~trials.same])
 
 

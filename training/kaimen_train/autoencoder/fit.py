@@ -25,12 +25,12 @@ from tensorflow import keras
 from kaimen.errors import EncoderError, SettingsError
 from kaimen.voice import features
 from kaimen.voice.features import Features
-from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
+from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out, voice_of
 from kaimen_train.data.utterances import JOINED, Speech
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import half_precision, held_out, voice_of
+from kaimen_train.encoder.fit import half_precision
 from kaimen_train.networks import autoencoder as network
-from kaimen_train.networks.autoencoder import Shape
+from kaimen_train.networks.autoencoder import AutoencoderShape
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ Points = NDArray[np.float32]  # (n, dimension)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AutoencoderPlan:
     """How long and how hard to train."""
 
-    shape: Shape = field(default_factory=Shape)
+    shape: AutoencoderShape = field(default_factory=AutoencoderShape)
     steps: int = 3_000
     batch: int = 64
     rate: float = 2e-3  # at the beginning
@@ -75,7 +75,7 @@ class Autoencoder:
     Points of speech are about normally distributed around the origin, with unit variance.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: AutoencoderShape) -> None:
         """With weights drawn at random."""
         self.shape = shape
         self.encoder, self.decoder = network.encoder(shape), network.decoder(shape)
@@ -144,9 +144,9 @@ class Autoencoder:
         return keras.Model(self.encoder.input, self.decoder(means))
 
 
-def load(path: Path = WEIGHTS, shape: Shape | None = None) -> Autoencoder:
+def load(path: Path = WEIGHTS, shape: AutoencoderShape | None = None) -> Autoencoder:
     """The autoencoder that was trained. Raises EncoderError."""
-    made = Autoencoder(shape or Shape())
+    made = Autoencoder(shape or AutoencoderShape())
     made.restore(path)
     return made
 
@@ -161,7 +161,9 @@ def _in_parts(
 class Pictures:
     """Draws windows from clips: every corpus by its weight, every voice of it alike."""
 
-    def __init__(self, clips: Clips, chosen: Sequence[int], shape: Shape, seed: int) -> None:
+    def __init__(
+        self, clips: Clips, chosen: Sequence[int], shape: AutoencoderShape, seed: int
+    ) -> None:
         """``chosen`` are the indices of the clips to draw from."""
         self._random = np.random.default_rng(seed)
         self._speech = Speech(clips.only(np.array(chosen, np.int64)), self._random)
@@ -200,7 +202,7 @@ def _piece(values: Features, frames: int, random: np.random.Generator) -> Featur
 
 
 def pictures(
-    rows: Sequence[Row], folder: Path, shape: Shape, *, held: bool, seed: int = 0
+    rows: Sequence[Row], folder: Path, shape: AutoencoderShape, *, held: bool, seed: int = 0
 ) -> Pictures:
     """Windows of the train split: of its held-out speakers as spoken, or of all others.
 
@@ -208,7 +210,7 @@ def pictures(
     """
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not train:
-        raise SettingsError("the manifest has no speech to train on; see docs/latent.md")
+        raise SettingsError("the manifest has no speech to train on; see docs/how/latent.md")
     apart = held_out(train)
     clips = cut(train, folder / "corpus")
     chosen = [
@@ -218,16 +220,18 @@ def pictures(
         and label["speed"] in ((1.0,) if held else SPEEDS)
     ]
     if not chosen:
-        raise SettingsError("too few speakers to hold some out; see docs/latent.md")
+        raise SettingsError("too few speakers to hold some out; see docs/how/latent.md")
     return Pictures(clips, chosen, shape, seed)
 
 
-def fit(rows: Sequence[Row], folder: Path, out: Path = WEIGHTS, plan: Plan | None = None) -> float:
+def fit(
+    rows: Sequence[Row], folder: Path, out: Path = WEIGHTS, plan: AutoencoderPlan | None = None
+) -> float:
     """Train on the train split, write the weights; the error on speakers held out.
 
     Raises SettingsError.
     """
-    plan = plan or Plan()
+    plan = plan or AutoencoderPlan()
     keras.utils.set_random_seed(plan.seed)
     learned = pictures(rows, folder, plan.shape, held=False, seed=plan.seed)
     unseen = pictures(rows, folder, plan.shape, held=True, seed=plan.seed).draw(plan.checked)

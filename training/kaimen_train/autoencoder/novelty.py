@@ -19,7 +19,7 @@ from kaimen.voice.loudspeaker import LoudspeakerDetector
 from kaimen_train.autoencoder.fit import FLAT, Autoencoder
 from kaimen_train.autoencoder.pca import Components
 from kaimen_train.data import out_of_distribution
-from kaimen_train.encoder.export import long_enough
+from kaimen_train.data.corpus import long_enough
 from kaimen_train.evaluation.evaluate import EvalSpeech
 from kaimen_train.evaluation.metrics import threshold_at
 
@@ -79,8 +79,8 @@ def scores_of(
 
 def compared(usual: Scores, unusual: Scores) -> Figures:
     """For each score the area under the curve, and what is found at ALARMS; and of how many."""
-    found: Figures = {"of": len(next(iter(out_of_distribution.values())))}
-    for name, own in out_of_distribution.items():
+    found: Figures = {"of": len(next(iter(unusual.values())))}
+    for name, own in unusual.items():
         threshold = threshold_at(usual[name], ALARMS)
         found[name] = {
             "auc": area(usual[name], own),
@@ -92,9 +92,7 @@ def compared(usual: Scores, unusual: Scores) -> Figures:
 def area(usual: NDArray[np.float64], unusual: NDArray[np.float64]) -> float:
     """The share of pairs in which the unusual scores higher; ties count half."""
     ordered = np.sort(usual)
-    below = np.searchsorted(ordered, out_of_distribution, "left") + np.searchsorted(
-        ordered, out_of_distribution, "right"
-    )
+    below = np.searchsorted(ordered, unusual, "left") + np.searchsorted(ordered, unusual, "right")
     return float(below.mean() / 2 / len(ordered))
 
 

@@ -53,7 +53,7 @@ def add(top: argparse.ArgumentParser, *reading: argparse.ArgumentParser) -> None
     mapping = part(
         "map",
         "draw recordings in its latent space beside the encoder's",
-        "kaimen-train latent map edge/kaimen/rehearsal/recordings --figure docs/latent.svg",
+        "kaimen-train latent map edge/kaimen/rehearsal/recordings --figure docs/how/latent.svg",
     )
     mapping.add_argument("recordings", type=Path, metavar="FOLDER", help="as speaker/recording")
     mapping.add_argument("--figure", type=Path, required=True, metavar="FILE", help="the SVG")

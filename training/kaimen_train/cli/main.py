@@ -246,10 +246,12 @@ def _fit(chosen: argparse.Namespace) -> int:
 
         fit_large(rows, chosen.folder, replace(TUNING, steps=chosen.steps or TUNING.steps))
     else:
-        from kaimen_train.encoder.fit import Plan, fit
+        from kaimen_train.encoder.fit import EncoderPlan, fit
         from kaimen_train.networks import RUNGS
 
-        fit(rows, chosen.folder, Plan(steps=chosen.steps or Plan.steps), RUNGS["deep"])
+        fit(
+            rows, chosen.folder, EncoderPlan(steps=chosen.steps or EncoderPlan.steps), RUNGS["deep"]
+        )
     return 0
 
 
@@ -363,11 +365,11 @@ def _school(chosen: argparse.Namespace) -> int:
 
 def _phrase(chosen: argparse.Namespace) -> int:
     from kaimen.voice.phrase import PhraseEncoder
-    from kaimen_train.phrase.fit import Plan, add_measured, export, fit
+    from kaimen_train.phrase.fit import PhrasePlan, add_measured, export, fit
     from kaimen_train.phrase.protocol import cost, evaluate
 
     rows = read_manifest(chosen.manifest)
-    fit(rows, chosen.folder, Plan(steps=chosen.steps))
+    fit(rows, chosen.folder, PhrasePlan(steps=chosen.steps))
     export(rows, chosen.folder, chosen.out)
     encoder = PhraseEncoder(chosen.out)
     figures = {**evaluate(rows, encoder), "adds_of_time": cost(encoder, Encoder())}

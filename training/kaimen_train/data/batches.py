@@ -29,7 +29,7 @@ AHEAD = 24  # batches kept ready
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ClipBatch:
     """Augmented clips of one length."""
 
     step: int
@@ -84,10 +84,10 @@ def _produce(queue: Any, clips: Clips, augmenter: Augmenter, seed: int, steps: r
         frames = int(random.choice(FRAMES, p=FRAMES_SHARE))
         chosen = sampler.draw(random)
         made = np.stack([augmenter(clips[index], frames) for index in chosen])
-        queue.put(Batch(step, made.astype(np.float16), chosen))
+        queue.put(ClipBatch(step, made.astype(np.float16), chosen))
 
 
-def batches(clips: Clips, augmenter: Augmenter, *, seed: int, steps: range) -> Iterator[Batch]:
+def batches(clips: Clips, augmenter: Augmenter, *, seed: int, steps: range) -> Iterator[ClipBatch]:
     """Yield one batch a step, in order, made ahead by another process."""
     return ahead(_produce, clips, augmenter, seed, steps)
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from kaimen.errors import NoSpeech, RecordingError, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples, endpoint, high_pass, recording
 from kaimen.sound.recording import main_phrase, phrases, read, said
+from kaimen.voice import features
 from kaimen_train.progress import track
 
 NOISE = "noise"
@@ -92,6 +93,11 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     if speed == 1:
         return samples
     return soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
+
+
+def long_enough(clip: Samples) -> Samples:
+    """Return a clip, or one too short for a frame said again until it is not."""
+    return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
 from kaimen_train.data.augment import cover
 from kaimen_train.data.corpus import Clips
-from kaimen_train.encoder.fit import voice_of
+from kaimen_train.data.speakers import voice_of
 
 GROUPS = 2  # a step is so many groups, each of one corpus: others sound alike
 SPEAKERS = 16  # in a group
@@ -215,7 +215,7 @@ def companded(sound: Samples) -> Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TakeBatch:
     """Augmented takes of one length."""
 
     step: int
@@ -233,4 +233,4 @@ def produce(queue: Any, heard: Surroundings, seed: int, steps: range) -> None:
         made = np.stack([heard(chosen, frames) for _, chosen in takes])
         speakers = np.array([number for number, _ in takes], np.int32)
         chosen = [each for _, each in takes]
-        queue.put(Batch(step, made.astype(np.float16), speakers, chosen))
+        queue.put(TakeBatch(step, made.astype(np.float16), speakers, chosen))

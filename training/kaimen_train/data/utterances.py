@@ -10,7 +10,7 @@ import numpy as np
 from kaimen.acoustics.devices import CODECS
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen_train.data.corpus import Clips
-from kaimen_train.encoder.fit import voice_of
+from kaimen_train.data.speakers import voice_of
 from kaimen_train.evaluation.protocols import one_phrase
 
 SHORT = 1.3  # seconds below which a clip is one word

@@ -25,8 +25,9 @@ from kaimen.voice import features
 from kaimen.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
 from kaimen.voice.score import RULE, score_of
 from kaimen.voice.spread import spread_of
-from kaimen_train.data.corpus import NOISE, UNSEEN, Clips, Row, cut, of_split
-from kaimen_train.encoder.fit import heard_at_the_gate, held_out
+from kaimen_train.data.corpus import NOISE, UNSEEN, Clips, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
+from kaimen_train.encoder.fit import heard_at_the_gate
 from kaimen_train.encoder.quantize import by_ranges, exact, quantize, rotate
 from kaimen_train.encoder.rounding import limits
 from kaimen_train.networks import FRAMES, RUNGS, WEIGHTS, Rung
@@ -39,7 +40,7 @@ COMPARED = 300  # clips on which runtimes and precisions are compared
 RUNTIMES_AGREE = 0.999  # least cosine
 RUNGS_AGREE = 0.998  # of the first rungs of the ladder, whose points lie closer together
 # Of the large encoder: a hundred layers round one after the other, and each runtime in its own way.
-# What that costs is measured in errors: docs/encoder.md.
+# What that costs is measured in errors: docs/figures/accuracy.md.
 LARGE_AGREES = 0.97
 LEAST = {"deep": RUNTIMES_AGREE, "large": LARGE_AGREES}  # of what ships
 ROTATIONS = 8  # that are tried until the runtimes agree
@@ -241,11 +242,6 @@ def agree(
         "int8_float_mean_cosine": float(precisions.mean()),
         "int8_float_least_cosine": float(precisions.min()),
     }
-
-
-def long_enough(clip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A clip, or one too short for a frame said again until it is not."""
-    return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
 
 
 def development_strangers(encoder: Encoder, clips: Clips) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Trains an encoder; a killed run goes on from its last checkpoint.
 
 Teachers say where a clip belongs and how alike two clips are; who spoke is told by a margin
-softmax and by the contrast within a batch. ``Plan`` says how much each of them counts.
+softmax and by the contrast within a batch. ``EncoderPlan`` says how much each of them counts.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ import json
 import logging
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,20 +23,20 @@ from tensorflow import keras
 from kaimen.errors import SettingsError
 from kaimen.voice import features
 from kaimen_train.data.augment import Augmenter, rooms
-from kaimen_train.data.batches import SIZE, Batch, batches
+from kaimen_train.data.batches import SIZE, ClipBatch, batches
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
+from kaimen_train.data.speakers import HELD_OUT, held_out, some, voice_of
 from kaimen_train.encoder import losses, teacher
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.networks import FRAMES, WEIGHTS, Build, Rung
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = {"mandarin20": 2, "commands": 30}  # speakers never trained on
 UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EncoderPlan:
     """How long and how hard to train."""
 
     steps: int = 9_000
@@ -59,38 +56,10 @@ class Plan:
     check_every: int = 1_000
 
 
-def held_out(rows: list[Row]) -> set[tuple[str, str]]:
-    """(corpus, speaker) that training does not see, drawn by a hash of their names."""
-    chosen: set[tuple[str, str]] = set()
-    for corpus, count in HELD_OUT.items():
-        speakers = {row.speaker for row in rows if row.corpus == corpus and row.speaker}
-        ordered = sorted(speakers, key=lambda name: sha256(name.encode()).digest())
-        # A small corpus keeps at least two thirds of its speakers for training.
-        chosen |= {(corpus, name) for name in ordered[: min(count, len(ordered) // 3)]}
-    return chosen
-
-
-def some(voices: set[tuple[str, str]], share: float) -> set[tuple[str, str]]:
-    """A share of each corpus's voices, given as (corpus, voice); always the same ones."""
-    of_corpus: dict[str, list[str]] = defaultdict(list)
-    for corpus, voice in voices:
-        of_corpus[corpus].append(voice)
-    chosen = set()
-    for corpus, names in of_corpus.items():
-        ordered = sorted(names, key=lambda name: sha256(name.encode()).digest())
-        chosen |= {(corpus, name) for name in ordered[: math.ceil(share * len(ordered))]}
-    return chosen
-
-
-def voice_of(label: dict[str, Any]) -> str:
-    """The speaker, or the recording where there is no name."""
-    return str(label["speaker"] or label["path"])
-
-
 class Warmed(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate: a straight rise, then half a cosine down to nearly nothing."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: EncoderPlan) -> None:
         self.plan = plan
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
@@ -99,7 +68,7 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):
         falling = 0.5 * (1 + tf.cos(math.pi * done / self.plan.steps)) + 0.002
         return self.plan.rate * tf.minimum(1.0, rising) * falling
 
-    def get_config(self) -> dict[str, Plan]:
+    def get_config(self) -> dict[str, EncoderPlan]:
         return {"plan": self.plan}
 
 
@@ -110,7 +79,7 @@ class Fit:
     """
 
     def __init__(
-        self, plan: Plan, build: Build, *, classes: int, taught: int, folder: Path
+        self, plan: EncoderPlan, build: Build, *, classes: int, taught: int, folder: Path
     ) -> None:
         keras.utils.set_random_seed(plan.seed)
         self.plan = plan
@@ -244,7 +213,9 @@ def check(network: keras.Model, clips: Clips, frames: int) -> dict[str, float]:
     return found
 
 
-def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = FRAMES) -> Path:
+def fit(
+    rows: list[Row], folder: Path, plan: EncoderPlan, rung: Rung, *, frames: int = FRAMES
+) -> Path:
     """Train a rung on the train split of ``rows``; returns the file of its averaged weights.
 
     ``folder`` keeps what all runs share, and in a folder of its own what belongs to this one.
@@ -257,7 +228,7 @@ def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = 
     noise = cut([row for row in rows if row.corpus == NOISE], corpus)
     if not len(noise) or not len(speech):
         raise SettingsError(
-            f"training needs recordings of speakers and of {NOISE!r}; see docs/encoder.md"
+            f"training needs recordings of speakers and of {NOISE!r}; see docs/how/encoder.md"
         )
     known = teacher.points(speech, corpus)
 
@@ -305,7 +276,7 @@ def fit(rows: list[Row], folder: Path, plan: Plan, rung: Rung, *, frames: int = 
     return weights
 
 
-def _learn(run: Fit, batch: Batch, labels: NDArray, taught: NDArray) -> dict[str, float]:
+def _learn(run: Fit, batch: ClipBatch, labels: NDArray, taught: NDArray) -> dict[str, float]:
     return run.learn(batch.features, labels[batch.clips], taught[batch.clips])
 
 

@@ -14,14 +14,14 @@ from kaimen.sound import SAMPLE_RATE
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import Row
 from kaimen_train.encoder.export import export
-from kaimen_train.encoder.fit import Plan, fit
+from kaimen_train.encoder.fit import EncoderPlan, fit
 from kaimen_train.evaluation.evaluate import embedded, evaluate, hear, of_encoder
 from kaimen_train.networks import LADDER
 
 log = logging.getLogger(__name__)
 
 # The lower rungs have learned all they can after a tenth of what the deep encoder hears.
-PLAN = Plan(steps=500, rate=4e-3, warmup=100, check_every=500)
+PLAN = EncoderPlan(steps=500, rate=4e-3, warmup=100, check_every=500)
 PHRASE = 1.5  # seconds of the sound that time is measured on
 ROUNDS = 60  # of measuring
 
@@ -41,7 +41,7 @@ class Step:
     fnir: float  # phrase, at an FPIR of 5 %
 
 
-def climb(rows: list[Row], folder: Path, shipped: Path, plan: Plan = PLAN) -> list[Step]:
+def climb(rows: list[Row], folder: Path, shipped: Path, plan: EncoderPlan = PLAN) -> list[Step]:
     """Train and export all rungs but the deep encoder, which is ``shipped``; measure them all.
 
     Encoders are written to ``folder``/ladder. An interrupted climb goes on where it was.

@@ -33,9 +33,9 @@ from kaimen_train.data.surroundings import (
     FRAMES_SHARE,
     SHARES,
     SIZE,
-    Batch,
     Pool,
     Surroundings,
+    TakeBatch,
     produce,
 )
 from kaimen_train.encoder import losses
@@ -51,7 +51,7 @@ SHOWN = 150  # windows from which the ranges of eight bits are taken
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TuningPlan:
     """How long and how hard to train."""
 
     steps: int = 400
@@ -67,8 +67,8 @@ class Plan:
     save_every: int = 100
 
 
-TUNING = Plan()
-ROUNDING = Plan(steps=200, rate=4e-4, warmup=15, averaging=0.98, seed=2)
+TUNING = TuningPlan()
+ROUNDING = TuningPlan(steps=200, rate=4e-4, warmup=15, averaging=0.98, seed=2)
 TUNED = 0.6  # share of the tuned weights in the encoder; the rest is as it began
 
 
@@ -81,7 +81,7 @@ class Tuning:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: TuningPlan,
         start: keras.Model,
         centres: NDArray[np.float32],
         folder: Path,
@@ -203,7 +203,7 @@ class Lesson:
         known = points * np.sqrt(np.minimum(pool.seconds, LONGEST))[:, np.newaxis]
         return cls(heard, known, _unit(np.stack([known[each].sum(0) for each in pool.own])))
 
-    def anchors(self, batch: Batch) -> NDArray[np.float32]:
+    def anchors(self, batch: TakeBatch) -> NDArray[np.float32]:
         """Return where each take should stay near: half its own clips, half its speaker."""
         said = _unit(np.stack([self.known[each].sum(0) for each in batch.clips]))
         return _unit(said + self.centres[batch.speakers])
@@ -224,7 +224,7 @@ class Lesson:
 
 
 def fit_large(
-    rows: list[Row], folder: Path, tuning: Plan = TUNING, rounding: Plan = ROUNDING
+    rows: list[Row], folder: Path, tuning: TuningPlan = TUNING, rounding: TuningPlan = ROUNDING
 ) -> Path:
     """Train the large encoder on the train split of ``rows``; return the file of its weights.
 

@@ -88,7 +88,7 @@ ADULT = 16  # years
 SENTENCES = 2  # of each
 
 
-class Words:
+class SpokenWords:
     """What a speaker says: words, each of them in takes."""
 
     def __init__(self, speaker: str, rows: Sequence[Row]) -> None:
@@ -171,12 +171,12 @@ def everybody(rows: Sequence[Row], ages: str) -> Iterator[tuple[str, dict[str, S
             yield f"{CLASSES[-1].folder}/{next(numbers)}", sentences
 
 
-def _by_hash(rows: Sequence[Row]) -> list[Words]:
+def _by_hash(rows: Sequence[Row]) -> list[SpokenWords]:
     """The speakers, in an order that nobody chose."""
     own: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         own[row.speaker].append(row)
-    return [Words(who, own[who]) for who in sorted(own, key=_hash)]
+    return [SpokenWords(who, own[who]) for who in sorted(own, key=_hash)]
 
 
 def _hash(speaker: str) -> str:

@@ -170,7 +170,7 @@ def measure(
     noise = [row for row in rows if row.corpus == NOISE]
     speech = [row for row in of_split(rows, "eval") if row.corpus != NOISE]
     if not speech:
-        raise SettingsError("the manifest has no eval rows; see docs/protocols.md")
+        raise SettingsError("the manifest has no eval rows; see docs/figures/protocols.md")
     speech = every(speech, nth)
     figures: dict[str, dict[str, dict[str, float]]] = {}
     with ProcessPoolExecutor(WORKERS) as pool:

@@ -194,7 +194,7 @@ def cost_of_int8(made: Embedded, exact: Embedded) -> dict[str, dict[str, float]]
     return found
 
 
-def _cost(int8: protocols.Trials, exact: protocols.Trials) -> dict[str, float]:
+def _cost(int8: protocols.VoiceTrials, exact: protocols.VoiceTrials) -> dict[str, float]:
     ours, theirs = (
         equal_error_rate(each.scores[each.same], each.scores[~each.same]) for each in (int8, exact)
     )

@@ -24,7 +24,7 @@ SPOKEN = ("arabic40", CALLS, SENTENCES, "commands", "mandarin20")  # unseen ones
 
 
 @dataclass(frozen=True, slots=True)
-class Phrases:
+class GatePhrases:
     """Phrases of one length of one corpus, and how they sound; a take of a call is the call."""
 
     corpus: str
@@ -34,20 +34,20 @@ class Phrases:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SpeakerFacts:
     """What is known of speakers and calls, from the tables beside the recordings."""
 
     ages: dict[str, int]  # years by speaker
     calls: dict[tuple[str, int], tuple[str, str]]  # day and phone by speaker and call
 
 
-def hear(rows: Sequence[Row], heard: EvalSpeech) -> tuple[list[Phrases], Known]:
+def hear(rows: Sequence[Row], heard: EvalSpeech) -> tuple[list[GatePhrases], SpeakerFacts]:
     """All phrases that are tried, and what is known of who says them.
 
     ``heard`` is what was read of ``rows`` before; the corpora that it has not are read here.
     """
     rows = of_split(rows, "eval")
-    found: list[Phrases] = []
+    found: list[GatePhrases] = []
     for corpus in SPOKEN:
         own = heard.rows.get(corpus) or [row for row in rows if row.corpus == corpus]
         if not own:
@@ -55,7 +55,7 @@ def hear(rows: Sequence[Row], heard: EvalSpeech) -> tuple[list[Phrases], Known]:
         sounds = heard.speech.get(corpus) or speech(own, corpus)
         if corpus == SENTENCES:
             names = [("", row.speaker, row.take) for row in own]
-            found.append(Phrases(corpus, SENTENCE, names, sounds))
+            found.append(GatePhrases(corpus, SENTENCE, names, sounds))
         elif corpus == CALLS:
             found += _of_calls(own, sounds)
         else:
@@ -79,7 +79,7 @@ def orders(said: Mapping[str, set[str]], corpus: str) -> list[tuple[str, ...]]:
     return sorted(speakers, key=lambda order: -speakers[order])[:TEXTS]
 
 
-def _of_words(corpus: str, rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[Phrases]:
+def _of_words(corpus: str, rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[GatePhrases]:
     """The first one, two, three and four words of each order, in all takes that have them all."""
     words = {
         (row.text, row.speaker, row.take): sound for row, sound in zip(rows, sounds, strict=True)
@@ -93,7 +93,7 @@ def _of_words(corpus: str, rows: Sequence[Row], sounds: Sequence[Samples]) -> It
             said[speaker].add(text)
     chosen = orders(said, corpus) if said else []
     for length in range(1, WORDS + 1):
-        phrases = Phrases(corpus, str(length), [], [])
+        phrases = GatePhrases(corpus, str(length), [], [])
         for order in chosen:
             for speaker in sorted(said):
                 # The same speakers and takes for every length: only the length differs.
@@ -105,7 +105,7 @@ def _of_words(corpus: str, rows: Sequence[Row], sounds: Sequence[Samples]) -> It
             yield phrases
 
 
-def _of_calls(rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[Phrases]:
+def _of_calls(rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[GatePhrases]:
     """Keywords of a call joined in a circle, as many as there are keywords; and sentences."""
     words = {
         (row.text, row.speaker, _call(row)): sound for row, sound in zip(rows, sounds, strict=True)
@@ -121,7 +121,7 @@ def _of_calls(rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[Phrase
     }
     circles[SENTENCE] = [(f"{keyword}-{SENTENCE}",) for keyword in keywords]
     for length, texts in circles.items():
-        phrases = Phrases(CALLS, length, [], [])
+        phrases = GatePhrases(CALLS, length, [], [])
         for speaker, call in calls:
             for text in texts:
                 if all((word, speaker, call) in words for word in text):
@@ -138,13 +138,13 @@ def _call(row: Row) -> int:
     return int(row.file.stem.split("-")[-2])
 
 
-def _known(rows: Sequence[Row]) -> Known:
+def _known(rows: Sequence[Row]) -> SpeakerFacts:
     ages = {each["speaker"]: int(each["age"]) for each in _table(rows, SENTENCES, "ages.csv")}
     calls = {
         (each["speaker"], int(each["call"])): (each["date"], each["phone"])
         for each in _table(rows, CALLS, "calls.csv")
     }
-    return Known(ages, calls)
+    return SpeakerFacts(ages, calls)
 
 
 def _table(rows: Sequence[Row], corpus: str, name: str) -> list[dict[str, str]]:

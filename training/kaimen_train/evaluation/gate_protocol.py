@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from kaimen.voice.score import score_of
 from kaimen_train.evaluation import protocols
-from kaimen_train.evaluation.gate_phrases import CALLS, SENTENCES, WORDS, Known, Phrases
+from kaimen_train.evaluation.gate_phrases import CALLS, SENTENCES, WORDS, GatePhrases, SpeakerFacts
 from kaimen_train.evaluation.metrics import equal_error_rate, interval_of_equal_error_rate
-from kaimen_train.evaluation.protocols import Points, TextTakes, Trials
+from kaimen_train.evaluation.protocols import Points, TextTakes, VoiceTrials
 from kaimen_train.evaluation.tail import Errors
 
 FMRS = (1e-3, 1e-4, 1e-5, 5e-7)  # the last is an FPIR of 1 % among 20,000 students
@@ -28,7 +28,9 @@ ADULT = 16  # years
 EVERYBODY, ANOTHER_DAY = "everybody", "another day"
 
 
-def evaluate(phrases: Sequence[Phrases], known: Known, embed: protocols.Embed) -> dict[str, Any]:
+def evaluate(
+    phrases: Sequence[GatePhrases], known: SpeakerFacts, embed: protocols.Embed
+) -> dict[str, Any]:
     """Figures by corpus, group of speakers or trials, and length; and what four words leave."""
     found: dict[str, Any] = {}
     sentences: dict[str, Any] = {}
@@ -44,7 +46,7 @@ def evaluate(phrases: Sequence[Phrases], known: Known, embed: protocols.Embed) -
     }  # fmt: skip
 
 
-def _sentences(phrases: Phrases, points: Points, known: Known) -> dict[str, Any]:
+def _sentences(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dict[str, Any]:
     """The protocol *sentences*: takes 1 to 5 enroll, the others come; EER by group."""
     found = {}
     (said,) = protocols.by_phrase(phrases.names, points)
@@ -58,7 +60,7 @@ def _sentences(phrases: Phrases, points: Points, known: Known) -> dict[str, Any]
     return found
 
 
-def figures(trials: Trials) -> dict[str, Any]:
+def figures(trials: VoiceTrials) -> dict[str, Any]:
     """EER, and FNIR at each of the FMRS: counted where it can be, else by the tail."""
     every, same, sides = trials.scores.astype(np.float64), trials.same, trials.sides
     errors = Errors(every, *sides)
@@ -94,7 +96,7 @@ def left_by_four_words(by_corpus: Mapping[str, Any]) -> dict[str, float]:
     return {**found, "mean": float(np.mean(list(found.values())))} if found else {}
 
 
-def tried(phrases: Phrases, points: Points, known: Known) -> dict[str, Trials]:
+def tried(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dict[str, VoiceTrials]:
     """Trials by group; groups without both kinds of trials are left out."""
     if phrases.corpus == CALLS:
         found = _days(phrases, points, known)
@@ -105,7 +107,7 @@ def tried(phrases: Phrases, points: Points, known: Known) -> dict[str, Trials]:
     return {name: trials for name, trials in found.items() if trials.both_kinds}
 
 
-def _groups(phrases: Phrases, known: Known) -> dict[str, set[str]]:
+def _groups(phrases: GatePhrases, known: SpeakerFacts) -> dict[str, set[str]]:
     """Speakers who are strangers to each other: an adult is none to a child, nor a test of it."""
     everybody = {speaker for _, speaker, _ in phrases.names}
     if phrases.corpus != SENTENCES or not known.ages:
@@ -114,14 +116,14 @@ def _groups(phrases: Phrases, known: Known) -> dict[str, set[str]]:
     return {"children": children, "adults": everybody - children}
 
 
-def takes_in_turn(texts: Iterable[TextTakes], speakers: Iterable[str]) -> Trials:
+def takes_in_turn(texts: Iterable[TextTakes], speakers: Iterable[str]) -> VoiceTrials:
     """Each take comes once to a gate where the five after it, in a circle, enrolled its speaker.
 
     Strangers to each of these enrollments are all takes of all others who say the same. Where
     there are fewer than six takes, all but the one that comes enroll.
     """
     order = {name: number for number, name in enumerate(sorted(speakers))}
-    found = Trials()
+    found = VoiceTrials()
     for said in texts:
         takes = {
             name: np.stack([said.takes[name][take] for take in sorted(said.takes[name])])
@@ -141,7 +143,7 @@ def takes_in_turn(texts: Iterable[TextTakes], speakers: Iterable[str]) -> Trials
     return found
 
 
-def _days(phrases: Phrases, points: Points, known: Known) -> dict[str, Trials]:
+def _days(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dict[str, VoiceTrials]:
     """First calls enroll; phrases of other days come, and everybody else's of any day.
 
     Words alone are tried once more at an enrollment by the other words of the call, so that the
@@ -153,7 +155,7 @@ def _days(phrases: Phrases, points: Points, known: Known) -> dict[str, Trials]:
     texts = np.array([text for text, _, _ in phrases.names])
     calls = [(speaker, call) for _, speaker, call in phrases.names]
     days, phones = np.array([known.calls.get(call, ("", "")) for call in calls]).T
-    found: dict[str, Trials] = defaultdict(Trials)
+    found: dict[str, VoiceTrials] = defaultdict(VoiceTrials)
     for student, number in order.items():
         own = who == number
         first = min(call for call in calls if call[0] == student)
@@ -178,7 +180,7 @@ def _days(phrases: Phrases, points: Points, known: Known) -> dict[str, Trials]:
 
 
 def _add(
-    trials: Trials, enrolled: Points, probes: Points, student: int, who: NDArray[np.int_]
+    trials: VoiceTrials, enrolled: Points, probes: Points, student: int, who: NDArray[np.int_]
 ) -> None:
     if len(enrolled) and len(probes):
         scored = score_of(enrolled, probes)

@@ -1,4 +1,4 @@
-"""The trials every figure is measured on; ``docs/protocols.md`` describes them in words.
+"""The trials every figure is measured on; ``docs/figures/protocols.md`` describes them in words.
 
 All trials stay within a corpus. ``Points`` hold what an encoder made of the recordings, so
 any encoder, a peer's too, is measured on the same trials.
@@ -98,13 +98,13 @@ def by_phrase(names: Sequence[Name], points: Points) -> list[TextTakes]:
     return list(texts.values())
 
 
-def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> Trials:
+def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> VoiceTrials:
     """All pairs of recordings of the same text.
 
     With ``others``, the same recordings under another condition, each pair is tried twice:
     one of the two as it is, the other under the condition.
     """
-    found = Trials()
+    found = VoiceTrials()
     numbers = {name: n for n, name in enumerate(sorted({row.speaker for row in rows}))}
     groups: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -121,12 +121,12 @@ def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> 
 
 def verifications(
     texts: Sequence[TextTakes], numbers: Iterable[int], others: Sequence[TextTakes] | None = None
-) -> Trials:
+) -> VoiceTrials:
     """Every probe against every enrolled speaker of the same text.
 
     With ``others``, the same texts under another condition, the probes are those.
     """
-    found = Trials()
+    found = VoiceTrials()
     numbers = list(numbers)
     for said, probed in zip(texts, others or texts, strict=True):
         order = {name: number for number, name in enumerate(sorted(said.takes))}
@@ -138,7 +138,7 @@ def verifications(
 
 
 @dataclass
-class Trials:
+class VoiceTrials:
     """Scores of trials, and the numbers of the speakers on both sides."""
 
     _scores: list[NDArray] = field(default_factory=list)
@@ -187,7 +187,7 @@ class Trials:
             "det": misses_at(targets, strangers, DET).tolist(),
         }
 
-    def flipped(self, exact: Trials) -> float:
+    def flipped(self, exact: VoiceTrials) -> float:
         """Share of the trials that end otherwise than ``exact`` at the threshold of its EER."""
         threshold = equal_error_threshold(exact.scores[exact.same], exact.scores[~exact.same])
         return float(np.mean((self.scores >= threshold) != (exact.scores >= threshold)))

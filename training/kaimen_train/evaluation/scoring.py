@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.score import RULE, score_of
-from kaimen_train.data.corpus import Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import HELD_OUT, held_out
+from kaimen_train.data.corpus import Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import HELD_OUT, held_out
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.progress import track
 

@@ -18,7 +18,7 @@ Numbers = NDArray[np.int_]
 
 # Of strangers' scores that are the tail. More of them bend the fit towards scores that open for
 # nobody, fewer are a handful of pairs of speakers; of 1, 2, 5 and 10 % this one came nearest to
-# what can be counted at an FMR of 1e-4 (``docs/protocols.md``).
+# what can be counted at an FMR of 1e-4 (``docs/figures/protocols.md``).
 SHARE = 0.02
 SHAPES = (-1.0, 0.0)  # from uniform to exponential: cosines end at one, so no tail is heavier
 

@@ -24,7 +24,7 @@ TOLD = ("kinds", "corpora", "speakers", "points", "usual")  # of each phrase, be
 
 
 @dataclass(frozen=True, slots=True)
-class Phrases:
+class ReplayPhrases:
     """What gates heard of many phrases: phrase i is heard[i], of kind kinds[i]."""
 
     heard: list[Heard]
@@ -44,9 +44,9 @@ class Phrases:
         """Of which of them it is known what the same speaker said before."""
         return ~np.isnan(self.usual).any(axis=1)
 
-    def only(self, chosen: NDArray[np.bool_]) -> Phrases:
+    def only(self, chosen: NDArray[np.bool_]) -> ReplayPhrases:
         """Some of the phrases."""
-        return Phrases(
+        return ReplayPhrases(
             [self.heard[number] for number in np.flatnonzero(chosen)],
             *(getattr(self, name)[chosen] for name in TOLD),
         )
@@ -68,14 +68,14 @@ class Phrases:
         )
 
     @classmethod
-    def load(cls, path: Path) -> Phrases:
+    def load(cls, path: Path) -> ReplayPhrases:
         """What was kept."""
         with np.load(path) as stored:
             heard = np.split(stored["heard"], np.cumsum(stored["lengths"])[:-1])
             return cls(heard, *(stored[name] for name in TOLD))
 
     @classmethod
-    def joined(cls, parts: Sequence[Phrases]) -> Phrases:
+    def joined(cls, parts: Sequence[ReplayPhrases]) -> ReplayPhrases:
         """Those of several parts, one after the other."""
         every = [heard for part in parts for heard in part.heard]
         told = (np.concatenate([getattr(part, name) for part in parts]) for name in TOLD)
@@ -86,17 +86,17 @@ class Phrases:
 One = tuple[Heard, str, str, str, Place, Place]
 
 
-def together(many: Sequence[One]) -> Phrases:
+def together(many: Sequence[One]) -> ReplayPhrases:
     """Phrases one by one become all of them."""
     heard, *told = zip(*many, strict=True)
-    return Phrases(list(heard), *(np.array(each) for each in told))
+    return ReplayPhrases(list(heard), *(np.array(each) for each in told))
 
 
-def kept(path: Path, make: Callable[[], Phrases]) -> Phrases:
+def kept(path: Path, make: Callable[[], ReplayPhrases]) -> ReplayPhrases:
     """Phrases from a file, made where there is none."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = path.with_name(f".{path.name}")  # by this name only once it is all there
         make().save(whole)
         whole.replace(path)
-    return Phrases.load(path)
+    return ReplayPhrases.load(path)

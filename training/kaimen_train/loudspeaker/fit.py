@@ -22,7 +22,7 @@ from kaimen.voice import SHIPPED, features
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.loudspeaker import Limits, LoudspeakerCard, Weights, log_odds, standard, unlike
 from kaimen_train.data.corpus import Row
-from kaimen_train.loudspeaker.dataset import SAID, Phrases
+from kaimen_train.loudspeaker.dataset import SAID, ReplayPhrases
 from kaimen_train.loudspeaker.protocol import both_errors, write
 from kaimen_train.loudspeaker.replays import Amount, simulate
 from kaimen_train.networks.loudspeaker import FRAMES, network, weights_of
@@ -38,7 +38,7 @@ NEAR = 1e-3  # how strongly the line of calibration is held to zero
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DetectorPlan:
     """How much to draw, and how long and how hard to train."""
 
     learned: Amount = (8_000, 20_000)  # phrases with nothing beside them, and beside others
@@ -59,13 +59,17 @@ class Plan:
 
 
 def fit(
-    rows: list[Row], folder: Path, out: Path, plan: Plan | None = None, encoder: Path = SHIPPED
+    rows: list[Row],
+    folder: Path,
+    out: Path,
+    plan: DetectorPlan | None = None,
+    encoder: Path = SHIPPED,
 ) -> LoudspeakerCard:
     """Train on the train split and write weights and card.
 
     The detector knows points of this encoder only. Raises SettingsError and EncoderError.
     """
-    plan = plan or Plan()
+    plan = plan or DetectorPlan()
     of = Encoder(encoder).card
     learned, held = simulate(rows, folder, plan.learned, plan.held, encoder, seed=plan.seed)
     weights = weights_of(learn(learned, of.dimension, plan))
@@ -98,7 +102,7 @@ def fit(
     return card
 
 
-def learn(phrases: Phrases, dimension: int, plan: Plan) -> keras.Model:
+def learn(phrases: ReplayPhrases, dimension: int, plan: DetectorPlan) -> keras.Model:
     """Train a network to tell replays from the rest."""
     keras.utils.set_random_seed(plan.seed)
     random = np.random.default_rng(plan.seed)
@@ -131,10 +135,10 @@ def learn(phrases: Phrases, dimension: int, plan: Plan) -> keras.Model:
 
 
 def _batch(
-    phrases: Phrases,
+    phrases: ReplayPhrases,
     chosen: NDArray[np.int_],
     dimension: int,
-    plan: Plan,
+    plan: DetectorPlan,
     random: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
     """Phrases, their lengths, and their points beside others: of other voices and microphones.
@@ -173,7 +177,7 @@ def _stretched(phrase: NDArray[np.float32], factor: float) -> NDArray[np.float32
     return phrase[:, lower] * (1 - share) + phrase[:, lower + 1] * share
 
 
-def score(phrases: Phrases, weights: Weights, *, alone: bool = False) -> NDArray[np.float64]:
+def score(phrases: ReplayPhrases, weights: Weights, *, alone: bool = False) -> NDArray[np.float64]:
     """The log-odds of each phrase, as the gate computes them; ``alone``, with nothing beside it."""
     found = []
     points, usual = phrases.points.astype(np.float32), phrases.usual.astype(np.float32)
@@ -208,7 +212,7 @@ def calibrated(
     }
 
 
-def limits(scores: NDArray[np.float64], phrases: Phrases, plan: Plan) -> Limits:
+def limits(scores: NDArray[np.float64], phrases: ReplayPhrases, plan: DetectorPlan) -> Limits:
     """Scores that no more than the plan's shares of recordings, and of live phrases, reach."""
     said = [scores[phrases.kinds == kind] for kind in SAID]
     at, grey = (

@@ -21,7 +21,7 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.loudspeaker import Limits, LoudspeakerCard, LoudspeakerDetector
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation.metrics import equal_error_rate
-from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, Phrases
+from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, ReplayPhrases
 from kaimen_train.loudspeaker.replays import unseen
 from kaimen_train.progress import track
 
@@ -33,7 +33,7 @@ Figures = dict[str, Any]
 class Scored(Protocol):
     """What scores phrases; alone, with nothing beside them."""
 
-    def __call__(self, phrases: Phrases, *, alone: bool = False) -> NDArray[np.float64]: ...
+    def __call__(self, phrases: ReplayPhrases, *, alone: bool = False) -> NDArray[np.float64]: ...
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
     if Encoder(encoder).identity != loaded.card.encoder:
         raise EncoderError(f"{detector}: knows other points than those of {encoder}; train it anew")
 
-    def scored(phrases: Phrases, *, alone: bool = False) -> NDArray[np.float64]:
+    def scored(phrases: ReplayPhrases, *, alone: bool = False) -> NDArray[np.float64]:
         found = []
         for place, heard in enumerate(track(phrases.heard, "listening", len(phrases.heard))):
             point, usual = (each[place].astype("f4") for each in (phrases.points, phrases.usual))
@@ -68,7 +68,7 @@ def write(card: LoudspeakerCard, detector: Path) -> None:
     detector.with_suffix(".json").write_text(text, encoding="utf-8")
 
 
-def both_errors(phrases: Phrases, scored: Scored, beside: Limits, alone: Limits) -> Figures:
+def both_errors(phrases: ReplayPhrases, scored: Scored, beside: Limits, alone: Limits) -> Figures:
     """Errors on phrases beside what enrolled their speakers, and on all with nothing beside."""
     enrolled = phrases.only(phrases.beside)
     return {
@@ -77,7 +77,7 @@ def both_errors(phrases: Phrases, scored: Scored, beside: Limits, alone: Limits)
     }
 
 
-def errors(scores: NDArray[np.float64], phrases: Phrases, threshold: float) -> Figures:
+def errors(scores: NDArray[np.float64], phrases: ReplayPhrases, threshold: float) -> Figures:
     """EER of replays against live phrases, APCER by kind of device, BPCER; with intervals.
 
     Intervals are of 95 %, by bootstrap over speakers.
@@ -110,7 +110,7 @@ def errors(scores: NDArray[np.float64], phrases: Phrases, threshold: float) -> F
 
 
 def _share(
-    wrong: NDArray[np.bool_], chosen: NDArray[np.bool_], phrases: Phrases
+    wrong: NDArray[np.bool_], chosen: NDArray[np.bool_], phrases: ReplayPhrases
 ) -> dict[str, float]:
     """The share of the chosen that are wrong, its interval, and how many they are."""
     speakers, numbers = np.unique(phrases.voices[chosen], return_inverse=True)

@@ -28,7 +28,7 @@ from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data import utterances
 from kaimen_train.data.corpus import NOISE, Row, cut, of_split, speech_of
-from kaimen_train.encoder.fit import held_out, voice_of
+from kaimen_train.data.speakers import held_out, voice_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED
 from kaimen_train.loudspeaker.dataset import (
@@ -39,8 +39,8 @@ from kaimen_train.loudspeaker.dataset import (
     SAID,
     Heard,
     One,
-    Phrases,
     Place,
+    ReplayPhrases,
     kept,
     together,
 )
@@ -140,7 +140,7 @@ def at_the_gate(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReplayPart:
     """So many phrases drawn from one seed."""
 
     count: int
@@ -151,7 +151,7 @@ class Part:
 
 def simulate(
     rows: list[Row], folder: Path, learned: Amount, held: Amount, encoder: Path, *, seed: int = 0
-) -> tuple[Phrases, Phrases]:
+) -> tuple[ReplayPhrases, ReplayPhrases]:
     """Phrases to learn from, and those of held-out speakers; kept, a part each.
 
     A quarter of them are recordings as they are, a quarter live phrases, half replays. Raises
@@ -159,10 +159,10 @@ def simulate(
     """
     rows = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     if not rows:
-        raise SettingsError("the manifest has no speech to train on; see docs/loudspeaker.md")
+        raise SettingsError("the manifest has no speech to train on; see docs/how/loudspeaker.md")
     cut(rows, folder / "corpus", speeds=FEW_SPEEDS)
     parts = [
-        Part(min(PART, amount - start), beside, apart, seed + number)
+        ReplayPart(min(PART, amount - start), beside, apart, seed + number)
         for apart, amounts in ((False, learned), (True, held))
         for beside, amount in zip((False, True), amounts, strict=True)
         for number, start in enumerate(range(0, amount, PART))
@@ -172,12 +172,12 @@ def simulate(
         made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
     drawn = list(zip(made, parts, strict=True))
     return (
-        Phrases.joined([Phrases.load(path) for path, part in drawn if not part.apart]),
-        Phrases.joined([Phrases.load(path) for path, part in drawn if part.apart]),
+        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if not part.apart]),
+        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if part.apart]),
     )
 
 
-def _part(rows: list[Row], folder: Path, encoder: Path, part: Part) -> Path:
+def _part(rows: list[Row], folder: Path, encoder: Path, part: ReplayPart) -> Path:
     """Where a part is kept, once it is drawn. Raises SettingsError."""
     name = _name(rows, encoder, part)
     path = folder / "loudspeaker" / f"{name}.npz"
@@ -185,7 +185,7 @@ def _part(rows: list[Row], folder: Path, encoder: Path, part: Part) -> Path:
     return path
 
 
-def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> Iterator[One]:
+def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: ReplayPart) -> Iterator[One]:
     clips, kept_back = cut(rows, folder / "corpus", speeds=FEW_SPEEDS), held_out(rows)
     speeds = FEW_SPEEDS if part.beside and not part.apart else (1.0,)
     chosen = [
@@ -195,7 +195,7 @@ def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> 
         and ((label["corpus"], voice_of(label)) in kept_back) == part.apart
     ]
     if not chosen:
-        raise SettingsError("too few speakers to hold some out; see docs/loudspeaker.md")
+        raise SettingsError("too few speakers to hold some out; see docs/how/loudspeaker.md")
     clips = clips.only(np.array(chosen))
     random = np.random.default_rng([part.seed, part.beside, part.apart])
     if not part.beside:
@@ -206,11 +206,11 @@ def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: Part) -> 
         )
     takes = utterances.Takes.among(clips)
     if not takes.of:
-        raise SettingsError("no speaker says a text often enough; see docs/loudspeaker.md")
+        raise SettingsError("no speaker says a text often enough; see docs/how/loudspeaker.md")
     return beside(takes, part.count, "training", encoder, random)
 
 
-def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Phrases:
+def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> ReplayPhrases:
     """The eval split as it is, live and replayed by devices of the family "test"; kept.
 
     Each recording is replayed by one kind of device in turn, each joined phrase by all of them.
@@ -218,9 +218,9 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Ph
     """
     rows = of_split(rows, "eval")
     if not rows:
-        raise SettingsError("the manifest has no eval rows; see docs/loudspeaker.md")
+        raise SettingsError("the manifest has no eval rows; see docs/how/loudspeaker.md")
 
-    def make() -> Phrases:
+    def make() -> ReplayPhrases:
         random, ears = np.random.default_rng(seed), Encoder(encoder)
         found: list[One] = []
 
@@ -276,7 +276,7 @@ def among_others(
     return found
 
 
-def _name(rows: Sequence[Row], encoder: Path, what: Part | int) -> str:
+def _name(rows: Sequence[Row], encoder: Path, what: ReplayPart | int) -> str:
     """Changes with the recordings, the encoder, the seed and how replays are simulated."""
     sources = [
         inspect.getsource(module) for module in (codecs, devices, filters, rooms, utterances)

@@ -21,7 +21,7 @@ SPREAD = 4.0  # nats: the deviation of a bin of level-free features
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class AutoencoderShape:
     """The shape of an autoencoder."""
 
     frames: int = 128  # of a window: 1.28 s, a whole passphrase
@@ -30,7 +30,7 @@ class Shape:
     dimension: int = 64
 
 
-def encoder(shape: Shape) -> keras.Model:
+def encoder(shape: AutoencoderShape) -> keras.Model:
     """From windows (batch, frames, MELS) to means and log variances, (batch, 2 dimension)."""
     heard = keras.Input((shape.frames, MELS), name="features")
     flow = layers.Reshape((shape.frames, MELS, 1))(heard)
@@ -41,7 +41,7 @@ def encoder(shape: Shape) -> keras.Model:
     return keras.Model(heard, layers.Activation("linear", dtype="float32")(point), name="encoder")
 
 
-def decoder(shape: Shape) -> keras.Model:
+def decoder(shape: AutoencoderShape) -> keras.Model:
     """From points (batch, dimension) to level-free log-mel features (batch, frames, MELS)."""
     point = keras.Input((shape.dimension,), name="point")
     halved = 2 ** len(shape.channels)

@@ -28,7 +28,7 @@ CEILING = 6.0  # of every activation: what stands out costs all others bits
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DeepShape:
     """The shape of a deep encoder."""
 
     front: int = 32  # channels of the pictures
@@ -39,7 +39,7 @@ class Shape:
     dimension: int = 192
 
 
-def build(frames: int | None = None, shape: Shape = Shape()) -> keras.Model:
+def build(frames: int | None = None, shape: DeepShape = DeepShape()) -> keras.Model:
     """An encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
     heard = keras.Input((frames, MELS), name="features")
     flow = _picture(layers.Reshape((-1, MELS, 1))(heard), shape.front, stride=(2, 2))

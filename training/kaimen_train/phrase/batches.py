@@ -29,10 +29,10 @@ AHEAD = 16  # batches kept ready
 PAUSE = 16  # frames between joined words, below
 
 Phrase = tuple[str, ...]  # of words
-Batch = tuple[NDArray[np.float32], NDArray[np.int32]]  # features, which phrase each is
+PhraseBatch = tuple[NDArray[np.float32], NDArray[np.int32]]  # features, which phrase each is
 
 
-class Words:
+class WordFeatures:
     """Features of single words, by corpus, speaker and text."""
 
     def __init__(self, features: Sequence[Features], clips: Clips) -> None:
@@ -50,7 +50,7 @@ class Words:
         shares = np.array([SHARES[name] for name in self._corpora])
         self._shares = shares / shares.sum()
 
-    def batch(self, random: np.random.Generator, frames: int) -> Batch:
+    def batch(self, random: np.random.Generator, frames: int) -> PhraseBatch:
         """One batch; phrases of different groups never count as the same."""
         heard, which = [], []
         for group in range(GROUPS):
@@ -156,12 +156,12 @@ def hidden(heard: Features, random: np.random.Generator) -> Features:
     return heard
 
 
-def batches(words: Words, frames: int, *, seed: int, steps: range) -> Iterator[Batch]:
+def batches(words: WordFeatures, frames: int, *, seed: int, steps: range) -> Iterator[PhraseBatch]:
     """One batch a step, in order, made ahead by another process."""
     return ahead(_produce, words, frames, seed, steps, kept=AHEAD)
 
 
-def _produce(queue: Any, words: Words, frames: int, seed: int, steps: range) -> None:
+def _produce(queue: Any, words: WordFeatures, frames: int, seed: int, steps: range) -> None:
     for step in steps:
         # A generator a step: a resumed run draws the very batches the killed one would have.
         queue.put(words.batch(np.random.default_rng((seed, step)), frames))

@@ -37,12 +37,11 @@ from kaimen.voice.phrase import (
     speech_in,
     stretched,
 )
-from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.quantize import quantize
 from kaimen_train.networks import phrase as network
-from kaimen_train.phrase.batches import SHARES, Words, batches
+from kaimen_train.phrase.batches import SHARES, WordFeatures, batches
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ AGREE = 0.998  # least cosine of all parts together between the runtimes
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PhrasePlan:
     """How the phrase encoder is trained."""
 
     steps: int = 9_000
@@ -68,13 +67,15 @@ class Plan:
     seed: int = 0
 
 
-def fit(rows: Sequence[Row], folder: Path, plan: Plan) -> Path:
+def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
     """Train on the train split, but for its held-out speakers; returns the file of the weights."""
     own = folder / "phrase"
     own.mkdir(parents=True, exist_ok=True)
     (own / "plan.json").write_text(json.dumps(asdict(plan)), encoding="utf-8")
     clips = speech_of(rows, folder, held=False)
-    words = Words([features.log_mel(long_enough(clips[at])) for at in range(len(clips))], clips)
+    words = WordFeatures(
+        [features.log_mel(long_enough(clips[at])) for at in range(len(clips))], clips
+    )
     log.info("%d clips", len(clips))
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -107,7 +108,7 @@ def fit(rows: Sequence[Row], folder: Path, plan: Plan) -> Path:
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):
     """Up for a while, then down along half a cosine."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: PhrasePlan) -> None:
         self._plan = plan
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The wrong-phrase protocol: an enrolled speaker says something else (``docs/protocols.md``).
+"""The wrong-phrase protocol (``docs/figures/protocols.md``): a student says something else.
 
 The gate learns from its school how alike two takes of the passphrase are. So each figure is given
 at three thresholds: one that MISSED of the right phrases here miss, the card's, and one learned
@@ -43,7 +43,7 @@ Least = Callable[
 
 
 @dataclass(frozen=True)
-class Trials:
+class PhraseTrials:
     """Scores against the speaker's own phrase, by speaker; and of which kind the wrong ones are."""
 
     right: dict[str, list[float]]
@@ -151,7 +151,7 @@ def _words(
     texts: Sequence[str],
     probes: range,
     least: Least = _nothing,
-) -> Trials:
+) -> PhraseTrials:
     """Every word enrolled, every word said; scores above the ``least`` of their text."""
     near = {frozenset(pair) for pair in NEAR_ALIKE}
     right: dict[str, list[float]] = defaultdict(list)
@@ -174,7 +174,7 @@ def _words(
     kinds = {"wrong": dict(wrong)}
     if alike:
         kinds["near alike"] = dict(alike)
-    return Trials(dict(right), kinds)
+    return PhraseTrials(dict(right), kinds)
 
 
 def _joins(
@@ -200,7 +200,7 @@ def _halves(
     made: Mapping[tuple[str, str], Mapping[Key, PhraseEmbedding]],
     probes: range,
     least: Least = _nothing,
-) -> Trials:
+) -> PhraseTrials:
     """Every phrase enrolled, every join that shares its first or its last half said."""
     right: dict[str, list[float]] = defaultdict(list)
     half: dict[str, list[float]] = defaultdict(list)
@@ -217,7 +217,7 @@ def _halves(
                         other = takes["".join(pair), speaker, take]
                         score = phrase_score(other, enrolled, school) - threshold
                         (right if pair == phrase else half)[speaker].append(score)
-    return Trials(dict(right), {"half right": dict(half)})
+    return PhraseTrials(dict(right), {"half right": dict(half)})
 
 
 def _enrolled(said: Mapping[Key, PhraseEmbedding], text: str) -> dict[str, list[PhraseEmbedding]]:

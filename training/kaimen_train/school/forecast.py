@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from kaimen.bench import exact
 from kaimen.bench.synthetic import Points, Population
-from kaimen.calibration.calibration import FPIR, calibrate_points
-from kaimen.gallery import Calibration
+from kaimen.calibration.calibration import FPIR, Calibration, calibrate_points
 from kaimen.voice.encoder import Card
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation.evaluate import Embedded

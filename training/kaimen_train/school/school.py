@@ -26,14 +26,13 @@ from kaimen.bench.synthetic import Points, Population
 from kaimen.errors import SettingsError
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import SHIPPED, Encoder
-from kaimen_train.data.corpus import NOISE, Row, cut, of_split
-from kaimen_train.encoder.export import long_enough
-from kaimen_train.encoder.fit import held_out
+from kaimen_train.data.corpus import NOISE, Row, cut, long_enough, of_split
+from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import embedded, hear, of_encoder
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.progress import track
-from kaimen_train.school.variance import Matrix, Voices, pooled
+from kaimen_train.school.variance import LabelledPoints, Matrix, pooled
 
 POWERS = (0.5, 3.0)  # of the variances between speakers, at least and at most
 MANNERS = 100  # of a student, at most: so many are as good as any number
@@ -42,7 +41,9 @@ TAKES = 3  # of each
 BINS = np.linspace(-0.4, 1, 71)
 
 
-def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, NDArray[np.bool_]]:
+def embed(
+    rows: Sequence[Row], folder: Path, encoder: Encoder
+) -> tuple[LabelledPoints, NDArray[np.bool_]]:
     """Training speakers' voiceprints, and which of them are of speakers that were held out."""
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     kept_back = held_out(train)
@@ -55,14 +56,15 @@ def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, 
     ]
     if not chosen:
         raise SettingsError(
-            f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; see docs/school.md"
+            f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; "
+            "see docs/figures/school.md"
         )
     points = [
         encoder.embed(long_enough(clips[index]))
         for index, _ in track(chosen, "embedding", len(chosen))
     ]
     labels = [label for _, label in chosen]
-    voices = Voices(
+    voices = LabelledPoints(
         np.stack(points).astype(np.float64),
         *(np.array([str(each[name]) for each in labels]) for name in ("corpus", "speaker", "text")),
     )
@@ -71,7 +73,7 @@ def embed(rows: Sequence[Row], folder: Path, encoder: Encoder) -> tuple[Voices, 
 
 
 def fit(
-    voices: Voices, apart: NDArray[np.bool_], encoder: str, *, concentrated: bool = True
+    voices: LabelledPoints, apart: NDArray[np.bool_], encoder: str, *, concentrated: bool = True
 ) -> Population:
     """The population that these voices are a sample of. Raises SettingsError for too few.
 
@@ -147,7 +149,7 @@ def write(
 
 
 @dataclass(frozen=True)
-class Pairs:
+class CosinePairs:
     """Cosines of pairs of recordings that say the same."""
 
     same: NDArray[np.float32]  # by one speaker
@@ -164,27 +166,27 @@ class Pairs:
         }
 
 
-def synthetic_pairs(population: Population, seed: int = 0) -> Pairs:
+def synthetic_pairs(population: Population, seed: int = 0) -> CosinePairs:
     """Pairs of a synthetic school: all of a student's, and one recording of each with others'."""
     school = population.draw(PAIRED, TAKES, seed)
     first, second = np.triu_indices(TAKES, 1)
     same = np.sum(school[:, first] * school[:, second], axis=-1).ravel()
     cosines = school[:, 0] @ school[:, 1].T
-    return Pairs(same, cosines[~np.eye(PAIRED, dtype=bool)])
+    return CosinePairs(same, cosines[~np.eye(PAIRED, dtype=bool)])
 
 
-def real_pairs(rows: Sequence[Row], encoder: Path = SHIPPED) -> dict[str, Pairs]:
+def real_pairs(rows: Sequence[Row], encoder: Path = SHIPPED) -> dict[str, CosinePairs]:
     """The pair protocol's cosines on the eval split, by corpus. Raises SettingsError."""
     with of_encoder(encoder) as embedding:
         made = embedded(hear(rows), embedding)
     found = {}
     for corpus, points in made.points.items():
         trials = protocols.pairs(made.heard.rows[corpus], points)
-        found[corpus] = Pairs(trials.scores[trials.same], trials.scores[~trials.same])
+        found[corpus] = CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])
     return found
 
 
-def draw_pairs(synthetic: Pairs, real: dict[str, Pairs], path: Path) -> None:
+def draw_pairs(synthetic: CosinePairs, real: dict[str, CosinePairs], path: Path) -> None:
     """Draw the histograms over each other, as an SVG. Raises StorageError."""
     figure = Figure(figsize=(4.2 * len(real), 3.6), layout="constrained")
     for place, (corpus, pairs) in zip(

@@ -23,7 +23,7 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Voices:
+class LabelledPoints:
     """Voiceprints, and whose they are."""
 
     points: Matrix  # (recordings, dimension)
@@ -31,9 +31,9 @@ class Voices:
     speakers: NDArray[np.str_]
     texts: NDArray[np.str_]
 
-    def only(self, chosen: NDArray[np.bool_]) -> Voices:
+    def only(self, chosen: NDArray[np.bool_]) -> LabelledPoints:
         """Some of them."""
-        return Voices(
+        return LabelledPoints(
             self.points[chosen], self.corpora[chosen], self.speakers[chosen], self.texts[chosen]
         )
 
@@ -53,7 +53,7 @@ class Moments:
     concentration: float | None
 
 
-def pooled(voices: Voices) -> Moments:
+def pooled(voices: LabelledPoints) -> Moments:
     found = [
         _moments(voices.only(voices.corpora == corpus)) for corpus in np.unique(voices.corpora)
     ]
@@ -62,7 +62,7 @@ def pooled(voices: Voices) -> Moments:
     if not near:
         raise SettingsError(
             f"a population needs speakers, some of them held out of training, who say the same "
-            f"text {TAKES} times; see docs/school.md"
+            f"text {TAKES} times; see docs/figures/school.md"
         )
 
     told = [each for each in known if each.concentration is not None]
@@ -83,7 +83,7 @@ def pooled(voices: Voices) -> Moments:
     )
 
 
-def _moments(voices: Voices) -> Moments | None:
+def _moments(voices: LabelledPoints) -> Moments | None:
     """Analysis of variance by text; unbiased for any number of takes (Searle et al. 1992, 4).
 
     None where no two speakers say the same text, or nobody says one twice.

@@ -17,7 +17,7 @@ from kaimen.bench.synthetic import FURTHER, Population
 from kaimen_train.autoencoder.generate import diffusion, gan
 from kaimen_train.autoencoder.generate.numbers import Numbers, corrected, numbers_of, uncorrected
 from kaimen_train.school import school
-from kaimen_train.school.variance import Voices
+from kaimen_train.school.variance import LabelledPoints
 
 DEFAULT = "diffusion"  # forecasts best; turned, none tells whom it learned from
 LEARNED: dict[str, Callable[[Numbers], Layers]] = {
@@ -28,7 +28,7 @@ LEARNED: dict[str, Callable[[Numbers], Layers]] = {
 
 
 def fit(
-    voices: Voices, apart: NDArray[np.bool_], encoder: str, learned: Iterable[str] = LEARNED
+    voices: LabelledPoints, apart: NDArray[np.bool_], encoder: str, learned: Iterable[str] = LEARNED
 ) -> Population:
     """A population that every model can be drawn from. Raises SettingsError for too few voices.
 

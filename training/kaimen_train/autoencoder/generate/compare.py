@@ -18,8 +18,8 @@ from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import Embedded, embedded, hear, of_encoder
 from kaimen_train.school import school
-from kaimen_train.school.school import Pairs, synthetic_pairs
-from kaimen_train.school.variance import Voices
+from kaimen_train.school.school import CosinePairs, synthetic_pairs
+from kaimen_train.school.variance import LabelledPoints
 
 CORPUS = "commands"  # whose eval speakers are many: seven and six say nothing of a school
 ASKED = 0.05  # FPIR of the largest real school, at whose threshold schools grow
@@ -33,7 +33,7 @@ class Compared:
     """Figures of each model, and what is drawn of them."""
 
     figures: dict[str, dict[str, Any]]
-    pairs: dict[str, Pairs]
+    pairs: dict[str, CosinePairs]
     nearness: dict[str, NDArray[np.float32]]
     growth: dict[str, dict[int, float]]
 
@@ -84,7 +84,7 @@ def compare(rows: Sequence[Row], folder: Path) -> Compared:
 
 
 def membership(
-    voices: Voices, apart: NDArray[np.bool_]
+    voices: LabelledPoints, apart: NDArray[np.bool_]
 ) -> dict[str, dict[str, dict[str, tuple[float, float, float]]]]:
     """AUC of attacks, by model and way, over speakers of whom each half is fitted to in turn.
 
@@ -121,19 +121,19 @@ def membership(
     }
 
 
-def voices_of(made: Embedded) -> Voices:
+def voices_of(made: Embedded) -> LabelledPoints:
     """Recordings of single texts, with whose they are."""
     points = np.concatenate(list(made.points.values()))
     said = [row for corpus in made.points for row in made.heard.rows[corpus]]
     fields = ([getattr(row, name) for row in said] for name in ("corpus", "speaker", "text"))
-    return Voices(points.astype(np.float64), *map(np.array, fields))
+    return LabelledPoints(points.astype(np.float64), *map(np.array, fields))
 
 
-def pairs_of(voices: Voices) -> Pairs:
+def pairs_of(voices: LabelledPoints) -> CosinePairs:
     """Cosines by the pair protocol."""
     rows = [
         Row("", Path(), corpus, "eval", speaker, text)
         for corpus, speaker, text in zip(voices.corpora, voices.speakers, voices.texts, strict=True)
     ]
     trials = protocols.pairs(rows, voices.points.astype(np.float32))
-    return Pairs(trials.scores[trials.same], trials.scores[~trials.same])
+    return CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])

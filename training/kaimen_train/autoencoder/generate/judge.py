@@ -13,8 +13,8 @@ from scipy.stats import wasserstein_distance
 from kaimen.bench import exact
 from kaimen.bench.synthetic import Points, Population
 from kaimen.calibration.leave_one_out import leave_one_out
-from kaimen_train.school.school import Pairs
-from kaimen_train.school.variance import Voices
+from kaimen_train.school.school import CosinePairs
+from kaimen_train.school.variance import LabelledPoints
 
 FPIRS = (0.01, 0.05)  # that a synthetic school's threshold is set for
 TAKES = 5  # of a student at most
@@ -29,25 +29,25 @@ Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Gallery:
+class TextGallery:
     """Real people who say one text."""
 
     points: Points  # (recordings, dimension), a speaker's together
     counts: NDArray[np.int64]  # of each speaker's recordings
     speakers: NDArray[np.str_]  # one a recording
 
-    def some(self, size: int, random: np.random.Generator) -> Gallery:
+    def some(self, size: int, random: np.random.Generator) -> TextGallery:
         """So many of them."""
         chosen = np.isin(np.arange(len(self.counts)), random.permutation(len(self.counts))[:size])
         rows = np.repeat(chosen, self.counts)
-        return Gallery(self.points[rows], self.counts[chosen], self.speakers[rows])
+        return TextGallery(self.points[rows], self.counts[chosen], self.speakers[rows])
 
     def strangers(self) -> Scores:
         """Each recording's best score against all others' speakers."""
         return leave_one_out(self.points, self.counts).strangers
 
 
-def galleries(voices: Voices) -> list[Gallery]:
+def galleries(voices: LabelledPoints) -> list[TextGallery]:
     """One a text, of voices of one corpus; of each speaker the first takes."""
     found = []
     for text in np.unique(voices.texts):
@@ -57,11 +57,11 @@ def galleries(voices: Voices) -> list[Gallery]:
         place = np.arange(len(said.points)) - np.repeat(first, counts)
         said = said.only(place < TAKES)
         counts = np.minimum(counts, TAKES)
-        found.append(Gallery(said.points.astype(np.float32), counts, said.speakers))
+        found.append(TextGallery(said.points.astype(np.float32), counts, said.speakers))
     return found
 
 
-def as_large(school: Points, galleries: list[Gallery]) -> Iterator[Gallery]:
+def as_large(school: Points, galleries: list[TextGallery]) -> Iterator[TextGallery]:
     """Synthetic galleries, each as large as a real one and with as many takes of everybody."""
     start = 0
     while start + sum(len(each.counts) for each in galleries) <= len(school):
@@ -69,7 +69,7 @@ def as_large(school: Points, galleries: list[Gallery]) -> Iterator[Gallery]:
             students = school[start : start + len(each.counts)]
             start += len(each.counts)
             kept = np.arange(school.shape[1]) < each.counts[:, np.newaxis]
-            yield Gallery(students[kept], each.counts, each.speakers)
+            yield TextGallery(students[kept], each.counts, each.speakers)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _over(forecast: float, measured: float) -> float:
     return forecast / measured if measured else float("inf")
 
 
-def forecast(school: Points, galleries: list[Gallery], real: Scores) -> list[Forecast]:
+def forecast(school: Points, galleries: list[TextGallery], real: Scores) -> list[Forecast]:
     """By the strangers of synthetic galleries, against the real ones' scores."""
     drawn = np.concatenate([each.strangers() for each in as_large(school, galleries)])
     who = np.concatenate([each.speakers for each in galleries])
@@ -115,7 +115,7 @@ def forecast(school: Points, galleries: list[Gallery], real: Scores) -> list[For
 
 
 def growth(
-    school: Points, strangers: Points, galleries: list[Gallery], threshold: float
+    school: Points, strangers: Points, galleries: list[TextGallery], threshold: float
 ) -> tuple[dict[int, float], dict[int, float]]:
     """FPIR at one threshold by the size of the school: synthetic at real sizes, and at SIZES.
 
@@ -130,7 +130,7 @@ def growth(
     return small, large
 
 
-def by_size(galleries: list[Gallery], threshold: float) -> dict[int, float]:
+def by_size(galleries: list[TextGallery], threshold: float) -> dict[int, float]:
     """FPIR of galleries and of parts of them, as far as they reach."""
     random = np.random.default_rng(0)
     largest = int(np.mean([len(each.counts) for each in galleries]))
@@ -150,7 +150,7 @@ def by_size(galleries: list[Gallery], threshold: float) -> dict[int, float]:
     }
 
 
-def pair_distances(drawn: Pairs, real: Pairs) -> tuple[float, float]:
+def pair_distances(drawn: CosinePairs, real: CosinePairs) -> tuple[float, float]:
     """Wasserstein distances of cosines: of the same speaker, and of two."""
     random = np.random.default_rng(0)
     same, other = (
@@ -160,7 +160,7 @@ def pair_distances(drawn: Pairs, real: Pairs) -> tuple[float, float]:
     return same, other
 
 
-def further_distance(population: Population, galleries: list[Gallery]) -> float:
+def further_distance(population: Population, galleries: list[TextGallery]) -> float:
     """Wasserstein distance of cosines between first recordings and further ones, drawn and real.
 
     Real people's first recordings of a text are moved to the population's mean.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kaimen.bench.shapes import SHAPES, Layers, Points
 from kaimen.bench.synthetic import LEAST_VARIANCE, Population
-from kaimen_train.school.variance import Matrix, Voices
+from kaimen_train.school.variance import LabelledPoints, Matrix
 
 SHAPED = 32  # directions, at most: the others are too narrow for a shape to matter
 LEAST = 1e-3  # of the variance between speakers, where there seems to be none
@@ -66,7 +66,7 @@ class Numbers:
         return np.searchsorted(chances, random.random(size) * chances[-1], side="right")
 
 
-def numbers_of(voices: Voices, population: Population) -> Numbers:
+def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:
     """The numbers of real recordings, less what their texts add to all of them alike."""
     texts = _numbered(voices.corpora, voices.texts)
     groups = _numbered(voices.corpora, voices.texts, voices.speakers)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import skew
 
 from kaimen.bench.shapes import Points
-from kaimen_train.school.variance import Voices
+from kaimen_train.school.variance import LabelledPoints
 
 SHARPNESS = 30.0  # of the kernel: von Mises and Fisher's concentration
 RESAMPLED = 1_000  # of the bootstrap
@@ -31,7 +31,7 @@ class People:
     names: NDArray[np.str_]  # corpus and speaker
 
 
-def people(voices: Voices, takes: int | None = None, seed: int = 0) -> People:
+def people(voices: LabelledPoints, takes: int | None = None, seed: int = 0) -> People:
     """Each speaker's mean, of all recordings or of ``takes`` at random from those who have them."""
     said = np.char.add(np.char.add(voices.corpora, "/"), voices.texts)
     points = voices.points.copy()

@@ -1,0 +1,29 @@
+"""A phrase and what was computed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from kaimen.sound import Samples
+from kaimen.voice import features
+from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.features import Features
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A phrase, and what several checks need of it, computed once."""
+
+    samples: Samples
+    encoder: Encoder
+
+    @cached_property
+    def features(self) -> Features:
+        """Log-mel features in coarse bands, (frames, MELS). Raises NoSpeech."""
+        return features.log_mel(self.samples)
+
+    @cached_property
+    def voiceprint(self) -> Voiceprint:
+        """Whose voice it is, as a point. Raises NoSpeech."""
+        return self.encoder.embed(self.samples)

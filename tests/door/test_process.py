@@ -1,0 +1,466 @@
+"""The door does what it should whatever the voice process does, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from gpiozero import OutputDevice
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kaimen.door import process
+from kaimen.door.patterns import SHOWS
+from kaimen.door.pins import mock_pins
+from kaimen.door.process import LATE, PATIENCE, DoorProcess
+from kaimen.door.relay import drive_to_rest
+from kaimen.door.server import Server
+from kaimen.door.states import GRACE, Fault, State
+from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings
+from tests.door.bench import (
+    BUTTON,
+    BUZZER,
+    CONTACT,
+    GREEN,
+    HELD,
+    LEASE,
+    RED,
+    TAMPER,
+    Bench,
+    bench,
+    wired,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TICK", 0)
+
+
+class TestVoice:
+    def test_it_is_greeted_with_how_the_door_is(self) -> None:
+        made = Bench(wired(tamper=TAMPER))
+        with made.process:
+            made.turn()
+            assert made.heard() == ["fault voice off", "relay off", "fault tamper on", "state shut"]
+        made.voice.close()
+
+    def test_it_opens_for_one_lease(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            assert door.heard() == ["relay on", "opened by voice", "state unlocked"]
+            door.wait(LEASE - 0.1)
+            assert door.relay == [False, True]
+            door.wait(0.2)
+            assert door.relay == [False, True, False]
+            assert door.heard()[-2:] == ["state locking", "relay off"]
+
+    def test_a_second_opening_begins_a_new_lease(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            door.wait(LEASE - 1)
+            door.tell("open")
+            door.wait(LEASE - 0.1)
+            assert door.relay == [False, True]
+            door.wait(0.2)
+            assert door.relay == [False, True, False]
+
+    def test_it_may_give_up_its_lease(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            door.tell("rest")
+            assert door.relay == [False, True, False]
+
+    def test_it_cannot_give_up_what_the_button_opened(self) -> None:
+        with bench() as door:
+            door.press()
+            door.tell("open")
+            door.tell("rest")
+            door.wait(LEASE - 1)
+            assert door.relay == [False, True]
+            door.wait(2)
+            assert door.relay == [False, True, False]
+
+    def test_it_is_answered_that_the_door_is_alive(self) -> None:
+        with bench() as door:
+            door.tell("alive")
+            assert door.heard() == ["alive"]
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(st.binary(max_size=80), max_size=20))
+    def test_what_means_nothing_opens_nothing(self, packets: list[bytes]) -> None:
+        known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in SHOWS)}
+        nonsense = [packet for packet in packets if packet not in known]
+        with bench() as door:
+            for packet in nonsense:
+                door.tell(packet)
+            assert door.relay == [False]
+            assert door.process.ignored == len(nonsense)
+            assert door.process.machine.faults == set()
+
+    @pytest.mark.parametrize(
+        "packet",
+        [
+            b"", b"OPEN", b"open ", b" open", b"open\0", b"open\n", b"opened", b"\xffopen",
+            b"open" + b" " * 100, b'"open"', b"show open", b"show forced", b"show", b"show ",
+        ],
+    )  # fmt: skip
+    def test_what_is_nearly_open_opens_nothing(self, packet: bytes) -> None:
+        with bench() as door:
+            door.tell(packet)
+            assert door.relay == [False]
+            assert door.process.ignored == 1
+            assert door.process.machine.state is State.SHUT
+
+    def test_a_voice_that_says_nothing_is_lost_and_found_again(self) -> None:
+        with bench() as door:
+            door.wait(PATIENCE - 0.1)
+            assert Fault.VOICE not in door.process.machine.faults
+            door.wait(0.2)
+            assert Fault.VOICE in door.process.machine.faults
+            assert "fault voice on" in door.log
+            door.tell("alive")
+            assert Fault.VOICE not in door.process.machine.faults
+
+    def test_a_voice_that_says_nonsense_gives_no_sign_of_life(self) -> None:
+        with bench() as door:
+            for _ in range(round(PATIENCE) + 1):
+                door.tell("hello")
+                door.wait(1.0)
+            assert Fault.VOICE in door.process.machine.faults
+
+    def test_a_voice_that_dies_leaves_its_lease_to_end_by_itself(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            door.voice.close()
+            door.wait(LEASE - 1)
+            assert Fault.VOICE in door.process.machine.faults
+            assert door.relay == [False, True]
+            door.wait(2)
+            assert door.relay == [False, True, False]
+
+    def test_an_opening_from_before_the_door_was_stopped_comes_too_late(self) -> None:
+        with bench() as door:
+            door.now += LATE + 1
+            door.tell("open")
+            assert door.relay == [False]
+            assert "not opened" in door.heard()[0]
+            door.tell("open")
+            assert door.relay == [False, True]
+
+
+class TestButton:
+    def test_it_opens_for_one_lease(self) -> None:
+        with bench() as door:
+            door.press()
+            assert door.heard() == ["relay on", "opened by button", "state unlocked"]
+            door.wait(LEASE)
+            assert door.relay == [False, True, False]
+
+    def test_it_opens_without_a_voice(self) -> None:
+        with bench() as door:
+            door.voice.close()
+            door.wait(60)
+            door.press()
+            assert door.relay == [False, True]
+
+    def test_it_opens_though_the_voice_hangs(self) -> None:
+        with bench(lease=0.5) as door:
+            for _ in range(300):  # until no word more fits
+                door.press()
+                door.wait(0.5)
+            assert door.relay == [False] + 300 * [True, False]
+            assert door.heard()
+            door.press()
+            assert door.heard()[0].startswith("lost ")
+
+    def test_it_opens_under_a_flood(self) -> None:
+        with bench() as door:
+            mock = door.pins.pin(f"GPIO{BUTTON}")
+            mock.drive_low()
+            for _ in range(10):
+                for _ in range(50):
+                    door.voice.send(b"nonsense")
+                door.wait(0.01)
+            assert door.relay == [False, True]
+
+    def test_one_that_is_stuck_opens_once(self) -> None:
+        with bench() as door:
+            door.drive(BUTTON, False)
+            door.wait(3 * LEASE)
+            assert door.relay == [False, True, False]
+
+    def test_it_opens_during_every_fault_and_alarm(self) -> None:
+        with bench(tamper=TAMPER) as door:
+            door.tell("show fault")
+            door.drive(CONTACT, False)
+            assert door.process.machine.state is State.FORCED
+            assert door.process.machine.faults == {Fault.MICROPHONE, Fault.TAMPER}
+            door.press()
+            assert door.relay == [False, True]
+
+    def test_a_spike_opens_nothing(self) -> None:
+        with bench() as door:
+            door.drive(BUTTON, False, seconds=0.02)
+            door.drive(BUTTON, True)
+            assert door.relay == [False]
+
+
+class TestContact:
+    def test_somebody_passes(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            door.drive(CONTACT, False)
+            door.drive(CONTACT, True)
+            door.wait(LEASE + GRACE)
+            states = [word for word in door.heard() if word.startswith("state")]
+            assert states == [
+                "state unlocked", "state passing", "state unlocked", "state locking", "state shut",
+            ]  # fmt: skip
+
+    def test_a_door_that_is_held_is_heard_until_it_is_closed(self) -> None:
+        with bench() as door:
+            door.tell("open")
+            door.drive(CONTACT, False)
+            door.wait(LEASE + HELD)
+            assert door.heard()[-1] == "state held"
+            assert any(door.wait(1.0, seen=BUZZER))
+            door.drive(CONTACT, True)
+            assert not any(door.wait(1.0, seen=BUZZER))
+
+    def test_a_door_that_is_forced_is_heard_until_it_is_closed(self) -> None:
+        with bench() as door:
+            door.drive(CONTACT, False)
+            assert door.heard() == ["state forced"]
+            assert any(door.wait(60.0, seen=BUZZER)[-100:])
+            door.drive(CONTACT, True)
+            assert not any(door.wait(1.0, seen=BUZZER))
+            assert door.relay == [False]
+
+    def test_a_door_found_open_is_not_forced(self) -> None:
+        with bench(contact_closed="low") as door:
+            assert door.process.machine.state is State.AJAR
+            door.drive(CONTACT, False)
+            door.wait(GRACE)
+            assert door.process.machine.state is State.SHUT
+
+
+class TestRelay:
+    def test_a_pulse_is_as_short_as_was_set(self) -> None:
+        with bench(pulse=0.5) as door:
+            door.tell("open")
+            door.wait(0.4)
+            assert door.relay == [False, True]
+            door.wait(0.2)
+            assert door.relay == [False, True, False]
+            assert door.process.machine.state is State.UNLOCKED
+            door.tell("open")
+            door.wait(1.0)
+            assert door.relay == [False, True, False, True, False]
+
+    def test_it_may_be_on_when_low(self) -> None:
+        with bench(active_high=False) as door:
+            door.tell("open")
+            door.wait(LEASE + 1)
+            assert door.relay == [False, True, False, True]  # its first level, then rest
+
+    def test_without_threads_nothing_opens_and_the_door_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with bench() as door:
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", _no_thread)
+                door.tell("open")
+                assert door.heard()[0].startswith("not opened: no lease can be timed")
+            assert door.relay == [False]
+            door.tell("open")
+            assert door.relay == [False, True]
+
+    def test_its_own_timer_ends_a_lease_though_the_loop_hangs(self) -> None:
+        with bench(lease=0.2) as door:
+            door.tell("open")
+            assert door.process.relay.wait_for_rest(30)  # no turn meanwhile
+            assert door.relay == [False, True, False]
+
+    def test_it_is_off_first_when_the_door_ends(self) -> None:
+        done = []
+        with bench() as door:
+            door.tell("open")
+            panel = door.process.panel
+            closing = panel.close
+            panel.close = lambda: (done.append(door.relay[-1]), closing())  # type: ignore
+        assert done == [False]
+
+    def test_an_error_in_the_loop_leaves_it_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = Bench(wired())
+        with pytest.raises(ZeroDivisionError), made.process:
+            made.tell("open")
+            assert made.relay == [False, True]
+            monkeypatch.setattr(made.process.panel, "play", lambda *_: 1 // 0)
+            made.process.run()
+        assert made.relay == [False, True, False]
+        made.voice.close()
+
+    def test_a_pin_in_use_leaves_nothing_claimed(self) -> None:
+        pins = mock_pins()
+        with OutputDevice(GREEN, pin_factory=pins), pytest.raises(DeviceError, match="green"):
+            DoorProcess(wired(), Server(), pins=pins)
+        DoorProcess(wired(), Server(), pins=pins).close()
+
+    def test_rest_drives_it_to_rest(self) -> None:
+        pins = mock_pins()
+        pin = pins.pin("GPIO17")
+        pin.function = "output"
+        pin.state = True  # as a killed door left it
+        drive_to_rest(DoorSettings(), pins=pins)
+        assert [state.state for state in pin.states] == [False, True, False]
+
+
+ACTIONS = st.one_of(
+    st.floats(0.01, 2.0),
+    st.sampled_from(["open", "rest", "alive", "show fault", "show unknown", "nonsense"]),
+    st.sampled_from([(pin, high) for pin in (BUTTON, CONTACT, TAMPER) for high in (True, False)]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ACTIONS, max_size=25))
+def test_whatever_happens_the_pin_is_on_within_a_lease_of_an_opening_and_never_else(
+    story: list,
+) -> None:
+    lease = 1.5
+    with bench(lease=lease, tamper=TAMPER) as door:
+        opened, said = -lease, len(door.log)
+        for what in story:
+            if isinstance(what, tuple):
+                mock = door.pins.pin(f"GPIO{what[0]}")
+                (mock.drive_high if what[1] else mock.drive_low)()
+            for _ in range(round(what * 100) if isinstance(what, float) else 5):
+                door.now += 0.01
+                if isinstance(what, str):
+                    door.voice.send(what.encode())
+                door.turn()
+                if any(word.startswith("opened by") for word in door.log[said:]):
+                    opened = door.now
+                said = len(door.log)
+                assert not door.level(door.settings.pin) or door.now - opened < lease
+    assert not door.relay[-1]
+
+
+class TestLights:
+    @pytest.mark.parametrize(
+        ("what", "green", "red"),
+        [("listening", True, False), ("again", True, True), ("unknown", False, True)],
+    )
+    def test_the_voice_asks_for_them(self, what: str, green: bool, red: bool) -> None:
+        with bench() as door:
+            door.wait(1.0)
+            door.tell(f"show {what}")
+            assert any(door.wait(0.6, seen=GREEN)) is green
+            assert any(door.wait(0.6, seen=RED)) is red
+
+    def test_what_tells_something_is_over_by_itself(self) -> None:
+        with bench() as door:
+            door.tell("show unknown")
+            assert any(door.wait(1.0, seen=RED))
+            door.wait(1.0)
+            assert not any(door.wait(1.0, seen=RED))
+
+    def test_what_is_told_twice_is_seen_twice(self) -> None:
+        with bench() as door:
+            door.tell("show unknown")
+            door.wait(1.5)
+            door.tell("show unknown")
+            assert all(door.wait(0.5, seen=BUZZER))
+
+    def test_listening_blinks_however_often_it_is_said(self) -> None:
+        with bench() as door:
+            levels = []
+            for _ in range(100):
+                door.tell("show listening")
+                levels += door.wait(0.01, seen=GREEN)
+            assert any(levels) and not all(levels)
+
+    def test_an_open_door_is_green_and_beeps_once_each_time(self) -> None:
+        with bench() as door:
+            for _ in range(2):
+                door.tell("open")
+                assert all(door.wait(0.1, seen=BUZZER))
+                assert not any(door.wait(0.5, seen=BUZZER)[20:])
+                assert all(door.wait(0.5, seen=GREEN))
+
+    def test_a_microphone_that_is_lost_is_a_fault_until_the_voice_says_otherwise(self) -> None:
+        with bench() as door:
+            door.tell("show fault")
+            assert Fault.MICROPHONE in door.process.machine.faults
+            assert any(door.wait(2.0, seen=RED))
+            door.tell("show idle")
+            assert Fault.MICROPHONE not in door.process.machine.faults
+            door.wait(0.1)
+            assert not any(door.wait(2.0, seen=RED))
+
+    def test_a_door_without_a_voice_shows_it(self) -> None:
+        with bench() as door:
+            door.tell("show listening")
+            door.voice.close()
+            door.wait(0.1)
+            assert any(door.wait(2.0, seen=RED))
+            assert not any(door.wait(2.0, seen=GREEN))
+
+
+class TestProcess:
+    def test_it_loads_neither_numpy_nor_the_encoder(self) -> None:
+        code = "import sys, kaimen.door.process, kaimen.door.client; print(*sys.modules)"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        loaded = told.stdout.decode().split()
+        heavy = {"numpy", "rich", "soundfile", "hnswlib", "tflite_runtime", "ai_edge_litert"}
+        assert "kaimen.door.process" in loaded
+        assert not heavy & set(loaded)
+        ours = {each.split(".")[1] for each in loaded if each.startswith("kaimen.")}
+        assert ours == {"door", "errors", "settings", "systemd"}
+
+    def test_an_unexpected_error_is_not_hidden(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(process.DoorProcess, "turn", lambda self: 1 // 0)
+        values = json.dumps(asdict(wired()))
+        with pytest.raises(ZeroDivisionError):
+            process.main([values, "--socket", str(tmp_path / "door")])
+        assert not (tmp_path / "door").exists()
+
+    def test_a_pin_that_cannot_be_used_is_said(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    ) -> None:
+        pins = mock_pins()
+        monkeypatch.setattr(process, "pins_of", lambda *_: pins)
+        with OutputDevice(GREEN, pin_factory=pins):
+            values = json.dumps(asdict(wired()))
+            assert process.main([values, "--socket", str(tmp_path / "door")]) == 5
+        assert f"green pin {GREEN} cannot be used" in capsys.readouterr().err
+        assert not (tmp_path / "door").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "refusal"),
+        [
+            ({"green": 99}, "[door] door.green must be a BCM number from 0 to 27, or -1"),
+            ({"lease": "3"}, "[door] lease must be a float, not '3'"),
+            ({"leese": 3.0}, "[door] knows no leese; did you mean lease?"),
+        ],
+    )
+    def test_settings_that_cannot_be_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture, change: dict, refusal: str
+    ) -> None:
+        values = json.dumps({**asdict(wired()), **change})
+        assert process.main([values, "--socket", str(tmp_path / "door")]) == 2
+        assert refusal in capsys.readouterr().err
+        assert not (tmp_path / "door").exists()
+
+
+def _no_thread(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

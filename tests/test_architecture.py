@@ -1,0 +1,193 @@
+"""Who may import whom, read from the source: the rule of imports in the design."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {"kaimen": ROOT / "edge", "kaimen_train": ROOT / "training"}
+
+# Rooms and single files of ``kaimen``, from the ground up. A file imports from its own line and
+# from the lines above it here, never from one below.
+FLOORS = (
+    ("errors", "storage", "stderr", "systemd", "progress", "screen", "board"),
+    ("settings", "sound"),
+    ("voice", "acoustics"),
+    ("registry", "door", "bundle"),
+    ("gallery",),
+    ("access",),
+    ("calibration", "gate"),
+    ("enrollment", "audit", "rehearsal"),
+    ("installation",),
+    ("rollout", "backup", "bench", "setup"),
+    ("doctor", "console", "fleet"),
+    ("cli",),
+)
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+
+# Imports that still go up, and why.
+ALLOWED_UP = {
+    ("settings", "access"): "the defaults of the lockout are to move into the settings",
+    ("settings", "door"): "the defaults of the relay are to move into the settings",
+    ("settings", "voice"): "the names of the encoders are to move into the settings",
+    ("installation", "backup"): "where a school's files lie is to move below the installation",
+}
+
+# Classes of one name that are still defined more than once, and where.
+ALLOWED_TWICE = {
+    "Batch": "kaimen_train: surroundings and batches",
+    "Gallery": "kaimen_train has one of generated points",
+    "Gate": "the path through a microphone in acoustics is to be MicrophonePath",
+    "Known": "kaimen_train: phrases at a gate",
+    "Pairs": "kaimen_train: pairs of a simulated school",
+    "Part": "kaimen_train: parts of the replays",
+    "Phrases": "kaimen_train: phrases at a gate and of the loudspeaker",
+    "Plan": "kaimen_train has one a network, until there is one training loop",
+    "School": "the files of a backup, the points of a bench, the points of an adaptation",
+    "Shape": "kaimen_train has one a network",
+    "State": "the door's, and that of what the doctor examines",
+    "Trials": "the microphone's in setup, and two in kaimen_train",
+    "Words": "kaimen_train: the people of the demo and the batches of phrases",
+}
+
+# Names of modules that said nothing of what is in them.
+METAPHORS = {
+    "again", "breadth", "carrying", "doorkeeper", "draws", "heart", "keeper", "likeness",
+    "melody", "moments", "presence", "quiet", "rival", "succession", "unusual",
+}  # fmt: skip
+
+
+class Import(NamedTuple):
+    """An import: of what, by whom, and where that is written."""
+
+    module: str
+    target: str
+    where: str
+
+    @property
+    def rooms(self) -> tuple[str, str]:
+        return room_of(self.module), room_of(self.target)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    root = SOURCES[package]
+    for path in sorted((root / package).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imports(package: str) -> Iterator[Import]:
+    """Every import of one of the two packages, wherever in a file it is written."""
+    for module, path in modules(package):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno} imports by dots"
+                # Of a whole package, each name is a module.
+                whole = node.module in SOURCES
+                names = [alias.name for alias in node.names]
+                targets = [f"{node.module}.{name}" for name in names] if whole else [node.module]
+            else:
+                continue
+            for target in targets:
+                if target.partition(".")[0] in SOURCES:
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    yield Import(module, target, where)
+
+
+def room_of(module: str) -> str:
+    """The room of a module; empty for what the package itself has, such as its version."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def inner() -> Iterator[Import]:
+    """Imports from one room of ``kaimen`` into another; its face may import all of them."""
+    for each in imports("kaimen"):
+        own, other = each.rooms
+        if own and own != other and other not in ("", "__version__"):
+            yield each
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(module) for module, _ in modules("kaimen")} - {""} <= FLOOR.keys()
+
+
+def test_no_import_goes_up() -> None:
+    up = [each for each in inner() if FLOOR[each.rooms[1]] > FLOOR[each.rooms[0]]]
+    assert [each for each in up if each.rooms not in ALLOWED_UP] == []
+
+
+def test_imports_allowed_to_go_up_are_still_there() -> None:
+    gone = ALLOWED_UP.keys() - {each.rooms for each in inner()}
+    assert gone == set(), "take them out of ALLOWED_UP"
+
+
+def test_rooms_import_in_no_circle() -> None:
+    below: dict[str, set[str]] = defaultdict(set)
+    for each in inner():
+        if each.rooms not in ALLOWED_UP:
+            below[each.rooms[0]].add(each.rooms[1])
+    while below:  # whoever imports nothing that is left is in no circle
+        free = [room for room, others in below.items() if not others & below.keys()]
+        assert free, f"a circle of {sorted(below)}"
+        for room in free:
+            del below[room]
+
+
+def test_no_room_imports_the_face_of_the_package() -> None:
+    known = FLOOR.keys() | {"__version__"}
+    faced = [each for each in imports("kaimen") if each.rooms[0] and each.rooms[1] not in known]
+    # The doctor asks where the package lies.
+    assert {each.module for each in faced} <= {"kaimen.doctor.machine"}
+
+
+def test_the_gate_needs_nothing_of_the_workshop() -> None:
+    assert [each for each in imports("kaimen") if each.target.startswith("kaimen_train")] == []
+
+
+def test_the_workshop_imports_no_face_either() -> None:
+    names = {each.rooms[1] for each in imports("kaimen_train") if each.target.startswith("kaimen.")}
+    assert names <= FLOOR.keys() | {"__version__"}
+
+
+def test_only_the_installation_and_what_is_above_it_reads_the_whole_settings() -> None:
+    readers = {
+        room_of(module)
+        for module, path in modules("kaimen")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "kaimen.settings"
+        and "Settings" in {alias.name for alias in node.names}
+    } - {""}
+    assert [room for room in readers if FLOOR[room] < FLOOR["installation"]] == []
+
+
+def test_a_class_name_is_used_once() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for module, path in chain.from_iterable(map(modules, SOURCES)):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(module)
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    assert {name: twice[name] for name in twice.keys() - ALLOWED_TWICE} == {}
+    assert ALLOWED_TWICE.keys() - twice == set(), "take them out of ALLOWED_TWICE"
+
+
+@pytest.mark.parametrize("package", SOURCES)
+def test_no_module_is_called_by_a_metaphor(package: str) -> None:
+    names = {part for module, _ in modules(package) for part in module.split(".")}
+    assert names & METAPHORS == set()

@@ -1,0 +1,21 @@
+"""What the workshop loads, and when."""
+
+import subprocess
+import sys
+
+WITHOUT_TRAINING = (
+    "data.utterances",
+    "data.surroundings",
+    "data.conditions",
+    "data.batches",
+    "phrase.batches",
+    "loudspeaker.replays",
+    "school.school",
+)
+
+
+def test_tensorflow_is_left_to_those_who_train() -> None:
+    """A clip is drawn without the seconds that TensorFlow takes to load."""
+    named = ", ".join(f"kaimen_train.{module}" for module in WITHOUT_TRAINING)
+    code = f"import sys, {named}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
