@@ -175,3 +175,14 @@ def test_the_constants_survive_being_written_to_a_card() -> None:
     constants = features.constants()
     assert json.loads(json.dumps(constants)) == constants
     assert constants["sample_rate"] == SAMPLE_RATE
+
+
+@pytest.mark.parametrize("bands", [features.COARSE, features.FINE])
+def test_bands_are_known_by_their_constants(bands: features.Bands) -> None:
+    assert features.bands_of(features.constants(bands)) == bands
+    assert features.log_mel(PHRASE, bands).shape[1] == bands.mels
+
+
+def test_no_bands_have_constants_that_were_changed() -> None:
+    with pytest.raises(ValueError, match="another program"):
+        features.bands_of(features.constants() | {"mels": 65})
