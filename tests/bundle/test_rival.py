@@ -1,4 +1,4 @@
-"""The new models behind a doorkeeper of their own: the same rules, and nobody lost by them."""
+"""The new models behind an access policy of their own: the same rules, and nobody lost by them."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, export, record_of, verify
 from kaimen.cli.demo import RECORDINGS
 from kaimen.door.pins import mock_pins, trace
@@ -180,7 +181,7 @@ def test_days_of_students_strangers_and_pulled_plugs(
             pins.pin(f"GPIO{PIN}").clear_states()
             sizes[len(opened) - 1] = resident()
 
-        gate = Gate(encoder, gallery, thresholds, relay, now=now)
+        gate = Gate(encoder, AccessPolicy(gallery, thresholds, now=now), relay)
         heart = Heartbeat(gate.rehearse, lambda: None)
         Daemon(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
     assert opened == world.expected  # every phrase, once, as it should be

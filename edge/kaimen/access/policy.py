@@ -1,4 +1,4 @@
-"""The doorkeeper: from a phrase to an answer, remembering the try before.
+"""The access policy: from a phrase to an answer, remembering the try before.
 
 The voice says who it may be, the checks say whether it counts. Who is nearly known is asked to say
 it once more, and both tries are judged together. By the door's policy, somebody must say who they
@@ -90,7 +90,8 @@ class AccessPolicy:
     ) -> None:
         """Without ``checks`` the voice alone counts; a challenge needs them.
 
-        With ``retry`` who is nearly known is asked once more.
+        Without a ``lockout`` nobody ever has to wait. With ``retry`` who is nearly known is asked
+        once more. ``thresholds`` may be changed at any moment.
         """
         self.gallery = gallery
         self.thresholds = thresholds
@@ -113,6 +114,12 @@ class AccessPolicy:
     def forget(self) -> None:
         """A new stream of sound begins: nobody is in the middle of anything."""
         self._tried = self._challenge = None
+
+    def rehearse(self, heard: Utterance) -> None:
+        """Search for a phrase and check it, without deciding anything."""
+        self.gallery.nearest(heard.voiceprint)
+        if self._checks is not None:
+            self._checks.rehearse(heard)
 
     def decide(self, heard: Utterance) -> Found:
         """What to answer; nothing is remembered before ``answered``."""

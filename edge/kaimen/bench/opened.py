@@ -11,6 +11,7 @@ import numpy as np
 
 from kaimen import installation
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import PIN, Relay
 from kaimen.gate.gate import Gate
@@ -32,10 +33,10 @@ def main(path: str, key: str, encoder: str, runtime: str) -> None:
     gallery = installation.open_gallery(settings, loaded)
     students = len(gallery)
     with Relay(PIN, pins=mock_pins()) as relay:
-        gate = Gate(loaded, gallery, Thresholds(), relay)
+        Gate(loaded, AccessPolicy(gallery, Thresholds()), relay)
         ready = time.perf_counter()
         sound = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
-        gate.gallery.nearest(loaded.embed(0.1 * sound))
+        gallery.nearest(loaded.embed(0.1 * sound))
     status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     memory = {name: int(status[field].split()[0]) * 1024 / 1e6 for name, field in _FIELDS.items()}
     taken = {"load_encoder_seconds": read - began, "load_gallery_seconds": ready - read}

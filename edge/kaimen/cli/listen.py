@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from kaimen import installation
+from kaimen.access.policy import AccessPolicy
 from kaimen.cli import answers
 from kaimen.errors import NoSpeech, RecordingError
 from kaimen.gate.gate import Gate
@@ -39,16 +40,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     # What was enrolled is known again; what is tried out here is not remembered.
     checks = installation.checks_of(settings, encoder, gallery, screen, remember=False)
     with closing(checks), installation.relay_of(settings, screen) as relay:
-        gate = Gate(
-            encoder,
+        policy = AccessPolicy(
             gallery,
             calibration.thresholds,
-            relay,
             roster=settings.roster,
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
         )
+        gate = Gate(encoder, policy, relay)
         for path in arguments.files:
             try:
                 _play(gate, path, arguments.claim, screen)

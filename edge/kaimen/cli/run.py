@@ -13,16 +13,18 @@ from types import FrameType
 
 from kaimen import installation
 from kaimen.access.lockout import Lockout
+from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.cli import answers
 from kaimen.door.client import Door
 from kaimen.errors import GalleryError, KaimenError, StorageError
 from kaimen.gallery import Calibration, Gallery
+from kaimen.gate.card_reader import read_claims
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
-from kaimen.gate.watcher import Watcher, claims
+from kaimen.gate.watcher import Watcher
 from kaimen.rollout.takeover import Succession
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -144,25 +146,23 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         audit = stack.enter_context(installation.audit_of(settings))
         checks = installation.checks_of(settings, ready.encoder, gallery, screen, remember=True)
         stack.callback(checks.close)
-        gate = Gate(
-            ready.encoder,
+        policy = AccessPolicy(
             gallery,
             ready.calibration.thresholds,
-            door,
             roster=settings.roster,
             lockout=Lockout(free=settings.gate.free_tries, first=settings.gate.lockout),
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
-            say=screen.note,
         )
+        gate = Gate(ready.encoder, policy, door, say=screen.note)
         if settings.gate.policy != "voice" and not arguments.reader:
             screen.note("nobody can say who they are: this door's policy needs --reader")
         if arguments.reader:
-            claims(arguments.reader, gate.claim)
+            read_claims(arguments.reader, policy.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
-        stack.enter_context(Watcher(gate, ready.calibrated, screen.note))
+        stack.enter_context(Watcher(policy, ready.calibrated, screen.note))
         vault = gallery.registry.vault
         succession = stack.enter_context(
             Succession(settings, ready.state, checks.models, vault, written.bundle)
@@ -221,8 +221,8 @@ class _Written:
                 answer,
                 key=self._audit.key,
                 encoder=self._gate.encoder.identity,
-                gallery=self._gate.gallery.hash,
-                calibration=self._gate.thresholds.source,
+                gallery=self._gate.policy.gallery.hash,
+                calibration=self._gate.policy.thresholds.source,
             )
         )
 

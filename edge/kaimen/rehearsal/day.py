@@ -9,6 +9,7 @@ from gpiozero.pins.mock import MockFactory
 
 from kaimen.access.checks import Checks, Models
 from kaimen.access.decision import Verdict
+from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import PIN, Relay
@@ -81,7 +82,8 @@ def _gate(enrolled: Class, models: Models, relay: Relay, *, replay: bool) -> Gat
         learned = with_words(learned, gallery.registry, models.phrase)
     # Without a memory of its own, so that a visit changes nothing for the next one.
     checks = Checks(models, gallery.registry, None, replay=replay)
-    return Gate(encoder, gallery, learned.thresholds, relay, checks=checks, retry=True)
+    policy = AccessPolicy(gallery, learned.thresholds, checks=checks, retry=True)
+    return Gate(encoder, policy, relay)
 
 
 def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Visit:
