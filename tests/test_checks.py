@@ -11,11 +11,11 @@ import pytest
 
 from kaimen.access.checks import Checks, Models, Utterance
 from kaimen.access.decision import Thresholds
-from kaimen.cli.demo import RECORDINGS
 from kaimen.gallery import Gallery
 from kaimen.registry.evidence import Evidence
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.features import Features

@@ -14,7 +14,7 @@ from kaimen.access.checks import Models
 from kaimen.bundle.bundle import MODELS, Manifest, make
 from kaimen.bundle.selftest import parts_of, takes_in
 from kaimen.bundle.signing import Trusted, new_key, private_key
-from kaimen.cli.demo import RECORDINGS
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 

@@ -11,12 +11,12 @@ import pytest
 from kaimen.access.checks import Checks, Models
 from kaimen.access.decision import Verdict
 from kaimen.bundle.trial import Trial
-from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import GalleryError
 from kaimen.gallery import Calibration, Gallery, calibrate
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rollout.candidate import Candidate
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read

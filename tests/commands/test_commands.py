@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import COMMANDS, main
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice.encoder import Encoder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kaimen.cli import enroll
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
+from kaimen.rehearsal import RECORDINGS
 
 GOOD = 0
 REFUSED = 3  # docs/commands.md
@@ -32,7 +33,7 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes have tests of their own."""
-    monkeypatch.setattr(enroll.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_nothing_usable_at_all_is_no_crash(
 def test_a_large_school_is_told_to_calibrate(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enroll.common, "QUICK", 2)
+    monkeypatch.setattr(enroll, "QUICK", 2)
     assert main(["enroll", "--from", str(school), "--config", str(config)]) == GOOD
     assert "run 'kaimen calibrate'" in capsys.readouterr().err
 

@@ -22,15 +22,15 @@ import pytest
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, export, record_of, verify
-from kaimen.cli.demo import RECORDINGS
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import PIN, Relay
+from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import MicrophoneLost, StorageError
 from kaimen.gallery import Gallery, calibrate
 from kaimen.gate.daemon import Daemon
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
-from kaimen.installation import recordings_in
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rehearsal.visitors import Kind, plan
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read

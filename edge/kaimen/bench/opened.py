@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kaimen import installation
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import PIN, Relay
 from kaimen.gate.gate import Gate
+from kaimen.installation import Installation
 from kaimen.settings import EncoderSettings, GallerySettings, Settings
 from kaimen.sound import SAMPLE_RATE
 
@@ -28,9 +28,10 @@ def main(path: str, key: str, encoder: str, runtime: str) -> None:
         gallery=GallerySettings(path=path, key=key),
     )
     began = time.perf_counter()
-    loaded = installation.load_encoder(settings)
+    installation = Installation.open(settings)
+    loaded = installation.encoder
     read = time.perf_counter()
-    gallery = installation.open_gallery(settings, loaded)
+    gallery = installation.gallery_or_new
     students = len(gallery)
     with Relay(PIN, pins=mock_pins()) as relay:
         Gate(loaded, AccessPolicy(gallery, Thresholds()), relay)

@@ -11,7 +11,6 @@ from kaimen.access.checks import Utterance
 from kaimen.bench.timing import median
 from kaimen.doctor.finding import Finding, Patient, State, attention, ok
 from kaimen.gate.gate import EARLY
-from kaimen.installation import load_encoder, model_of, models_of
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.endpoint import HANGOVER
 from kaimen.voice import ENCODERS
@@ -24,10 +23,8 @@ ROOM = ALLOWED / 2  # seconds within which the large encoder is recommended
 
 def check(patient: Patient) -> Iterator[Finding]:
     """Load what the gate hears with, and decide on a phrase. Raises EncoderError."""
-    encoder = load_encoder(patient.settings)
-    card = encoder.card
-    models = models_of(patient.settings, encoder)
-    model = model_of(patient.settings, encoder)
+    encoder, models = patient.installation.encoder, patient.installation.models
+    card, model = encoder.card, patient.installation.model
     said = f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}, by {encoder.runs_on}"
     said = f"the {model} one: {said}" if model else said
     yield ok("encoder", said, runtime=encoder.runs_on, model=model or None)

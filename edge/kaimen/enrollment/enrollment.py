@@ -7,7 +7,7 @@ files already, by the same rules, is left as they are, so that enrolling again g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -15,13 +15,11 @@ import numpy as np
 
 from kaimen.enrollment.duplicates import AlikeAnother, EnrolledVoices
 from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Judged, Refusal, Task, rules
+from kaimen.enrollment.judging import Judged, Refusal, Task, Work, rules
 from kaimen.errors import RecordingError
 from kaimen.gallery import Gallery
 from kaimen.registry.registry import Refused, Student
 from kaimen.voice.encoder import Card
-
-Work = Callable[[Iterable[Task]], Iterator[Judged]]  # in any order
 
 
 class NotEnrolled(RecordingError):

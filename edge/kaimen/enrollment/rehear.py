@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaimen.enrollment.enrollment import Work
 from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Refusal, Task, contents_of, source_of
+from kaimen.enrollment.judging import Refusal, Task, Work, contents_of, source_of
 from kaimen.registry.recordings import Known
 from kaimen.registry.registry import Registry
 

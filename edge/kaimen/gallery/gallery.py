@@ -86,6 +86,12 @@ class Gallery:
         gallery._presence = presence
         return gallery
 
+    def close(self) -> None:
+        """Close the registry, and let a backup be restored over it."""
+        self.registry.close()
+        if self._presence is not None:
+            self._presence.leave()
+
     def __len__(self) -> int:
         """How many students can be recognised."""
         return len(self._current().students)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
+from kaimen.closing import Closing
 from kaimen.errors import KaimenError
 from kaimen.gallery import Calibration
 
 EVERY = 1.0  # seconds between looks
 
 
-class Watcher:
+class Watcher(Closing):
     """Looks at the registry and the calibration, and tells the gate's policy."""
 
     def __init__(self, policy: AccessPolicy, calibration: Path, say: Callable[[str], None]) -> None:
@@ -34,12 +34,8 @@ class Watcher:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop looking."""
         self._ended.set()
         self._thread.join()
 

@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from gpiozero import Factory
 
+from kaimen.closing import Closing
 from kaimen.door.client import Door
 from kaimen.door.panel import Input
 from kaimen.door.pins import mock_pins, on_a_pi, real_pins
@@ -28,7 +28,7 @@ LISTENED = 5.0  # seconds of the meter
 LEASE = 1.0  # seconds the relay is on for a trial
 
 
-class Trials:
+class Trials(Closing):
     """The devices of one machine; a context manager that leaves the relay at rest."""
 
     def __init__(self, began: DoorSettings, *, play: Path | None = None) -> None:
@@ -80,14 +80,7 @@ class Trials:
             ):
                 pass
 
-    def __enter__(self) -> Trials:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the pins back."""
         if self._pins is not None:
             self._pins.close()
