@@ -99,7 +99,7 @@ def test_how_all_say_the_phrase_is_part_of_what_it_is_compared_with(
     checks = Checks(models, gallery.registry, None, replay=False)
     probe = heard(models, "phrase-6")
     known = Thresholds(
-        phrase=-1.0, phrase_by=models.said_by, common=models.phrase.place(probe.features)
+        phrase=-1.0, phrase_by=models.said_by, common=models.phrase.embed_features(probe.features)
     )
     without = Thresholds(phrase=-1.0, phrase_by=models.said_by)
     (higher,), (lower,) = (checks.of(probe, WHO, each) for each in (known, without))

@@ -35,7 +35,7 @@ class Ears:
         self.points = list(points)
         self.heard: list[np.ndarray] = []
 
-    def place(self, heard: np.ndarray) -> np.ndarray:
+    def embed_features(self, heard: np.ndarray) -> np.ndarray:
         self.heard.append(heard)
         return self.points.pop(0)
 

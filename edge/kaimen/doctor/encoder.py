@@ -39,9 +39,9 @@ def check(patient: Patient) -> Iterator[Finding]:
     sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
 
     def decide() -> Any:
-        heard = Utterance(sound, models.encoder)
-        loudspeaker = models.loudspeaker and models.loudspeaker.suspect(heard.features)
-        return heard.voiceprint, models.evidence(heard), loudspeaker
+        utterance = Utterance(sound, models.encoder)
+        loudspeaker = models.loudspeaker and models.loudspeaker.suspect(utterance.features)
+        return utterance.voiceprint, models.evidence(utterance), loudspeaker
 
     seconds = median(decide)
     yield speed(seconds, model)

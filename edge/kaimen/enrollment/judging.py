@@ -159,8 +159,8 @@ class Judge:
 
 def recorded(models: Models, phrase: Samples) -> Recorded:
     """Return what is made of a phrase that enrolls its student. Raises NoSpeech."""
-    heard = Utterance(phrase, models.encoder)
-    return Recorded(heard.voiceprint, models.evidence(heard))
+    utterance = Utterance(phrase, models.encoder)
+    return Recorded(utterance.voiceprint, models.evidence(utterance))
 
 
 def rules(encoder: str) -> str:

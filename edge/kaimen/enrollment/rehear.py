@@ -28,7 +28,7 @@ class ModelIds:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardAgain:
+class Reheard:
     """What became of a student's passphrase, or of a word; it is on the disk."""
 
     student: str
@@ -37,14 +37,14 @@ class HeardAgain:
     refused: tuple[Refusal, ...] = ()
 
 
-class Again:
+class Rehearing:
     """Hears a school's recordings by other models than it was enrolled by."""
 
-    def __init__(self, registry: Registry, ears: ModelIds) -> None:
+    def __init__(self, registry: Registry, models: ModelIds) -> None:
         self._registry = registry
-        self._ears = ears
+        self._models = models
         self._missing: dict[str, list[Known]] = {}  # by the SHA-256 of their files
-        for known in registry.known(ears.encoder, ears.said_by):
+        for known in registry.known(models.encoder, models.said_by):
             if known.source and not (known.placed and known.said):
                 self._missing.setdefault(known.source, []).append(known)
         self._files: dict[Whose, dict[Path, str]] = {}  # whose they are, and their SHA-256
@@ -64,7 +64,7 @@ class Again:
         """How many students' passphrases and words were found."""
         return len(self._files)
 
-    def hear(self, work: Work) -> Iterator[HeardAgain]:
+    def hear(self, work: Work) -> Iterator[Reheard]:
         """Judge what was found by the new models and write it, each yielded once written.
 
         Raises GalleryError and StorageError; whoever was yielded is known then.
@@ -82,8 +82,8 @@ class Again:
                 for known in self._missing[each.source]
                 if (known.student, known.word) == (student, word)
             ]
-            self._registry.add_points(points, self._ears.encoder)
-            yield HeardAgain(student, word, len(points), judged.refused)
+            self._registry.add_points(points, self._models.encoder)
+            yield Reheard(student, word, len(points), judged.refused)
 
 
 def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, list[str]]:
@@ -103,5 +103,5 @@ def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, 
     return lost
 
 
-def _placed(registry: Registry, ears: ModelIds) -> set[Whose]:
-    return {(each.student, each.word) for each in registry.known(ears.encoder) if each.placed}
+def _placed(registry: Registry, models: ModelIds) -> set[Whose]:
+    return {(each.student, each.word) for each in registry.known(models.encoder) if each.placed}

@@ -47,9 +47,9 @@ class Candidate:
         self._gallery.refresh()
         if claim is not None:
             self._policy.claim(claim)
-        heard = Utterance(samples, self._checks.models.encoder)
-        found = self._policy.decide(heard)
-        self._policy.answered(found, heard)
+        utterance = Utterance(samples, self._checks.models.encoder)
+        found = self._policy.decide(utterance)
+        self._policy.answered(found, utterance)
         return found.decision
 
     def refusal(self, trial: Trial) -> str:

@@ -16,16 +16,16 @@ from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
 
-def ears_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
+def model_ids_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
     """The identities of a slot's models, or of those that ship. Raises BundleError."""
     if slot is None:
-        return _ears_beside(slots.shipped)
+        return _model_ids_beside(slots.shipped)
     manifest = slots.opened(slot, state, whole=False).manifest
     parts = {part.name: part.sha256 for part in manifest.parts}
     return ModelIds(parts[voice.SHIPPED.name], parts[voice.PHRASE.name])
 
 
-def _ears_beside(encoder: Path) -> ModelIds:
+def _model_ids_beside(encoder: Path) -> ModelIds:
     words = voice.beside(encoder, voice.PHRASE)
     cards = encoder.with_suffix(".json"), words.with_suffix(".json")
     return ModelIds(Card.read(cards[0]).sha256, PhraseCard.read(cards[1]).sha256)
@@ -40,8 +40,8 @@ def lost(installation: Installation, before: SlotsState, after: SlotsState) -> d
         return {}
     slots = installation.slots
     try:
-        now = ears_of(slots, before, before.active)
-        return left_behind(installation.registry, now, ears_of(slots, after, after.active))
+        now = model_ids_of(slots, before, before.active)
+        return left_behind(installation.registry, now, model_ids_of(slots, after, after.active))
     except BundleError:
         return {}
 
@@ -56,13 +56,13 @@ def forget(installation: Installation) -> None:
     if not installation.has_registry:
         return
     try:
-        ears = [_ears_beside(encoder) for encoder in voice.ENCODERS.values()]
-        ears += [ears_of(slots, state, slot) for slot in state.held]
+        ids = [_model_ids_beside(encoder) for encoder in voice.ENCODERS.values()]
+        ids += [model_ids_of(slots, state, slot) for slot in state.held]
     except BundleError:
         return  # of a damaged one nothing is known; the next installation clears it away
     registry = installation.registry
-    registry.forget_points({model for each in ears for model in (each.encoder, each.said_by)})
-    spaces = {registry.space(each.encoder) for each in ears} | {""}
+    registry.forget_points({model for each in ids for model in (each.encoder, each.said_by)})
+    spaces = {registry.space(each.encoder) for each in ids} | {""}
     kept = {index_of(path, space) for space in spaces}
     kept |= {beside(path, identity) for identity in ("", *state.held.values())}
     calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")

@@ -16,12 +16,12 @@ from kaimen.bundle.trial import Trial
 from kaimen.calibration.calibration import FPIR, beside
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.enrollment.entries import entries_in
-from kaimen.enrollment.rehear import Again, ModelIds, left_behind
+from kaimen.enrollment.rehear import ModelIds, Rehearing, left_behind
 from kaimen.enrollment.workers import workers_for
 from kaimen.errors import BundleError, GalleryError, SettingsError, UnfitBundle
 from kaimen.gallery import Calibration, Gallery, calibrate
 from kaimen.installation import Installation
-from kaimen.rollout.coverage import ears_of, forget, require_nobody_lost
+from kaimen.rollout.coverage import forget, model_ids_of, require_nobody_lost
 from kaimen.screen import Screen
 
 
@@ -115,9 +115,9 @@ def _teach(
     state = slots.state()
     then = ModelIds(encoder.identity, models.said_by)
     active = state.identity == manifest.identity  # damaged, perhaps: then this one repairs it
-    now = then if active else ears_of(slots, state, state.active)
+    now = then if active else model_ids_of(slots, state, state.active)
     if arguments.place is not None:
-        _hear_again(Again(installation.registry, then), arguments.place, models, screen)
+        _hear_again(Rehearing(installation.registry, then), arguments.place, models, screen)
     lost = left_behind(installation.registry, now, then)
     if lost and not arguments.without_them:
         screen.result({"again": lost})
@@ -130,7 +130,7 @@ def _teach(
         return len(gallery), lost
 
 
-def _hear_again(again: Again, place: Path, models: Models, screen: Screen) -> None:
+def _hear_again(again: Rehearing, place: Path, models: Models, screen: Screen) -> None:
     files = [file for entry in entries_in(place) for file in entry.files]
     again.find(screen.progress(files, "looking for the school's recordings", len(files)))
     if not len(again):
