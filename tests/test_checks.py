@@ -185,5 +185,5 @@ def test_evidence_of_another_phrase_encoder_is_not_compared(models: Models) -> N
 
 
 def test_evidence_that_was_changed_opens_nothing(models: Models, gallery: Gallery) -> None:
-    gallery.registry._database.execute("UPDATE recordings SET said = fingerprint")
+    gallery.registry.database._database.execute("UPDATE recordings SET said = fingerprint")
     assert failed(Checks(models, gallery.registry, None), heard(models, "phrase-6")) == ["stored"]

@@ -236,7 +236,7 @@ class Installation(Closing):
     def _checked(self, name: str, memory: ReplayMemory | None) -> Checks:
         registry = Registry(self.settings.gallery.file, self.vault)
         said_by = self.models.said_by
-        without = len(registry.without_words(said_by)) if said_by else 0
+        without = len(registry.recordings.without_words(said_by)) if said_by else 0
         if without:
             self._screen.note(
                 f"{without} students were enrolled without their words: for them any words will "

@@ -79,9 +79,9 @@ def test_recordings_are_known_by_what_is_in_them_wherever_they_lie(
     (refused,) = [each.refused for each in done if each.refused]
     assert [each.reason for each in refused] == ["torn"]
     assert left_behind(registry, OLD, NEW) == {}
-    assert len(registry.of_word("wang", "北京", "new")) == 3
-    assert len(registry.recordings("new")[0]) == 5
-    assert len(registry.recordings("old")[0]) == 6
+    assert len(registry.recordings.of_word("wang", "北京", "new")) == 3
+    assert len(registry.recordings.numbers("new")[0]) == 5
+    assert len(registry.recordings.numbers("old")[0]) == 6
 
 
 def test_what_was_heard_is_not_heard_again(registry: Registry, tmp_path: Path) -> None:

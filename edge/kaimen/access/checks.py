@@ -106,11 +106,11 @@ class Checks:
 
     def words(self, student: str) -> list[str]:
         """The words of a challenge that a student is enrolled with."""
-        return self._registry.words(student, self.models.encoder.identity)
+        return self._registry.recordings.words(student, self.models.encoder.identity)
 
     def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
         """The voiceprints of one of them."""
-        return list(self._registry.of_word(student, word, self.models.encoder.identity))
+        return list(self._registry.recordings.of_word(student, word, self.models.encoder.identity))
 
     def of(
         self, utterance: Utterance, student: str, thresholds: Thresholds, word: str = ""
@@ -134,9 +134,9 @@ class Checks:
         loudspeaker = self.models.loudspeaker
         points: Sequence[Voiceprint] = ()
         try:
-            known = self._registry.evidence(student, self.models.said_by, word)
+            known = self._registry.recordings.evidence(student, self.models.said_by, word)
             if loudspeaker is not None and loudspeaker.knows(encoder):
-                points = list(self._registry.of_word(student, word, encoder.identity))
+                points = list(self._registry.recordings.of_word(student, word, encoder.identity))
         except GalleryError:
             yield Check("stored", 0.0, 1.0)
             return
@@ -166,7 +166,7 @@ class Checks:
         point = phrase.embed_features(utterance.features)
         scores = {}
         for each in self.words(student):
-            known = self._registry.evidence(student, self.models.said_by, each)
+            known = self._registry.recordings.evidence(student, self.models.said_by, each)
             said = [one.said for one in known if one.said is not None]
             scores[each] = phrase_score(point, said) if said else -1.0
         return max(scores, key=lambda each: scores[each]) != word

@@ -63,7 +63,7 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
 
     enrolling = once(enter)
     # Numbers rise in the order of enrolment, so these are the points' own.
-    numbers, _ = registry.recordings(encoder.identity)
+    numbers, _ = registry.recordings.numbers(encoder.identity)
     flat = points.reshape(-1, dimension)
     index = Index(dimension)
 

@@ -71,12 +71,12 @@ def check(patient: Patient) -> Iterator[Finding]:
     vault = Vault.load(settings.gallery.key_file)
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
-        numbers, owners = registry.recordings(encoder)
+        numbers, owners = registry.recordings.numbers(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
         yield _students(registry, counted, installation)
         if settings.checks.phrase:
             yield _words(registry, installation)
-        index = index_of(path, registry.space(encoder))
+        index = index_of(path, registry.recordings.space(encoder))
     yield _index(index, vault, encoder, numbers)
     yield _calibration(installation.calibration_path, counted)
 
@@ -132,7 +132,7 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
 
 def _words(registry: Registry, installation: Installation) -> Finding:
     phrase = PhraseCard.read(beside(installation.encoder_path, PHRASE).with_suffix(".json"))
-    without = len(registry.without_words(phrase.sha256))
+    without = len(registry.recordings.without_words(phrase.sha256))
     if without:
         return attention(
             "words",

@@ -77,8 +77,8 @@ class _Enrollment:
         self._accept_alike = accept_alike
         self._rules = rules(gallery.encoder)
         self._students: dict[str, Student] = {each.name: each for each in gallery.members}
-        self._sources = gallery.registry.sources()
-        self._by_another = gallery.registry.without_words(said_by) if said_by else set()
+        self._sources = gallery.registry.recordings.sources()
+        self._by_another = gallery.registry.recordings.without_words(said_by) if said_by else set()
         self._refused = gallery.registry.refused(self._rules)
         self._voices = EnrolledVoices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()

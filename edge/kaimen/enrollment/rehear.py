@@ -44,7 +44,7 @@ class Rehearing:
         self._registry = registry
         self._models = models
         self._missing: dict[str, list[Known]] = {}  # by the SHA-256 of their files
-        for known in registry.known(models.encoder, models.said_by):
+        for known in registry.recordings.known(models.encoder, models.said_by):
             if known.source and not (known.placed and known.said):
                 self._missing.setdefault(known.source, []).append(known)
         self._files: dict[Whose, dict[Path, str]] = {}  # whose they are, and their SHA-256
@@ -96,7 +96,9 @@ def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, 
     for student, word in sorted(voices - words):
         if (student, "") in words or not word:
             lost.setdefault(student, []).append(word or "voice")
-    unsaid = registry.without_words(then.said_by) - registry.without_words(now.said_by)
+    unsaid = registry.recordings.without_words(then.said_by) - registry.recordings.without_words(
+        now.said_by
+    )
     for student in sorted(unsaid):
         if (student, "") in voices & words:
             lost.setdefault(student, []).append("phrase")
@@ -104,4 +106,8 @@ def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, 
 
 
 def _placed(registry: Registry, models: ModelIds) -> set[Whose]:
-    return {(each.student, each.word) for each in registry.known(models.encoder) if each.placed}
+    return {
+        (each.student, each.word)
+        for each in registry.recordings.known(models.encoder)
+        if each.placed
+    }

@@ -62,7 +62,7 @@ def forget(installation: Installation) -> None:
         return  # of a damaged one nothing is known; the next installation clears it away
     registry = installation.registry
     registry.forget_points({model for each in ids for model in (each.encoder, each.said_by)})
-    spaces = {registry.space(each.encoder) for each in ids} | {""}
+    spaces = {registry.recordings.space(each.encoder) for each in ids} | {""}
     kept = {index_of(path, space) for space in spaces}
     kept |= {beside(path, identity) for identity in ("", *state.held.values())}
     calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")
