@@ -16,7 +16,7 @@ thresholds = kaimen.calibrate(gallery, encoder.card).thresholds
 
 pins = kaimen.mock_pins()
 with kaimen.Relay(17, pins=pins, lease=0.2) as relay:
-    gate = kaimen.Gate(encoder, gallery, thresholds, relay)
+    gate = kaimen.Gate(encoder, kaimen.AccessPolicy(gallery, thresholds), relay)
     for answer in gate.listen(kaimen.Recording.open(CLASS / "s01" / "phrase-6.mp3")):
         print(f"The gate says {answer.decision.verdict.value}: it was {answer.decision.student}.")
     relay.wait_for_rest()

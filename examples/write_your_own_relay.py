@@ -24,7 +24,7 @@ for student in ("s01", "s02", "s03"):
     takes = [kaimen.read(CLASS / student / f"phrase-{n}.mp3") for n in (1, 2, 3)]
     gallery.enroll(student, [encoder.embed(kaimen.main_phrase(take).samples) for take in takes])
 thresholds = kaimen.calibrate(gallery, encoder.card).thresholds
-gate = kaimen.Gate(encoder, gallery, thresholds, Turnstile())
+gate = kaimen.Gate(encoder, kaimen.AccessPolicy(gallery, thresholds), Turnstile())
 for name in ("s02/phrase-6.mp3", "s05/phrase-1.mp3", "s03/phrase-7.mp3"):
     for answer in gate.listen(kaimen.Recording.open(CLASS / name)):
         print(f"{name}: {answer.decision.verdict.value}")

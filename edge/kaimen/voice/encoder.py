@@ -88,9 +88,9 @@ class Encoder:
 
         Longer phrases are the mean of windows. Raises NoSpeech for less than one frame.
         """
-        return self.place(features.log_mel(phrase))
+        return self.embed_features(features.log_mel(phrase))
 
-    def place(self, heard: features.Features) -> Voiceprint:
+    def embed_features(self, heard: features.Features) -> Voiceprint:
         """The voiceprint of a phrase's log-mel features (frames, values), as ``embed``."""
         return _unit(np.sum([_unit(self.run(window)) for window in self.windows(heard)], axis=0))
 

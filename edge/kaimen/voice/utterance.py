@@ -26,4 +26,4 @@ class Utterance:
     @cached_property
     def voiceprint(self) -> Voiceprint:
         """Whose voice it is, as a point. Raises NoSpeech."""
-        return self.encoder.place(self.features)
+        return self.encoder.embed_features(self.features)

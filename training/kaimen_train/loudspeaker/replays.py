@@ -92,7 +92,7 @@ def beside(
 
 def placed(heard: Heard, encoder: Encoder) -> Place:
     """The voiceprint of a phrase."""
-    return encoder.place(heard.astype(np.float32)).astype(np.float16)
+    return encoder.embed_features(heard.astype(np.float32)).astype(np.float16)
 
 
 def middle(
