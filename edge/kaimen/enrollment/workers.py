@@ -34,11 +34,11 @@ def workers_for(encoder: Encoder, students: int) -> Work:
 def on_cluster(address: str, encoder: Encoder) -> Work:
     """Return who judges on the Dask cluster at an address. Raises SettingsError without Dask."""
     try:
-        from kaimen.enrollment import cluster
+        from kaimen.enrollment.cluster import on_cluster as judged_there
     except ImportError:
         raise SettingsError("--cluster needs Dask; run pip install 'kaimen[cluster]'") from None
     return partial(
-        cluster.on_cluster,
+        judged_there,
         address=address,
         path=encoder.path,
         runtime=encoder.runtime,
