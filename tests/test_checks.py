@@ -11,10 +11,10 @@ import pytest
 
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Thresholds
-from kaimen.cli.demo import RECORDINGS
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -101,7 +101,7 @@ def test_how_all_say_the_phrase_is_part_of_what_it_is_compared_with(
     checks = Checks(models, gallery.registry, None, replay=False)
     probe = heard(models, "phrase-6")
     known = Thresholds(
-        phrase=-1.0, phrase_by=models.said_by, common=models.phrase.place(probe.features)
+        phrase=-1.0, phrase_by=models.said_by, common=models.phrase.embed_features(probe.features)
     )
     without = Thresholds(phrase=-1.0, phrase_by=models.said_by)
     (higher,), (lower,) = (checks.of(probe, WHO, each) for each in (known, without))
@@ -187,5 +187,5 @@ def test_evidence_of_another_phrase_encoder_is_not_compared(models: Models) -> N
 
 
 def test_evidence_that_was_changed_opens_nothing(models: Models, gallery: Gallery) -> None:
-    gallery.registry._database.execute("UPDATE recordings SET said = fingerprint")
+    gallery.registry.database._database.execute("UPDATE recordings SET said = fingerprint")
     assert failed(Checks(models, gallery.registry, None), heard(models, "phrase-6")) == ["stored"]

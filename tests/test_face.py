@@ -13,7 +13,7 @@ import pytest
 import kaimen
 
 NAMES = {
-    "Calibration", "Decision", "DeviceError", "Encoder", "EncoderError", "Gallery",
+    "AccessPolicy", "Calibration", "Decision", "DeviceError", "Encoder", "EncoderError", "Gallery",
     "GalleryError", "Gate", "KaimenError", "Microphone", "NoSpeech", "Recording",
     "RecordingError", "Registry", "Relay", "Settings", "Student", "Vault", "Verdict",
     "Voiceprint", "calibrate", "main_phrase", "mock_pins", "read",

@@ -13,11 +13,11 @@ from gpiozero.pins.mock import MockFactory
 
 from kaimen.access.decision import Thresholds, Verdict
 from kaimen.access.lockout import Lockout
+from kaimen.access.policy import CLAIM, AccessPolicy
 from kaimen.door.pins import mock_pins, trace
-from kaimen.door.relay import Relay
+from kaimen.door.relay import PIN, Relay
 from kaimen.gallery.gallery import Gallery
-from kaimen.gate.gate import CLAIM, EARLY, Gate, seconds_into
-from kaimen.settings.door import PIN
+from kaimen.gate.gate import EARLY, Gate, seconds_into
 from kaimen.settings.roster import Rule
 from kaimen.sound.endpoint import HANGOVER
 from kaimen.sound.recording import Recording
@@ -35,7 +35,7 @@ class Ears:
         self.points = list(points)
         self.heard: list[np.ndarray] = []
 
-    def place(self, heard: np.ndarray) -> np.ndarray:
+    def embed_features(self, heard: np.ndarray) -> np.ndarray:
         self.heard.append(heard)
         return self.points.pop(0)
 
@@ -67,16 +67,15 @@ MONDAY = datetime.datetime(2027, 3, 1, 8, 0)
 
 def gate(relay: Relay, *points: np.ndarray, gallery: Gallery | None = None, **more: Any) -> Gate:
     ears: Any = Ears(*points)
-    return Gate(
-        cast(Encoder, ears),
+    policy = AccessPolicy(
         known() if gallery is None else gallery,
         more.pop("thresholds", Thresholds(0.6, 0.3)),
-        relay,
         now=lambda: more.get("now", MONDAY),
         roster=more.pop("roster", ()),
         lockout=more.pop("lockout", None),
         clock=more.pop("clock", time.monotonic),
     )
+    return Gate(cast(Encoder, ears), policy, relay)
 
 
 def states(pins: MockFactory) -> list[bool]:

@@ -11,6 +11,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError, MicrophoneLost
@@ -73,7 +74,7 @@ class Scene:
 
     def run(self) -> None:
         ears: Any = Ears(*self.points)
-        gate = Gate(ears, known(), Thresholds(0.6, 0.3), self.relay)
+        gate = Gate(ears, AccessPolicy(known(), Thresholds(0.6, 0.3)), self.relay)
         heart = Heartbeat(lambda: None, self.beat, every=0.0)
         self.service = Daemon(gate, self, heart, tell=self.told.append, say=self.said.append)
         self.service.run(self.find)

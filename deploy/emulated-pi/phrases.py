@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from kaimen.cli.demo import RECORDINGS
-from kaimen.installation import recordings_in
+from kaimen.enrollment.entries import recordings_in
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rehearsal.visitors import ENROLLED, OTHER, noises
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import read

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kaimen.access.decision import Decision as Decision
     from kaimen.access.decision import Verdict as Verdict
+    from kaimen.access.policy import AccessPolicy as AccessPolicy
     from kaimen.calibration.calibration import Calibration as Calibration
     from kaimen.calibration.calibration import calibrate as calibrate
     from kaimen.door.pins import mock_pins as mock_pins
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Calibration": "calibration.calibration",
+    "AccessPolicy": "access.policy",
     "Decision": "access.decision",
     "DeviceError": "errors",
     "Encoder": "voice.encoder",

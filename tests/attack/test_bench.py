@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kaimen.access.checks import Checks
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 from kaimen.errors import SettingsError
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rehearsal.attack import LIVING, NOTHING, Attempt, Count, Range
 from kaimen.rehearsal.people import people_in
 from kaimen.voice.encoder import Encoder

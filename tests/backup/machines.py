@@ -13,8 +13,8 @@ import pytest
 
 from kaimen.audit import Audit
 from kaimen.backup.school import School
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
+from kaimen.rehearsal import RECORDINGS
 
 SETTINGS = """[gallery]
 path = "{folder}/data/gallery.sqlite"

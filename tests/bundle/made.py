@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kaimen.bundle.bundle import MODELS, Manifest, make
 from kaimen.bundle.selftest import parts_of, takes_in
 from kaimen.bundle.signing import Trusted, new_key, private_key
-from kaimen.cli.demo import RECORDINGS
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kaimen.enrollment.judging import Judge, Recorded, source_of
-from kaimen.enrollment.rehear import Again, HeardAgain, ModelIds, left_behind
+from kaimen.enrollment.rehear import ModelIds, Reheard, Rehearing, left_behind
 from kaimen.errors import UnreadableRecording
 from kaimen.registry.database import MEMORY
 from kaimen.registry.registry import Registry
@@ -44,8 +44,8 @@ def registry() -> Iterator[Registry]:
     opened.close()
 
 
-def said(ears: ModelIds) -> Evidence:
-    return Evidence(SAID, ears.said_by)
+def said(ids: ModelIds) -> Evidence:
+    return Evidence(SAID, ids.said_by)
 
 
 def sources(name: str) -> list[str]:
@@ -63,8 +63,8 @@ def files(folder: Path, *names: str) -> list[Path]:
     return found
 
 
-def heard(registry: Registry, paths: list[Path]) -> list[HeardAgain]:
-    again = Again(registry, NEW)
+def heard(registry: Registry, paths: list[Path]) -> list[Reheard]:
+    again = Rehearing(registry, NEW)
     again.find(paths)
     return list(again.hear(lambda tasks: map(JUDGE, tasks)))
 
@@ -79,16 +79,16 @@ def test_recordings_are_known_by_what_is_in_them_wherever_they_lie(
     (refused,) = [each.refused for each in done if each.refused]
     assert [each.reason for each in refused] == ["torn"]
     assert left_behind(registry, OLD, NEW) == {}
-    assert len(registry.of_word("wang", "北京", "new")) == 3
-    assert len(registry.recordings("new")[0]) == 5
-    assert len(registry.recordings("old")[0]) == 6
+    assert len(registry.recordings.of_word("wang", "北京", "new")) == 3
+    assert len(registry.recordings.numbers("new")[0]) == 5
+    assert len(registry.recordings.numbers("old")[0]) == 6
 
 
 def test_what_was_heard_is_not_heard_again(registry: Registry, tmp_path: Path) -> None:
     paths = files(tmp_path, "wang")
     assert len(heard(registry, paths)) == 1
     assert heard(registry, paths) == []
-    again = Again(registry, NEW)
+    again = Rehearing(registry, NEW)
     again.find(paths)
     assert len(again) == 0
 

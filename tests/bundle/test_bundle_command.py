@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import soundfile
 
-from kaimen import installation
 from kaimen.bundle.signing import private_key
 from kaimen.calibration.calibration import Calibration, beside
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import indexes_of
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import Settings
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
@@ -83,7 +83,7 @@ class Gate:
     @property
     def encoder(self) -> str:
         """The identity of what decides."""
-        return installation.load_encoder(Settings.read(self.config)).identity
+        return Installation.open(Settings.read(self.config)).encoder.identity
 
     def listen(self, voice: str) -> str | None:
         """Whom the gate lets in."""
@@ -212,9 +212,9 @@ def test_a_bundle_that_is_given_again_goes_on_where_it_was(gate: Gate) -> None:
     gate.enroll("anning")
     file = gate.bundle()  # made once: another one made a second later is another one
     assert gate.install(file, "--from", RECORDINGS, "--trial", "0")["students"] == 1
-    state = installation.slots_of(Settings.read(gate.config)).state()
+    state = Installation.open(Settings.read(gate.config)).state
     assert gate.install(file, "--from", RECORDINGS)["active"]
-    assert installation.slots_of(Settings.read(gate.config)).state() == state
+    assert Installation.open(Settings.read(gate.config)).state == state
 
 
 def test_a_damaged_bundle_is_repaired_by_installing_it_again(gate: Gate) -> None:

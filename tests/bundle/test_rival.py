@@ -1,4 +1,4 @@
-"""The new models behind a doorkeeper of their own: the same rules, and nobody lost by them."""
+"""The new models behind an access policy of their own: the same rules, and nobody lost by them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
 from kaimen.bundle.trial import Trial
 from kaimen.calibration.calibration import Calibration, calibrate
-from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rollout.candidate import Candidate
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from kaimen.bundle.slots import STATE
-from kaimen.registry.vault import Vault
+from kaimen.installation import Installation
 from kaimen.rollout import takeover
 from kaimen.rollout.takeover import LOOK, Succession
 from kaimen.settings import BundleSettings, EncoderSettings, Settings
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def beside(place: Place, **more: object) -> Succession:
     bundle = BundleSettings(str(place.slots.folder), str(place.folder))
     settings = replace(Settings(bundle=bundle), **more)
-    return Succession(settings, place.slots.state(), MODELS, Vault(), [].append)
+    return Succession(Installation.open(settings), place.slots.state(), MODELS, [].append)
 
 
 def test_what_became_active_is_taken_up(place: Place, clock: SimpleNamespace) -> None:

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from kaimen.calibration.calibration import Calibration, beside
-from kaimen.cli.demo import RECORDINGS, VOICES
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS, VOICES
 from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder
 

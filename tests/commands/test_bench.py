@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "LEAST", 1)
     monkeypatch.setattr(search, "TURNS", 1)
     recordings = {"anning": sorted((bench.RECORDINGS / "anning").glob("phrase-*.mp3"))}
-    monkeypatch.setattr(bench.installation, "recordings_in", lambda _: recordings)
+    monkeypatch.setattr(bench, "recordings_in", lambda _: recordings)
 
 
 @pytest.mark.slow

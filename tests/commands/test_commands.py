@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import COMMANDS, main
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice.encoder import Encoder
 
 
@@ -88,9 +88,9 @@ def test_students_of_another_encoder_are_carried_over_by_its_map(
     here, same = Encoder().identity, np.eye(192, dtype=np.float32)
     registry = Registry(tmp_path / "gallery.sqlite", Vault.load(tmp_path / "key"))
     for voice in ("anning", "bowen"):  # as if another encoder had made their points
-        numbers, owners = registry.recordings(here)
+        numbers, owners = registry.recordings.numbers(here)
         own = numbers[owners == registry.student(voice).number]
-        registry.enroll(voice, registry.voiceprints(own), "before")
+        registry.enroll(voice, registry.recordings.voiceprints(own), "before")
     registry.close()
     probe = RECORDINGS / "bowen" / "phrase-6.mp3"
     assert run(capsys, "listen", probe, "--config", config)[0] == 4

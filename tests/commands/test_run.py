@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,10 @@ import pytest
 import soundfile
 import soxr
 
-from kaimen import installation
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 from kaimen.door.client import Door
 from kaimen.errors import StorageError
-from kaimen.screen import Screen
-from kaimen.settings import Settings
+from kaimen.rehearsal import RECORDINGS
 from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
 from kaimen.sound.recording import read
@@ -68,10 +66,7 @@ def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     """What the relay's pin did, as the door's process wrote it down."""
     file = tmp_path / "trace"
 
-    def door_of(settings: Settings, screen: Screen) -> Door:
-        return Door.start(settings.door, trace=file)
-
-    monkeypatch.setattr(installation, "door_of", door_of)
+    monkeypatch.setattr(Door, "start", partial(Door.start, trace=file))
 
     def found() -> list[int]:
         changes = [line.split() for line in file.read_text().splitlines()]

@@ -24,6 +24,7 @@ from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Patient, State, ok, require_readable
 from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError
+from kaimen.installation import Installation
 from kaimen.settings import DoorSettings, EncoderSettings, Settings, SoundSettings
 from kaimen.sound import microphone as device_module
 from tests.bundle.made import second
@@ -36,7 +37,8 @@ ENOUGH = 30.0  # seconds in which a door has started on any machine
 
 
 def patient(pi: Pi, **settings: object) -> Patient:
-    return Patient(replace(Settings(), **settings), root=pi.root, seconds=0.2)  # type: ignore[arg-type]
+    chosen = replace(Settings(), **settings)  # type: ignore[arg-type]
+    return Patient(Installation.open(chosen), root=pi.root, seconds=0.2)
 
 
 def only(found: Iterator[Finding], name: str) -> Finding:
@@ -300,7 +302,8 @@ def test_what_this_user_may_not_look_at_is_not_broken(
     for module in ("gallery", "key", "log"):
         monkeypatch.setattr(f"kaimen.doctor.{module}.require_readable", forbidden)
     (found,) = examine(
-        replace(patient(pi), settings=Settings.read(pi.written())), [(name, GATE[name])]
+        replace(patient(pi), installation=Installation.open(Settings.read(pi.written()))),
+        [(name, GATE[name])],
     )
     assert found.state is State.ATTENTION and "sudo" in found.mend
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
 from kaimen.enrollment.entries import Entry, entries_in
 from kaimen.enrollment.judging import Judge, Judged, Task
 from kaimen.enrollment.workers import in_one
 from kaimen.errors import SettingsError
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice.encoder import SHIPPED, Encoder
 
 pytest.importorskip("distributed")

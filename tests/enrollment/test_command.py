@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kaimen.cli import enroll
-from kaimen.cli.demo import RECORDINGS
 from kaimen.cli.main import main
+from kaimen.rehearsal import RECORDINGS
 
 GOOD = 0
 REFUSED = 3  # docs/use/commands.md
@@ -148,7 +148,7 @@ def test_nothing_usable_at_all_is_no_crash(
 def test_a_large_school_is_told_to_calibrate(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enroll.installation, "QUICK", 2)
+    monkeypatch.setattr(enroll, "QUICK", 2)
     assert main(["enroll", "--from", str(school), "--config", str(config)]) == GOOD
     assert "run 'kaimen calibrate'" in capsys.readouterr().err
 

@@ -40,7 +40,7 @@ def kinds(outcomes: list[Outcome], student: str) -> list[str]:
 
 def numbers(gallery: Gallery) -> list[int]:
     """Of the recordings: new ones are never numbered as old ones were."""
-    return gallery.registry.recordings(gallery.encoder)[0].tolist()
+    return gallery.registry.recordings.numbers(gallery.encoder)[0].tolist()
 
 
 def test_a_school_is_enrolled(gallery: Gallery, pupils: Path) -> None:
@@ -226,9 +226,9 @@ def test_words_are_enrolled_beside_the_passphrase_and_after_it(tmp_path: Path) -
     outcomes = enrolled(gallery, folder)
     assert [each.student for each in outcomes] == ["s000", "s000 北京", "s001"]
     assert {each.status for each in outcomes} == {Status.ENROLLED}
-    assert gallery.registry.words("s000") == ["北京"]
+    assert gallery.registry.recordings.words("s000") == ["北京"]
     assert gallery.recordings == 10  # those of words are not searched
-    assert len(gallery.registry.of_word("s000", "北京", gallery.encoder)) == 3
+    assert len(gallery.registry.recordings.of_word("s000", "北京", gallery.encoder)) == 3
 
 
 def test_a_word_of_nobody_is_refused(tmp_path: Path) -> None:

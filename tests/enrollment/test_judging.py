@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.entries import Entry
 from kaimen.enrollment.judging import (
     LARGEST,
@@ -22,6 +21,7 @@ from kaimen.enrollment.judging import (
     rules,
     source_of,
 )
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import quality
 from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder

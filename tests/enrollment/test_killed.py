@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment.enrollment import Status
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice.encoder import Encoder
 from tests.enrollment.pretended import enrolled, gallery_at, hear, school
 

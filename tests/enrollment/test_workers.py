@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.enrollment import workers
 from kaimen.enrollment.entries import entries_in
 from kaimen.enrollment.judging import Judge, Judged, Task
 from kaimen.enrollment.workers import AHEAD, in_one, in_processes
 from kaimen.errors import EncoderError
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice.encoder import SHIPPED, Encoder
 
 pytestmark = pytest.mark.slow  # each process loads an encoder

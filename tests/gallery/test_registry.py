@@ -44,8 +44,8 @@ def registry(path: Path) -> Iterator[Registry]:
 
 def contents(registry: Registry) -> dict[str, list[list[float]]]:
     return {
-        student.name: registry.voiceprints(
-            [n for n, owner in zip(*registry.recordings(student.encoder), strict=True)
+        student.name: registry.recordings.voiceprints(
+            [n for n, owner in zip(*registry.recordings.numbers(student.encoder), strict=True)
              if owner == student.number]
         ).tolist()
         for student in registry.students()
@@ -96,18 +96,18 @@ def test_consent_ends_after_its_last_day(registry: Registry) -> None:
 def test_recordings_are_an_encoders_own(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "one")
     registry.enroll("Wang", POINTS[1, :2], "other")
-    assert len(registry.recordings("one")[0]) == 3
-    assert len(registry.recordings("other")[0]) == 2
-    assert len(registry.recordings("third")[0]) == 0
+    assert len(registry.recordings.numbers("one")[0]) == 3
+    assert len(registry.recordings.numbers("other")[0]) == 2
+    assert len(registry.recordings.numbers("third")[0]) == 0
 
 
 def test_numbers_of_recordings_are_never_used_twice(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "encoder")
-    before = set(registry.recordings("encoder")[0].tolist())
+    before = set(registry.recordings.numbers("encoder")[0].tolist())
     registry.enroll("Li", POINTS[0], "encoder")
     registry.remove("Li")
     registry.enroll("Li", POINTS[0], "encoder")
-    assert not before & set(registry.recordings("encoder")[0].tolist())
+    assert not before & set(registry.recordings.numbers("encoder")[0].tolist())
 
 
 @pytest.mark.parametrize("name", ["", "Li\0", "\udcff\udcfe", "\0"])
@@ -120,10 +120,10 @@ def test_a_name_that_cannot_be_stored_is_refused(registry: Registry, name: str) 
 
 def test_another_process_sees_it_at_once_and_is_noticed(path: Path, registry: Registry) -> None:
     other = Registry(path, VAULT)
-    before = other.version()
-    assert other.version() == before
+    before = other.database.version()
+    assert other.database.version() == before
     registry.enroll("Li", POINTS[0], "encoder")
-    assert other.version() != before
+    assert other.database.version() != before
     assert other.student("Li").recordings == 3
     other.close()
 
@@ -193,7 +193,7 @@ def test_a_voiceprint_stands_in_for_no_other(path: Path, registry: Registry, cha
         database.execute(change)
     database.close()
     with pytest.raises(GalleryError, match=r"recording 1 of student .* changed"):
-        registry.voiceprints([1])
+        registry.recordings.voiceprints([1])
 
 
 def test_another_key_opens_nothing(path: Path, registry: Registry) -> None:
@@ -253,7 +253,7 @@ except StorageError as error:
 def test_who_was_enrolled_from_what_is_remembered(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "encoder", sources=["a", "b", "c"])
     registry.enroll("Wang", POINTS[1], "encoder")
-    assert registry.sources() == {"Li": {"a", "b", "c"}, "Wang": {""}}
+    assert registry.recordings.sources() == {"Li": {"a", "b", "c"}, "Wang": {""}}
 
 
 # What is kept beside the voice
@@ -265,14 +265,14 @@ PRINT = np.arange(24, dtype=np.uint8).reshape(2, 12)
 def test_evidence_comes_back_as_it_was(registry: Registry) -> None:
     kept = [Evidence(SAID, "words", PRINT), Evidence(), Evidence(None, "", PRINT)]
     registry.enroll("Li", POINTS[0], "encoder", evidence=kept)
-    first, second, third = registry.evidence("Li", "words")
+    first, second, third = registry.recordings.evidence("Li", "words")
     assert first.said is not None and first.fingerprint is not None
     np.testing.assert_allclose(first.said, SAID, atol=2e-3)  # half precision
     np.testing.assert_array_equal(first.fingerprint, PRINT)
     assert second.said is second.fingerprint is third.said is None
-    assert registry.evidence("Li", "another")[0].said is None
-    assert registry.without_words("words") == set()
-    assert registry.without_words("another") == {"Li"}
+    assert registry.recordings.evidence("Li", "another")[0].said is None
+    assert registry.recordings.without_words("words") == set()
+    assert registry.recordings.without_words("another") == {"Li"}
 
 
 def test_evidence_is_sealed_and_opens_only_as_what_it_is(path: Path, registry: Registry) -> None:
@@ -282,21 +282,21 @@ def test_evidence_is_sealed_and_opens_only_as_what_it_is(path: Path, registry: R
         database.execute("UPDATE recordings SET fingerprint = said")
     database.close()
     with pytest.raises(GalleryError, match="changed"):
-        registry.evidence("Li", "words")
+        registry.recordings.evidence("Li", "words")
 
 
 def test_words_are_no_part_of_the_passphrase(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "encoder", sources=["a", "b", "c"])
     registry.enroll("Li", POINTS[1], "encoder", sources=["d", "e", "f"], word="北京")
-    assert registry.words("Li") == ["北京"]
+    assert registry.recordings.words("Li") == ["北京"]
     assert registry.student("Li").recordings == 3
-    assert registry.sources() == {"Li": {"a", "b", "c"}}
-    assert len(registry.recordings("encoder")[0]) == 3
-    np.testing.assert_array_equal(registry.of_word("Li", "北京", "encoder"), POINTS[1])
+    assert registry.recordings.sources() == {"Li": {"a", "b", "c"}}
+    assert len(registry.recordings.numbers("encoder")[0]) == 3
+    np.testing.assert_array_equal(registry.recordings.of_word("Li", "北京", "encoder"), POINTS[1])
     registry.enroll("Li", POINTS[2], "encoder", word="北京")
-    np.testing.assert_array_equal(registry.of_word("Li", "北京", "encoder"), POINTS[2])
+    np.testing.assert_array_equal(registry.recordings.of_word("Li", "北京", "encoder"), POINTS[2])
     registry.remove("Li")
-    assert registry.words("Li") == []
+    assert registry.recordings.words("Li") == []
 
 
 def test_words_need_the_passphrase_and_its_encoder(registry: Registry) -> None:
@@ -305,7 +305,7 @@ def test_words_need_the_passphrase_and_its_encoder(registry: Registry) -> None:
     registry.enroll("Li", POINTS[0], "encoder")
     registry.enroll("Li", POINTS[1], "encoder", word="北京")
     registry.enroll("Li", POINTS[0], "another")
-    assert registry.words("Li") == []  # they were of another latent space
+    assert registry.recordings.words("Li") == []  # they were of another latent space
 
 
 def test_a_registry_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_registry_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -
     database.close()
     registry = Registry(path, VAULT)
     registry.enroll("Li", POINTS[0], "encoder", evidence=[Evidence(SAID, "words", PRINT)] * 3)
-    assert len(registry.evidence("Li", "words")) == 3
+    assert len(registry.recordings.evidence("Li", "words")) == 3
     registry.close()
 
 
@@ -332,7 +332,7 @@ def both(registry: Registry) -> Registry:
     for name, points, own in zip(("Li", "Wang"), POINTS, sources, strict=False):
         evidence = [Evidence(SAID, "words", PRINT)] * 3
         registry.enroll(name, points, "one", sources=own, evidence=evidence)
-    known = registry.known("two", "others")
+    known = registry.recordings.known("two", "others")
     assert not any(each.placed or each.said for each in known)
     more = Evidence(-SAID, "others", None)
     registry.add_points(
@@ -344,18 +344,18 @@ def both(registry: Registry) -> Registry:
 def test_points_of_either_encoder_are_found_without_anything_being_swapped(
     both: Registry,
 ) -> None:
-    numbers = both.recordings("one")[0]
+    numbers = both.recordings.numbers("one")[0]
     assert len(numbers) == 6
-    assert both.recordings("two")[0].tolist() == numbers[:3].tolist()
-    np.testing.assert_array_equal(both.voiceprints(numbers[:3], "one"), POINTS[0])
-    np.testing.assert_array_equal(both.voiceprints(numbers[:3]), POINTS[0])
-    np.testing.assert_array_equal(both.voiceprints(numbers[:1], "two"), POINTS[2, :1])
+    assert both.recordings.numbers("two")[0].tolist() == numbers[:3].tolist()
+    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:3], "one"), POINTS[0])
+    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:3]), POINTS[0])
+    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:1], "two"), POINTS[2, :1])
     with pytest.raises(GalleryError, match="of another encoder"):
-        both.voiceprints(numbers[3:], "two")
-    np.testing.assert_allclose(both.evidence("Li", "others")[0].said, -SAID, atol=2e-3)
-    np.testing.assert_allclose(both.evidence("Li", "words")[0].said, SAID, atol=2e-3)
-    assert both.without_words("others") == {"Wang"}
-    known = both.known("two", "others")
+        both.recordings.voiceprints(numbers[3:], "two")
+    np.testing.assert_allclose(both.recordings.evidence("Li", "others")[0].said, -SAID, atol=2e-3)
+    np.testing.assert_allclose(both.recordings.evidence("Li", "words")[0].said, SAID, atol=2e-3)
+    assert both.recordings.without_words("others") == {"Wang"}
+    known = both.recordings.known("two", "others")
     assert [each.student for each in known if each.placed and each.said] == ["Li"] * 3
 
 
@@ -369,33 +369,35 @@ def test_who_is_removed_or_enrolled_anew_leaves_no_point_of_any_encoder(
     both.remove("Li")
     written = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert not any(each in written for each in sealed)
-    both.add_points([(each, POINTS[2, 0], Evidence()) for each in both.known("two")], "two")
+    both.add_points(
+        [(each, POINTS[2, 0], Evidence()) for each in both.recordings.known("two")], "two"
+    )
     both.enroll("Wang", POINTS[1], "one")
-    assert len(both.recordings("two")[0]) == 0
+    assert len(both.recordings.numbers("two")[0]) == 0
 
 
 def test_points_that_another_process_removed_meanwhile_are_not_missed(both: Registry) -> None:
-    known = both.known("three")
+    known = both.recordings.known("three")
     both.remove("Li")
     both.add_points([(each, POINTS[3, 0], Evidence()) for each in known], "three")
-    assert len(both.recordings("three")[0]) == 3
+    assert len(both.recordings.numbers("three")[0]) == 3
 
 
 def test_a_point_stands_in_for_none_of_another_encoder(path: Path, both: Registry) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE points SET model = 'three' WHERE model = 'two'")
     database.close()
-    number = both.recordings("three")[0][:1]
+    number = both.recordings.numbers("three")[0][:1]
     with pytest.raises(GalleryError, match="changed"):
-        both.voiceprints(number, "three")
+        both.recordings.voiceprints(number, "three")
 
 
 def test_words_come_beside_a_passphrase_of_two_encoders(both: Registry) -> None:
     both.enroll("Li", POINTS[3], "two", word="北京")
-    assert both.words("Li", "two") == both.words("Li") == ["北京"]
-    assert both.words("Li", "one") == []
-    np.testing.assert_array_equal(both.of_word("Li", "北京", "two"), POINTS[3])
-    assert len(both.of_word("Li", "北京", "one")) == 0
+    assert both.recordings.words("Li", "two") == both.recordings.words("Li") == ["北京"]
+    assert both.recordings.words("Li", "one") == []
+    np.testing.assert_array_equal(both.recordings.of_word("Li", "北京", "two"), POINTS[3])
+    assert len(both.recordings.of_word("Li", "北京", "one")) == 0
     assert both.student("Li").encoder == "one"
     with pytest.raises(GalleryError, match="enroll the passphrase"):
         both.enroll("Wang", POINTS[3], "two", word="北京")
@@ -403,18 +405,20 @@ def test_words_come_beside_a_passphrase_of_two_encoders(both: Registry) -> None:
 
 def test_what_no_model_needs_any_more_is_forgotten(both: Registry) -> None:
     both.forget_points({"others"})
-    assert len(both.recordings("two")[0]) == 0 and len(both.recordings("one")[0]) == 6
-    assert both.evidence("Li", "others")[0].said is not None
+    assert (
+        len(both.recordings.numbers("two")[0]) == 0 and len(both.recordings.numbers("one")[0]) == 6
+    )
+    assert both.recordings.evidence("Li", "others")[0].said is not None
     both.forget_points(())
-    assert both.evidence("Li", "others")[0].said is None
+    assert both.recordings.evidence("Li", "others")[0].said is None
 
 
 def test_files_of_the_first_encoder_keep_their_plain_names(registry: Registry) -> None:
-    assert registry.space("one") == registry.space("two") == ""
+    assert registry.recordings.space("one") == registry.recordings.space("two") == ""
     registry.enroll("Li", POINTS[0], "one")
-    assert (registry.space("one"), registry.space("two")) == ("", ".two")
+    assert (registry.recordings.space("one"), registry.recordings.space("two")) == ("", ".two")
     registry.enroll("Li", POINTS[0], "two")
-    assert (registry.space("one"), registry.space("two")) == ("", ".two")
+    assert (registry.recordings.space("one"), registry.recordings.space("two")) == ("", ".two")
 
 
 def test_carried_voiceprints_are_those_of_the_other_encoder(registry: Registry) -> None:
@@ -427,10 +431,14 @@ def test_carried_voiceprints_are_those_of_the_other_encoder(registry: Registry) 
     carrying = SpaceMap("old", "new", way)
     assert registry.carry(carrying) == 1
     assert registry.carry(carrying) == 0
-    numbers, _ = registry.recordings("new")
-    np.testing.assert_allclose(registry.voiceprints(numbers, "new"), carrying(POINTS[0]), atol=1e-6)
-    np.testing.assert_allclose(registry.of_word("a", "blue", "new"), carrying(POINTS[2]), atol=1e-6)
-    kept = registry.evidence("a", "phrases")[0].said
+    numbers, _ = registry.recordings.numbers("new")
+    np.testing.assert_allclose(
+        registry.recordings.voiceprints(numbers, "new"), carrying(POINTS[0]), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        registry.recordings.of_word("a", "blue", "new"), carrying(POINTS[2]), atol=1e-6
+    )
+    kept = registry.recordings.evidence("a", "phrases")[0].said
     assert kept is not None
     np.testing.assert_allclose(kept, mark)
     assert registry.student("b").encoder == "elsewhere"

@@ -60,11 +60,11 @@ def look(machine: Machine, capsys: Shown) -> Found:
     assert school.litter == [], school.litter
     registry = Registry(school.registry, school.vault)
     try:
-        registry.examine()
+        registry.recordings.examine()
         points = []
         for student in registry.students():
-            numbers, owners = registry.recordings(student.encoder)
-            own = registry.voiceprints(numbers[owners == student.number])
+            numbers, owners = registry.recordings.numbers(student.encoder)
+            own = registry.recordings.voiceprints(numbers[owners == student.number])
             points.append((student.name, hashlib.sha256(own.tobytes()).hexdigest()))
         erased = len(registry.erased())
     finally:

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from kaimen import installation
-from kaimen.cli.demo import RECORDINGS
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import Settings
 from tests.backup.machines import Machine, Shown
 from tests.bundle.made import key_in, real
@@ -45,7 +45,7 @@ def install(machine: Machine) -> list[str]:
 
 def heard_with(machine: Machine, capsys: Shown) -> str:
     """What decides, once it is found whole, and knows the student."""
-    encoder = installation.load_encoder(Settings.read(machine.config))
+    encoder = Installation.open(Settings.read(machine.config)).encoder
     assert machine.opens(capsys, "anning")
     return encoder.identity
 

@@ -11,13 +11,12 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from kaimen.cli.demo import RECORDINGS, VOICES, day
 from kaimen.cli.main import main
 from kaimen.door.pins import Change
+from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import SettingsError
-from kaimen.installation import recordings_in
-from kaimen.rehearsal import promise
-from kaimen.rehearsal.day import Visit, counted
+from kaimen.rehearsal import RECORDINGS, VOICES, promise
+from kaimen.rehearsal.day import Visit, counted, day
 from kaimen.rehearsal.promise import Limit
 from kaimen.rehearsal.tables import counts_table, visits_table
 from kaimen.rehearsal.visitors import Kind, Visitor, plan

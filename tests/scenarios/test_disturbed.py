@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.cli.demo import RECORDINGS
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import calibrate
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay
@@ -89,7 +90,7 @@ def visits(
     thresholds = calibrate(gallery, encoder.card).thresholds
     pins = mock_pins()
     with Relay(PIN, pins=pins, lease=LEASE) as relay:
-        gate = Gate(encoder, gallery, thresholds, relay)
+        gate = Gate(encoder, AccessPolicy(gallery, thresholds), relay)
         for speaker, takes in visitors.items():
             for take in PROBING:
                 forget(pins, PIN)

@@ -20,17 +20,18 @@ import numpy as np
 import pytest
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, export, record_of, verify
 from kaimen.calibration.calibration import calibrate
-from kaimen.cli.demo import RECORDINGS
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import Relay
+from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import MicrophoneLost, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.daemon import Daemon
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
-from kaimen.installation import recordings_in
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rehearsal.visitors import Kind, plan
 from kaimen.settings.door import PIN
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
@@ -182,7 +183,7 @@ def test_days_of_students_strangers_and_pulled_plugs(
             pins.pin(f"GPIO{PIN}").clear_states()
             sizes[len(opened) - 1] = resident()
 
-        gate = Gate(encoder, gallery, thresholds, relay, now=now)
+        gate = Gate(encoder, AccessPolicy(gallery, thresholds, now=now), relay)
         heart = Heartbeat(gate.rehearse, lambda: None)
         Daemon(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
     assert opened == world.expected  # every phrase, once, as it should be

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.cli.demo import RECORDINGS
 from kaimen.errors import EncoderError, GalleryError, SettingsError
 from kaimen.registry.space_map import SpaceMap
+from kaimen.rehearsal import RECORDINGS
 from kaimen.voice import SMALL
 from kaimen.voice.encoder import Encoder
 from kaimen_train.adapt import whitening

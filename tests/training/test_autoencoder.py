@@ -50,7 +50,7 @@ def test_windows_become_points_and_points_windows(untrained: Autoencoder) -> Non
     points = untrained.encode(windows)
     assert points.shape == (3, 3)
     assert untrained.decode(points).shape == windows.shape
-    np.testing.assert_allclose(untrained.place(heard), points.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(untrained.embed_features(heard), points.mean(axis=0), atol=1e-6)
 
 
 def test_novelty_does_not_hear_how_loud_it_was(untrained: Autoencoder) -> None:

@@ -1,4 +1,4 @@
-"""What two tries are said to buy is what a doorkeeper does on the same visits."""
+"""What two tries are said to buy is what an access policy does on the same visits."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str
     found = []
     for name in said.takes if left_out is None else [left_out]:
         for pair in permutations(VISIT, 2):
-            keeper = AccessPolicy(gallery, Thresholds(retry=retry), retry=True)
+            policy = AccessPolicy(gallery, Thresholds(retry=retry), retry=True)
             student = None
             for take in pair:
                 heard = Utterance(VOICE, cast(Encoder, Ears(said.takes[name][take])))
-                decided = keeper.decide(heard)
-                keeper.answered(decided, heard)
+                decided = policy.decide(heard)
+                policy.answered(decided, heard)
                 student = student or decided.decision.student
             found.append((name, student))
     return found
@@ -58,7 +58,7 @@ class Ears:
     def __init__(self, point: np.ndarray) -> None:
         self.point = point
 
-    def place(self, heard: np.ndarray) -> np.ndarray:
+    def embed_features(self, heard: np.ndarray) -> np.ndarray:
         return self.point
 
 

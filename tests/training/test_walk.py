@@ -64,7 +64,7 @@ def test_where_there_is_no_arc_the_way_is_straight(last: list[float]) -> None:
 
 def test_distances_are_none_to_oneself(encoder: Encoder) -> None:
     pictures = [features.log_mel(spoken(0.6, pitch)) for pitch in (100, 150, 220)]
-    ends = [encoder.place(pictures[at]) for at in (0, -1)]
+    ends = [encoder.embed_features(pictures[at]) for at in (0, -1)]
     away = distances(encoder, pictures, ends)
     assert away.shape == (3, 2)
     assert away[0, 0] == pytest.approx(0, abs=1e-6)

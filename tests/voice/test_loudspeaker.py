@@ -301,9 +301,10 @@ def test_the_shipped_detector_finds_simulated_replays_of_the_demo() -> None:
         played = heard(replayed(sound, device, 25.0, random, gate=gate))
         others = [file.with_name(f"phrase-{take}.mp3") for take in range(2, 6)]
         for name, enrolled in (("alone", []), ("beside", others)):
-            known = [encoder.place(heard(read(each))) for each in enrolled]
+            known = [encoder.embed_features(heard(read(each))) for each in enrolled]
             replayed_at, said_at = (
-                detector.suspect(each, encoder.place(each), known).score for each in (played, said)
+                detector.suspect(each, encoder.embed_features(each), known).score
+                for each in (played, said)
             )
             apart[name].append(replayed_at - said_at)
     assert len(files) >= 18

@@ -352,7 +352,7 @@ def test_the_shipped_phrase_encoder_gives_unit_rows(network: PhraseEncoder) -> N
 def test_the_shipped_phrase_encoder_takes_features_heard_before(network: PhraseEncoder) -> None:
     heard = features.log_mel(VOICED)
     before = heard.copy()
-    np.testing.assert_array_equal(network.place(heard), network.embed(VOICED))
+    np.testing.assert_array_equal(network.embed_features(heard), network.embed(VOICED))
     np.testing.assert_array_equal(heard, before)
 
 

@@ -49,14 +49,14 @@ class Checks:
 
     def words(self, student: str) -> list[str]:
         """The words of a challenge that a student is enrolled with."""
-        return self._registry.words(student, self.models.encoder.identity)
+        return self._registry.recordings.words(student, self.models.encoder.identity)
 
     def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
         """The voiceprints of one of them."""
-        return list(self._registry.of_word(student, word, self.models.encoder.identity))
+        return list(self._registry.recordings.of_word(student, word, self.models.encoder.identity))
 
     def of(
-        self, heard: Utterance, student: str, thresholds: Thresholds, word: str = ""
+        self, utterance: Utterance, student: str, thresholds: Thresholds, word: str = ""
     ) -> tuple[Check, ...]:
         """The checks of a phrase in a student's voice, up to the first that fails for good.
 
@@ -64,22 +64,22 @@ class Checks:
         whom something stored was changed passes nothing.
         """
         found: list[Check] = []
-        for check in self._each(heard, student, thresholds, word):
+        for check in self._each(utterance, student, thresholds, word):
             found.append(check)
             if not check.passed and not check.doubtful:
                 break
         return tuple(found)
 
     def _each(
-        self, heard: Utterance, student: str, thresholds: Thresholds, word: str
+        self, utterance: Utterance, student: str, thresholds: Thresholds, word: str
     ) -> Iterator[Check]:
         encoder, phrase = self.models.encoder, self.models.phrase
         loudspeaker = self.models.loudspeaker
         points: Sequence[Voiceprint] = ()
         try:
-            known = self._registry.evidence(student, self.models.said_by, word)
+            known = self._registry.recordings.evidence(student, self.models.said_by, word)
             if loudspeaker is not None and loudspeaker.knows(encoder):
-                points = list(self._registry.of_word(student, word, encoder.identity))
+                points = list(self._registry.recordings.of_word(student, word, encoder.identity))
         except GalleryError:
             yield Check("stored", 0.0, 1.0)
             return
@@ -88,40 +88,42 @@ class Checks:
             least, school = phrase.card.threshold, None
             if thresholds.phrase is not None and thresholds.phrase_by == phrase.identity:
                 least, school = thresholds.phrase, None if word else thresholds.common
-            score = phrase_score(phrase.place(heard.features), said, school)
+            score = phrase_score(phrase.embed_features(utterance.features), said, school)
             yield Check("phrase", score, least, least - PHRASE_GREY)
         if loudspeaker is not None:
-            score, limits = loudspeaker.suspect(heard.features, heard.voiceprint, points)
+            score, limits = loudspeaker.suspect(utterance.features, utterance.voiceprint, points)
             yield Check("loudspeaker", -score, -limits.threshold, -limits.grey)
         if self._replay:
             stored = [each.fingerprint for each in known if each.fingerprint is not None]
             if self._memory is not None:
                 stored += self._memory.of(student, word)
-            yield Check("replay", -max(coherences(heard.samples, stored), default=0), -HEARD_BEFORE)
+            yield Check(
+                "replay", -max(coherences(utterance.samples, stored), default=0), -HEARD_BEFORE
+            )
 
-    def another_word(self, heard: Utterance, student: str, word: str) -> bool:
+    def another_word(self, utterance: Utterance, student: str, word: str) -> bool:
         """Whether another of a student's words is more like what was said than this one."""
         phrase = self.models.phrase
         if phrase is None:
             return False
-        point = phrase.place(heard.features)
+        point = phrase.embed_features(utterance.features)
         scores = {}
         for each in self.words(student):
-            known = self._registry.evidence(student, self.models.said_by, each)
+            known = self._registry.recordings.evidence(student, self.models.said_by, each)
             said = [one.said for one in known if one.said is not None]
             scores[each] = phrase_score(point, said) if said else -1.0
         return max(scores, key=lambda each: scores[each]) != word
 
-    def remember(self, heard: Utterance, student: str, word: str = "") -> None:
+    def remember(self, utterance: Utterance, student: str, word: str = "") -> None:
         """What was said to open the door opens it no second time. Raises StorageError."""
         if self._memory is not None:
-            self._memory.keep(student, fingerprint(heard.samples), word)
+            self._memory.keep(student, fingerprint(utterance.samples), word)
 
-    def rehearse(self, heard: Utterance) -> None:
+    def rehearse(self, utterance: Utterance) -> None:
         """Run every model: what does this can check."""
         try:
-            self.models.evidence(heard)
+            self.models.evidence(utterance)
             if self.models.loudspeaker is not None:
-                self.models.loudspeaker.suspect(heard.features)
+                self.models.loudspeaker.suspect(utterance.features)
         except NoSpeech:
             return

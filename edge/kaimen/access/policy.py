@@ -1,4 +1,4 @@
-"""The doorkeeper: from a phrase to an answer, remembering the try before.
+"""The access policy: from a phrase to an answer, remembering the try before.
 
 The voice says who it may be, the checks say whether it counts. Who is nearly known is asked to say
 it once more, and both tries are judged together. By the door's policy, somebody must say who they
@@ -91,7 +91,8 @@ class AccessPolicy:
     ) -> None:
         """Without ``checks`` the voice alone counts; a challenge needs them.
 
-        With ``retry`` who is nearly known is asked once more.
+        Without a ``lockout`` nobody ever has to wait. With ``retry`` who is nearly known is asked
+        once more. ``thresholds`` may be changed at any moment.
         """
         self.gallery = gallery
         self.thresholds = thresholds
@@ -115,10 +116,16 @@ class AccessPolicy:
         """A new stream of sound begins: nobody is in the middle of anything."""
         self._tried = self._challenge = None
 
-    def decide(self, heard: Utterance) -> Found:
+    def rehearse(self, utterance: Utterance) -> None:
+        """Search for a phrase and check it, without deciding anything."""
+        self.gallery.nearest(utterance.voiceprint)
+        if self._checks is not None:
+            self._checks.rehearse(utterance)
+
+    def decide(self, utterance: Utterance) -> Found:
         """What to answer; nothing is remembered before ``answered``."""
         if self._challenge is not None and self._waits(self._challenge.at):
-            return self._word(heard, self._challenge)
+            return self._word(utterance, self._challenge)
         claim = self._claimed()
         thresholds = self.thresholds
         wait = self._lockout.wait() if self._lockout is not None and claim is None else 0.0
@@ -127,9 +134,9 @@ class AccessPolicy:
         if claim is None and self._policy != "voice":
             wanted = "this door wants to know first who you are"
             return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
-        return self._phrase(heard, claim)
+        return self._phrase(utterance, claim)
 
-    def answered(self, found: Found, heard: Utterance) -> None:
+    def answered(self, found: Found, utterance: Utterance) -> None:
         """The decision is the answer that was given. Raises StorageError; all else is done."""
         decision = found.decision
         claim = self._claim
@@ -137,7 +144,7 @@ class AccessPolicy:
             self._claim = None
         # What is no voice is no try: a gate must not shut for passing traffic.
         turned_away = decision.verdict in (Verdict.UNKNOWN, Verdict.REFUSED) and not decision.wait
-        if turned_away and not is_voice(heard.samples):
+        if turned_away and not is_voice(utterance.samples):
             return
         # Who was asked once more and let another first try follow was nobody that is known.
         gave_up = self._tried is not None and found.tried is not None
@@ -149,7 +156,7 @@ class AccessPolicy:
                 self._lockout.unknown()
         good = decision.opens or decision.ask
         if good and self._checks is not None:
-            self._checks.remember(heard, decision.nearest[0].student, found.word)
+            self._checks.remember(utterance, decision.nearest[0].student, found.word)
 
     def _claimed(self) -> str | None:
         claim = self._claim
@@ -159,32 +166,34 @@ class AccessPolicy:
     def _waits(self, since: float) -> bool:
         return self._clock() - since <= AGAIN
 
-    def _phrase(self, heard: Utterance, claim: str | None) -> Found:
+    def _phrase(self, utterance: Utterance, claim: str | None) -> Found:
         """The passphrase: whose voice it is, and whether that is enough."""
         thresholds = self.thresholds
         retry = thresholds.retry if self._retry and claim is None else None
         anybody = thresholds.anybody if retry is None else retry.first
         first = anybody if claim is None else thresholds.claimed
-        decision = decide(self._nearest(heard.voiceprint, claim, first), first, claim=claim)
+        decision = decide(self._nearest(utterance.voiceprint, claim, first), first, claim=claim)
         if not decision.nearest:
             return Found(decision)
-        before = self._before(heard.voiceprint, claim)
+        before = self._before(utterance.voiceprint, claim)
         doubtful = False
         if retry is not None and not decision.opens:
             if before is None:
                 doubtful = decision.nearest[0].score >= retry.grey
             else:
-                decision = self._pooled(pooled_point(before.voiceprint, heard.voiceprint), retry)
+                decision = self._pooled(
+                    pooled_point(before.voiceprint, utterance.voiceprint), retry
+                )
         student = decision.nearest[0].student
         if decision.opens or doubtful:
-            decision = self._checked(decision, heard, student, before)
+            decision = self._checked(decision, utterance, student, before)
         if decision.verdict is Verdict.OPEN and self._policy == "challenge":
             return self._challenged(decision, student)
         if doubtful and decision.failed is None:
             decision = replace(decision, verdict=Verdict.RETRY)
         tried = None
         if decision.verdict is Verdict.RETRY:
-            tried = Tried(heard.voiceprint, student, decision.checks, claim, self._clock())
+            tried = Tried(utterance.voiceprint, student, decision.checks, claim, self._clock())
         return Found(decision, tried)
 
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
@@ -210,7 +219,7 @@ class AccessPolicy:
     def _checked(
         self,
         decision: Decision,
-        heard: Utterance,
+        utterance: Utterance,
         student: str,
         before: Tried | None = None,
         word: str = "",
@@ -218,7 +227,7 @@ class AccessPolicy:
         """The decision after the checks: they open nothing, they only keep shut."""
         if self._checks is None:
             return decision
-        checks = self._checks.of(heard, student, self.thresholds, word)
+        checks = self._checks.of(utterance, student, self.thresholds, word)
         if before is not None and before.student == student:
             earlier = {check.name: check for check in before.checks if check.doubtful}
             checks = tuple(
@@ -247,17 +256,17 @@ class AccessPolicy:
         asking = replace(decision, verdict=Verdict.RETRY, ask=challenge.words)
         return Found(asking, challenge=challenge, word=word)
 
-    def _word(self, heard: Utterance, challenge: Challenge) -> Found:
+    def _word(self, utterance: Utterance, challenge: Challenge) -> Found:
         """The next word of a challenge: the student's voice, and that word more than another."""
         assert self._checks is not None
         word, *left = challenge.words
         student = challenge.student
         known = self._checks.word_voiceprints(student, word)
-        score = score_of(np.stack(known), heard.voiceprint[np.newaxis])[0] if known else -np.inf
+        score = score_of(np.stack(known), utterance.voiceprint[np.newaxis])[0] if known else -np.inf
         decision = decide([Match(student, float(score))], self.thresholds.claimed, claim=student)
         if decision.opens:
-            decision = self._checked(decision, heard, student, word=word)
-        if decision.opens and self._checks.another_word(heard, student, word):
+            decision = self._checked(decision, utterance, student, word=word)
+        if decision.opens and self._checks.another_word(utterance, student, word):
             wanted = f"{student} was to say {word}, and said another word"
             decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
         if decision.opens and left:

@@ -11,10 +11,10 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from kaimen.audit.chain import Head, Record, end_of, files_of, hash_of, is_torn
+from kaimen.closing import Closing
 from kaimen.errors import StorageError
 from kaimen.storage import make_folder
 
@@ -26,7 +26,7 @@ def _utc() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-class Audit:
+class Audit(Closing):
     """The log of one gate, for writing; a context manager.
 
     It is opened by the first record. Where it cannot be, or a line cannot be written, the caller is
@@ -77,17 +77,6 @@ class Audit:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-    def __enter__(self) -> Audit:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> None:
         """Go on with the log that is there; what a pulled plug interrupted is completed."""

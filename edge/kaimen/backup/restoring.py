@@ -176,7 +176,7 @@ def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
 
 def _check(school: School, registry: Registry, track: Track | None) -> None:
     """Whether everything in it opens under its key and fits. Raises GalleryError."""
-    registry.examine(track)
+    registry.recordings.examine(track)
     there = school.there
     if "calibration" in there:
         Calibration.load(school.pieces["calibration"])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.bench.timing import percentiles
 from kaimen.door.client import Door
 from kaimen.gallery.gallery import Gallery
@@ -48,7 +49,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="kaimen-bench-") as folder:
         trace = Path(folder) / "trace"
         with Door.start(DoorSettings(mock=True, lease=LEASE), trace=trace) as door:
-            gate = Gate(encoder, gallery, Thresholds(0.5, 0.5), door)
+            gate = Gate(encoder, AccessPolicy(gallery, Thresholds(0.5, 0.5)), door)
             heart = Heartbeat(gate.rehearse, door.alive)
             service = Daemon(gate, door, heart, tell=answers.append, say=say)
             service.run(lambda: played)

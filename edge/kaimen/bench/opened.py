@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kaimen import installation
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import Relay
 from kaimen.gate.gate import Gate
+from kaimen.installation import Installation
 from kaimen.settings import EncoderSettings, GallerySettings, Settings
 from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE
@@ -28,15 +29,16 @@ def main(path: str, key: str, encoder: str, runtime: str) -> None:
         gallery=GallerySettings(path=path, key=key),
     )
     began = time.perf_counter()
-    loaded = installation.load_encoder(settings)
+    installation = Installation.open(settings)
+    loaded = installation.encoder
     read = time.perf_counter()
-    gallery = installation.open_gallery(settings, loaded)
+    gallery = installation.gallery_or_new
     students = len(gallery)
     with Relay(PIN, pins=mock_pins()) as relay:
-        gate = Gate(loaded, gallery, Thresholds(), relay)
+        Gate(loaded, AccessPolicy(gallery, Thresholds()), relay)
         ready = time.perf_counter()
         sound = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
-        gate.gallery.nearest(loaded.embed(0.1 * sound))
+        gallery.nearest(loaded.embed(0.1 * sound))
     status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     memory = {name: int(status[field].split()[0]) * 1024 / 1e6 for name, field in _FIELDS.items()}
     taken = {"load_encoder_seconds": read - began, "load_gallery_seconds": ready - read}

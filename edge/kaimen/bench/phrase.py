@@ -88,10 +88,10 @@ def checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[st
         except EncoderError as error:
             screen.say(str(error))
             continue
-        said = [words.place(heard)] * 5
+        said = [words.embed_features(heard)] * 5
 
         def check(words: PhraseEncoder = words, said: Sequence[PhraseEmbedding] = said) -> float:
-            return phrase_score(words.place(heard), said)
+            return phrase_score(words.embed_features(heard), said)
 
         taken[f"phrase check, {runtime}"] = median(check)
     return taken

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.policy import AccessPolicy
 from kaimen.bench.search import name_of
 from kaimen.bench.timing import once, percentiles
 from kaimen.calibration.calibration import calibrate
@@ -63,7 +64,7 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
 
     enrolling = once(enter)
     # Numbers rise in the order of enrolment, so these are the points' own.
-    numbers, _ = registry.recordings(encoder.identity)
+    numbers, _ = registry.recordings.numbers(encoder.identity)
     flat = points.reshape(-1, dimension)
     index = Index(dimension)
 
@@ -133,7 +134,7 @@ def decided(
     taken: list[float] = []
     sounds = [read(file) for file in files]
     with Relay(PIN, pins=mock_pins(), lease=LEASE) as relay:
-        gate = Gate(encoder, school.gallery, Thresholds(-1.0, -1.0), relay)
+        gate = Gate(encoder, AccessPolicy(school.gallery, Thresholds(-1.0, -1.0)), relay)
         for sound in screen.progress(sounds, "at the gate", len(sounds)):
             taken += [answer.computed for answer in gate.listen(Recording(sound))]
     times = percentiles(taken)

@@ -85,7 +85,7 @@ def require_passed(folder: Path, runtime: str | None = None) -> Models:
     try:
         heard = [_heard(folder / take.recording, models.encoder) for take in takes]
         points = np.stack([each.voiceprint for each in heard])
-        said = np.stack([models.phrase.place(each.features) for each in heard])
+        said = np.stack([models.phrase.embed_features(each.features) for each in heard])
         known = list(points) if models.loudspeaker.knows(models.encoder) else []
         suspicions = [
             models.loudspeaker.suspect(each.features, each.voiceprint, known) for each in heard

@@ -28,7 +28,7 @@ def with_words(learned: Calibration, registry: Registry, phrase: PhraseEncoder) 
     students = registry.students()
     everybody = []
     for student in students[:: max(1, len(students) // STUDENTS)]:
-        kept = registry.evidence(student.name, phrase.identity)
+        kept = registry.recordings.evidence(student.name, phrase.identity)
         everybody.append([each.said for each in kept if each.said is not None])
     school = in_common(everybody)
     own = [

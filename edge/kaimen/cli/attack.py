@@ -11,11 +11,12 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.access.checks import Checks
+from kaimen.installation import Installation
 from kaimen.rehearsal.attack import LIVING, Count, Range
 from kaimen.rehearsal.people import people_in
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 
 EXAMPLE = """example:
   kaimen attack --speech class/ --phrase 芝麻开门 --figure attacks.svg
@@ -37,8 +38,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Play every attack and show what became of it."""
-    settings = installation.settings_of(arguments)
-    models = installation.models_of(settings, installation.load_encoder(settings))
+    settings = Settings.read(arguments.config)
+    models = Installation.open(settings, screen).models
     if arguments.figure:
         screen.remember()
     people = people_in(arguments.speech, arguments.phrase)

@@ -12,8 +12,8 @@ from typing import IO
 
 from rich.markup import escape
 
-from kaimen import installation
 from kaimen.audit import Record, Report, export, pseudonym, verify
+from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import write_whole
@@ -47,13 +47,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Verify or export."""
-    settings = installation.settings_of(arguments)
+    installation = Installation.open(Settings.read(arguments.config), screen)
     if arguments.what == "verify":
-        report = verify(
-            installation.log_of(settings), installation.log_key(settings), arguments.noted
-        )
+        report = verify(installation.log_folder, installation.log_key, arguments.noted)
         return _tell(report, screen)
-    records = _chosen(settings, arguments)
+    records = _chosen(installation, arguments)
     if arguments.csv:
         _as_table(records, arguments.csv, screen)
     else:
@@ -89,11 +87,11 @@ def _tell(report: Report, screen: Screen) -> int:
     return 0
 
 
-def _chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[Record]:
-    key = installation.log_key(settings)
+def _chosen(installation: Installation, arguments: argparse.Namespace) -> Iterator[Record]:
+    key = installation.log_key
     named = pseudonym(key, arguments.student) if arguments.student else None
     since = arguments.since.isoformat() if arguments.since else ""
-    for record in export(installation.log_of(settings), key):
+    for record in export(installation.log_folder, key):
         if record["at"] >= since and (named is None or named in _everybody(record)):
             yield record
 

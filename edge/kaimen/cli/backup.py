@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from kaimen import installation
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.taking import take
+from kaimen.installation import Installation
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
@@ -32,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Write the backup."""
-    school = installation.school_of(installation.settings_of(arguments))
+    school = Installation.open(Settings.read(arguments.config), screen).school
     secret = passphrase(arguments.passphrase_file, new=True)
     taken = take(school, arguments.config, arguments.file, secret)
     screen.result(

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.bench import daemon, growth, phrase, school, search, synthetic
 from kaimen.bench.engines import PEERS
-from kaimen.cli.demo import RECORDINGS
+from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import EncoderError, SettingsError
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.voice.encoder import Encoder
@@ -67,15 +68,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Measure and show."""
-    settings = installation.settings_of(arguments)
+    settings = Settings.read(arguments.config)
     if arguments.points < 2 * ENROLLED or arguments.probes < 1:
         raise SettingsError(f"--points must be at least {2 * ENROLLED}, --probes at least 1")
-    encoder = installation.load_encoder(settings)
+    encoder = Installation.open(settings, screen).encoder
     population = _population(encoder, screen)
-    files = sorted(
-        file for files in installation.recordings_in(RECORDINGS).values() for file in files
-    )
-
+    files = sorted(file for files in recordings_in(RECORDINGS).values() for file in files)
     if arguments.daemon is not None:
         _show(
             [daemon.measure(encoder, files, arguments.daemon, screen.say)],

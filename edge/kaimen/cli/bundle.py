@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from kaimen import __version__, installation
+from kaimen import __version__
 from kaimen.bundle.bundle import TRIAL, Bundle, Policy, make
 from kaimen.bundle.selftest import parts_of, require_passed, takes_in
 from kaimen.bundle.signing import new_key, private_key, shown
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.cli.demo import RECORDINGS
 from kaimen.errors import BundleError, EncoderError, GalleryError, SettingsError
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS
 from kaimen.rollout.coverage import lost
 from kaimen.rollout.install import install
 from kaimen.screen import Screen
@@ -68,27 +69,29 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Do one of them."""
-    settings = installation.settings_of(arguments)
-    what, file = arguments.what, arguments.file
-    if file is None and what not in ("inspect", "rollback"):
-        raise SettingsError(f"name the file: 'kaimen bundle {what} FILE'; see --help")
-    if what == "key":
-        public = new_key(file)
-        screen.result(
-            {"private": str(file), "public": str(public)},
-            f"{escape(str(file))} signs: keep it where no gate is. "
-            f"{escape(str(public))} goes into {escape(str(settings.bundle.keys))} of every gate.",
-        )
-    elif what == "make":
-        _make(arguments, settings, screen)
-    elif what == "install":
-        install(arguments, settings, screen)
-    elif what == "rollback":
-        _roll_back(settings, screen)
-    elif file is not None:
-        _inspect(Bundle.open(file, installation.slots_of(settings).trusted), screen)
-    else:
-        _installed(installation.slots_of(settings), screen)
+    with Installation.open(Settings.read(arguments.config), screen) as installation:
+        settings = installation.settings
+        what, file = arguments.what, arguments.file
+        if file is None and what not in ("inspect", "rollback"):
+            raise SettingsError(f"name the file: 'kaimen bundle {what} FILE'; see --help")
+        if what == "key":
+            public = new_key(file)
+            screen.result(
+                {"private": str(file), "public": str(public)},
+                f"{escape(str(file))} signs: keep it where no gate is. "
+                f"{escape(str(public))} goes into {escape(str(settings.bundle.keys))} "
+                "of every gate.",
+            )
+        elif what == "make":
+            _make(arguments, settings, screen)
+        elif what == "install":
+            install(arguments, installation, screen)
+        elif what == "rollback":
+            _roll_back(installation, screen)
+        elif file is not None:
+            _inspect(Bundle.open(file, installation.slots.trusted), screen)
+        else:
+            _installed(installation.slots, screen)
     return 0
 
 
@@ -227,28 +230,26 @@ def _named(slots: Slots, state: SlotsState, slot: str | None) -> str:
     return f"{manifest.name}, version {manifest.version}, {manifest.identity[:16]} (slot {slot})"
 
 
-def _roll_back(settings: Settings, screen: Screen) -> None:
-    slots = installation.slots_of(settings)
+def _roll_back(installation: Installation, screen: Screen) -> None:
+    slots = installation.slots
     before, after = slots.roll_back()
     active = _named(slots, after, after.active)
     ended = before.trial is not None
     line = f"the trial is ended; active stays: {active}" if ended else f"active again: {active}"
-    again = {} if ended else lost(settings, slots, before, after)
+    again = {} if ended else lost(installation, before, after)
     screen.result({"active": active, "trial_ended": ended, "again": again}, escape(line))
     if again:
         screen.say(f"{len(again)} students must be enrolled again for it; --json names them")
     if not ended:
-        _arm(settings, screen)
+        _arm(installation, screen)
 
 
-def _arm(settings: Settings, screen: Screen) -> None:
+def _arm(installation: Installation, screen: Screen) -> None:
     """See that the door can be armed again: the school may have changed meanwhile."""
-    if not settings.gallery.file.exists():
+    if not installation.settings.gallery.file.exists():
         return
-    encoder = installation.load_encoder(settings)
-    gallery = installation.open_gallery(settings, encoder)
     try:
-        installation.arming(settings, gallery)
+        _ = installation.calibration
     except GalleryError:
-        installation.calibrate_if_quick(settings, gallery, encoder, screen)
+        installation.calibrate_if_quick()
     screen.say("a running gate takes it up by itself")

@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import SettingsError
+from kaimen.installation import Installation
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 
 EXAMPLE = """example:
   kaimen calibrate --fpir 0.01
@@ -26,12 +27,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Calibrate and keep the result beside the gallery."""
-    settings = installation.settings_of(arguments)
+    settings = Settings.read(arguments.config)
     if arguments.fpir is not None and not 0 < arguments.fpir < 1:
         raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
-    encoder = installation.load_encoder(settings)
-    gallery = installation.load_gallery(settings, encoder, screen)
-    learned = installation.calibrate_anew(settings, gallery, encoder, screen, arguments.fpir)
+    with Installation.open(settings, screen) as installation:
+        gallery = installation.gallery
+        learned = installation.calibrate(arguments.fpir)
+        _show(learned, screen)
+        learned.require(gallery)
+    return 0
+
+
+def _show(learned: Calibration, screen: Screen) -> None:
     low, high = learned.interval
     screen.result(
         asdict(learned),
@@ -52,8 +59,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
                 f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
             )
         screen.out.print(_forecast(learned))
-    learned.require(gallery)
-    return 0
 
 
 def _forecast(learned: Calibration) -> Table:

@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from kaimen import installation
-from kaimen.enrollment.judging import Recorded
-from kaimen.rehearsal import promise
-from kaimen.rehearsal.day import Visit, counted, play
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS, VOICES, promise
+from kaimen.rehearsal.day import Visit, counted, day
 from kaimen.rehearsal.tables import count_fields, counts_table, visit_fields, visits_table
-from kaimen.rehearsal.visitors import Kind, plan
+from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 from kaimen.voice.encoder import Encoder
-from kaimen.voice.models import Models, detector_of, phrase_of
-
-VOICES = Path(__file__).parents[1] / "rehearsal" / "voices"  # real ones; a folder a class
-RECORDINGS = Path(__file__).parents[1] / "rehearsal" / "recordings"  # one class, synthetic
 
 EXAMPLE = """example:
   kaimen demo
@@ -46,12 +42,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll everybody, let the visitors come, show what happened; 0 if it is as promised."""
-    settings = installation.settings_of(arguments)
     if arguments.picture:
         screen.remember()
-    encoder = (
-        Encoder(arguments.encoder) if arguments.encoder else installation.load_encoder(settings)
-    )
+    installation = Installation.open(Settings.read(arguments.config), screen)
+    encoder = Encoder(arguments.encoder) if arguments.encoder else installation.encoder
     folders = [arguments.speech] if arguments.speech else sorted(VOICES.glob("*/"))
     if arguments.synthetic:
         folders = [RECORDINGS]
@@ -60,27 +54,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.picture:
         screen.picture(arguments.picture, "kaimen demo")
     return 0 if kept else 1
-
-
-def day(encoder: Encoder, folders: Sequence[Path], screen: Screen, *, replays: bool) -> list[Visit]:
-    """All visits to these classes' gates; without ``replays`` nothing is done against them."""
-    models = Models(encoder, phrase_of(encoder), detector_of(encoder) if replays else None)
-    plans = [plan(installation.recordings_in(folder), replays=replays) for folder in folders]
-    enrolling = [
-        (place, *student) for place, each in enumerate(plans) for student in each.enrolling.items()
-    ]
-    enrolled: list[dict[str, list[Recorded]]] = [{} for _ in plans]
-    for place, student, files in screen.progress(enrolling, "enrolling", len(enrolling)):
-        found = installation.usable(models, files, screen)
-        if found:
-            enrolled[place][student] = found
-    visits = (
-        visit
-        for own, each in zip(enrolled, plans, strict=True)
-        for visit in play(own, each.sessions, models, replay=replays)
-    )
-    total = sum(len(session.visitors) for each in plans for session in each.sessions)
-    return list(screen.progress(visits, "at the gate", total))
 
 
 def _show(visits: Sequence[Visit], screen: Screen) -> bool:

@@ -13,6 +13,7 @@ from rich.table import Table
 from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Patient, State, of_error, ok
 from kaimen.errors import SettingsError
+from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import SYSTEM, Settings
 
@@ -61,8 +62,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         # Checks of the defaults would tell of a gate that nobody has.
         found = [of_error("settings", error)]
         settings, checks = Settings(), list(MACHINE.items())
-    patient = Patient(settings, arguments.root, max(0.1, arguments.seconds), arguments.play)
-    found += examine(patient, screen.progress(checks, "examining", len(checks)))
+    with Installation.open(settings, screen) as installation:
+        seconds = max(0.1, arguments.seconds)
+        patient = Patient(installation, arguments.root, seconds, arguments.play)
+        found += examine(patient, screen.progress(checks, "examining", len(checks)))
     for each in found:
         screen.result(
             {

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kaimen import installation
 from kaimen.errors import NoSpeech, RecordingError, SettingsError
+from kaimen.installation import Installation
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 from kaimen.sound.recording import main_phrase, read
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import Encoder, Voiceprint
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         named = _of_manifest(arguments.manifest, arguments.split)
     else:
         named = {str(path): path for path in arguments.files}
-    encoder = installation.load_encoder(installation.settings_of(arguments))
+    encoder = Installation.open(Settings.read(arguments.config), screen).encoder
     vectors: dict[str, Voiceprint] = {}
     whole = refused = 0
     for name, path in screen.progress(named.items(), "embedding", len(named)):

@@ -12,18 +12,17 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.calibration.calibration import Calibration
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal
-from kaimen.enrollment.workers import judges
+from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery.gallery import Gallery, index_of
+from kaimen.gallery.gallery import index_of
+from kaimen.installation import QUICK, Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import write_whole
-from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -63,25 +62,27 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll, save the index, calibrate; 0 if every recording could be used."""
     entries = _asked_for(arguments)
-    settings = installation.settings_of(arguments)
-    encoder = installation.load_encoder(settings)
-    work = judges(arguments.cluster, len(entries), encoder)
-    gallery = installation.open_gallery(settings, encoder)
-    outcomes = enroll(
-        entries, gallery, encoder.card, work,
-        accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
-    )  # fmt: skip
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
-    for outcome in screen.progress(outcomes, "enrolling", len(entries)):
-        _show(outcome, screen)
-        counts[outcome.status.value] += 1
-        kinds.update(refusal.kind for refusal in outcome.refused)
-        refused += [(outcome.student, refusal) for refusal in outcome.refused]
-    if arguments.report:
-        _report(arguments.report, refused)
-    _finish(settings, gallery, encoder, counts, kinds, screen)
+    with Installation.open(Settings.read(arguments.config), screen) as installation:
+        encoder = installation.encoder
+        if arguments.cluster is None:
+            work = workers_for(encoder, len(entries))
+        else:
+            work = on_cluster(arguments.cluster, encoder)
+        outcomes = enroll(
+            entries, installation.gallery_or_new, encoder.card, work,
+            accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
+        )  # fmt: skip
+        for outcome in screen.progress(outcomes, "enrolling", len(entries)):
+            _show(outcome, screen)
+            counts[outcome.status.value] += 1
+            kinds.update(refusal.kind for refusal in outcome.refused)
+            refused += [(outcome.student, refusal) for refusal in outcome.refused]
+        if arguments.report:
+            _report(arguments.report, refused)
+        _finish(installation, counts, kinds, screen)
     return RecordingError.exit_code if refused else 0
 
 
@@ -143,19 +144,14 @@ def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
 
 
 def _finish(
-    settings: Settings,
-    gallery: Gallery,
-    encoder: Encoder,
-    counts: Counter[str],
-    kinds: Counter[str],
-    screen: Screen,
+    installation: Installation, counts: Counter[str], kinds: Counter[str], screen: Screen
 ) -> None:
     """Bring index and calibration in line with the registry, and sum up."""
-    path = settings.gallery.file
+    gallery, path = installation.gallery_or_new, installation.settings.gallery.file
     kept = index_of(path, gallery.space).exists()
     if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
         gallery.save(screen.progress)
-    calibration = _calibrated(settings, gallery, counts, encoder, screen)
+    calibration = _calibrated(installation, counts)
     screen.result(
         {
             "gallery": str(path),
@@ -177,24 +173,17 @@ def _finish(
             screen.say("before a door is armed: run 'kaimen calibrate'")
 
 
-def _calibrated(
-    settings: Settings,
-    gallery: Gallery,
-    counts: Counter[str],
-    encoder: Encoder,
-    screen: Screen,
-) -> Calibration | None:
+def _calibrated(installation: Installation, counts: Counter[str]) -> Calibration | None:
     """A calibration of the gallery as it is; None where that would take long."""
+    gallery = installation.gallery_or_new
     if not counts[Status.ENROLLED.value]:
         try:
-            kept = Calibration.load(installation.calibration_of(settings))
+            kept = Calibration.load(installation.calibration_path)
         except GalleryError:
             kept = None
         if kept and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
             return kept
-    if not 0 < len(gallery) <= installation.QUICK:
-        return None
-    return installation.calibrate_anew(settings, gallery, encoder, screen)
+    return installation.calibrate() if 0 < len(gallery) <= QUICK else None
 
 
 def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:

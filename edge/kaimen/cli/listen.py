@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
 from pathlib import Path
 
 from rich.markup import escape
 
-from kaimen import installation
+from kaimen.access.policy import AccessPolicy
 from kaimen.cli import answers
 from kaimen.errors import NoSpeech, RecordingError
 from kaimen.gate.gate import Gate
+from kaimen.installation import Installation
 from kaimen.screen import Screen
+from kaimen.settings import Settings
 from kaimen.sound.recording import Recording
 
 EXAMPLE = """example:
@@ -31,24 +32,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Answer every phrase of every file; 0 if all files could be heard."""
-    settings = installation.settings_of(arguments)
-    encoder = installation.load_encoder(settings)
-    gallery = installation.load_gallery(settings, encoder, screen)
-    calibration = installation.arming(settings, gallery)
+    settings = Settings.read(arguments.config)
     refused = 0
-    # What was enrolled is known again; what is tried out here is not remembered.
-    checks = installation.checks_of(settings, encoder, gallery, screen, remember=False)
-    with closing(checks), installation.relay_of(settings, screen) as relay:
-        gate = Gate(
-            encoder,
-            gallery,
-            calibration.thresholds,
-            relay,
+    with Installation.open(settings, screen) as installation:
+        policy = AccessPolicy(
+            installation.gallery,
+            installation.calibration.thresholds,
             roster=settings.roster,
-            checks=checks,
+            checks=installation.forgetful_checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
         )
+        gate = Gate(installation.encoder, policy, installation.relay)
         for path in arguments.files:
             try:
                 _play(gate, path, arguments.claim, screen)

@@ -11,26 +11,26 @@ from pathlib import Path
 from time import sleep
 from types import FrameType
 
-from kaimen import installation
 from kaimen.access.lockout import Lockout
+from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
 from kaimen.door.client import Door
 from kaimen.errors import GalleryError, KaimenError, StorageError
-from kaimen.gallery.gallery import Gallery
+from kaimen.gate.card_reader import read_claims
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
-from kaimen.gate.watcher import Watcher, claims
+from kaimen.gate.watcher import Watcher
+from kaimen.installation import Installation
 from kaimen.rollout.takeover import Succession
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.sound.microphone import Microphone
 from kaimen.sound.played import Played
 from kaimen.systemd import notify, watchdog_interval
-from kaimen.voice.encoder import Encoder
 
 EXAMPLE = """example:
   kaimen run
@@ -61,9 +61,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 class Ready:
     """What a gate needs, read and found to fit together."""
 
-    settings: Settings
-    encoder: Encoder
-    gallery: Gallery
+    installation: Installation
     calibration: Calibration
     calibrated: Path  # where that is kept
     state: SlotsState  # of the bundles, before anything was read
@@ -77,31 +75,34 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         ready = _as_soon_as_ready(arguments, screen)
     except KeyboardInterrupt:
         return 0  # nothing was begun
-    while True:
-        try:
-            _serve(ready, arguments, screen)
-            return 0
-        except Reloaded:
-            notify("RELOADING=1")
-        try:
-            ready = _ready(arguments, screen)
-        except KaimenError as error:
-            screen.note(f"{error}; the old settings stay")
-            ready = replace(ready, state=_state(ready.settings))
+    try:
+        while True:
+            try:
+                _serve(ready, arguments, screen)
+                return 0
+            except Reloaded:
+                notify("RELOADING=1")
+            before = ready.installation
+            try:
+                ready = _ready(arguments, screen)
+            except KaimenError as error:
+                screen.note(f"{error}; the old settings stay")
+                ready = replace(ready, state=before.state)
+            else:
+                before.close()
+    finally:
+        ready.installation.close()
 
 
 def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
-    settings = installation.settings_of(arguments)
-    state = _state(settings)
-    encoder = installation.load_encoder(settings)
-    gallery = installation.load_gallery(settings, encoder, screen)
-    kept = installation.calibration_of(settings)
-    return Ready(settings, encoder, gallery, installation.arming(settings, gallery), kept, state)
-
-
-def _state(settings: Settings) -> SlotsState:
-    """What is installed; nothing where the settings name an encoder."""
-    return SlotsState() if settings.encoder.path else installation.slots_of(settings).state()
+    with ExitStack() as stack:
+        installation = Installation.open(Settings.read(arguments.config), screen)
+        stack.enter_context(installation)
+        state, _ = installation.state, installation.gallery
+        kept = installation.calibration_path
+        ready = Ready(installation, installation.calibration, kept, state)
+        stack.pop_all()  # it stays open
+        return ready
 
 
 def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
@@ -126,7 +127,7 @@ def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
 
 def _changed(arguments: argparse.Namespace) -> dict[Path, int]:
     """When files of the school were last written: no model is loaded to find nothing new."""
-    settings = installation.settings_of(arguments)
+    settings = Settings.read(arguments.config)
     places = (settings.gallery.file.parent, settings.gallery.key_file.parent)
     files = [each for place in places if place.is_dir() for each in place.iterdir()]
     found = {}
@@ -138,35 +139,31 @@ def _changed(arguments: argparse.Namespace) -> dict[Path, int]:
 
 def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
     """Serve by these settings. Raises Reloaded when they are to be read again."""
-    settings, gallery = ready.settings, ready.gallery
+    installation, settings = ready.installation, ready.installation.settings
+    gallery = installation.gallery
     with ExitStack() as stack:
-        # Whatever ends it, the relay is off first.
-        door = stack.enter_context(installation.door_of(settings, screen))
-        audit = stack.enter_context(installation.audit_of(settings))
-        checks = installation.checks_of(settings, ready.encoder, gallery, screen, remember=True)
-        stack.callback(checks.close)
-        gate = Gate(
-            ready.encoder,
+        # Models and gallery stay open for the next time; what is opened here does not.
+        stack.callback(installation.close, "door", "audit", "checks")
+        door, audit, checks = installation.door, installation.audit, installation.checks
+        policy = AccessPolicy(
             gallery,
             ready.calibration.thresholds,
-            door,
             roster=settings.roster,
             lockout=Lockout(free=settings.gate.free_tries, first=settings.gate.lockout),
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
-            say=screen.note,
         )
+        gate = Gate(installation.encoder, policy, door, say=screen.note)
         if settings.gate.policy != "voice" and not arguments.reader:
             screen.note("nobody can say who they are: this door's policy needs --reader")
         if arguments.reader:
-            claims(arguments.reader, gate.claim)
+            read_claims(arguments.reader, policy.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
-        stack.enter_context(Watcher(gate, ready.calibrated, screen.note))
-        vault = gallery.registry.vault
+        stack.enter_context(Watcher(policy, ready.calibrated, screen.note))
         succession = stack.enter_context(
-            Succession(settings, ready.state, checks.models, vault, written.bundle)
+            Succession(installation, ready.state, checks.models, written.bundle)
         )
         heart = Heartbeat(gate.rehearse, lambda: _beat(door), every=watchdog_interval())
 
@@ -222,8 +219,8 @@ class _Written:
                 answer,
                 key=self._audit.key,
                 encoder=self._gate.encoder.identity,
-                gallery=self._gate.gallery.hash,
-                calibration=self._gate.thresholds.source,
+                gallery=self._gate.policy.gallery.hash,
+                calibration=self._gate.policy.thresholds.source,
             )
         )
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, fields
 from rich.markup import escape
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 
@@ -23,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Show every setting; one that differs from its default stands out."""
-    settings = installation.settings_of(arguments)
+    settings = Settings.read(arguments.config)
     table = Table("section", "setting", "value", "default")
     for section in fields(Settings):
         if section.name == "roster":

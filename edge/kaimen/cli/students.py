@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from kaimen import installation
 from kaimen.errors import GalleryError
+from kaimen.installation import Installation
+from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.screen import Screen
 from kaimen.settings import Settings
-from kaimen.voice.encoder import Encoder
 
 EXAMPLE = """example:
   kaimen students
@@ -40,24 +40,30 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """List the students, or who was removed, forget one, or carry all into another space."""
-    settings = installation.settings_of(arguments)
-    encoder = installation.load_encoder(settings)
-    if arguments.carry:
-        return _carry(arguments.carry, settings, encoder, screen)
-    gallery = installation.load_gallery(settings, encoder, screen)
-    if arguments.remove:
-        gallery.remove(arguments.remove)
-        installation.calibrate_if_quick(settings, gallery, encoder, screen)
-        screen.result({"removed": arguments.remove}, f"{escape(arguments.remove)} is forgotten")
-        for folder in installation.school_of(settings).kept:
-            screen.note(f"{folder}: the school before a restore may still know them; delete it")
-        return 0
-    if arguments.erased:
-        for hashed in sorted(gallery.registry.erased()):
-            screen.result({"erased": hashed}, hashed)
-        return 0
+    with Installation.open(Settings.read(arguments.config), screen) as installation:
+        if arguments.carry:
+            _carry(arguments.carry, installation, screen)
+        elif arguments.remove:
+            _remove(arguments.remove, installation, screen)
+        elif arguments.erased:
+            for hashed in sorted(installation.gallery.registry.erased()):
+                screen.result({"erased": hashed}, hashed)
+        else:
+            _list(installation.gallery.registry, screen)
+    return 0
+
+
+def _remove(student: str, installation: Installation, screen: Screen) -> None:
+    installation.gallery.remove(student)
+    installation.calibrate_if_quick()
+    screen.result({"removed": student}, f"{escape(student)} is forgotten")
+    for folder in installation.school.kept:
+        screen.note(f"{folder}: the school before a restore may still know them; delete it")
+
+
+def _list(registry: Registry, screen: Screen) -> None:
     table = Table("student", "group", "recordings", "enrolled", "consent until")
-    for student in gallery.registry.students():
+    for student in registry.students():
         until = "" if student.consent is None else student.consent.isoformat()
         table.add_row(
             escape(student.name),
@@ -78,18 +84,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         )
     if not screen.as_json:
         screen.out.print(table)
-    return 0
 
 
-def _carry(path: Path, settings: Settings, encoder: Encoder, screen: Screen) -> int:
+def _carry(path: Path, installation: Installation, screen: Screen) -> None:
     carrying = SpaceMap.read(path)
-    if carrying.new != encoder.identity:
+    if carrying.new != installation.encoder.identity:
         raise GalleryError(f"{path}: leads to another encoder than [encoder] path names")
-    if not settings.gallery.file.exists():
-        raise GalleryError(f"{settings.gallery.file}: no gallery there; nobody to carry over")
-    gallery = installation.open_gallery(settings, encoder)
-    carried = gallery.registry.carry(carrying)
+    path = installation.settings.gallery.file
+    if not path.exists():
+        raise GalleryError(f"{path}: no gallery there; nobody to carry over")
+    carried = installation.gallery_or_new.registry.carry(carrying)
     if carried:
-        installation.calibrate_if_quick(settings, gallery, encoder, screen)
+        installation.calibrate_if_quick()
     screen.result({"carried": carried}, f"{carried} students are carried over")
-    return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kaimen.doctor.finding import Finding, Patient, ok
-from kaimen.installation import slots_of
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -13,7 +12,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     if patient.settings.encoder.path:
         yield ok("bundle", "none: [encoder] path names an encoder")
         return
-    slots = slots_of(patient.settings)
+    slots = patient.installation.slots
     state = slots.state()
     slots.encoder()  # whatever was changed since is an error
     said = "what ships with the program"

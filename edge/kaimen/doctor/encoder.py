@@ -10,7 +10,6 @@ import numpy as np
 from kaimen.bench.timing import median
 from kaimen.doctor.finding import Finding, Patient, State, attention, ok
 from kaimen.gate.gate import EARLY
-from kaimen.installation import load_encoder, model_of, models_of
 from kaimen.settings.encoder import ENCODERS
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.endpoint import HANGOVER
@@ -24,10 +23,8 @@ ROOM = ALLOWED / 2  # seconds within which the large encoder is recommended
 
 def check(patient: Patient) -> Iterator[Finding]:
     """Load what the gate hears with, and decide on a phrase. Raises EncoderError."""
-    encoder = load_encoder(patient.settings)
-    card = encoder.card
-    models = models_of(patient.settings, encoder)
-    model = model_of(patient.settings, encoder)
+    encoder, models = patient.installation.encoder, patient.installation.models
+    card, model = encoder.card, patient.installation.model
     said = f"{card.name}, {card.dimension} dimensions, {card.sha256[:12]}, by {encoder.runs_on}"
     said = f"the {model} one: {said}" if model else said
     yield ok("encoder", said, runtime=encoder.runs_on, model=model or None)
@@ -42,9 +39,9 @@ def check(patient: Patient) -> Iterator[Finding]:
     sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
 
     def decide() -> Any:
-        heard = Utterance(sound, models.encoder)
-        loudspeaker = models.loudspeaker and models.loudspeaker.suspect(heard.features)
-        return heard.voiceprint, models.evidence(heard), loudspeaker
+        utterance = Utterance(sound, models.encoder)
+        loudspeaker = models.loudspeaker and models.loudspeaker.suspect(utterance.features)
+        return utterance.voiceprint, models.evidence(utterance), loudspeaker
 
     seconds = median(decide)
     yield speed(seconds, model)

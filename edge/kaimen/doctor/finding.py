@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kaimen.door.board import board_of, is_pi
 from kaimen.errors import KaimenError
+from kaimen.installation import Installation
 from kaimen.settings import Settings
 
 PATIENCE = 10.0  # seconds a program of the machine may take to answer
@@ -67,12 +68,17 @@ def of_error(name: str, error: Exception) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A gate that is examined: its settings, and the machine it is on."""
+    """A gate that is examined: its parts, and the machine it is on."""
 
-    settings: Settings
+    installation: Installation
     root: Path = Path("/")  # of the machine's own files: /proc, /sys, /dev, programs
     seconds: float = 3.0  # to listen
     play: Path | None = None  # a recording in the microphone's place
+
+    @property
+    def settings(self) -> Settings:
+        """The gate's settings."""
+        return self.installation.settings
 
     @property
     def is_pi(self) -> bool:

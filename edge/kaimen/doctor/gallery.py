@@ -29,11 +29,10 @@ from kaimen.doctor.finding import (
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import index_of
 from kaimen.gallery.index import Index
-from kaimen.installation import by_another, calibration_of, encoder_of
+from kaimen.installation import Installation
 from kaimen.registry.database import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
-from kaimen.settings import Settings
 from kaimen.voice import PHRASE, beside
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
@@ -58,7 +57,7 @@ def check(patient: Patient) -> Iterator[Finding]:
 
     Raises GalleryError and PermissionError.
     """
-    settings = patient.settings
+    installation, settings = patient.installation, patient.settings
     path = settings.gallery.file
     if not path.exists():
         yield broken("gallery", f"{path}: no gallery there", BEGIN)
@@ -70,16 +69,16 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield wrong
         return
     vault = Vault.load(settings.gallery.key_file)
-    encoder = Card.read(encoder_of(settings).with_suffix(".json")).sha256
+    encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
-        numbers, owners = registry.recordings(encoder)
+        numbers, owners = registry.recordings.numbers(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
-        yield _students(registry, counted, settings)
+        yield _students(registry, counted, installation)
         if settings.checks.phrase:
-            yield _words(registry, settings)
-        index = index_of(path, registry.space(encoder))
+            yield _words(registry, installation)
+        index = index_of(path, registry.recordings.space(encoder))
     yield _index(index, vault, encoder, numbers)
-    yield _calibration(calibration_of(settings), counted)
+    yield _calibration(installation.calibration_path, counted)
 
 
 def _damage(path: Path) -> Finding | None:
@@ -102,7 +101,7 @@ def _damage(path: Path) -> Finding | None:
     return None
 
 
-def _students(registry: Registry, counted: Counted, settings: Settings) -> Finding:
+def _students(registry: Registry, counted: Counted, installation: Installation) -> Finding:
     everybody = registry.students()
     today = datetime.date.today()
     ended = sum(not student.consents(today) for student in everybody)
@@ -111,7 +110,7 @@ def _students(registry: Registry, counted: Counted, settings: Settings) -> Findi
     if not len(counted):
         said = f"nobody is enrolled; {BEGIN}"
         if everybody:
-            said = by_another(settings, encoder_of(settings))
+            said = installation.made_by_another()
         why, _, mend = said.partition("; ")
         return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
@@ -131,9 +130,9 @@ def _students(registry: Registry, counted: Counted, settings: Settings) -> Findi
     return ok("gallery", said, **numbers)
 
 
-def _words(registry: Registry, settings: Settings) -> Finding:
-    phrase = PhraseCard.read(beside(encoder_of(settings), PHRASE).with_suffix(".json"))
-    without = len(registry.without_words(phrase.sha256))
+def _words(registry: Registry, installation: Installation) -> Finding:
+    phrase = PhraseCard.read(beside(installation.encoder_path, PHRASE).with_suffix(".json"))
+    without = len(registry.recordings.without_words(phrase.sha256))
     if without:
         return attention(
             "words",

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 
 from kaimen.audit import files_of, verify
 from kaimen.doctor.finding import Finding, Patient, broken, ok, require_readable
-from kaimen.installation import log_key, log_of
 
 
 def check(patient: Patient) -> Iterator[Finding]:
     """Whether the newest file of the log is as it was written. Raises GalleryError."""
-    folder = log_of(patient.settings)
+    folder = patient.installation.log_folder
     if not folder.exists():
         yield ok("log", "none yet: 'kaimen run' writes one")
         return
     require_readable(patient.settings.gallery.key_file)
     for path in files_of(folder)[-1:]:
         require_readable(path)
-    report = verify(folder, log_key(patient.settings), newest=True)
+    report = verify(folder, patient.installation.log_key, newest=True)
     if report.problems:
         first = report.problems[0]
         yield broken(

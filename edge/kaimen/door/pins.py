@@ -34,7 +34,7 @@ def mock_pins(file: Path | None = None) -> MockFactory:
     """Pins that only remember what was done to them; in a file, too, if one is given.
 
     A line of the file is a change: the time of the monotonic clock that all processes of this
-    machine share in seconds, the pin as BCM counts, and its level, 0 or 1.
+    machine share in seconds, the pin as a BCM number, and its level, 0 or 1.
     """
     return MockFactory() if file is None else _TracedFactory(file)
 

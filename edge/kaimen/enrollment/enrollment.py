@@ -7,7 +7,7 @@ files already, by the same rules, is left as they are, so that enrolling again g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -15,13 +15,11 @@ import numpy as np
 
 from kaimen.enrollment.duplicates import AlikeAnother, EnrolledVoices
 from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Judged, Refusal, Task, rules
+from kaimen.enrollment.judging import Judged, Refusal, Task, Work, rules
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Refused, Student
 from kaimen.voice.encoder import Card
-
-Work = Callable[[Iterable[Task]], Iterator[Judged]]  # in any order
 
 
 class NotEnrolled(RecordingError):
@@ -79,8 +77,8 @@ class _Enrollment:
         self._accept_alike = accept_alike
         self._rules = rules(gallery.encoder)
         self._students: dict[str, Student] = {each.name: each for each in gallery.members}
-        self._sources = gallery.registry.sources()
-        self._by_another = gallery.registry.without_words(said_by) if said_by else set()
+        self._sources = gallery.registry.recordings.sources()
+        self._by_another = gallery.registry.recordings.without_words(said_by) if said_by else set()
         self._refused = gallery.registry.refused(self._rules)
         self._voices = EnrolledVoices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()

@@ -37,6 +37,15 @@ def entries_in(place: Path) -> list[Entry]:
     return _of_table(place) if place.is_file() else _of_folder(place)
 
 
+def recordings_in(place: Path) -> dict[str, list[Path]]:
+    """Return the recordings of the passphrase by student, from the same places.
+
+    Raises SettingsError.
+    """
+    entries = entries_in(place)
+    return {each.student: list(each.files) for each in entries if each.files and not each.word}
+
+
 def _of_folder(folder: Path) -> list[Entry]:
     try:
         students = sorted(each for each in folder.iterdir() if each.is_dir())

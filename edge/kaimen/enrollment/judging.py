@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,9 @@ class Judged:
     unchanged: dict[str, str] | None = None  # by SHA-256, the files, if they are the known ones
 
 
+Work = Callable[[Iterable[Task]], Iterator[Judged]]  # who judges students, in any order
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Judges students by an encoder; ``strangers`` are those of its card."""
@@ -116,8 +119,7 @@ class Judge:
             samples = decode(contents)
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
-            heard = Utterance(phrase.samples, encoder)
-            return Recorded(heard.voiceprint, models.evidence(heard))
+            return recorded(models, phrase.samples)
 
         return cls(hear, encoder.card.strangers)
 
@@ -154,6 +156,12 @@ class Judge:
             reason = "the recordings are not of one voice; check who spoke"
         refused += [Refusal(x.path, x.source, NotLikeTheOthers.__name__, reason) for x in others]
         return Judged(task.place, tuple(kept), tuple(refused))
+
+
+def recorded(models: Models, phrase: Samples) -> Recorded:
+    """Return what is made of a phrase that enrolls its student. Raises NoSpeech."""
+    utterance = Utterance(phrase, models.encoder)
+    return Recorded(utterance.voiceprint, models.evidence(utterance))
 
 
 def rules(encoder: str) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaimen.enrollment.enrollment import Work
 from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Refusal, Task, contents_of, source_of
+from kaimen.enrollment.judging import Refusal, Task, Work, contents_of, source_of
 from kaimen.registry.recordings import Known
 from kaimen.registry.registry import Registry
 
@@ -29,7 +28,7 @@ class ModelIds:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardAgain:
+class Reheard:
     """What became of a student's passphrase, or of a word; it is on the disk."""
 
     student: str
@@ -38,14 +37,14 @@ class HeardAgain:
     refused: tuple[Refusal, ...] = ()
 
 
-class Again:
+class Rehearing:
     """Hears a school's recordings by other models than it was enrolled by."""
 
-    def __init__(self, registry: Registry, ears: ModelIds) -> None:
+    def __init__(self, registry: Registry, models: ModelIds) -> None:
         self._registry = registry
-        self._ears = ears
+        self._models = models
         self._missing: dict[str, list[Known]] = {}  # by the SHA-256 of their files
-        for known in registry.known(ears.encoder, ears.said_by):
+        for known in registry.recordings.known(models.encoder, models.said_by):
             if known.source and not (known.placed and known.said):
                 self._missing.setdefault(known.source, []).append(known)
         self._files: dict[Whose, dict[Path, str]] = {}  # whose they are, and their SHA-256
@@ -65,7 +64,7 @@ class Again:
         """How many students' passphrases and words were found."""
         return len(self._files)
 
-    def hear(self, work: Work) -> Iterator[HeardAgain]:
+    def hear(self, work: Work) -> Iterator[Reheard]:
         """Judge what was found by the new models and write it, each yielded once written.
 
         Raises GalleryError and StorageError; whoever was yielded is known then.
@@ -83,8 +82,8 @@ class Again:
                 for known in self._missing[each.source]
                 if (known.student, known.word) == (student, word)
             ]
-            self._registry.add_points(points, self._ears.encoder)
-            yield HeardAgain(student, word, len(points), judged.refused)
+            self._registry.add_points(points, self._models.encoder)
+            yield Reheard(student, word, len(points), judged.refused)
 
 
 def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, list[str]]:
@@ -97,12 +96,18 @@ def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, 
     for student, word in sorted(voices - words):
         if (student, "") in words or not word:
             lost.setdefault(student, []).append(word or "voice")
-    unsaid = registry.without_words(then.said_by) - registry.without_words(now.said_by)
+    unsaid = registry.recordings.without_words(then.said_by) - registry.recordings.without_words(
+        now.said_by
+    )
     for student in sorted(unsaid):
         if (student, "") in voices & words:
             lost.setdefault(student, []).append("phrase")
     return lost
 
 
-def _placed(registry: Registry, ears: ModelIds) -> set[Whose]:
-    return {(each.student, each.word) for each in registry.known(ears.encoder) if each.placed}
+def _placed(registry: Registry, models: ModelIds) -> set[Whose]:
+    return {
+        (each.student, each.word)
+        for each in registry.recordings.known(models.encoder)
+        if each.placed
+    }

@@ -14,29 +14,36 @@ from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing.connection import wait
 
-from kaimen.enrollment.enrollment import Work
-from kaimen.enrollment.judging import Judge, Judged, Refusal, Task, shown
+from kaimen.enrollment.judging import Judge, Judged, Refusal, Task, Work, shown
 from kaimen.errors import SettingsError, UnreadableRecording
 from kaimen.voice.encoder import Encoder
 
 AHEAD = 8  # students that wait for each process
 
 
-def judges(cluster: str | None, students: int, encoder: Encoder) -> Work:
-    """Who judges so many students by an encoder: this process, several, or a cluster."""
-    path, runtime = encoder.path, encoder.runtime
-    if cluster is not None:
-        try:
-            from kaimen.enrollment.cluster import on_cluster
-        except ImportError:
-            raise SettingsError("--cluster needs Dask; run pip install 'kaimen[cluster]'") from None
-        return partial(
-            on_cluster, address=cluster, path=path, runtime=runtime, identity=encoder.identity
-        )
+def workers_for(encoder: Encoder, students: int) -> Work:
+    """Return who judges so many students on this machine: this process, or several."""
     processes = min(len(os.sched_getaffinity(0)), students)
     if processes == 1:
         return partial(in_one, judge=Judge.by(encoder))
-    return partial(in_processes, encoder=str(path), runtime=runtime, processes=processes)
+    return partial(
+        in_processes, encoder=str(encoder.path), runtime=encoder.runtime, processes=processes
+    )
+
+
+def on_cluster(address: str, encoder: Encoder) -> Work:
+    """Return who judges on the Dask cluster at an address. Raises SettingsError without Dask."""
+    try:
+        from kaimen.enrollment.cluster import on_cluster as judged_there
+    except ImportError:
+        raise SettingsError("--cluster needs Dask; run pip install 'kaimen[cluster]'") from None
+    return partial(
+        judged_there,
+        address=address,
+        path=encoder.path,
+        runtime=encoder.runtime,
+        identity=encoder.identity,
+    )
 
 
 def in_one(tasks: Iterable[Task], judge: Judge) -> Iterator[Judged]:

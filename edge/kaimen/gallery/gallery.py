@@ -64,7 +64,7 @@ class Gallery:
         self.dimension = dimension
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
-        self._members = Members.of([], *self.registry.recordings(""), dimension)
+        self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
         self._presence: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
         self._lock = threading.Lock()  # over members and index, held for moments
@@ -79,12 +79,18 @@ class Gallery:
         presence = Lock(path)
         registry = Registry(path, vault)
         try:
-            index = Index.load(index_of(path, registry.space(encoder)), vault, encoder)
+            index = Index.load(index_of(path, registry.recordings.space(encoder)), vault, encoder)
         except GalleryError:
             index = None  # it is made anew from the registry
         gallery = cls(encoder, dimension, registry=registry, index=index)
         gallery._presence = presence
         return gallery
+
+    def close(self) -> None:
+        """Close the registry, and let a backup be restored over it."""
+        self.registry.close()
+        if self._presence is not None:
+            self._presence.leave()
 
     def __len__(self) -> int:
         """How many students can be recognised."""
@@ -111,7 +117,7 @@ class Gallery:
     @property
     def space(self) -> str:
         """What the names of its files hold besides the registry's: see ``Registry.space``."""
-        return self.registry.space(self.encoder)
+        return self.registry.recordings.space(self.encoder)
 
     @property
     def recordings(self) -> int:
@@ -213,7 +219,7 @@ class Gallery:
 
     def refresh(self) -> bool:
         """Take over what changed in the registry since; whether anything did."""
-        if self._seen == self.registry.version():
+        if self._seen == self.registry.database.version():
             return False
         self._take_over()
         return True
@@ -224,14 +230,14 @@ class Gallery:
         return self._members
 
     def _take_over(self, track: Track | None = None) -> None:
-        seen = self.registry.version()
-        with self.registry.reading():
+        seen = self.registry.database.version()
+        with self.registry.database.reading():
             self._align(track)
         self._seen = seen
 
     def _align(self, track: Track | None) -> None:
         """Bring members and index in line with the registry."""
-        recordings, owners = self.registry.recordings(self.encoder)
+        recordings, owners = self.registry.recordings.numbers(self.encoder)
         students = self.registry.students()
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if len(left) > len(self._index) // 2 or self._index.worn:
@@ -276,7 +282,7 @@ class Gallery:
         every = starts if track is None else track(starts, "building the index", len(starts))
         for start in every:
             numbers = recordings[start : start + step]
-            points = self.registry.voiceprints(numbers, self.encoder)
+            points = self.registry.recordings.voiceprints(numbers, self.encoder)
             with self._lock:
                 index.add(numbers, points)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,19 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
-from kaimen.access.checks import Checks
-from kaimen.access.decision import Decision, Thresholds
-from kaimen.access.lockout import Lockout
-from kaimen.access.policy import CLAIM, AccessPolicy, Found
+from kaimen.access.decision import Decision
+from kaimen.access.policy import AccessPolicy, Found
 from kaimen.errors import StorageError
-from kaimen.gallery.gallery import Gallery
-from kaimen.settings.roster import Rule
 from kaimen.sound import SAMPLE_RATE, Samples, Source
 from kaimen.sound.endpoint import Endpointer, Phrase
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.utterance import Utterance
-
-__all__ = ["CLAIM", "EARLIEST", "EARLY", "Answer", "Gate", "Opens", "seconds_into"]
 
 EARLY = 0.15  # seconds of silence after which a phrase may open; its end is certain later
 EARLIEST = 0.4  # seconds of a phrase, at least, before it may
@@ -56,56 +49,25 @@ class Answer:
 
 
 class Gate:
-    """One door: who is known, how near they must come, and what to switch."""
+    """One door: what it hears with, who may enter, and what to switch."""
 
     def __init__(
         self,
         encoder: Encoder,
-        gallery: Gallery,
-        thresholds: Thresholds,
-        relay: Opens,
+        policy: AccessPolicy,
+        door: Opens,
         *,
-        roster: tuple[Rule, ...] = (),
-        lockout: Lockout | None = None,
-        checks: Checks | None = None,
-        policy: str = "voice",
-        retry: bool = False,
         say: Callable[[str], None] = lambda text: None,
-        now: Callable[[], datetime.datetime] = datetime.datetime.now,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Without a ``lockout`` nobody ever has to wait; without ``checks`` the voice alone opens.
-
-        ``say`` gets what an operator should know.
-        """
+        """Wake the search before anybody waits. ``say`` gets what an operator should know."""
         self.encoder = encoder
-        self.gallery = gallery
-        self.relay = relay
-        self._checks = checks
+        self.policy = policy
+        self.door = door
         self._say = say
-        self._keeper = AccessPolicy(
-            gallery,
-            thresholds,
-            roster=roster,
-            lockout=lockout,
-            checks=checks,
-            policy=policy,
-            retry=retry,
-            now=now,
-            clock=clock,
-        )
         self.begin(None)
-        if len(gallery):  # wakes the search before anybody waits
+        gallery = policy.gallery
+        if len(gallery):
             gallery.nearest(gallery.voiceprints(gallery.students[0])[0])
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """How near a probe must come; may be changed at any moment."""
-        return self._keeper.thresholds
-
-    @thresholds.setter
-    def thresholds(self, thresholds: Thresholds) -> None:
-        self._keeper.thresholds = thresholds
 
     def begin(self, floor: float | None) -> None:
         """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
@@ -114,14 +76,11 @@ class Gate:
         self._looked: tuple[int, Utterance] | None = (
             None  # where a phrase ended, and what was found
         )
-        self._keeper.forget()
+        self.policy.forget()
 
     def rehearse(self) -> None:
-        """Look at a second of noise and search for it: what does this can decide."""
-        heard = Utterance(_NOISE, self.encoder)
-        self.gallery.nearest(heard.voiceprint)
-        if self._checks is not None:
-            self._checks.rehearse(heard)
+        """Embed a second of noise and search for it: a gate that can do this can decide."""
+        self.policy.rehearse(Utterance(_NOISE, self.encoder))
 
     @property
     def speaking(self) -> bool:
@@ -130,7 +89,7 @@ class Gate:
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
-        self._keeper.claim(student)
+        self.policy.claim(student)
 
     def listen(self, source: Source) -> Iterator[Answer]:
         """Answer every phrase of a source; the relay has moved before the answer is given."""
@@ -166,15 +125,15 @@ class Gate:
         """What to answer; what was computed of a phrase that was looked at early is kept."""
         if self._looked is None or self._looked[0] != phrase.end:
             self._looked = phrase.end, Utterance(phrase.samples, self.encoder)
-        return self._keeper.decide(self._looked[1])
+        return self.policy.decide(self._looked[1])
 
     def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
         if found.decision.opens:
-            self.relay.open()
+            self.door.open()
         answer = Answer(found.decision, phrase, time.perf_counter() - began)
         assert self._looked is not None
         try:
-            self._keeper.answered(found, self._looked[1])
+            self.policy.answered(found, self._looked[1])
         except StorageError as error:
             self._say(f"{error}; what was said now could be played back later")
         return answer

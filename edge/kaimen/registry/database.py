@@ -110,27 +110,27 @@ class Database:
 
     def _migrate(self) -> None:
         if self._schema() < len(MIGRATIONS):
-            with self._writing() as database:
+            with self.writing() as database:
                 for script in MIGRATIONS[self._schema() :]:
                     for statement in script.split(";"):
                         database.execute(statement)
                 database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-                if not self._read("SELECT identity FROM vault"):
+                if not self.read("SELECT identity FROM vault"):
                     database.execute(
                         "INSERT INTO vault (identity) VALUES (?)", (self.vault.identity,)
                     )
         if self._schema() > len(MIGRATIONS):
             raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
-        if self._read("SELECT identity FROM vault") != [(self.vault.identity,)]:
+        if self.read("SELECT identity FROM vault") != [(self.vault.identity,)]:
             raise GalleryError(
                 f"{self.path}: sealed under another key; set [gallery] key to that one's file"
             )
 
     def _schema(self) -> int:
-        return int(str(self._read("PRAGMA user_version")[0][0]))
+        return int(str(self.read("PRAGMA user_version")[0][0]))
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing, and on the disk at the end."""
         try:
             self._database.execute("BEGIN IMMEDIATE")
@@ -150,13 +150,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Everything read in here is of one moment, whatever others write meanwhile."""
-        self._read("BEGIN")
+        self.read("BEGIN")
         try:
             yield
         finally:
-            self._read("COMMIT")
+            self.read("COMMIT")
 
-    def _read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """Return the rows of a query. Raises GalleryError."""
         try:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
@@ -164,4 +165,4 @@ class Database:
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""
-        return int(str(self._read("PRAGMA data_version")[0][0]))
+        return int(str(self.read("PRAGMA data_version")[0][0]))

@@ -39,12 +39,16 @@ class Known:
     said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
 
 
-class Recordings(Database):
+class Recordings:
     """What is known of all recordings. Raises GalleryError where something was changed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._vault = database.vault
 
     def space(self, encoder: str) -> str:
         """What tells files derived of an encoder's points from others': nothing for the first's."""
-        ((first,),) = self._read("SELECT encoder FROM vault")
+        ((first,),) = self._database.read("SELECT encoder FROM vault")
         return "" if first in ("", encoder) else f".{encoder[:SHORT]}"
 
     def known(self, encoder: str, said_by: str = "") -> list[Known]:
@@ -52,7 +56,7 @@ class Recordings(Database):
 
         Where no phrase encoder is named, or nothing was kept of what was said, nothing is missed.
         """
-        rows = self._read(
+        rows = self._database.read(
             f"SELECT recordings.number, name, word, source, {PLACED}, "
             f"? = '' OR said IS NULL OR {SAID} FROM recordings "
             "JOIN students ON student = students.number ORDER BY recordings.number",
@@ -66,16 +70,16 @@ class Recordings(Database):
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""
         found: dict[str, set[str]] = {}
-        for name, source in self._read(
+        for name, source in self._database.read(
             "SELECT name, source FROM recordings JOIN students ON student = students.number "
             "WHERE word = ''"
         ):
             found.setdefault(str(name), set()).add(str(source))
         return found
 
-    def recordings(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def numbers(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT recordings.number, student FROM recordings "
             f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
             "ORDER BY recordings.number",
@@ -94,7 +98,7 @@ class Recordings(Database):
         """
         points = []
         for number in numbers:
-            rows = self._read(
+            rows = self._database.read(
                 "SELECT student, encoder, voiceprint, sealed FROM recordings "
                 "JOIN students ON student = students.number "
                 "LEFT JOIN points ON recording = recordings.number AND model = ? "
@@ -103,13 +107,15 @@ class Recordings(Database):
                 int(number),
             )
             if not rows:
-                raise GalleryError(f"{self.path}: recording {number} is gone; ask again")
+                raise GalleryError(f"{self._database.path}: recording {number} is gone; ask again")
             student, home, own, other = rows[0]
             sealed = own if encoder in (None, home) else other
             if not isinstance(sealed, bytes):
-                raise GalleryError(f"{self.path}: recording {number} is of another encoder")
+                raise GalleryError(
+                    f"{self._database.path}: recording {number} is of another encoder"
+                )
             context = context_of(int(str(student)), int(number), encoder or str(home))
-            points.append(np.frombuffer(self.vault.unseal(sealed, context), "<f4"))
+            points.append(np.frombuffer(self._vault.unseal(sealed, context), "<f4"))
         return np.array(points, np.float32)
 
     def words(self, name: str, encoder: str | None = None) -> list[str]:
@@ -117,7 +123,7 @@ class Recordings(Database):
 
         Those that an encoder knows; all of them without.
         """
-        rows = self._read(
+        rows = self._database.read(
             "SELECT DISTINCT word FROM recordings JOIN students ON student = students.number "
             f"WHERE name = ? AND word != '' AND (? IS NULL OR {PLACED}) ORDER BY word",
             name, encoder, encoder, encoder,
@@ -126,7 +132,7 @@ class Recordings(Database):
 
     def of_word(self, name: str, word: str, encoder: str) -> NDArray[np.float32]:
         """Voiceprints of a word of a student, (recordings, dimension). Raises GalleryError."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
             f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
             name, word, encoder, encoder,
@@ -139,7 +145,7 @@ class Recordings(Database):
         Raises GalleryError.
         """
         found = []
-        for row in self._read(
+        for row in self._database.read(
             "SELECT student, recordings.number, encoder, said, said_by, fingerprint, sealed "
             "FROM recordings JOIN students ON student = students.number "
             "LEFT JOIN points ON recording = recordings.number AND model = ? "
@@ -151,12 +157,12 @@ class Recordings(Database):
             context = context_of(owner, recording, str(encoder))
             point = print_ = None
             if isinstance(said, bytes) and by == said_by:
-                point = unpack_said(self.vault.unseal(said, f"said, {context}"))
+                point = unpack_said(self._vault.unseal(said, f"said, {context}"))
             elif isinstance(also_said, bytes):
                 other = f"said, {context_of(owner, recording, said_by)}"
-                point = unpack_said(self.vault.unseal(also_said, other))
+                point = unpack_said(self._vault.unseal(also_said, other))
             if isinstance(fingerprint, bytes):
-                opened = self.vault.unseal(fingerprint, f"fingerprint, {context}")
+                opened = self._vault.unseal(fingerprint, f"fingerprint, {context}")
                 print_ = unpack_fingerprint(opened)
             found.append(Evidence(point, said_by if point is not None else "", print_))
         return found
@@ -164,16 +170,16 @@ class Recordings(Database):
     def examine(self, track: Track | None = None) -> None:
         """Whether the file is sound and all that is sealed in it opens. Raises GalleryError."""
         for check in ("integrity_check", "foreign_key_check"):
-            found = self._read(f"PRAGMA {check}")
+            found = self._database.read(f"PRAGMA {check}")
             if found not in ([], [("ok",)]):
-                raise GalleryError(f"{self.path}: damaged ({found[0][0]})")
-        rows = self._read(
+                raise GalleryError(f"{self._database.path}: damaged ({found[0][0]})")
+        rows = self._database.read(
             "SELECT recordings.number, student, encoder FROM recordings "
             "JOIN students ON student = students.number"
         )
         for number, student, encoder in track(rows, "checking", len(rows)) if track else rows:
             context = context_of(int(str(student)), int(str(number)), str(encoder))
-            ((voiceprint, said, fingerprint),) = self._read(
+            ((voiceprint, said, fingerprint),) = self._database.read(
                 "SELECT voiceprint, said, fingerprint FROM recordings WHERE number = ?", number
             )
             for sealed, place in (
@@ -183,20 +189,20 @@ class Recordings(Database):
             ):
                 if sealed:
                     assert isinstance(sealed, bytes)
-                    self.vault.unseal(sealed, place)
-            for model, sealed in self._read(
+                    self._vault.unseal(sealed, place)
+            for model, sealed in self._database.read(
                 "SELECT model, sealed FROM points WHERE recording = ?", number
             ):
                 assert isinstance(sealed, bytes)
                 context = context_of(int(str(student)), int(str(number)), str(model))
                 try:
-                    self.vault.unseal(sealed, context)
+                    self._vault.unseal(sealed, context)
                 except GalleryError:  # it may be a phrase encoder's
-                    self.vault.unseal(sealed, f"said, {context}")
+                    self._vault.unseal(sealed, f"said, {context}")
 
     def without_words(self, said_by: str) -> set[str]:
         """Students with no recording that a phrase encoder could compare a phrase with."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT name FROM students WHERE NOT EXISTS (SELECT 1 FROM recordings "
             f"WHERE student = students.number AND word = '' AND {SAID})",
             said_by,
@@ -204,28 +210,31 @@ class Recordings(Database):
         )
         return {str(name) for (name,) in rows}
 
-    def _knows(self, student: int, encoder: str) -> bool:
+    def knows(self, student: int, encoder: str) -> bool:
         """Whether an encoder knows a student's passphrase."""
         return bool(
-            self._read(
+            self._database.read(
                 f"SELECT 1 FROM recordings JOIN students ON student = students.number "
                 f"WHERE student = ? AND word = '' AND {PLACED} LIMIT 1",
                 student, encoder, encoder,
             )
         )  # fmt: skip
 
-    def _point(self, voiceprint: Voiceprint, context: str) -> bytes:
-        return self.vault.seal(np.asarray(voiceprint, "<f4").tobytes(), context)
+    def sealed_point(self, voiceprint: Voiceprint, context: str) -> bytes:
+        """Return a voiceprint as it is stored."""
+        return self._vault.seal(np.asarray(voiceprint, "<f4").tobytes(), context)
 
-    def _said(self, said: PhraseEmbedding, context: str) -> bytes:
-        return self.vault.seal(pack(said.astype("<f2")), f"said, {context}")
+    def sealed_said(self, said: PhraseEmbedding, context: str) -> bytes:
+        """Return what a phrase encoder made as it is stored."""
+        return self._vault.seal(pack(said.astype("<f2")), f"said, {context}")
 
-    def _sealed(self, context: str, more: Evidence) -> tuple[bytes | None, bytes | None]:
+    def sealed_evidence(self, context: str, more: Evidence) -> tuple[bytes | None, bytes | None]:
+        """Return what was said and the fingerprint as they are stored."""
         return (
-            None if more.said is None else self._said(more.said, context),
+            None if more.said is None else self.sealed_said(more.said, context),
             None
             if more.fingerprint is None
-            else self.vault.seal(pack(more.fingerprint), f"fingerprint, {context}"),
+            else self._vault.seal(pack(more.fingerprint), f"fingerprint, {context}"),
         )
 
 

@@ -10,14 +10,17 @@ import datetime
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.space_map import SpaceMap
+from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
 
@@ -49,16 +52,27 @@ class Refused:
     reason: str  # one sentence
 
 
-class Registry(Recordings):
-    """An open registry. One thread at a time; other processes and threads open their own."""
+class Registry:
+    """Who is enrolled. One thread at a time; other processes and threads open their own."""
+
+    def __init__(self, path: Path | str, vault: Vault) -> None:
+        """Open the file at ``path``, or make it. Raises GalleryError and StorageError."""
+        self.path = path
+        self.vault = vault
+        self.database = Database(path, vault)
+        self.recordings = Recordings(self.database)
+
+    def close(self) -> None:
+        """Close the file; nothing is lost."""
+        self.database.close()
 
     def __len__(self) -> int:
         """How many students are enrolled, by whichever encoder."""
-        return int(str(self._read("SELECT count(*) FROM students")[0][0]))
+        return int(str(self.database.read("SELECT count(*) FROM students")[0][0]))
 
     def students(self) -> list[Student]:
         """Everybody, in the order of their names."""
-        rows = self._read(
+        rows = self.database.read(
             "SELECT number, name, class, consent, enrolled, encoder, "
             "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
             "FROM students ORDER BY name"
@@ -67,7 +81,7 @@ class Registry(Recordings):
 
     def student(self, name: str) -> Student:
         """One of them. Raises GalleryError."""
-        rows = self._read(
+        rows = self.database.read(
             "SELECT number, name, class, consent, enrolled, encoder, "
             "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
             "FROM students WHERE name = ?",
@@ -102,11 +116,11 @@ class Registry(Recordings):
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
-        with self._writing() as database:
+        with self.database.writing() as database:
             before = database.execute(
                 "SELECT number, encoder FROM students WHERE name = ?", (name,)
             ).fetchone()
-            if word and (before is None or not self._knows(before[0], encoder)):
+            if word and (before is None or not self.recordings.knows(before[0], encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
             if before is not None and before[1] != encoder and not word:
                 # Words of another latent space, too.
@@ -138,7 +152,9 @@ class Registry(Recordings):
                     "VALUES (?, ?, x'', ?, ?) RETURNING number",
                     (number, source, word, more.said_by),
                 ).fetchone()
-                point = self._point(voiceprint, context_of(number, recording, encoder))
+                point = self.recordings.sealed_point(
+                    voiceprint, context_of(number, recording, encoder)
+                )
                 if home != encoder:
                     _add_point(database, recording, encoder, point)
                 database.execute(
@@ -146,7 +162,7 @@ class Registry(Recordings):
                     "WHERE number = ?",
                     (
                         point if home == encoder else b"",
-                        *self._sealed(context_of(number, recording, home), more),
+                        *self.recordings.sealed_evidence(context_of(number, recording, home), more),
                         recording,
                     ),
                 )
@@ -162,7 +178,7 @@ class Registry(Recordings):
         Of a model that knows a recording already nothing is written, nor of recordings that are
         gone. Raises GalleryError and StorageError; nothing was changed then.
         """
-        with self._writing() as database:
+        with self.database.writing() as database:
             for known, voiceprint, more in points:
                 owner = database.execute(
                     "SELECT student FROM recordings WHERE number = ?", (known.number,)
@@ -171,10 +187,20 @@ class Registry(Recordings):
                     continue
                 if not known.placed:
                     context = context_of(owner[0], known.number, encoder)
-                    _add_point(database, known.number, encoder, self._point(voiceprint, context))
+                    _add_point(
+                        database,
+                        known.number,
+                        encoder,
+                        self.recordings.sealed_point(voiceprint, context),
+                    )
                 if not known.said and more.said is not None:
                     context = context_of(owner[0], known.number, more.said_by)
-                    _add_point(database, known.number, more.said_by, self._said(more.said, context))
+                    _add_point(
+                        database,
+                        known.number,
+                        more.said_by,
+                        self.recordings.sealed_said(more.said, context),
+                    )
 
     def forget_points(self, models: Collection[str]) -> None:
         """Forget what all other models made of recordings; what enrolled a student stays.
@@ -182,18 +208,18 @@ class Registry(Recordings):
         Raises StorageError; nothing was changed then.
         """
         marks = ", ".join("?" * len(models))
-        with self._writing() as database:
+        with self.database.writing() as database:
             database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
 
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""
-        with self._writing() as database:
+        with self.database.writing() as database:
             _remember(database, name, refused)
 
     def refused(self, rules: str) -> dict[str, list[Refused]]:
         """What was refused by these rules, by the names of students."""
         found: dict[str, list[Refused]] = {}
-        for name, source, kind, reason in self._read(
+        for name, source, kind, reason in self.database.read(
             "SELECT student, source, kind, reason FROM refused WHERE rules = ?", rules
         ):
             refused = Refused(str(source), rules, str(kind), str(reason))
@@ -204,7 +230,7 @@ class Registry(Recordings):
         self, name: str, *, group: str | None = None, consent: datetime.date | None = None
     ) -> None:
         """Change a student's group or consent; what is not given stays what it was."""
-        with self._writing() as database:
+        with self.database.writing() as database:
             database.execute(
                 "UPDATE students SET class = coalesce(?, class), consent = coalesce(?, consent) "
                 "WHERE name = ?",
@@ -213,31 +239,31 @@ class Registry(Recordings):
 
     def require(self, name: str) -> None:
         """Raises GalleryError where nothing is known of a student."""
-        if not self._read("SELECT 1 FROM refused WHERE student = ? LIMIT 1", name):
+        if not self.database.read("SELECT 1 FROM refused WHERE student = ? LIMIT 1", name):
             self.student(name)
 
     def remove(self, name: str) -> None:
         """Forget a student: no more than a keyed hash stays in the file. Raises GalleryError."""
         self.require(name)
-        with self._writing() as database:
+        with self.database.writing() as database:
             database.execute("DELETE FROM students WHERE name = ?", (name,))
             database.execute("DELETE FROM refused WHERE student = ?", (name,))
             _list_erased(database, [self._erasure(name)])
         # What the log of changes still holds goes as soon as no reader needs it.
-        self._read("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def names(self) -> set[str]:
         """Everybody of whom something is known, enrolled or refused."""
-        rows = self._read("SELECT name FROM students UNION SELECT student FROM refused")
+        rows = self.database.read("SELECT name FROM students UNION SELECT student FROM refused")
         return {str(name) for (name,) in rows}
 
     def erased(self) -> set[str]:
         """Keyed hashes of who was removed and is not enrolled again."""
-        return {str(hashed) for (hashed,) in self._read("SELECT student FROM erased")}
+        return {str(hashed) for (hashed,) in self.database.read("SELECT student FROM erased")}
 
     def list_erased(self, hashes: Collection[str]) -> None:
         """Take over hashes under the same key; whoever is meant by them is not removed by it."""
-        with self._writing() as database:
+        with self.database.writing() as database:
             _list_erased(database, hashes)
 
     def _erasure(self, name: str) -> str:
@@ -248,13 +274,15 @@ class Registry(Recordings):
 
         They are known in both then. Raises GalleryError and StorageError.
         """
-        there = {each.number for each in self.known(carrying.old) if each.placed}
+        there = {each.number for each in self.recordings.known(carrying.old) if each.placed}
         missing = [
-            each for each in self.known(carrying.new) if not each.placed and each.number in there
+            each
+            for each in self.recordings.known(carrying.new)
+            if not each.placed and each.number in there
         ]
         if not missing:
             return 0
-        points = self.voiceprints([each.number for each in missing], carrying.old)
+        points = self.recordings.voiceprints([each.number for each in missing], carrying.old)
         if points.shape[1] != len(carrying.way):
             raise GalleryError(f"a map of {len(carrying.way)} dimensions, not {points.shape[1]}")
         moved = carrying(points)

@@ -18,6 +18,7 @@ import soxr
 
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision, Thresholds, Verdict
+from kaimen.access.policy import AccessPolicy
 from kaimen.acoustics.devices import devices, replayed
 from kaimen.calibration.calibration import calibrate
 from kaimen.calibration.phrase_threshold import with_words
@@ -168,7 +169,8 @@ class Range:
         pins = mock_pins()
         counts: dict[str, Count] = {}
         with Relay(PIN, pins=pins, lease=LEASE) as relay:
-            gate = Gate(self.models.encoder, self.gallery, self.thresholds, relay, checks=checks)
+            policy = AccessPolicy(self.gallery, self.thresholds, checks=checks)
+            gate = Gate(self.models.encoder, policy, relay)
             for number, attempt in enumerate(attempts):
                 forget(pins, PIN)
                 try:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
+from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay
-from kaimen.enrollment.judging import Recorded
+from kaimen.enrollment.entries import recordings_in
+from kaimen.enrollment.judging import Recorded, recorded
+from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer, Gate
 from kaimen.rehearsal.attack import Count, stopped_by
-from kaimen.rehearsal.visitors import Kind, Session, Visitor
+from kaimen.rehearsal.visitors import Kind, Session, Visitor, plan
+from kaimen.screen import Screen
 from kaimen.settings.door import PIN
-from kaimen.sound.recording import Recording
-from kaimen.voice.models import Models
+from kaimen.sound.quality import require_voice
+from kaimen.sound.recording import Recording, only_phrase, read
+from kaimen.voice.encoder import Encoder
+from kaimen.voice.models import Models, detector_of, phrase_of
 
 LEASE = 0.05  # seconds: nobody has to walk through
 
@@ -56,6 +63,41 @@ class Visit:
         )
 
 
+def day(encoder: Encoder, folders: Sequence[Path], screen: Screen, *, replays: bool) -> list[Visit]:
+    """Return all visits to these classes' gates; without ``replays`` nothing is done against them.
+
+    Raises SettingsError for a folder that cannot be read.
+    """
+    models = Models(encoder, phrase_of(encoder), detector_of(encoder) if replays else None)
+    plans = [plan(recordings_in(folder), replays=replays) for folder in folders]
+    enrolling = [
+        (place, *student) for place, each in enumerate(plans) for student in each.enrolling.items()
+    ]
+    enrolled: list[dict[str, list[Recorded]]] = [{} for _ in plans]
+    for place, student, files in screen.progress(enrolling, "enrolling", len(enrolling)):
+        found = list(_usable(models, files, screen))
+        if found:
+            enrolled[place][student] = found
+    visits = (
+        visit
+        for own, each in zip(enrolled, plans, strict=True)
+        for visit in play(own, each.sessions, models, replay=replays)
+    )
+    total = sum(len(session.visitors) for each in plans for session in each.sessions)
+    return list(screen.progress(visits, "at the gate", total))
+
+
+def _usable(models: Models, files: Sequence[Path], screen: Screen) -> Iterator[Recorded]:
+    """Yield what enrolls of recordings, which need only hold a voice; say what is wrong."""
+    for path in files:
+        try:
+            phrase = only_phrase(read(path)).samples
+            require_voice(phrase)
+            yield recorded(models, phrase)
+        except RecordingError as error:
+            screen.error(error.at(path))
+
+
 def play(
     enrolled: Class, sessions: Sequence[Session], models: Models, *, replay: bool
 ) -> Iterator[Visit]:
@@ -84,7 +126,8 @@ def _gate(enrolled: Class, models: Models, relay: Relay, *, replay: bool) -> Gat
         learned = with_words(learned, gallery.registry, models.phrase)
     # Without a memory of its own, so that a visit changes nothing for the next one.
     checks = Checks(models, gallery.registry, None, replay=replay)
-    return Gate(encoder, gallery, learned.thresholds, relay, checks=checks, retry=True)
+    policy = AccessPolicy(gallery, learned.thresholds, checks=checks, retry=True)
+    return Gate(encoder, policy, relay)
 
 
 def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Visit:

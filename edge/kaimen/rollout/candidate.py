@@ -1,4 +1,4 @@
-"""The models of a new bundle behind a doorkeeper of their own, that opens nothing."""
+"""The models of a new bundle behind an access policy of their own, that opens nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Candidate:
         self._active = active
         kept = Calibration.load(calibration)
         kept.require(gallery)
-        self._keeper = AccessPolicy(
+        self._policy = AccessPolicy(
             gallery, kept.thresholds, roster=roster, checks=checks, retry=retry
         )
 
@@ -48,10 +48,10 @@ class Candidate:
         """What it would have answered to a phrase; with a challenge, before any word."""
         self._gallery.refresh()
         if claim is not None:
-            self._keeper.claim(claim)
-        heard = Utterance(samples, self._checks.models.encoder)
-        found = self._keeper.decide(heard)
-        self._keeper.answered(found, heard)
+            self._policy.claim(claim)
+        utterance = Utterance(samples, self._checks.models.encoder)
+        found = self._policy.decide(utterance)
+        self._policy.answered(found, utterance)
         return found.decision
 
     def refusal(self, trial: Trial) -> str:

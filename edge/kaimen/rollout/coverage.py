@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from contextlib import closing
 from pathlib import Path
 
 from kaimen import voice
@@ -12,70 +11,59 @@ from kaimen.calibration.calibration import beside
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import BundleError, UnfitBundle
 from kaimen.gallery.gallery import index_of, indexes_of
-from kaimen.installation import school_of
-from kaimen.registry.registry import Registry
-from kaimen.settings import Settings
+from kaimen.installation import Installation
 from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
 
-def ears_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
+def model_ids_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
     """The identities of a slot's models, or of those that ship. Raises BundleError."""
     if slot is None:
-        return _ears_beside(slots.shipped)
+        return _model_ids_beside(slots.shipped)
     manifest = slots.opened(slot, state, whole=False).manifest
     parts = {part.name: part.sha256 for part in manifest.parts}
     return ModelIds(parts[voice.SHIPPED.name], parts[voice.PHRASE.name])
 
 
-def _ears_beside(encoder: Path) -> ModelIds:
+def _model_ids_beside(encoder: Path) -> ModelIds:
     words = voice.beside(encoder, voice.PHRASE)
     cards = encoder.with_suffix(".json"), words.with_suffix(".json")
     return ModelIds(Card.read(cards[0]).sha256, PhraseCard.read(cards[1]).sha256)
 
 
-def opened(settings: Settings) -> Registry | None:
-    """The school's registry; None where nobody was ever enrolled. Raises GalleryError."""
-    school = school_of(settings)
-    return Registry(school.registry, school.vault) if school.registry.exists() else None
-
-
-def lost(
-    settings: Settings, slots: Slots, before: SlotsState, after: SlotsState
-) -> dict[str, list[str]]:
+def lost(installation: Installation, before: SlotsState, after: SlotsState) -> dict[str, list[str]]:
     """Who is known by what was active and not by what is, as ``left_behind``.
 
     Nobody, where what was active cannot be read any more.
     """
-    registry = opened(settings)
-    if registry is None:
+    if not installation.has_registry:
         return {}
-    with closing(registry):
-        try:
-            now = ears_of(slots, before, before.active)
-            return left_behind(registry, now, ears_of(slots, after, after.active))
-        except BundleError:
-            return {}
+    slots = installation.slots
+    try:
+        now = model_ids_of(slots, before, before.active)
+        return left_behind(installation.registry, now, model_ids_of(slots, after, after.active))
+    except BundleError:
+        return {}
 
 
-def forget(settings: Settings, slots: Slots) -> None:
+def forget(installation: Installation) -> None:
     """Forget what models made of the school that no slot holds any more, and that do not ship.
 
     What students were enrolled by stays, whichever it was. Raises GalleryError and StorageError.
     """
-    state, path = slots.state(), settings.gallery.file
-    registry = opened(settings)
-    if registry is None:
+    slots, path = installation.slots, installation.settings.gallery.file
+    state = slots.state()
+    if not installation.has_registry:
         return
-    with closing(registry):
-        try:
-            ears = [_ears_beside(encoder) for encoder in ENCODERS.values()]
-            ears += [ears_of(slots, state, slot) for slot in state.held]
-        except BundleError:
-            return  # of a damaged one nothing is known; the next installation clears it away
-        registry.forget_points({model for each in ears for model in (each.encoder, each.said_by)})
-        spaces = {registry.space(each.encoder) for each in ears} | {""}
+    try:
+        ids = [_model_ids_beside(encoder) for encoder in ENCODERS.values()]
+        ids += [model_ids_of(slots, state, slot) for slot in state.held]
+    except BundleError:
+        return  # of a damaged one nothing is known; the next installation clears it away
+    registry = installation.registry
+    registry.forget_points({model for each in ids for model in (each.encoder, each.said_by)})
+    spaces = {registry.recordings.space(each.encoder) for each in ids} | {""}
     kept = {index_of(path, space) for space in spaces}
     kept |= {beside(path, identity) for identity in ("", *state.held.values())}
     calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from kaimen import installation
 from kaimen.bundle.bundle import Bundle, Manifest
 from kaimen.bundle.selftest import require_passed
 from kaimen.bundle.slots import Slots
@@ -16,22 +15,22 @@ from kaimen.bundle.trial import Trial
 from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.enrollment.entries import entries_in
-from kaimen.enrollment.rehear import Again, ModelIds, left_behind
-from kaimen.enrollment.workers import judges
+from kaimen.enrollment.rehear import ModelIds, Rehearing, left_behind
+from kaimen.enrollment.workers import workers_for
 from kaimen.errors import BundleError, GalleryError, SettingsError, UnfitBundle
 from kaimen.gallery.gallery import Gallery
-from kaimen.registry.registry import Registry
-from kaimen.rollout.coverage import ears_of, forget, require_nobody_lost
+from kaimen.installation import Installation
+from kaimen.rollout.coverage import forget, model_ids_of, require_nobody_lost
 from kaimen.screen import Screen
-from kaimen.settings import Settings
 from kaimen.voice.models import Models
 
 
-def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> None:
+def install(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     """Bring a bundle into the idle slot; whatever refuses it leaves what is active as it is.
 
     Raises BundleError of every kind, GalleryError, SettingsError and StorageError.
     """
+    settings = installation.settings
     if settings.encoder.path:
         raise SettingsError(
             "[encoder] path names the encoder of this gate; take it out of the settings, so that "
@@ -41,7 +40,7 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
     if arguments.trial is not None and arguments.trial < 0:
         raise SettingsError("--trial must be a number of decisions, or 0 for none")
-    slots = installation.slots_of(settings)
+    slots = installation.slots
     bundle = Bundle.open(arguments.file, slots.trusted)
     manifest = bundle.manifest
     manifest.require_program(bundle.path)
@@ -52,7 +51,7 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     with slots.incoming(bundle) as folder:
         models = require_passed(folder, runtime)
         screen.say("the self-test is passed")
-        known, lost = _teach(models, manifest, arguments, settings, screen)
+        known, lost = _teach(models, manifest, arguments, installation, screen)
         active = slots.state().identity == manifest.identity
         trial = manifest.policy.trial if arguments.trial is None else arguments.trial
         if active or not known:  # what decides already, or knows nobody whom it could let in
@@ -65,7 +64,7 @@ def install(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         slots.change(lambda state: replace(state, trial=listens, said=""))
     elif slot is not None:
         slots.change(lambda state: state.switched(slot, manifest.version))
-    forget(settings, slots)
+    forget(installation)
     screen.result(
         {
             "name": manifest.name,
@@ -103,44 +102,40 @@ def _teach(
     models: Models,
     manifest: Manifest,
     arguments: argparse.Namespace,
-    settings: Settings,
+    installation: Installation,
     screen: Screen,
 ) -> tuple[int, dict[str, list[str]]]:
     """Make the school known to new models, beside the old ones; how many, and who is not.
 
     Raises UnfitBundle where somebody would be lost who need not be, or no door be armed.
     """
-    school, encoder = installation.school_of(settings), models.encoder
-    path = school.registry
-    if not path.exists():
+    if not installation.has_registry:
         return 0, {}
-    slots = installation.slots_of(settings)
+    encoder, slots = models.encoder, installation.slots
     state = slots.state()
     then = ModelIds(encoder.identity, models.said_by)
     active = state.identity == manifest.identity  # damaged, perhaps: then this one repairs it
-    now = then if active else ears_of(slots, state, state.active)
-    vault = school.vault
-    with closing(Registry(path, vault)) as registry:
-        if arguments.place is not None:
-            _hear_again(Again(registry, then), arguments.place, models, screen)
-        lost = left_behind(registry, now, then)
+    now = then if active else model_ids_of(slots, state, state.active)
+    if arguments.place is not None:
+        _hear_again(Rehearing(installation.registry, then), arguments.place, models, screen)
+    lost = left_behind(installation.registry, now, then)
     if lost and not arguments.without_them:
         screen.result({"again": lost})
         require_nobody_lost(lost)
-    gallery = Gallery.open(path, vault, encoder.identity, encoder.card.dimension)
-    with closing(gallery.registry):
+    path, vault = installation.school.registry, installation.vault
+    with closing(Gallery.open(path, vault, encoder.identity, encoder.card.dimension)) as gallery:
         if len(gallery):
             gallery.save(screen.progress)
-            _calibrate(gallery, models, manifest, arguments.fpir, settings, screen)
+            _calibrate(gallery, models, manifest, arguments.fpir, installation, screen)
         return len(gallery), lost
 
 
-def _hear_again(again: Again, place: Path, models: Models, screen: Screen) -> None:
+def _hear_again(again: Rehearing, place: Path, models: Models, screen: Screen) -> None:
     files = [file for entry in entries_in(place) for file in entry.files]
     again.find(screen.progress(files, "looking for the school's recordings", len(files)))
     if not len(again):
         return
-    work = judges(None, len(again), models.encoder)
+    work = workers_for(models.encoder, len(again))
     for heard in screen.progress(again.hear(work), "hearing the school again", len(again)):
         for refusal in heard.refused:
             screen.result({"student": heard.student, "path": refusal.path, "error": refusal.reason})
@@ -152,12 +147,12 @@ def _calibrate(
     models: Models,
     manifest: Manifest,
     fpir: float | None,
-    settings: Settings,
+    installation: Installation,
     screen: Screen,
 ) -> None:
     """Learn the new models' thresholds. Raises UnfitBundle if they would disarm the door."""
     try:
-        before = Calibration.load(installation.calibration_of(settings))
+        before = Calibration.load(installation.calibration_path)
     except GalleryError:
         before = None
     aimed = fpir or manifest.policy.fpir or (before.fpir if before else FPIR)
@@ -172,4 +167,4 @@ def _calibrate(
                 f"with this bundle the door could not be armed: {error} (here: --fpir)"
             ) from None
         screen.say(str(error))
-    learned.save(beside(settings.gallery.file, manifest.identity))
+    learned.save(beside(installation.settings.gallery.file, manifest.identity))

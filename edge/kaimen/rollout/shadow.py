@@ -14,13 +14,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from kaimen.access.decision import Decision
 from kaimen.bundle.bundle import Manifest
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.bundle.trial import CRASHES, Trial
+from kaimen.closing import Closing
 from kaimen.errors import KaimenError
 from kaimen.gate.gate import Answer
 from kaimen.sound import Samples
@@ -48,7 +48,7 @@ class _Over(Exception):
     """The trial is no more: it was ended, or another one began."""
 
 
-class Shadow:
+class Shadow(Closing):
     """Lets a rival hear what the gate hears, while a trial lasts; a context manager."""
 
     def __init__(self, slots: Slots, begin: Callable[[Path], Rival]) -> None:
@@ -68,12 +68,8 @@ class Shadow:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop listening along."""
         self._stop.set()
         self._thread.join(PATIENCE)
 

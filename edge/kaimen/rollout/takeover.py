@@ -5,21 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
-from kaimen import installation
 from kaimen.access.checks import Checks
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import beside
+from kaimen.closing import Closing
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import KaimenError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer
+from kaimen.installation import Installation, models_of
 from kaimen.registry.registry import Registry
-from kaimen.registry.vault import Vault
 from kaimen.rollout.candidate import Candidate
 from kaimen.rollout.shadow import Shadow
-from kaimen.settings import Settings
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models
@@ -27,27 +25,26 @@ from kaimen.voice.models import Models
 LOOK = 1.0  # seconds between looks whether another bundle became active
 
 
-class Succession:
-    """From one bundle to the next, while the gate works; a context manager."""
+class Succession(Closing):
+    """From one bundle to the next, while the gate works."""
 
     def __init__(
         self,
-        settings: Settings,
+        installation: Installation,
         state: SlotsState,
         models: Models,
-        vault: Vault,
         say: Callable[[str], None],
     ) -> None:
         """``state`` is that by which the gate's ``models`` were chosen.
 
         ``say`` gets how a trial ended, in the gate's own thread.
         """
-        self._settings = settings
+        self._installation = installation
+        self._settings = installation.settings
         self._state = state
         self._active = ModelIds(models.encoder.identity, models.said_by)
-        self._vault = vault
         self._say = say
-        self._slots = installation.slots_of(settings)
+        self._slots = installation.slots
         self._look_at = self._quiet_at = 0.0
         self._shadow = None if state.trial is None else Shadow(self._slots, self._understudy)
 
@@ -56,14 +53,10 @@ class Succession:
             self._shadow.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End a trial's listening for now, and say how it went if it ended."""
         if self._shadow is not None:
-            self._shadow.__exit__(kind, error, traceback)
+            self._shadow.close()
         self._tell()
 
     def hear(self, answer: Answer) -> None:
@@ -99,12 +92,13 @@ class Succession:
     def _understudy(self, folder: Path) -> Candidate:
         settings, path = self._settings, self._settings.gallery.file
         encoder = Encoder(folder / SHIPPED.name, runtime=settings.encoder.runtime or None)
-        models = installation.models_of(settings, encoder)
-        gallery = Gallery.open(path, self._vault, encoder.identity, encoder.card.dimension)
+        models = models_of(settings.checks, encoder)
+        vault = self._installation.vault
+        gallery = Gallery.open(path, vault, encoder.identity, encoder.card.dimension)
         return Candidate(
             gallery,
             beside(path, self._slots.state().held[folder.name]),
-            Checks(models, Registry(path, self._vault), None, replay=settings.checks.replay),
+            Checks(models, Registry(path, vault), None, replay=settings.checks.replay),
             self._active,
             roster=settings.roster,
             retry=settings.gate.retry,

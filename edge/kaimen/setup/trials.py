@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from gpiozero import Factory
 
+from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
 from kaimen.door.panel import Input
@@ -29,7 +29,7 @@ LISTENED = 5.0  # seconds of the meter
 LEASE = 1.0  # seconds the relay is on for a trial
 
 
-class Trials:
+class Trials(Closing):
     """The devices of one machine; a context manager that leaves the relay at rest."""
 
     def __init__(self, began: DoorSettings, *, play: Path | None = None) -> None:
@@ -81,14 +81,7 @@ class Trials:
             ):
                 pass
 
-    def __enter__(self) -> Trials:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the pins back."""
         if self._pins is not None:
             self._pins.close()

@@ -90,13 +90,13 @@ class Encoder:
 
         Longer phrases are the mean of windows. Raises NoSpeech for less than one frame.
         """
-        return self.place(self.features_of(phrase))
+        return self.embed_features(self.features_of(phrase))
 
     def features_of(self, phrase: Samples) -> features.Features:
         """Return the log-mel features (frames, values) that this encoder reads. Raises NoSpeech."""
         return features.log_mel(phrase, self.bands)
 
-    def place(self, heard: features.Features) -> Voiceprint:
+    def embed_features(self, heard: features.Features) -> Voiceprint:
         """Return the voiceprint of a phrase's log-mel features, as ``features_of`` makes them."""
         return _unit(np.sum([_unit(self.run(window)) for window in self.windows(heard)], axis=0))
 

@@ -33,7 +33,7 @@ class Models:
 
     def evidence(self, heard: Utterance) -> Evidence:
         """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
-        said = None if self.phrase is None else self.phrase.place(heard.features)
+        said = None if self.phrase is None else self.phrase.embed_features(heard.features)
         return Evidence(said, self.said_by, fingerprint(heard.samples))
 
 

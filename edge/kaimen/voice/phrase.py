@@ -95,9 +95,9 @@ class PhraseEncoder:
 
         Raises NoSpeech for less than one frame.
         """
-        return self.place(features.log_mel(phrase))
+        return self.embed_features(features.log_mel(phrase))
 
-    def place(self, heard: Features) -> PhraseEmbedding:
+    def embed_features(self, heard: Features) -> PhraseEmbedding:
         """The same of the phrase's log-mel features (frames, values)."""
         speech = features.level_free(speech_in(heard))
         return unit_rows(self._network(stretched(speech, self.card.frames)))

@@ -98,7 +98,7 @@ class Autoencoder:
         """Level-free log-mel features of points, (n, frames, MELS)."""
         return _in_parts(self._decoded, points)
 
-    def place(self, heard: Features) -> Points:
+    def embed_features(self, heard: Features) -> Points:
         """One point of a phrase, (dimension,): the mean over its windows."""
         point: Points = self.encode(self.windows(heard)).mean(axis=0)
         return point

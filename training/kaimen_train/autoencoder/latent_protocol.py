@@ -69,8 +69,8 @@ def pairs(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech) -> Figu
     for corpus, sounds in heard.speech.items():
         placed = [features_of(each) for each in track(sounds, f"embedding {corpus}", len(sounds))]
         points = {
-            "autoencoder": np.stack([_unit(autoencoder.place(each)) for each in placed]),
-            "encoder": np.stack([encoder.place(each) for each in placed]),
+            "autoencoder": np.stack([_unit(autoencoder.embed_features(each)) for each in placed]),
+            "encoder": np.stack([encoder.embed_features(each) for each in placed]),
         }
         found[corpus] = {}
         for name, made in points.items():
@@ -95,10 +95,12 @@ def walks(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech, seed: i
         ways, contrasts = [], []
         for ends in random.permutation(possible)[:WALKS]:
             windows = [said[at][1][:frames] for at in ends]
-            first, last = (autoencoder.place(each) for each in windows)
+            first, last = (autoencoder.embed_features(each) for each in windows)
             arc = autoencoder.decode(walk(first, last, STEPS))
             line = autoencoder.decode(straight(first, last, STEPS))
-            ways.append(distances(encoder, list(arc), [encoder.place(each) for each in windows]))
+            ways.append(
+                distances(encoder, list(arc), [encoder.embed_features(each) for each in windows])
+            )
             at_ends = (arc[0].std() + arc[-1].std()) / 2
             contrasts.append([way[STEPS // 2].std() / at_ends for way in (arc, line)])
         if ways:
@@ -109,7 +111,9 @@ def walks(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech, seed: i
                 "contrast_line": float(np.mean(contrasts, axis=0)[1]),
             }
     if said:
-        kept = [encoder.place(each) @ encoder.embed(sound(each)) for _, each in said[::REBUILT]]
+        kept = [
+            encoder.embed_features(each) @ encoder.embed(sound(each)) for _, each in said[::REBUILT]
+        ]
         found["sound_from_features"] = float(1 - np.mean(kept))
     return found
 

@@ -124,13 +124,13 @@ def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures
 
     for number in range(GATES):
         enrolled = list(visits(halves[0], number))
-        by_point = Usual.of(np.stack([autoencoder.place(each) for each in enrolled]))
+        by_point = Usual.of(np.stack([autoencoder.embed_features(each) for each in enrolled]))
         by_spectrum = Usual.of(np.stack([_spectrum(each) for each in enrolled]))
         for scored, at in ((usual, number), (other, number + 1)):
             for each in visits(halves[1], at):
                 for name, score in autoencoder.novelty(each)._asdict().items():
                     scored[name].append(score)
-                scored["point"].append(by_point.distance(autoencoder.place(each)))
+                scored["point"].append(by_point.distance(autoencoder.embed_features(each)))
                 scored["spectrum"].append(by_spectrum.distance(_spectrum(each)))
     return compared(_arrays(usual), _arrays(other))
 

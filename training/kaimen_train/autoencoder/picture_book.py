@@ -21,8 +21,8 @@ from sklearn.manifold import TSNE
 
 from kaimen.bench import exact, synthetic
 from kaimen.bench.shapes import diffusing
-from kaimen.cli.demo import RECORDINGS
 from kaimen.errors import SettingsError
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.storage import write_whole

@@ -88,7 +88,7 @@ def between(
     """
     frames = autoencoder.shape.frames
     said = [features.log_mel(each)[:frames] for each in ends]
-    first, last = (autoencoder.place(heard) for heard in said)
+    first, last = (autoencoder.embed_features(heard) for heard in said)
     pictures = autoencoder.decode(walk(first, last, steps))
     # A phrase shorter than a window was said again until it was full: what is shown ends before.
     lengths = np.linspace(len(said[0]), len(said[1]), steps).round().astype(int)
@@ -98,7 +98,7 @@ def between(
         pitch.between(*sung, number / (steps - 1), len(picture))
         for number, picture in enumerate(shown)
     ]
-    away = distances(encoder, shown, [encoder.place(heard) for heard in said])
+    away = distances(encoder, shown, [encoder.embed_features(heard) for heard in said])
     return Walk(shown, away, melodies)
 
 
@@ -107,7 +107,7 @@ def anywhere(autoencoder: Autoencoder, encoder: Encoder, steps: int, seed: int) 
     random = np.random.default_rng(seed)
     first, last = random.standard_normal((2, autoencoder.shape.dimension)).astype(np.float32)
     shown = list(autoencoder.decode(walk(first, last, steps)))
-    ends = [encoder.place(shown[at]) for at in (0, -1)]
+    ends = [encoder.embed_features(shown[at]) for at in (0, -1)]
     return Walk(shown, distances(encoder, shown, ends))
 
 
@@ -115,7 +115,7 @@ def distances(
     encoder: Encoder, pictures: Sequence[Features], ends: Sequence[Voiceprint]
 ) -> Distances:
     """One less the cosine between what the encoder makes of each picture and of both ends."""
-    made = np.stack([encoder.place(picture) for picture in pictures])
+    made = np.stack([encoder.embed_features(picture) for picture in pictures])
     return 1 - made.astype(np.float64) @ np.stack(ends).T
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 
-from kaimen.cli.demo import VOICES, day
-from kaimen.rehearsal.day import counted
+from kaimen.rehearsal import VOICES
+from kaimen.rehearsal.day import counted, day
 from kaimen.rehearsal.promise import PROMISE, measured, save
 from kaimen.screen import Screen
 from kaimen.voice.encoder import Encoder

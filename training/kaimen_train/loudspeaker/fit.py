@@ -41,8 +41,8 @@ NEAR = 1e-3  # how strongly the line of calibration is held to zero
 class DetectorPlan:
     """How much to draw, and how long and how hard to train."""
 
-    learned: Amount = (8_000, 20_000)  # phrases with nothing beside them, and beside others
-    held: Amount = (1_600, 2_400)  # the same, of speakers held out
+    learned: Amount = (3_000, 9_000)  # phrases with nothing beside them, and beside others
+    held: Amount = (1_000, 1_600)  # the same, of speakers held out
     filters: tuple[int, int, int] = (96, 96, 96)
     dense: tuple[int, int] = (128, 64)
     dropped: float = 0.4

@@ -82,14 +82,14 @@ class Played:
 
 
 class Door:
-    """A doorkeeper, asked with points in place of sound."""
+    """An access policy, asked with points in place of sound."""
 
     def __init__(self, checks: Played | None = None, **more: Any) -> None:
         gallery = Gallery("encoder", 4)
         gallery.enroll("Li", [LI])
         gallery.enroll("Wang", [WANG])
         self.clock = Clock()
-        self.keeper = AccessPolicy(
+        self.policy = AccessPolicy(
             gallery,
             more.pop("thresholds", THRESHOLDS),
             checks=cast(Checks, checks),
@@ -101,12 +101,12 @@ class Door:
 
     def say(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Decision:
         class Ears:
-            def place(self, heard: np.ndarray) -> np.ndarray:
+            def embed_features(self, heard: np.ndarray) -> np.ndarray:
                 return point
 
         heard = Utterance(sound, cast(Encoder, Ears()))
-        found = self.keeper.decide(heard)
-        self.keeper.answered(found, heard)
+        found = self.policy.decide(heard)
+        self.policy.answered(found, heard)
         return found.decision
 
 
@@ -182,7 +182,7 @@ def test_a_cough_between_two_tries_is_no_try() -> None:
 def test_a_stream_that_begins_anew_knows_of_no_try() -> None:
     door = Door()
     door.say(like(LI, 0.5))
-    door.keeper.forget()
+    door.policy.forget()
     assert door.say(like(LI, 0.6)).verdict is Verdict.RETRY
 
 
@@ -285,9 +285,9 @@ def test_a_door_that_wants_a_claim_asks_for_it() -> None:
     decision = door.say(like(LI, 0.9))
     assert (decision.verdict, decision.opens) == (Verdict.RETRY, False)
     assert decision.reason == "this door wants to know first who you are"
-    door.keeper.claim("Li")
+    door.policy.claim("Li")
     assert door.say(like(LI, 0.9)).student == "Li"
-    door.keeper.claim("Wang")
+    door.policy.claim("Wang")
     assert not door.say(like(LI, 0.9)).opens
 
 
@@ -296,7 +296,7 @@ WORDS = ["上海", "北京", "数字", "语音"]
 
 def challenged(played: Played, **more: Any) -> tuple[Door, Decision]:
     door = Door(played, policy="challenge", **more)
-    door.keeper.claim("Li")
+    door.policy.claim("Li")
     return door, door.say(like(LI, 0.9))
 
 
@@ -345,5 +345,5 @@ def test_who_has_no_words_cannot_be_challenged() -> None:
 def test_without_thresholds_no_policy_opens() -> None:
     for policy in ("voice", "claim", "challenge"):
         door = Door(Played(words=WORDS), policy=policy, thresholds=Thresholds())
-        door.keeper.claim("Li")
+        door.policy.claim("Li")
         assert not door.say(LI).opens
