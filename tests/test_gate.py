@@ -35,8 +35,8 @@ class Ears:
         self.points = list(points)
         self.heard: list[np.ndarray] = []
 
-    def embed_features(self, heard: np.ndarray) -> np.ndarray:
-        self.heard.append(heard)
+    def embed(self, phrase: np.ndarray) -> np.ndarray:
+        self.heard.append(log_mel(phrase))
         return self.points.pop(0)
 
 

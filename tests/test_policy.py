@@ -101,7 +101,7 @@ class Door:
 
     def say(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Decision:
         class Ears:
-            def embed_features(self, heard: np.ndarray) -> np.ndarray:
+            def embed(self, phrase: np.ndarray) -> np.ndarray:
                 return point
 
         heard = Utterance(sound, cast(Encoder, Ears()))

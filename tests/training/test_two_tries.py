@@ -58,7 +58,7 @@ class Ears:
     def __init__(self, point: np.ndarray) -> None:
         self.point = point
 
-    def embed_features(self, heard: np.ndarray) -> np.ndarray:
+    def embed(self, phrase: np.ndarray) -> np.ndarray:
         return self.point
 
 
