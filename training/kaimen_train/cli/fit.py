@@ -31,10 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         from kaimen_train.encoder.fit import EncoderPlan, fit
         from kaimen_train.networks import RUNGS
 
-        fit(
-            rows,
-            arguments.folder,
-            EncoderPlan(steps=arguments.steps or EncoderPlan.steps),
-            RUNGS["deep"],
-        )
+        plan = EncoderPlan()
+        plan = replace(plan, steps=arguments.steps or plan.steps)
+        fit(rows, arguments.folder, plan, RUNGS["deep"])
     return 0
