@@ -15,11 +15,11 @@ from kaimen.rehearsal import RECORDINGS
 from kaimen.voice import SMALL
 from kaimen.voice.encoder import Encoder
 from kaimen_train.adapt import whitening
-from kaimen_train.cli import main
+from kaimen_train.cli import main, options
 from kaimen_train.evaluation.metrics import interval_of_separation_gained, separation
 
 DIMENSION = 24
-WEIGHTS = main.WEIGHTS.with_name("deep.weights.h5")  # of the small encoder
+WEIGHTS = options.WEIGHTS.with_name("deep.weights.h5")  # of the small encoder
 
 
 def unit(points: np.ndarray) -> np.ndarray:

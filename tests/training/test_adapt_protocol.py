@@ -18,6 +18,7 @@ from kaimen.registry.space_map import SpaceMap
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import SHIPPED
 from kaimen_train.adapt import protocol, tables
+from kaimen_train.cli import adapt as command
 from kaimen_train.cli import main
 from kaimen_train.data import bad_microphone
 from kaimen_train.data.corpus import Row
@@ -77,7 +78,7 @@ def test_what_adapting_buys_and_what_carrying_costs_are_said(
         return SimpleNamespace(measured={"runtimes_least_cosine": 1.0})
 
     monkeypatch.setattr(protocol, "adapt", adapted)
-    monkeypatch.setattr(main, "read_manifest", lambda _: [])
+    monkeypatch.setattr(command, "read_manifest", lambda _: [])
     assert main.main(["adapt", "--check", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     for condition in ("intercom, simulated", "as recorded"):

@@ -20,6 +20,7 @@ from kaimen.errors import EncoderError, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
 from kaimen.voice.encoder import SHIPPED, Encoder
+from kaimen_train.cli import evaluate as evaluate_command
 from kaimen_train.cli import main
 from kaimen_train.data.corpus import Row, read_manifest
 from kaimen_train.evaluation import protocols
@@ -292,11 +293,11 @@ def test_a_command_that_is_interrupted_says_so_by_its_code(
     def interrupted(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "read_manifest", interrupted)
+    monkeypatch.setattr(evaluate_command, "read_manifest", interrupted)
     assert main.main(["evaluate"]) == 130
 
 
-@pytest.mark.parametrize("command", ["fit", "export", "ladder", "evaluate"])
+@pytest.mark.parametrize("command", main.COMMANDS)
 def test_every_command_shows_an_example_in_its_help(
     command: str, capsys: pytest.CaptureFixture
 ) -> None:

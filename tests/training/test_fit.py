@@ -12,8 +12,10 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("scipy")
 
+from kaimen_train.cli import main  # noqa: E402
 from kaimen_train.data.corpus import Row  # noqa: E402
 from kaimen_train.data.speakers import HELD_OUT, held_out, some  # noqa: E402
+from kaimen_train.encoder import fit as training  # noqa: E402
 from kaimen_train.encoder.fit import EncoderPlan, Fit, Warmed, fit  # noqa: E402
 from kaimen_train.networks import Rung, deep  # noqa: E402
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
@@ -162,3 +164,14 @@ def test_the_encoder_has_the_averaged_weights_in_whole_precision(tmp_path: Path)
     assert {layer.compute_dtype for layer in encoder.layers} == {"float32"}
     assert "bfloat16" in {layer.compute_dtype for layer in run.network.layers}
     assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+@pytest.mark.parametrize(("given", "steps"), [([], EncoderPlan().steps), (["--steps", "7"], 7)])
+def test_the_command_trains_for_the_steps_asked_for_or_as_it_shipped(
+    given: list[str], steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, asked = tmp_path / "manifest.csv", []
+    manifest.write_text("path,corpus,split,speaker,text\n", encoding="utf-8")
+    monkeypatch.setattr(training, "fit", lambda rows, folder, plan, rung: asked.append(plan.steps))
+    assert main.main(["fit", str(manifest), "--model", "small", *given]) == 0
+    assert asked == [steps]

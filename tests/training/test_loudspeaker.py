@@ -23,6 +23,7 @@ from kaimen_train.cli import main
 from kaimen_train.data import utterances
 from kaimen_train.data.corpus import Row
 from kaimen_train.loudspeaker import dataset, protocol, replays
+from kaimen_train.loudspeaker import fit as training
 from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, ReplayPhrases
 from kaimen_train.loudspeaker.fit import DetectorPlan, calibrated, fit, limits, score
 from kaimen_train.loudspeaker.protocol import errors, evaluate
@@ -211,9 +212,7 @@ def test_the_command_shows_a_table_or_json(
         return {"beside": errors(*scored(), 0.5)}
 
     monkeypatch.setattr(protocol, "evaluate", measured)
-    monkeypatch.setattr(
-        "kaimen_train.loudspeaker.fit.fit", lambda *_, encoder: asked.append(encoder.name)
-    )
+    monkeypatch.setattr(training, "fit", lambda *_, encoder: asked.append(encoder.name))
     command = ["loudspeaker", str(manifest), "--folder", str(tmp_path)]
     assert main.main([*command, "--evaluate"]) == 0
     assert "apcer_phone" in capsys.readouterr().out

@@ -3,92 +3,90 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from kaimen.voice import SHIPPED
-from kaimen_train.cli.parser import adding
+from kaimen_train.cli import options
+from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
-from kaimen_train.evaluation.tables import show, titled
+from kaimen_train.evaluation.tables import titled
 
+EXAMPLE = """example:
+  kaimen-train latent walk anna.wav bob.wav --out walk"""
 STEPS = 9
 
 
-def add(top: argparse.ArgumentParser, *reading: argparse.ArgumentParser) -> None:
-    """Give a command its parts; those that read recordings have the parents ``reading``."""
-    subs = top.add_subparsers(dest="part", required=True, metavar="PART")
-    part = adding(subs)
-    part(
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the parts and their options."""
+    subs = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    part = partial(options.command, subs)
+    training = part(
         "fit",
         "train the autoencoder on the train split",
-        "kaimen-train latent fit speech/manifest.csv",
-        *reading,
+        "example:\n  kaimen-train latent fit speech/manifest.csv",
     )
     measuring = part(
         "evaluate",
         "measure reconstruction, speakers, novelty and walks on the eval split",
-        "kaimen-train latent evaluate speech/manifest.csv --json",
-        *reading,
+        "example:\n  kaimen-train latent evaluate speech/manifest.csv --json",
     )
-    measuring.add_argument("--json", action="store_true", help="one JSON object")
     walking = part(
         "walk",
         "from one phrase to another in its latent space: pictures, sound, distances",
-        "kaimen-train latent walk anna.wav bob.wav --out walk",
+        "example:\n  kaimen-train latent walk anna.wav bob.wav --out walk",
     )
+    mapping = part(
+        "map",
+        "draw recordings in its latent space beside the encoder's",
+        "example:\n  kaimen-train latent map recordings/ --figure latent.svg",
+    )
+    telling = part(
+        "report",
+        "a picture book of the latent spaces: one page, Chinese and English, offline",
+        "example:\n  kaimen-train latent report speech/manifest.csv --out kaimen.html",
+    )
+    for reading in (training, measuring, telling):
+        options.manifest(reading)
+        options.folder(reading)
+    for answering in (measuring, walking):
+        options.as_json(answering)
+    for seeing in (walking, mapping):
+        options.encoder(seeing)
     walking.add_argument(
         "files", type=Path, nargs="*", metavar="FILE", help="two recordings; none: points drawn"
     )
     walking.add_argument("--steps", type=int, default=STEPS, help=f"at least 2 (default {STEPS})")
     walking.add_argument("--seed", type=int, default=0, help="of the points that are drawn")
     walking.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    walking.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
-    walking.add_argument("--json", action="store_true", help="one JSON object")
-    mapping = part(
-        "map",
-        "draw recordings in its latent space beside the encoder's",
-        "kaimen-train latent map edge/kaimen/rehearsal/recordings --figure docs/how/latent.svg",
-    )
     mapping.add_argument("recordings", type=Path, metavar="FOLDER", help="as speaker/recording")
     mapping.add_argument("--figure", type=Path, required=True, metavar="FILE", help="the SVG")
-    mapping.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder.tflite")
-    telling = part(
-        "report",
-        "a picture book of the latent spaces: one page, Chinese and English, offline",
-        "kaimen-train latent report speech/manifest.csv --out kaimen.html",
-        *reading,
-    )
     telling.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page")
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Run one part; returns its exit code."""
-    return PARTS[chosen.part](chosen)
+def run(arguments: argparse.Namespace) -> int:
+    """Run one part; return its exit code."""
+    return PARTS[arguments.part](arguments)
 
 
 # TensorFlow takes seconds to import, so each part imports only what it needs.
-def _fit(chosen: argparse.Namespace) -> int:
+def _fit(arguments: argparse.Namespace) -> int:
     from kaimen_train.autoencoder.fit import fit
 
-    fit(read_manifest(chosen.manifest), chosen.folder)
+    fit(read_manifest(arguments.manifest), arguments.folder)
     return 0
 
 
-def _evaluate(chosen: argparse.Namespace) -> int:
+def _evaluate(arguments: argparse.Namespace) -> int:
     from kaimen_train.autoencoder import latent_protocol
 
-    found = latent_protocol.evaluate(read_manifest(chosen.manifest), chosen.folder)
-    if chosen.json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
-        return 0
-    show(_tables(found))
-    return 0
+    found = latent_protocol.evaluate(read_manifest(arguments.manifest), arguments.folder)
+    return answer(arguments, [found], _tables(found))
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Table]:
@@ -138,45 +136,43 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
     yield table
 
 
-def _walk(chosen: argparse.Namespace) -> int:
+def _walk(arguments: argparse.Namespace) -> int:
     from kaimen.voice.encoder import Encoder
     from kaimen_train.autoencoder import walk
     from kaimen_train.autoencoder.fit import load
 
-    ends = walk.files(chosen.files, chosen.steps)
-    autoencoder, encoder = load(), Encoder(chosen.encoder)
+    ends = walk.files(arguments.files, arguments.steps)
+    autoencoder, encoder = load(), Encoder(arguments.encoder)
     if ends:
-        walked = walk.between(autoencoder, encoder, ends, chosen.steps)
+        walked = walk.between(autoencoder, encoder, ends, arguments.steps)
     else:
-        walked = walk.anywhere(autoencoder, encoder, chosen.steps, chosen.seed)
-    walk.write(walked, chosen.out)
-    if chosen.json:
-        found = {"out": str(chosen.out), "distances": walked.distances.round(4).tolist()}
-        sys.stdout.write(json.dumps(found) + "\n")
-        return 0
+        walked = walk.anywhere(autoencoder, encoder, arguments.steps, arguments.seed)
+    walk.write(walked, arguments.out)
+    found = {"out": str(arguments.out), "distances": walked.distances.round(4).tolist()}
     table = titled("1 − cosine", "step", "to the first", "to the last")
     for number, (first, last) in enumerate(walked.distances.tolist(), start=1):
         table.add_row(str(number), f"{first:.3f}", f"{last:.3f}")
-    show([table])
-    return 0
+    return answer(arguments, [found], [table])
 
 
-def _map(chosen: argparse.Namespace) -> int:
+def _map(arguments: argparse.Namespace) -> int:
     from kaimen.voice.encoder import Encoder
     from kaimen_train.autoencoder import latent_map
     from kaimen_train.autoencoder.fit import load
 
-    paths = latent_map.recordings(chosen.recordings)
-    both = latent_map.maps(load(), Encoder(chosen.encoder), paths)
-    latent_map.draw(both, paths, chosen.figure)
+    paths = latent_map.recordings(arguments.recordings)
+    both = latent_map.maps(load(), Encoder(arguments.encoder), paths)
+    latent_map.draw(both, paths, arguments.figure)
     return 0
 
 
-def _report(chosen: argparse.Namespace) -> int:
+def _report(arguments: argparse.Namespace) -> int:
     from kaimen_train.autoencoder import picture_book
 
-    picture_book.write(read_manifest(chosen.manifest), chosen.out)
-    sys.stdout.write(f"{chosen.out}: {chosen.out.stat().st_size / 1e6:.1f} MB, for any browser\n")
+    picture_book.write(read_manifest(arguments.manifest), arguments.out)
+    sys.stdout.write(
+        f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB, for any browser\n"
+    )
     return 0
 
 

@@ -27,6 +27,7 @@ from kaimen.sound.recording import main_phrase, phrases, read, said
 from kaimen.voice import features
 from kaimen_train.progress import track
 
+MANIFEST = Path("../shared/speech/manifest.csv")
 NOISE = "noise"
 # Corpora that are for evaluation alone, whatever the manifest says: a figure of them cannot be
 # learned by heart, and the licence of calls allows nothing else.

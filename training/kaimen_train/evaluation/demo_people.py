@@ -29,12 +29,12 @@ from kaimen.errors import NoSpeech, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.quality import require_voice
 from kaimen.sound.recording import main_phrase, read
-from kaimen_train.data.corpus import Row, of_split, read_manifest
+from kaimen_train.data.corpus import MANIFEST, Row, of_split, read_manifest
 from kaimen_train.evaluation.protocols import one_phrase
 from kaimen_train.progress import track
 
 OUT = Path("edge/kaimen/rehearsal/voices")
-MANIFEST = Path("../shared/speech/manifest.csv")
+
 MARGIN = 0.15  # seconds of the recording's own room kept before and after, where there are
 # Variable bit rate, here about 30 kbit/s, for the same reason as in ``demo_voices``.
 COMPRESSION = 0.7  # 0 to 1

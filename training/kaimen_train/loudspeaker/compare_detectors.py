@@ -19,8 +19,7 @@ from rich.table import Table
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.endpoint import SHORTEST
 from kaimen.sound.recording import phrases, read
-from kaimen_train.cli.main import MANIFEST
-from kaimen_train.data.corpus import NOISE, Row, read_manifest
+from kaimen_train.data.corpus import MANIFEST, NOISE, Row, read_manifest
 
 EACH = 150  # recordings of a corpus
 ROOM = 1e-4  # noise before and after, half a second each: a detector needs a start

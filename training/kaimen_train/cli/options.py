@@ -1,0 +1,68 @@
+"""Options that several commands of ``kaimen-train`` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kaimen.voice import SHIPPED
+from kaimen_train.data.corpus import MANIFEST
+
+FOLDER = Path("build")
+WEIGHTS = Path(__file__).parents[1] / "weights" / "large.weights.h5"
+
+
+def command(subs: Any, name: str, summary: str, example: str = "") -> argparse.ArgumentParser:
+    """Add a command with a summary, and an example below its options, to the commands ``subs``."""
+    added: argparse.ArgumentParser = subs.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return added
+
+
+def manifest(parser: argparse.ArgumentParser) -> None:
+    """Add the manifest of the recordings."""
+    parser.add_argument(
+        "manifest", type=Path, nargs="?", default=MANIFEST, help=f"default {MANIFEST}"
+    )
+
+
+def folder(parser: argparse.ArgumentParser) -> None:
+    """Add the folder that a run keeps its work in."""
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for checkpoints and caches")
+
+
+def model(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between the two encoders that ship."""
+    parser.add_argument(
+        "--model", choices=("large", "small"), default="large", help="which of the two that ship"
+    )
+
+
+def encoder(
+    parser: argparse.ArgumentParser, default: Path = SHIPPED, what: str = "an encoder.tflite"
+) -> None:
+    """Add the encoder's file."""
+    parser.add_argument("--encoder", type=Path, default=default, help=what)
+
+
+def weights(parser: argparse.ArgumentParser) -> None:
+    """Add the float network of which the encoder was quantized."""
+    parser.add_argument(
+        "--weights", type=Path, default=WEIGHTS, metavar="FILE", help="its float network"
+    )
+
+
+def figure(parser: argparse.ArgumentParser, what: str = "draw the errors as an SVG") -> None:
+    """Add the file that a figure is drawn to."""
+    parser.add_argument("--figure", type=Path, metavar="FILE", help=what)
+
+
+def as_json(parser: Any, what: str = "one JSON object") -> None:
+    """Add the choice of an answer for programs."""
+    parser.add_argument("--json", action="store_true", help=what)
