@@ -321,3 +321,11 @@ def test_both_runtimes_give_the_same_point() -> None:
         pytest.importorskip(runtime)
     one, other = (Encoder(runtime=runtime).embed(VOICED) for runtime in RUNTIMES)
     assert one @ other >= 0.96  # a hum is nothing the encoder learned from
+
+
+def test_the_large_encoder_hears_fine_bands_and_refuses_coarse_ones() -> None:
+    large, sound = Encoder(), spoken(0.8)
+    fine = features.log_mel(sound, features.FINE)
+    np.testing.assert_array_equal(large.embed(sound), large.embed_features(fine))
+    with pytest.raises(EncoderError, match="hears 80 bands, and these are 64"):
+        large.embed_features(features.log_mel(sound))

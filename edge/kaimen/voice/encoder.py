@@ -101,7 +101,14 @@ class Encoder:
         return _unit(np.sum([_unit(self.run(window)) for window in self.windows(heard)], axis=0))
 
     def windows(self, heard: features.Features) -> list[features.Features]:
-        """Return the windows (frames, values) that the network looks at, of log-mel features."""
+        """Return the windows (frames, values) that the network looks at, of log-mel features.
+
+        Raises EncoderError for features in other bands.
+        """
+        if heard.shape[1] != self.card.values:
+            raise EncoderError(
+                f"{self.path}: hears {self.card.values} bands, and these are {heard.shape[1]}"
+            )
         windows = features.fit_frames(features.level_free(heard), self.card.frames)
         return [features.centred(each) for each in windows] if self.card.centred else windows
 

@@ -12,6 +12,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from kaimen.voice import SMALL
 from kaimen_train.cli import options
 from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
@@ -57,7 +58,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     for answering in (measuring, walking):
         options.as_json(answering)
     for seeing in (walking, mapping):
-        options.encoder(seeing)
+        options.encoder(seeing, SMALL, "an encoder.tflite of coarse bands, as the pictures have")
     walking.add_argument(
         "files", type=Path, nargs="*", metavar="FILE", help="two recordings; none: points drawn"
     )
