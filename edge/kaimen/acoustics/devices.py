@@ -88,7 +88,7 @@ class Loudspeaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class MicrophonePath:
     """Where a phrase is heard: the way through the room, and the microphone."""
 
     room: Room
@@ -117,18 +117,20 @@ def devices(random: np.random.Generator, count: int, family: str) -> list[Device
     return [device(random, KINDS[number % len(KINDS)], family) for number in range(count)]
 
 
-def gates(random: np.random.Generator, count: int, family: str) -> list[Gate]:
+def gates(random: np.random.Generator, count: int, family: str) -> list[MicrophonePath]:
     """``count`` gates of a family."""
     found = []
     for _ in range(count):
         room, distance = _room(random, family), _distance(random, SPOKEN_AT)
         found.append(
-            Gate(room, distance, room.answer(distance, random), _microphone(random, family))
+            MicrophonePath(
+                room, distance, room.answer(distance, random), _microphone(random, family)
+            )
         )
     return found
 
 
-def live(sound: Samples, gate: Gate, snr: float, random: np.random.Generator) -> Samples:
+def live(sound: Samples, gate: MicrophonePath, snr: float, random: np.random.Generator) -> Samples:
     """A phrase said at the gate, with its room before and after it.
 
     ``sound`` is trimmed speech; ``snr`` in dB counts over all of it.
@@ -142,7 +144,7 @@ def replayed(
     snr: float,
     random: np.random.Generator,
     *,
-    gate: Gate | None = None,
+    gate: MicrophonePath | None = None,
 ) -> Samples:
     """A phrase that was recorded and is played at the gate, with the gate's room around it.
 
@@ -159,7 +161,7 @@ def replayed(
 
 
 def _heard(
-    arriving: Samples, spoken: int, gate: Gate, snr: float, random: np.random.Generator
+    arriving: Samples, spoken: int, gate: MicrophonePath, snr: float, random: np.random.Generator
 ) -> Samples:
     heard = filters.convolve(arriving, gate.reverberation, gate.microphone)
     loudness = _loudness(heard, spoken)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from kaimen.acoustics import filters
-from kaimen.acoustics.devices import Gate, live
+from kaimen.acoustics.devices import MicrophonePath, live
 from kaimen.acoustics.rooms import Room
 from kaimen.errors import NoSpeech
 from kaimen.sound import Samples
@@ -48,9 +48,9 @@ def _heard(sound: Samples, seed: tuple[int, int]) -> Samples:
 
 
 @cache
-def _places() -> list[Gate]:
+def _places() -> list[MicrophonePath]:
     random = np.random.default_rng(0)
     response = filters.butterworth_high_pass(BAND[0], 4) * filters.low_pass(BAND[1], 0.7) ** 2
     microphone = filters.answer(response * filters.peak(*RESONANCE))
     distances = np.exp(random.uniform(*np.log(DISTANCE), PLACES)).tolist()
-    return [Gate(ROOM, each, ROOM.answer(each, random), microphone) for each in distances]
+    return [MicrophonePath(ROOM, each, ROOM.answer(each, random), microphone) for each in distances]

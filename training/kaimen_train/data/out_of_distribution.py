@@ -13,7 +13,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.acoustics.devices import KINDS, SNR, SPOKEN_AT, Gate, device, gates, live, replayed
+from kaimen.acoustics.devices import (
+    KINDS,
+    SNR,
+    SPOKEN_AT,
+    MicrophonePath,
+    device,
+    gates,
+    live,
+    replayed,
+)
 from kaimen.errors import NoSpeech
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, phrases
@@ -89,7 +98,7 @@ def clipped(speech: Samples, random: Random) -> Samples:
     return np.clip(speech * np.float32(FULL_SCALE / max(height, 1e-6)), -1, 1)
 
 
-def at(gate: Gate, speech: Samples, random: Random) -> Samples:
+def at(gate: MicrophonePath, speech: Samples, random: Random) -> Samples:
     """Said at a gate, from another place in its room each time."""
     distance = float(random.uniform(*SPOKEN_AT))
     here = replace(gate, distance=distance, reverberation=gate.room.answer(distance, random))

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from kaimen.acoustics import codecs, devices, filters, rooms
-from kaimen.acoustics.devices import KINDS, SNR, Gate, device, gates, live, replayed
+from kaimen.acoustics.devices import KINDS, SNR, MicrophonePath, device, gates, live, replayed
 from kaimen.errors import NoSpeech, SettingsError
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase
@@ -102,7 +102,7 @@ def placed(heard: Samples, encoder: Encoder) -> Place:
 
 def middle(
     sounds: Sequence[Samples],
-    gate: Gate | None,
+    gate: MicrophonePath | None,
     family: str,
     encoder: Encoder,
     random: np.random.Generator,
@@ -119,7 +119,7 @@ def at_the_gate(
     kind: str,
     family: str,
     random: np.random.Generator,
-    gate: Gate | None = None,
+    gate: MicrophonePath | None = None,
 ) -> Samples | None:
     """Return trimmed speech as a gate of a family hears it; None if it hears nothing.
 
