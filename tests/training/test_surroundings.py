@@ -67,7 +67,7 @@ def test_the_same_step_hears_the_same(heard: Surroundings) -> None:
         return np.stack([heard([0, 1], 100) for _ in range(8)])
 
     first = once()
-    assert first.shape == (8, 100, features.MELS)
+    assert first.shape == (8, 100, features.FINE.mels)
     assert np.isfinite(first).all()
     np.testing.assert_array_equal(first, once())
     assert not np.array_equal(first[0], first[1])

@@ -16,7 +16,7 @@ from PIL import Image
 
 from kaimen.errors import SettingsError
 from kaimen.sound import SAMPLE_RATE
-from kaimen.voice import features
+from kaimen.voice import SMALL, features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.autoencoder import fit as training
 from kaimen_train.autoencoder import latent_map
@@ -38,7 +38,7 @@ def untrained() -> Autoencoder:
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return Encoder()
+    return Encoder(SMALL)
 
 
 def test_a_walk_turns_evenly_and_keeps_its_length() -> None:

@@ -63,7 +63,7 @@ def maps(autoencoder: Autoencoder, encoder: Encoder, paths: Sequence[Path]) -> l
     """Both spaces. Raises RecordingError and NoSpeech."""
     heard = [features.log_mel(main_phrase(read(path)).samples) for path in paths]
     speakers = [path.parent.name for path in paths]
-    placed = {"autoencoder": autoencoder.place, "encoder": encoder.place}
+    placed = {"autoencoder": autoencoder.embed_features, "encoder": encoder.embed_features}
     return [
         flat(name, np.stack([place(each) for each in heard]), speakers)
         for name, place in placed.items()

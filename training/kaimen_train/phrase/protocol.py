@@ -121,7 +121,7 @@ def cost(encoder: PhraseEncoder, voice: Encoder, seed: int = 0) -> float:
     """What the check adds to the time from 1.5 s of sound to a voiceprint, as a share of it."""
     sound = np.random.default_rng(seed).normal(0, 0.1, round(1.5 * SAMPLE_RATE)).astype(np.float32)
     heard = features.log_mel(sound)
-    work = {"voice": partial(voice.embed, sound), "phrase": partial(encoder.place, heard)}
+    work = {"voice": partial(voice.embed, sound), "phrase": partial(encoder.embed_features, heard)}
     taken: dict[str, list[float]] = defaultdict(list)
     for _ in range(TIMED):  # in turns, so that both meet the same machine
         for name, once in work.items():
