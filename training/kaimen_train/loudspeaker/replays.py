@@ -227,7 +227,9 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Re
         def add(sound: Samples, kind: str, corpus: str, speaker: str, usual: Place) -> None:
             heard = at_the_gate(sound, kind, "test", random)
             if heard is not None:
-                found.append((heard, kind, corpus, speaker, placed(heard, ears), usual))
+                found.append(
+                    (features_of(heard), kind, corpus, speaker, placed(heard, ears), usual)
+                )
 
         sounds = [speech_of(row.file) for row in track(rows, "reading", len(rows))]
         names = [(row.corpus, row.speaker, row.text) for row in rows]
