@@ -15,8 +15,8 @@ from kaimen.calibration.calibration import beside, calibrate
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.watcher import Watcher
 from kaimen.registry.vault import Vault
+from tests.calibration.test_calibration import evidence
 from tests.gallery.points import school
-from tests.gallery.test_calibration import evidence
 
 VAULT = Vault()
 POINTS = school(60, 4, 8)

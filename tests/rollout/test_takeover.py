@@ -13,8 +13,8 @@ from kaimen.installation import Installation
 from kaimen.rollout import takeover
 from kaimen.rollout.takeover import LOOK, Succession
 from kaimen.settings import BundleSettings, EncoderSettings, Settings
-from tests.bundle.test_shadow import answer
 from tests.bundle.test_slots import Place, on_trial
+from tests.rollout.test_shadow import answer
 
 MODELS = SimpleNamespace(encoder=SimpleNamespace(identity="voice"), said_by="words")
 

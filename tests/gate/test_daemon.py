@@ -22,8 +22,8 @@ from kaimen.settings.door import PIN
 from kaimen.sound import BLOCK, Samples
 from kaimen.sound.meter import Meter
 from kaimen.sound.recording import Recording
+from tests.gate.test_gate import LI, STRANGER, Ears, known
 from tests.sounds import in_a_room, noise, silence, spoken
-from tests.test_gate import LI, STRANGER, Ears, known
 
 ONE = in_a_room(silence(0.5), spoken(0.6), silence(0.5))
 
