@@ -11,7 +11,7 @@ import pytest
 from kaimen.bundle.slots import STATE
 from kaimen.installation import Installation
 from kaimen.rollout import takeover
-from kaimen.rollout.takeover import LOOK, Succession
+from kaimen.rollout.takeover import LOOK, Takeover
 from kaimen.settings import BundleSettings, EncoderSettings, Settings
 from tests.bundle.test_slots import Place, on_trial
 from tests.rollout.test_shadow import answer
@@ -32,10 +32,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return now
 
 
-def beside(place: Place, **more: object) -> Succession:
+def beside(place: Place, **more: object) -> Takeover:
     bundle = BundleSettings(str(place.slots.folder), str(place.folder))
     settings = replace(Settings(bundle=bundle), **more)
-    return Succession(Installation.open(settings), place.slots.state(), MODELS, [].append)
+    return Takeover(Installation.open(settings), place.slots.state(), MODELS, [].append)
 
 
 def test_what_became_active_is_taken_up(place: Place, clock: SimpleNamespace) -> None:

@@ -66,14 +66,14 @@ def check(
 
     Raises GalleryError and StorageError.
     """
-    presence = Lock(school.registry) if school.registry.exists() else None
+    in_use = Lock(school.registry) if school.registry.exists() else None
     try:
         with school.aside() as folder:
             aside = School(Path(folder) / school.registry.name, Path(folder) / school.key.name)
             return _prepare(backup, school, aside, erased, track)
     finally:
-        if presence is not None:
-            presence.leave()
+        if in_use is not None:
+            in_use.leave()
 
 
 def restore(

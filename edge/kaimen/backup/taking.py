@@ -36,7 +36,7 @@ def take(school: School, settings: Path | None, file: Path, passphrase: bytes) -
     """
     if not school.registry.exists():
         raise GalleryError(f"{school.registry}: no gallery there; begin with 'kaimen enroll'")
-    presence = Lock(school.registry)
+    in_use = Lock(school.registry)
     try:
         with school.aside() as folder:
             snapshot = School(Path(folder) / school.registry.name, school.key)
@@ -60,7 +60,7 @@ def take(school: School, settings: Path | None, file: Path, passphrase: bytes) -
             raise
         raise StorageError(f"{error.filename}: {error.strerror}; nothing is backed up") from None
     finally:
-        presence.leave()
+        in_use.leave()
 
 
 def _made(students: int) -> bytes:

@@ -25,7 +25,7 @@ from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
-from kaimen.rollout.takeover import Succession
+from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.sound.microphone import Microphone
@@ -162,8 +162,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
         written = _Written(gate, audit, screen)
         stack.enter_context(Watcher(policy, ready.calibrated, screen.note))
-        succession = stack.enter_context(
-            Succession(installation, ready.state, checks.models, written.bundle)
+        takeover = stack.enter_context(
+            Takeover(installation, ready.state, checks.models, written.bundle)
         )
         heart = Heartbeat(gate.rehearse, lambda: _beat(door), every=watchdog_interval())
 
@@ -171,12 +171,12 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             for event in door.events():
                 written.event(str(event))
             heart()
-            if not gate.speaking and succession.is_due():
+            if not gate.speaking and takeover.is_due():
                 service.reload.set()
 
         def tell(answer: Answer) -> None:
             written.answer(answer)
-            succession.hear(answer)
+            takeover.hear(answer)
 
         service = Daemon(gate, door, alive, tell=tell, say=screen.note)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())

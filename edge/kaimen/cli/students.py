@@ -87,13 +87,13 @@ def _list(registry: Registry, screen: Screen) -> None:
 
 
 def _carry(path: Path, installation: Installation, screen: Screen) -> None:
-    carrying = SpaceMap.read(path)
-    if carrying.new != installation.encoder.identity:
+    space_map = SpaceMap.read(path)
+    if space_map.new != installation.encoder.identity:
         raise GalleryError(f"{path}: leads to another encoder than [encoder] path names")
     path = installation.settings.gallery.file
     if not path.exists():
         raise GalleryError(f"{path}: no gallery there; nobody to carry over")
-    carried = installation.gallery_or_new.registry.carry(carrying)
+    carried = installation.gallery_or_new.registry.carry(space_map)
     if carried:
         installation.calibrate_if_quick()
     screen.result({"carried": carried}, f"{carried} students are carried over")

@@ -99,13 +99,13 @@ def _judged(
     running: dict[Any, Task] = {}
     done = as_completed(loop=client.loop)
     for task in tasks:
-        carrying = _carrying(task)
-        if isinstance(carrying, Judged):
-            yield carrying
+        loaded = _carrying(task)
+        if isinstance(loaded, Judged):
+            yield loaded
             continue
         if len(running) == ahead:
             yield _next(client, done, running)
-        future = client.submit(_work, carrying, name, expected, pure=False)
+        future = client.submit(_work, loaded, name, expected, pure=False)
         running[future.key] = task
         done.add(future)
     while running:

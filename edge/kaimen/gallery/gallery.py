@@ -65,7 +65,7 @@ class Gallery:
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
-        self._presence: Lock | None = None  # of a gallery that is kept somewhere
+        self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
@@ -76,21 +76,21 @@ class Gallery:
 
         While it is open, no backup is restored over it. Raises GalleryError.
         """
-        presence = Lock(path)
+        in_use = Lock(path)
         registry = Registry(path, vault)
         try:
             index = Index.load(index_of(path, registry.recordings.space(encoder)), vault, encoder)
         except GalleryError:
             index = None  # it is made anew from the registry
         gallery = cls(encoder, dimension, registry=registry, index=index)
-        gallery._presence = presence
+        gallery._in_use = in_use
         return gallery
 
     def close(self) -> None:
         """Close the registry, and let a backup be restored over it."""
         self.registry.close()
-        if self._presence is not None:
-            self._presence.leave()
+        if self._in_use is not None:
+            self._in_use.leave()
 
     def __len__(self) -> int:
         """How many students can be recognised."""

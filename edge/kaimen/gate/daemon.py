@@ -77,9 +77,9 @@ class Daemon:
         Ends with a source that ends; raises what ``find`` raises but MicrophoneLost.
         """
         while True:
-            ears = self._found(find)
+            listener = self._found(find)
             try:
-                self._listen(ears)
+                self._listen(listener)
                 return
             except MicrophoneLost as error:
                 self._lost(error)
@@ -104,17 +104,17 @@ class Daemon:
         if self.reload.wait(RETRY):
             raise Reloaded
 
-    def _listen(self, ears: Listener) -> None:
-        self._gate.begin(ears.floor)
+    def _listen(self, listener: Listener) -> None:
+        self._gate.begin(listener.floor)
         meter = Meter()
         heard = False
-        for block in ears.blocks():
+        for block in listener.blocks():
             if not heard:
                 heard, self._lacking = True, False
-                self._say(f"listening to {ears.name}")
+                self._say(f"listening to {listener.name}")
                 self._door.show("idle")
             self._hear(block)
-            found = meter.hear(block, ears.overruns)
+            found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)
             self._heart()

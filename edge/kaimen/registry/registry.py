@@ -269,25 +269,25 @@ class Registry:
     def _erasure(self, name: str) -> str:
         return erasure(self.vault, name)
 
-    def carry(self, carrying: SpaceMap) -> int:
+    def carry(self, space_map: SpaceMap) -> int:
         """Carry all voiceprints of one encoder into another space, all or none; how many students.
 
         They are known in both then. Raises GalleryError and StorageError.
         """
-        there = {each.number for each in self.recordings.known(carrying.old) if each.placed}
+        there = {each.number for each in self.recordings.known(space_map.old) if each.placed}
         missing = [
             each
-            for each in self.recordings.known(carrying.new)
+            for each in self.recordings.known(space_map.new)
             if not each.placed and each.number in there
         ]
         if not missing:
             return 0
-        points = self.recordings.voiceprints([each.number for each in missing], carrying.old)
-        if points.shape[1] != len(carrying.way):
-            raise GalleryError(f"a map of {len(carrying.way)} dimensions, not {points.shape[1]}")
-        moved = carrying(points)
+        points = self.recordings.voiceprints([each.number for each in missing], space_map.old)
+        if points.shape[1] != len(space_map.way):
+            raise GalleryError(f"a map of {len(space_map.way)} dimensions, not {points.shape[1]}")
+        moved = space_map(points)
         rows = zip(missing, moved, [Evidence()] * len(missing), strict=True)
-        self.add_points(rows, carrying.new)
+        self.add_points(rows, space_map.new)
         return len({each.student for each in missing})
 
 

@@ -1,8 +1,8 @@
-"""A rival that listens along: the new bundle scores what is said at the gate, the old one decides.
+"""A candidate listens along: the new bundle scores what is said at the gate, the old one decides.
 
 It hears in a thread of its own, after the answer was given, and whatever it cannot keep up with it
 misses: nobody waits for it. When it has heard enough, it becomes the active one or is done with. A
-rival that fails ends its trial and nothing else.
+candidate that fails ends its trial and nothing else.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-from kaimen.access.decision import Decision
 from kaimen.bundle.bundle import Manifest
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.bundle.trial import CRASHES, Trial
 from kaimen.closing import Closing
 from kaimen.errors import KaimenError
 from kaimen.gate.gate import Answer
-from kaimen.sound import Samples
+from kaimen.rollout.candidate import Candidate
 
 WAITING = 8  # phrases, at most; those that a slow machine cannot keep up with are missed
 PAUSE = 0.2  # seconds between looks whether it is to end
@@ -31,28 +29,15 @@ PATIENCE = 2.0  # seconds that its end is waited for
 NICE = 10  # so much lower its thread stands than the gate's own
 
 
-class Rival(Protocol):
-    """What would have decided: the models of the new bundle, with the same rules."""
-
-    def decide(self, samples: Samples, claim: str | None) -> Decision:
-        """What it would have answered to a phrase. Raises KaimenError."""
-
-    def refusal(self, trial: Trial) -> str:
-        """Why it must not become active as things are; empty where it may."""
-
-    def close(self) -> None:
-        """It is not needed any more."""
-
-
 class _Over(Exception):
     """The trial is no more: it was ended, or another one began."""
 
 
 class Shadow(Closing):
-    """Lets a rival hear what the gate hears, while a trial lasts; a context manager."""
+    """Lets a candidate hear what the gate hears, while a trial lasts; a context manager."""
 
-    def __init__(self, slots: Slots, begin: Callable[[Path], Rival]) -> None:
-        """``begin`` makes the rival of a slot's folder, in its thread: that takes time, too."""
+    def __init__(self, slots: Slots, begin: Callable[[Path], Candidate]) -> None:
+        """``begin`` makes the candidate of a slot's folder, in its thread: that takes time, too."""
         self.ended = ""  # how the trial ended, in a sentence
         self._slots = slots
         self._begin = begin
@@ -60,7 +45,7 @@ class Shadow(Closing):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._asked = False  # whether the next phrase is a word, and no passphrase
-        self._let_in: str | None = None  # by the rival, with the phrase before
+        self._let_in: str | None = None  # by the candidate, with the phrase before
         self._began = ""  # when the trial began that is this one's
         self._named = "the new bundle"
 
@@ -103,27 +88,27 @@ class Shadow(Closing):
             return
         bundle = self._slots.opened(trial.slot, state)
         self._named = f"{bundle.manifest.name} (version {bundle.manifest.version})"
-        rival = self._begin(bundle.path)
+        candidate = self._begin(bundle.path)
         try:
             while not trial.over:
                 if self._stop.is_set():
                     self._change(lambda _, trial: replace(trial, begun=0))
                     return
                 with contextlib.suppress(queue.Empty):
-                    trial = self._compare(rival, self._waiting.get(timeout=PAUSE))
-            refusal = rival.refusal(trial) if trial.passed else trial.told
+                    trial = self._compare(candidate, self._waiting.get(timeout=PAUSE))
+            refusal = candidate.refusal(trial) if trial.passed else trial.told
             self._conclude(refusal, trial, bundle.manifest)
         finally:
-            rival.close()
+            candidate.close()
 
-    def _compare(self, rival: Rival, answer: Answer) -> Trial:
+    def _compare(self, candidate: Candidate, answer: Answer) -> Trial:
         decision = answer.decision
         # Who is asked for words was let in as far as the passphrase goes.
         active = decision.nearest[0].student if decision.opens or decision.ask else None
-        new = rival.decide(answer.phrase.samples, decision.claim).student
+        new = candidate.decide(answer.phrase.samples, decision.claim).student
         before, self._let_in = self._let_in, new
         if decision.pooled is not None and new is None and before == active:
-            new = before  # the rival had let them in by the first of the two tries
+            new = before  # the candidate had let them in by the first of the two tries
         state = self._change(
             lambda _, trial: replace(trial.after(active, new), begun=min(1, trial.begun))
         )
@@ -141,7 +126,7 @@ class Shadow(Closing):
     def _conclude(
         self, refusal: str, trial: Trial | None = None, manifest: Manifest | None = None
     ) -> None:
-        """The rival becomes the active one, unless there is a reason why not."""
+        """The candidate becomes the active one, unless there is a reason why not."""
 
         def end(state: SlotsState) -> SlotsState:
             if state.trial is None or state.trial.began != self._began:

@@ -25,7 +25,7 @@ from kaimen.voice.models import Models
 LOOK = 1.0  # seconds between looks whether another bundle became active
 
 
-class Succession(Closing):
+class Takeover(Closing):
     """From one bundle to the next, while the gate works."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Succession(Closing):
         self._look_at = self._quiet_at = 0.0
         self._shadow = None if state.trial is None else Shadow(self._slots, self._understudy)
 
-    def __enter__(self) -> Succession:
+    def __enter__(self) -> Takeover:
         if self._shadow is not None:
             self._shadow.__enter__()
         return self

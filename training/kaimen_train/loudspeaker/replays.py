@@ -221,25 +221,25 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Re
         raise SettingsError("the manifest has no eval rows; see docs/how/loudspeaker.md")
 
     def make() -> ReplayPhrases:
-        random, ears = np.random.default_rng(seed), Encoder(encoder)
+        random, loaded = np.random.default_rng(seed), Encoder(encoder)
         found: list[One] = []
 
         def add(sound: Samples, kind: str, corpus: str, speaker: str, usual: Place) -> None:
             heard = at_the_gate(sound, kind, "test", random)
             if heard is not None:
                 found.append(
-                    (features_of(heard), kind, corpus, speaker, placed(heard, ears), usual)
+                    (features_of(heard), kind, corpus, speaker, placed(heard, loaded), usual)
                 )
 
         sounds = [speech_of(row.file) for row in track(rows, "reading", len(rows))]
         names = [(row.corpus, row.speaker, row.text) for row in rows]
-        others = among_others(names, sounds, ears, seed)
+        others = among_others(names, sounds, loaded, seed)
         for number, sound in enumerate(track(sounds, "replaying recordings", len(sounds))):
             for kind in (*SAID, KINDS[number % len(KINDS)]):
                 add(sound, kind, rows[number].corpus, rows[number].speaker, others[number])
         words = [index for index, row in enumerate(rows) if row.corpus == PHRASED]
         said, phrases = protocols.joined([rows[i] for i in words], [sounds[i] for i in words])
-        others = among_others([each[:2] for each in said], phrases, ears, seed)
+        others = among_others([each[:2] for each in said], phrases, loaded, seed)
         for (_, speaker, _), sound, usual in zip(said, phrases, others, strict=True):
             for kind in EVERY:
                 add(sound, kind, PHRASE, speaker, usual)
