@@ -16,7 +16,7 @@ from kaimen_train.cli import main  # noqa: E402
 from kaimen_train.data.corpus import Row  # noqa: E402
 from kaimen_train.data.speakers import HELD_OUT, held_out, some  # noqa: E402
 from kaimen_train.encoder import fit as training  # noqa: E402
-from kaimen_train.encoder.fit import EncoderPlan, Fit, Warmed, fit  # noqa: E402
+from kaimen_train.encoder.fit import EncoderPlan, Fit, fit  # noqa: E402
 from kaimen_train.networks import Rung, deep  # noqa: E402
 from tests.training.tiny import FRAMES, Batches  # noqa: E402
 
@@ -124,15 +124,6 @@ def test_a_share_of_the_voices_is_of_each_corpus_and_holds_the_smaller_share(sha
     for corpus, count in (("a", 20), ("b", 8)):
         of_corpus = sum(name == corpus for name, _ in chosen)
         assert share * count <= of_corpus < share * count + 1
-
-
-def test_the_rate_rises_in_a_line_and_falls_to_nearly_nothing() -> None:
-    plan = EncoderPlan(steps=100, warmup=10, rate=1e-2)
-    rate = [float(Warmed(plan)(tf.constant(step))) for step in range(plan.steps)]
-    assert int(np.argmax(rate)) == 9
-    assert rate[9] == pytest.approx(1e-2, rel=0.03)
-    assert rate[0] == pytest.approx(1e-3, rel=0.03)
-    assert rate[-1] < 1e-4
 
 
 @pytest.mark.slow

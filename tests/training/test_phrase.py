@@ -297,16 +297,6 @@ def test_what_an_enrolled_speaker_says_is_measured(tiny_phrases: list[Row]) -> N
 
 
 @shipped
-def test_measured_figures_come_on_the_card(tmp_path: Path) -> None:
-    path = tmp_path / "phrase.tflite"
-    path.write_bytes(PHRASE.read_bytes())
-    path.with_suffix(".json").write_bytes(PHRASE.with_suffix(".json").read_bytes())
-    before = PhraseEncoder(path).card.measured
-    fit.add_measured(path, {"joined": 0.5})
-    assert PhraseEncoder(path).card.measured == {**before, "eval": {"joined": 0.5}}
-
-
-@shipped
 def test_a_phrase_costs_less_than_the_voice() -> None:
     assert 0 < protocol.cost(PhraseEncoder(), Encoder()) < 1
 

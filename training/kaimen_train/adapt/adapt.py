@@ -25,9 +25,10 @@ from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Card, Encoder
 from kaimen.voice.score import RULE
+from kaimen_train import cards
 from kaimen_train.adapt.whitening import Gain, Names, fit, gain
 from kaimen_train.data.corpus import SPEEDS, at_speed, long_enough
-from kaimen_train.encoder.export import COMPARED, agreeing, card_of, quantizing, write
+from kaimen_train.encoder.export import COMPARED, agreeing, card_of, quantizing
 from kaimen_train.encoder.quantize import fold, rotate, rotation
 from kaimen_train.evaluation.protocols import Points
 from kaimen_train.networks import LARGE, RUNGS
@@ -129,7 +130,7 @@ def adapt(
     content, card = agreeing(build, quantizing(rung, windows), describe, sounds, least)
     card = replace(card, strangers=found.strangers, score=RULE)
     turned = way @ rotation(old.dimension, card.training["rotated"])
-    write(content, card, out)
+    cards.write(content, card, out)
     SpaceMap(
         old=encoder.identity,
         new=hashlib.sha256(content).hexdigest(),

@@ -8,7 +8,6 @@ novelty. What that is worth is measured by ``kaimen_train.autoencoder.latent_pro
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,10 +24,10 @@ from tensorflow import keras
 from kaimen.errors import EncoderError, SettingsError
 from kaimen.voice import features
 from kaimen.voice.features import Features
+from kaimen_train import loop
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out, voice_of
 from kaimen_train.data.utterances import JOINED, Speech
-from kaimen_train.encoder.fit import half_precision
 from kaimen_train.networks import autoencoder as network
 from kaimen_train.networks.autoencoder import AutoencoderShape
 
@@ -235,7 +234,7 @@ def fit(
     keras.utils.set_random_seed(plan.seed)
     learned = pictures(rows, folder, plan.shape, held=False, seed=plan.seed)
     unseen = pictures(rows, folder, plan.shape, held=True, seed=plan.seed).draw(plan.checked)
-    with half_precision():
+    with loop.half_precision():
         made = Autoencoder(plan.shape)
     variables = made.encoder.trainable_variables + made.decoder.trainable_variables
     schedule = keras.optimizers.schedules.CosineDecay(plan.rate, plan.steps)
@@ -256,15 +255,12 @@ def fit(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return error, nats
 
-    began, found = time.monotonic(), []
-    for step in range(1, plan.steps + 1):
-        beta = BETA * min(1.0, step / (plan.warmup * plan.steps))
+    def step(number: int) -> dict[str, float]:
+        beta = BETA * min(1.0, (number + 1) / (plan.warmup * plan.steps))
         error, nats = learn(tf.constant(learned.draw(plan.batch)), tf.constant(beta, tf.float32))
-        found.append((float(error), float(nats)))
-        if step % SHOWN == 0 or step == plan.steps:
-            error, nats = np.mean(found[-SHOWN:], axis=0)
-            taken = time.monotonic() - began
-            log.info("step %d, error %.3f, %.1f nats, %.0f s", step, error, nats, taken)
+        return {"error": float(error), "nats": float(nats)}
+
+    loop.train(step, lambda steps: steps, plan.steps, shown=SHOWN)
     with suppress(FileNotFoundError):
         out.unlink()
     made.save(out)

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from kaimen.voice import SHIPPED, SMALL
+from kaimen.voice.encoder import Card
+from kaimen_train import cards
 from kaimen_train.cli import options
 from kaimen_train.data.corpus import read_manifest
 
@@ -27,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Quantize the encoder, write it with its card, measure it on the eval split."""
-    from kaimen_train.encoder.export import add_measured, export
+    from kaimen_train.encoder.export import export
     from kaimen_train.evaluation.evaluate import embedded, evaluate, hear, of_encoder
     from kaimen_train.networks import LARGE, RUNGS
 
@@ -37,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     export(rows, arguments.folder, LARGE if large else RUNGS["deep"], out)
     with of_encoder(out) as embed:
         figures = evaluate(embedded(hear(rows), embed))
-    card = add_measured(out, without_curves(figures))
+    card = Card.read(out.with_suffix(".json"))
+    card = cards.add_measured(card, out, without_curves(figures))
     Console().print_json(data=asdict(card))
     return 0
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kaimen.voice import PHRASE
 from kaimen.voice.encoder import Encoder
+from kaimen_train import cards
 from kaimen_train.cli import options
 from kaimen_train.data.corpus import read_manifest
 
@@ -28,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train it, or go on with a run that was interrupted; write it with its card."""
     from kaimen.voice.phrase import PhraseEncoder
-    from kaimen_train.phrase.fit import PhrasePlan, add_measured, export, fit
+    from kaimen_train.phrase.fit import PhrasePlan, export, fit
     from kaimen_train.phrase.protocol import cost, evaluate
 
     rows = read_manifest(arguments.manifest)
@@ -36,6 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     export(rows, arguments.folder, arguments.out)
     encoder = PhraseEncoder(arguments.out)
     figures = {**evaluate(rows, encoder), "adds_of_time": cost(encoder, Encoder())}
-    card = add_measured(arguments.out, figures)
+    card = cards.add_measured(encoder.card, arguments.out, {"eval": figures})
     Console().print_json(data=asdict(card))
     return 0

@@ -10,7 +10,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from kaimen.errors import EncoderError
 from kaimen.sound import Samples
-from kaimen.storage import write_whole
 from kaimen.voice import features
 from kaimen.voice.encoder import RUNTIMES, Card, Encoder, Voiceprint
 from kaimen.voice.score import RULE, score_of
 from kaimen.voice.spread import spread_of
+from kaimen_train import cards
 from kaimen_train.data.corpus import NOISE, UNSEEN, Clips, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.fit import heard_at_the_gate
@@ -78,10 +78,10 @@ def export(rows: Sequence[Row], folder: Path, rung: Rung, out: Path) -> Card:
     )
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "encoder.tflite")
-        write(content, card, trial)
+        cards.write(content, card, trial)
         strangers = development_strangers(Encoder(trial), apart)
     card = replace(card, strangers=strangers, score=RULE)
-    write(content, card, out)
+    cards.write(content, card, out)
     return card
 
 
@@ -117,7 +117,7 @@ def agreeing(
         card = describe(network, content, seed)
         with tempfile.TemporaryDirectory() as scratch:
             trial = Path(scratch, "encoder.tflite")
-            write(content, card, trial)
+            cards.write(content, card, trial)
             float32 = write_exact(network, card, Path(scratch, "float32.tflite"))
             try:
                 agreement = agree(trial, float32, sounds, least)
@@ -176,30 +176,10 @@ def load(rung: Rung, folder: Path) -> tf.keras.Model:
     return network
 
 
-def write(content: bytes, card: Card, out: Path) -> None:
-    """Write an encoder and its card."""
-    write_whole(out, lambda file: file.write(content))
-    _write_card(card, out)
-
-
-def _write_card(card: Card, encoder: Path) -> None:
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
-    write_whole(encoder.with_suffix(".json"), lambda file: file.write(text.encode()))
-
-
-def add_measured(encoder: Path, figures: dict[str, Any]) -> Card:
-    """Put figures measured on the eval split on an encoder's card."""
-    card = Card.read(encoder.with_suffix(".json"))
-    card = replace(card, measured={**card.measured, **figures})
-    _write_card(card, encoder)
-    return card
-
-
 def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
     """Write a network in float32 as an encoder with a card; returns where."""
     content = exact(network)
-    out.write_bytes(content)
-    _write_card(replace(card, sha256=hashlib.sha256(content).hexdigest()), out)
+    cards.write(content, replace(card, sha256=hashlib.sha256(content).hexdigest()), out)
     return out
 
 

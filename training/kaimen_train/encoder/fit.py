@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,8 +18,9 @@ from tensorflow import keras
 
 from kaimen.errors import SettingsError
 from kaimen.voice import features
+from kaimen_train import loop
 from kaimen_train.data.augment import Augmenter, rooms
-from kaimen_train.data.batches import SIZE, ClipBatch, batches
+from kaimen_train.data.batches import ClipBatch, batches
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
 from kaimen_train.data.speakers import HELD_OUT, held_out, some, voice_of
 from kaimen_train.encoder import losses, teacher
@@ -33,6 +30,7 @@ from kaimen_train.networks import FRAMES, WEIGHTS, Build, Rung
 log = logging.getLogger(__name__)
 
 UNKNOWN = -1
+SHOWN = 50  # steps between lines of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +54,6 @@ class EncoderPlan:
     check_every: int = 1_000
 
 
-class Warmed(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate: a straight rise, then half a cosine down to nearly nothing."""
-
-    def __init__(self, plan: EncoderPlan) -> None:
-        self.plan = plan
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        done = tf.cast(step, tf.float32)
-        rising = (done + 1) / self.plan.warmup
-        falling = 0.5 * (1 + tf.cos(math.pi * done / self.plan.steps)) + 0.002
-        return self.plan.rate * tf.minimum(1.0, rising) * falling
-
-    def get_config(self) -> dict[str, EncoderPlan]:
-        return {"plan": self.plan}
-
-
 class Fit:
     """The state of a run: network, class centres, optimizer, averaged weights, step.
 
@@ -84,7 +66,7 @@ class Fit:
         keras.utils.set_random_seed(plan.seed)
         self.plan = plan
         self.build = build
-        with half_precision():
+        with loop.half_precision():
             self.network = build(None)
         dimension = self.network.output_shape[-1]
         normal = tf.random_normal_initializer(stddev=0.05, seed=plan.seed)
@@ -94,20 +76,19 @@ class Fit:
         self.averaged = [tf.Variable(v, trainable=False) for v in self.network.weights]
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.optimizer = keras.optimizers.AdamW(
-            Warmed(plan), weight_decay=plan.decay, global_clipnorm=5.0
+            loop.Warmed(plan.rate, warmup=plan.warmup, steps=plan.steps),
+            weight_decay=plan.decay,
+            global_clipnorm=5.0,
         )
         self.optimizer.build(self.variables)
-        self.checkpoints = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                network=self.network,
-                centres=self.centres,
-                student=self.student,
-                averaged=self.averaged,
-                optimizer=self.optimizer,
-                step=self.step,
-            ),
-            str(folder),
-            max_to_keep=2,
+        self.checkpoints = loop.checkpoints(
+            folder,
+            network=self.network,
+            centres=self.centres,
+            student=self.student,
+            averaged=self.averaged,
+            optimizer=self.optimizer,
+            step=self.step,
         )
         self._learn = tf.function(self._learn_eagerly, reduce_retracing=True)
 
@@ -145,11 +126,8 @@ class Fit:
             )
         gradients = tape.gradient(total, self.variables)
         self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
-        # Averages start from the weights as they are, and grow longer with the run.
         step = tf.cast(self.step, tf.float32)
-        keep = tf.minimum(plan.averaging, (1 + step) / (10 + step))
-        for mean, weight in zip(self.averaged, self.network.weights, strict=True):
-            mean.assign(keep * mean + (1 - keep) * weight)
+        loop.average(self.averaged, self.network.weights, step, plan.averaging)
         self.step.assign_add(1)
         return found
 
@@ -158,17 +136,6 @@ class Fit:
         network = self.build(frames)
         network.set_weights([weight.numpy() for weight in self.averaged])
         return network
-
-
-@contextmanager
-def half_precision() -> Iterator[None]:
-    """Layers made in here compute in bfloat16: twice as fast, and as good."""
-    policy = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(policy)
 
 
 def heard_at_the_gate(
@@ -249,35 +216,31 @@ def fit(
         taught=taught.shape[1],
         folder=own / "checkpoints",
     )
-    run.checkpoints.restore_or_initialize()
     augmenter = Augmenter(noise, clips, rooms(corpus, plan.seed), np.random.default_rng())
-    steps = range(int(run.step.numpy()), plan.steps)
-    began = time.monotonic()
-    recent: list[dict[str, float]] = []
-    for batch in batches(clips, augmenter, seed=plan.seed, steps=steps):
-        recent.append(_learn(run, batch, labels, taught))
-        done = batch.step + 1
-        if done % 50 == 0:
-            mean = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
-            speed = (done - steps.start) * SIZE / (time.monotonic() - began)
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in mean.items())
-            log.info("step %d/%d  %s  %.0f clips/s", done, plan.steps, figures, speed)
-            recent.clear()
-        if done % plan.save_every == 0 or done == plan.steps:
-            run.checkpoints.save()
+
+    def learn(batch: ClipBatch) -> dict[str, float]:
+        return run.learn(batch.features, labels[batch.clips], taught[batch.clips])
+
+    def checked(done: int) -> None:
         if len(held) and (done % plan.check_every == 0 or done == plan.steps):
             eer = check(run.encoder(frames), held, frames)
             figures = "  ".join(f"{name} {100 * value:.2f}" for name, value in eer.items())
             mean = 100 * float(np.mean(list(eer.values())))
             log.info("step %d/%d  held-out EER %% %s: %.2f", done, plan.steps, figures, mean)
+
+    loop.train(
+        learn,
+        lambda steps: batches(clips, augmenter, seed=plan.seed, steps=steps),
+        plan.steps,
+        kept=run.checkpoints,
+        saved=plan.save_every,
+        shown=SHOWN,
+        then=checked,
+    )
     weights = own / WEIGHTS
     run.encoder(frames).save_weights(weights)
     (own / "plan.json").write_text(json.dumps(asdict(plan), indent=2), encoding="utf-8")
     return weights
-
-
-def _learn(run: Fit, batch: ClipBatch, labels: NDArray, taught: NDArray) -> dict[str, float]:
-    return run.learn(batch.features, labels[batch.clips], taught[batch.clips])
 
 
 def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:

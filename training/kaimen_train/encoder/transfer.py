@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from tensorflow import keras
 
 from kaimen.voice import features
+from kaimen_train import loop
 from kaimen_train.data.augment import rooms
 from kaimen_train.data.batches import ahead
 from kaimen_train.data.corpus import NOISE, Row, cut, of_split
@@ -32,7 +31,6 @@ from kaimen_train.data.surroundings import (
     FRAMES,
     FRAMES_SHARE,
     SHARES,
-    SIZE,
     Pool,
     Surroundings,
     TakeBatch,
@@ -40,7 +38,6 @@ from kaimen_train.data.surroundings import (
 )
 from kaimen_train.encoder import losses
 from kaimen_train.encoder.begin import LONGEST, begin, points_of
-from kaimen_train.encoder.fit import half_precision
 from kaimen_train.encoder.rounding import equalise, ranges_of
 from kaimen_train.networks import LARGE, WEIGHTS, campplus
 from kaimen_train.networks.campplus import RANGES
@@ -91,10 +88,10 @@ class Tuning:
         self.plan = plan
         self.teacher = None
         if ranges is not None:
-            with half_precision():
+            with loop.half_precision():
                 self.teacher = campplus.build()
             self.teacher.set_weights(start.get_weights())
-        with half_precision():
+        with loop.half_precision():
             self.network = campplus.build(ranges=ranges)
         self.network.set_weights(start.get_weights())
         self.centres = tf.Variable(centres, name="centres")
@@ -106,17 +103,14 @@ class Tuning:
         self.second = [tf.Variable(tf.zeros_like(each)) for each in self.variables]
         self.averaged = [tf.Variable(v, trainable=False) for v in self.network.weights]
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.checkpoints = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                network=self.network,
-                centres=self.centres,
-                first=self.first,
-                second=self.second,
-                averaged=self.averaged,
-                step=self.step,
-            ),
-            str(folder),
-            max_to_keep=2,
+        self.checkpoints = loop.checkpoints(
+            folder,
+            network=self.network,
+            centres=self.centres,
+            first=self.first,
+            second=self.second,
+            averaged=self.averaged,
+            step=self.step,
         )
         self._learn = tf.function(self._learn_eagerly, reduce_retracing=True)
 
@@ -152,17 +146,14 @@ class Tuning:
             total, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         gradients, norm = tf.clip_by_global_norm(gradients, 3_000.0)
-        rate = plan.rate * tf.minimum(1.0, (step + 1) / plan.warmup)
-        rate *= 0.5 * (1 + tf.cos(math.pi * tf.minimum(1.0, done))) + 0.01
+        rate = loop.warmed(step, plan.rate, warmup=plan.warmup, steps=plan.steps, least=0.01)
         correct = tf.sqrt(1 - tf.pow(0.98, step + 1)) / (1 - tf.pow(0.9, step + 1))
         state = zip(self.variables, gradients, self.first, self.second, self._sizes, strict=True)
         for variable, gradient, first, second, size in state:
             first.assign(0.9 * first + 0.1 * gradient)
             second.assign(0.98 * second + 0.02 * tf.square(gradient))
             variable.assign_sub(rate * size * correct * first / (tf.sqrt(second) + 1e-8))
-        keep = tf.minimum(plan.averaging, (1 + step) / (10 + step))
-        for mean, weight in zip(self.averaged, self.network.weights, strict=True):
-            mean.assign(keep * mean + (1 - keep) * weight)
+        loop.average(self.averaged, self.network.weights, step, plan.averaging)
         self.step.assign_add(1)
         return {**found, "norm": norm}
 
@@ -240,7 +231,7 @@ def fit_large(
     network = begin(own)
     kept = own / "points.npy"
     if not kept.exists():
-        with half_precision():
+        with loop.half_precision():
             fast = campplus.build()
         fast.set_weights(network.get_weights())
         np.save(kept, points_of(fast, speech))
@@ -277,22 +268,15 @@ def blend(before: keras.Model, after: keras.Model, share: float = TUNED) -> kera
 
 def _learn(run: Tuning, lesson: Lesson) -> Tuning:
     """Go on with a run to the end of its plan."""
-    run.checkpoints.restore_or_initialize()
     plan = run.plan
-    steps = range(int(run.step.numpy()), plan.steps)
-    began = time.monotonic()
-    recent: list[dict[str, float]] = []
-    for batch in ahead(produce, lesson.heard, plan.seed, steps):
-        recent.append(run.learn(batch.features, batch.speakers, lesson.anchors(batch)))
-        done = batch.step + 1
-        if done % 20 == 0:
-            mean = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
-            speed = (done - steps.start) * SIZE / (time.monotonic() - began)
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in mean.items())
-            log.info("step %d/%d  %s  %.0f takes/s", done, plan.steps, figures, speed)
-            recent.clear()
-        if done % plan.save_every == 0 or done == plan.steps:
-            run.checkpoints.save()
+    loop.train(
+        lambda batch: run.learn(batch.features, batch.speakers, lesson.anchors(batch)),
+        lambda steps: ahead(produce, lesson.heard, plan.seed, steps),
+        plan.steps,
+        kept=run.checkpoints,
+        saved=plan.save_every,
+        shown=20,
+    )
     return run
 
 

@@ -21,9 +21,10 @@ from tensorflow import keras
 from kaimen.voice import SHIPPED, features
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.loudspeaker import Limits, LoudspeakerCard, Weights, log_odds, standard, unlike
+from kaimen_train import cards
 from kaimen_train.data.corpus import Row
 from kaimen_train.loudspeaker.dataset import SAID, ReplayPhrases
-from kaimen_train.loudspeaker.protocol import both_errors, write
+from kaimen_train.loudspeaker.protocol import both_errors
 from kaimen_train.loudspeaker.replays import Amount, simulate
 from kaimen_train.networks.loudspeaker import FRAMES, network, weights_of
 
@@ -97,8 +98,7 @@ def fit(
         },
         measured={"held_out": both_errors(held, scored, beside, alone)},
     )
-    out.write_bytes(content.getvalue())
-    write(card, out)
+    cards.write(content.getvalue(), card, out)
     return card
 
 

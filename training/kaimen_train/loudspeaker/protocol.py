@@ -6,8 +6,6 @@ phrases that count as replays.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +16,8 @@ from kaimen.acoustics.devices import KINDS
 from kaimen.errors import EncoderError
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
-from kaimen.voice.loudspeaker import Limits, LoudspeakerCard, LoudspeakerDetector
+from kaimen.voice.loudspeaker import Limits, LoudspeakerDetector
+from kaimen_train import cards
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, ReplayPhrases
@@ -58,14 +57,8 @@ def evaluate(
     card = loaded.card
     found = both_errors(unseen(rows, folder, encoder), scored, card.beside, card.alone)
     if keep:
-        write(replace(card, measured=card.measured | {"eval": found}), detector)
+        cards.add_measured(card, detector, {"eval": found})
     return found
-
-
-def write(card: LoudspeakerCard, detector: Path) -> None:
-    """Put a card beside its detector."""
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
-    detector.with_suffix(".json").write_text(text, encoding="utf-8")
 
 
 def both_errors(phrases: ReplayPhrases, scored: Scored, beside: Limits, alone: Limits) -> Figures:

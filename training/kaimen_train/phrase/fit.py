@@ -10,13 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +22,6 @@ from tensorflow import keras
 
 from kaimen.errors import EncoderError
 from kaimen.sound import Samples
-from kaimen.storage import write_whole
 from kaimen.voice import features
 from kaimen.voice.network import RUNTIMES
 from kaimen.voice.phrase import (
@@ -37,6 +33,7 @@ from kaimen.voice.phrase import (
     speech_in,
     stretched,
 )
+from kaimen_train import cards, loop
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.quantize import quantize
@@ -78,47 +75,30 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
     )
     log.info("%d clips", len(clips))
     keras.utils.set_random_seed(plan.seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+    with loop.half_precision():
         made = network.build()
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     optimizer = keras.optimizers.AdamW(
-        _Rate(plan), weight_decay=plan.decay, global_clipnorm=5.0, jit_compile=False
+        loop.Warmed(plan.rate, warmup=plan.warm, steps=plan.steps),
+        weight_decay=plan.decay,
+        global_clipnorm=5.0,
+        jit_compile=False,
     )
     step = tf.Variable(0, dtype=tf.int64)
-    state = tf.train.Checkpoint(network=made, optimizer=optimizer, step=step)
-    checkpoints = tf.train.CheckpointManager(state, str(own / "checkpoints"), max_to_keep=2)
-    checkpoints.restore_or_initialize()
-    learn = _learner(made, optimizer)
-    steps = range(int(step.numpy()), plan.steps)
-    began, losses = time.monotonic(), []
-    for heard, which in batches(words, network.FRAMES, seed=plan.seed, steps=steps):
-        losses.append(float(learn(heard, which)))
-        step.assign_add(1)
-        done = int(step.numpy())
-        if done % EVERY == 0 or done == plan.steps:
-            checkpoints.save()
-            taken = time.monotonic() - began
-            log.info("step %d, loss %.3f, %.0f s", done, np.mean(losses[-EVERY:]), taken)
+    learn = _learner(made, optimizer, step)
+    loop.train(
+        lambda batch: {"loss": float(learn(*batch))},
+        lambda steps: batches(words, network.FRAMES, seed=plan.seed, steps=steps),
+        plan.steps,
+        kept=loop.checkpoints(own / "checkpoints", network=made, optimizer=optimizer, step=step),
+        saved=EVERY,
+        shown=EVERY,
+    )
     made.save_weights(own / WEIGHTS)
     return own / WEIGHTS
 
 
-class _Rate(keras.optimizers.schedules.LearningRateSchedule):
-    """Up for a while, then down along half a cosine."""
-
-    def __init__(self, plan: PhrasePlan) -> None:
-        self._plan = plan
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        done = tf.cast(step, tf.float32)
-        fallen = 0.5 * (1 + tf.cos(math.pi * done / self._plan.steps)) + 0.002
-        return self._plan.rate * tf.minimum(1.0, (done + 1) / self._plan.warm) * fallen
-
-
 def _learner(
-    made: keras.Model, optimizer: keras.optimizers.Optimizer
+    made: keras.Model, optimizer: keras.optimizers.Optimizer, step: tf.Variable
 ) -> Callable[[NDArray[np.float32], NDArray[np.int32]], tf.Tensor]:
     @tf.function(reduce_retracing=True)
     def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
@@ -126,6 +106,7 @@ def _learner(
             loss = contrast(made(heard, training=True), which)
         slopes = tape.gradient(loss, made.trainable_variables)
         optimizer.apply_gradients(zip(slopes, made.trainable_variables, strict=True))
+        step.assign_add(1)
         return loss
 
     return learn
@@ -198,8 +179,7 @@ def export(rows: Sequence[Row], folder: Path, out: Path) -> PhraseCard:
     )
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, "phrase.tflite")
-        trial.write_bytes(content)
-        write_card(card, trial)
+        cards.write(content, card, trial)
         compared = [sounds[at] for at in random.choice(len(sounds), min(COMPARED, len(sounds)))]
         least = agreement(trial, compared)
         if least < AGREE:
@@ -211,23 +191,7 @@ def export(rows: Sequence[Row], folder: Path, out: Path) -> PhraseCard:
         threshold=figures.pop("threshold"),
         measured={**card.measured, "runtimes_least_cosine": least, "development": figures},
     )
-    write_whole(out, lambda file: file.write(content))
-    write_card(card, out)
-    return card
-
-
-def write_card(card: PhraseCard, encoder: Path) -> None:
-    """Write a phrase encoder's card beside it."""
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
-    write_whole(encoder.with_suffix(".json"), lambda file: file.write(text.encode()))
-
-
-def add_measured(encoder: Path, figures: Mapping[str, Any]) -> PhraseCard:
-    """Put figures of the eval split on the card of a phrase encoder."""
-    path = encoder.with_suffix(".json")
-    card = PhraseCard.read(path)
-    card = replace(card, measured={**card.measured, "eval": dict(figures)})
-    write_card(card, encoder)
+    cards.write(content, card, out)
     return card
 
 
