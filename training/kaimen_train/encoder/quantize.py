@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -83,7 +84,7 @@ def rotation(dimension: int, seed: int) -> NDArray[np.float64]:
     return np.linalg.qr(normal)[0]
 
 
-def fold(network: tf.keras.Model, way: NDArray[np.floating]) -> None:
+def fold(network: tf.keras.Model, way: NDArray[np.floating[Any]]) -> None:
     """Put a linear map (dimension, dimension) of the point into the layer "point"; in place."""
     layer = network.get_layer("point")
     kernel, bias = layer.get_weights()
