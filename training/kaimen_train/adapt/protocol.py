@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kaimen.registry.space_map import SpaceMap
 from kaimen.sound import Samples
@@ -39,12 +40,13 @@ class Said:
     rows: list[Row]
     sounds: list[Samples]
 
-    def only(self, keep: Callable[[Row], bool]) -> Said:
-        """Some of it."""
-        kept = [(row, s) for row, s in zip(self.rows, self.sounds, strict=True) if keep(row)]
+    def only(self, speakers: set[str], texts: set[str]) -> Said:
+        """Return what some speakers say of some texts."""
+        every = zip(self.rows, self.sounds, strict=True)
+        kept = [(row, s) for row, s in every if row.speaker in speakers and row.text in texts]
         return Said([row for row, _ in kept], [sound for _, sound in kept])
 
-    def of(self, field: str) -> np.ndarray:
+    def of(self, field: str) -> NDArray[np.str_]:
         """Speakers, or texts, (recordings,)."""
         return np.array([getattr(row, field) for row in self.rows])
 
@@ -68,14 +70,15 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
                 name: [embed([long_enough(s) for s in each.sounds]) for each in both]
                 for name, both in every.items()
             }
-        found[condition] = {name: _schools(name, *every[name], *points[name]) for name in every}
+        found[condition] = {name: _schools(name, every[name], points[name]) for name in every}
         if every is heard:
             found["handed on"] = _handed_on(heard, points, encoder, weights)
     return found
 
 
-def _schools(name: str, own: Said, others: Said, known: Points, met: Points) -> dict[str, Any]:
+def _schools(name: str, both: Sequence[Said], points: Sequence[Points]) -> dict[str, Any]:
     """One corpus: each text is a school; all of commands is one, since few say a word often."""
+    (own, others), (known, met) = both, points
     by_text = name != "commands"
     always, ruled, shares, certain = met.copy(), met.copy(), [], 0
     texts = np.unique(others.of("text")) if by_text else [""]
@@ -91,10 +94,8 @@ def _schools(name: str, own: Said, others: Said, known: Points, met: Points) -> 
             ruled[theirs] = always[theirs]
         certain += gained.certain
         shares.append(gained.share)
-        here = others.only(lambda row, text=text: not by_text or row.text == text)
-        means.append(
-            [_eer(_trials(name, here.rows, made[theirs])) for made in (met, always, ruled)]
-        )
+        here = [row for row in others.rows if not by_text or row.text == text]
+        means.append([_eer(_trials(name, here, made[theirs])) for made in (met, always, ruled)])
     before, after = (_trials(name, others.rows, made) for made in (met, always))
     drawn = drawn_equal_error_rates(
         [before.scores, after.scores], before.same, *before.sides, rounds=1_000
@@ -140,9 +141,8 @@ def _handed_on(
                 for name, both in heard.items()
             }
     speech = [name for name in heard if name != "commands"]
-    others = whitening.learned(
-        *(np.concatenate([made[name][0] for name in speech]) for made in (points, new))
-    )
+    before, after = (np.concatenate([made[name][0] for name in speech]) for made in (points, new))
+    others = whitening.learned(before, after)
     few = whitening.learned(known, new["commands"][0])
     carried = {
         "embedded again": None,
@@ -159,11 +159,12 @@ def _handed_on(
     for name, (_, visitors) in heard.items():
         old, made = points[name][1], new[name][1]
         moved = whitening.move(old, way)
-        figures = found["files"][name] = {
+        figures: dict[str, Any] = {
             "before": _eer(_trials(name, visitors.rows, old)),
             "map_on_points": _eer(_trials(name, visitors.rows, moved)),
             "int8_file": _eer(_trials(name, visitors.rows, made)),
         }
+        found["files"][name] = figures
         if name == "commands":
             continue
         enrolls = np.array([row.take in ENROLLED for row in visitors.rows])
@@ -232,9 +233,7 @@ def _students(every: dict[str, Said], visitors: dict[str, Said]) -> dict[str, Sa
         texts = set(visitors[name].of("text"))
         often = [n for n in np.unique(said.of("speaker")) if np.sum(said.of("speaker") == n) > 1]
         chosen = set(often[:STUDENTS])
-        found[name] = said.only(
-            lambda row, texts=texts, chosen=chosen: row.speaker in chosen and row.text in texts
-        )
+        found[name] = said.only(chosen, texts)
     return found
 
 

@@ -113,7 +113,8 @@ def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures
         for own in (True, False)
     ]
     places = gates(random, GATES + 1, out_of_distribution.FAMILY)
-    usual, other = defaultdict(list), defaultdict(list)
+    usual: dict[str, list[float]] = defaultdict(list)
+    other: dict[str, list[float]] = defaultdict(list)
 
     def visits(half: Sequence[Samples], number: int) -> Iterator[Features]:
         for index in random.choice(len(half), min(VISITS, len(half)), replace=False):
@@ -173,7 +174,8 @@ def features_of(samples: Samples) -> Features:
 
 
 def _spectrum(heard: Features) -> Features:
-    return features.level_free(heard).mean(axis=0)
+    mean: Features = features.level_free(heard).mean(axis=0)
+    return mean
 
 
 def _columns(scored: Sequence[Mapping[str, float]]) -> Scores:

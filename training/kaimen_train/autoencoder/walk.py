@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 
 import matplotlib
@@ -70,11 +71,10 @@ class Walk:
 
     def sounds(self) -> list[Samples]:
         """What each step sounds like."""
-        melodies = self.melodies or [None] * len(self.pictures)
-        return [
-            sound(picture, melody=sung)
-            for picture, sung in zip(self.pictures, melodies, strict=True)
-        ]
+        if self.melodies is None:
+            return [sound(picture) for picture in self.pictures]
+        sung = zip(self.pictures, self.melodies, strict=True)
+        return [sound(picture, melody=melody) for picture, melody in sung]
 
 
 def between(
@@ -93,9 +93,9 @@ def between(
     # A phrase shorter than a window was said again until it was full: what is shown ends before.
     lengths = np.linspace(len(said[0]), len(said[1]), steps).round().astype(int)
     shown = [picture[:length] for picture, length in zip(pictures, lengths, strict=True)]
-    sung = [pitch.melody(each)[:frames] for each in ends]
+    begin, end = (pitch.melody(each)[:frames] for each in ends)
     melodies = [
-        pitch.between(*sung, number / (steps - 1), len(picture))
+        pitch.between(begin, end, number / (steps - 1), len(picture))
         for number, picture in enumerate(shown)
     ]
     away = distances(encoder, shown, [encoder.embed_features(heard) for heard in said])
@@ -139,7 +139,7 @@ def write(walked: Walk, folder: Path) -> None:
         ("walk.wav", _sound(walked)),
         ("distances.svg", _plot(walked)),
     ):
-        write_whole(folder / name, lambda file, content=content: file.write(content))
+        write_whole(folder / name, methodcaller("write", content))
 
 
 def _strip(walked: Walk) -> bytes:

@@ -79,7 +79,7 @@ class Augmenter:
             room = self.rooms[self.random.integers(len(self.rooms))]
             sound = fftconvolve(sound, room)[: len(sound)]
         if self.random.random() < IN_NOISE:
-            sound = sound + self._disturbance(len(sound), np.std(sound))
+            sound = sound + self._disturbance(len(sound), float(np.std(sound)))
         values = features.log_mel(sound.astype(np.float32)) + self._microphone()
         values = features.level_free(np.resize(values, (frames, features.MELS)))
         return cover(values, COVERED, self.random)

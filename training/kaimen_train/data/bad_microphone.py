@@ -52,5 +52,6 @@ def _places() -> list[MicrophonePath]:
     random = np.random.default_rng(0)
     response = filters.butterworth_high_pass(BAND[0], 4) * filters.low_pass(BAND[1], 0.7) ** 2
     microphone = filters.answer(response * filters.peak(*RESONANCE))
-    distances = np.exp(random.uniform(*np.log(DISTANCE), PLACES)).tolist()
+    nearest, farthest = np.log(DISTANCE)
+    distances = np.exp(random.uniform(nearest, farthest, PLACES)).tolist()
     return [MicrophonePath(ROOM, each, ROOM.answer(each, random), microphone) for each in distances]

@@ -7,6 +7,7 @@ heard in training, the voices of the babble and the rooms were not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def changes(voices: Sequence[Samples], noise: Sequence[Samples], folder: Path) -
     found: dict[str, Change] = {}
 
     def in_room(sound: Samples) -> Samples:
-        return fftconvolve(sound, answers[random.integers(len(answers))])[: len(sound)]
+        answer = answers[random.integers(len(answers))]
+        heard: Samples = fftconvolve(sound, answer)[: len(sound)].astype(np.float32)
+        return heard
 
     def mixed(sound: Samples, other: Samples, decibels: float) -> Samples:
         level = np.std(sound) / (np.std(other) + 1e-9) * 10 ** (-decibels / 20)
@@ -67,16 +70,19 @@ def changes(voices: Sequence[Samples], noise: Sequence[Samples], folder: Path) -
         start = random.integers(max(1, len(whole) - length))
         return np.resize(whole[start:], length)
 
+    def in_noise(decibels: float, sound: Samples) -> Samples:
+        return mixed(sound, piece(noise, len(sound)), decibels)
+
+    def among_voices(decibels: float, sound: Samples) -> Samples:
+        babble = np.sum([piece(voices, len(sound)) for _ in range(BABBLE)], 0)
+        return mixed(sound, babble, decibels)
+
     for decibels in SNRS:
         if noise:
-            found[f"noise, {decibels} dB"] = lambda sound, decibels=decibels: mixed(
-                sound, piece(noise, len(sound)), decibels
-            )
+            found[f"noise, {decibels} dB"] = partial(in_noise, decibels)
         if voices:
-            found[f"babble, {decibels} dB"] = lambda sound, decibels=decibels: mixed(
-                sound, np.sum([piece(voices, len(sound)) for _ in range(BABBLE)], 0), decibels
-            )
-    found["room"] = lambda sound: in_room(sound).astype(np.float32)
+            found[f"babble, {decibels} dB"] = partial(among_voices, decibels)
+    found["room"] = in_room
     return found
 
 

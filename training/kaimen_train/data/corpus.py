@@ -93,7 +93,8 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     """The samples played ``speed`` times as fast, pitch and all."""
     if speed == 1:
         return samples
-    return soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
+    played: Samples = soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
+    return played
 
 
 def long_enough(clip: Samples) -> Samples:
@@ -140,7 +141,7 @@ def _pieces(row: Row, speeds: Sequence[float]) -> list[tuple[float, NDArray[np.i
     else:
         found = [p.samples for p in sorted(said(samples), key=lambda p: p.seconds)[-1:]]
     return [
-        (speed, np.int16(np.clip(at_speed(piece, speed), -1, 1) * 32767))
+        (speed, (np.clip(at_speed(piece, speed), -1, 1) * 32767).astype(np.int16))
         for piece in found
         for speed in speeds
     ]

@@ -57,7 +57,7 @@ def hum(random: Random) -> Samples:
     numbers = np.arange(1, HARMONICS + 1)
     heights = random.exponential(1, HARMONICS) / numbers
     angles = 2 * np.pi * ground * np.outer(at, numbers) + random.uniform(0, 2 * np.pi, HARMONICS)
-    return _levelled(np.sin(angles) @ heights, random)
+    return _levelled((np.sin(angles) @ heights).astype(np.float64), random)
 
 
 def music(random: Random) -> Samples:

@@ -48,7 +48,8 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
             flush(frames)
     for frames in list(heard):
         flush(frames)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 def begin(folder: Path) -> keras.Model:

@@ -10,6 +10,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -92,7 +93,9 @@ class Fit:
         )
         self._learn = tf.function(self._learn_eagerly, reduce_retracing=True)
 
-    def learn(self, heard: NDArray, labels: NDArray, taught: NDArray) -> dict[str, float]:
+    def learn(
+        self, heard: NDArray[Any], labels: NDArray[np.int32], taught: NDArray[np.float32]
+    ) -> dict[str, float]:
         """One step on features (batch, frames, MELS), labels (batch,), teacher's points."""
         found = self._learn(
             tf.constant(heard, tf.float32), tf.constant(labels, tf.int32), tf.constant(taught)
@@ -199,7 +202,7 @@ def fit(
         )
     known = teacher.points(speech, corpus)
 
-    voices = [(label["corpus"], voice_of(label)) for label in speech.labels]
+    voices = [(str(label["corpus"]), voice_of(label)) for label in speech.labels]
     chosen = some(set(voices) - kept_back, plan.speakers)
     apart = np.array([index for index, voice in enumerate(voices) if voice in kept_back], int)
     seen = np.array([index for index, voice in enumerate(voices) if voice in chosen])
@@ -255,13 +258,14 @@ def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:
 
 
 def _towards_speaker(
-    taught: NDArray, labels: NDArray, classes: int, share: float
+    taught: NDArray[np.float32], labels: NDArray[np.int32], classes: int, share: float
 ) -> NDArray[np.float32]:
     """The teachers' point of the clip, and a share of its speaker's mean: words blur it."""
     sums = np.zeros((classes, taught.shape[1]), np.float32)
     np.add.at(sums, labels[labels >= 0], taught[labels >= 0])
     means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    mixed = taught.copy()
+    mixed: NDArray[np.float32] = taught.copy()
     mixed[labels >= 0] *= 1 - share
     mixed[labels >= 0] += share * means[labels[labels >= 0]]
-    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+    return mixed

@@ -43,7 +43,7 @@ def by_ranges(network: tf.keras.Model) -> bytes:
     return compact(_converted(converter))
 
 
-class _Once(flatbuffers.Builder):
+class _Once(flatbuffers.Builder):  # type: ignore[misc]  # a library without types
     """Writes equal vectors once: a zero for each of a hundred thousand channels, for example."""
 
     def __init__(self, size: int) -> None:
@@ -122,7 +122,7 @@ def rotation(dimension: int, seed: int) -> NDArray[np.float64]:
     return np.linalg.qr(normal)[0]
 
 
-def fold(network: tf.keras.Model, way: NDArray[np.floating]) -> None:
+def fold(network: tf.keras.Model, way: NDArray[np.floating[Any]]) -> None:
     """Put a linear map (dimension, dimension) of the point into the layer "point"; in place."""
     layer = network.get_layer("point")
     kernel, bias = layer.get_weights()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(asked, env=alone, capture_output=True, text=True, check=True)
     taken: dict[str, float] = json.loads(done.stdout)
-    whole = np.int16(np.clip(_sound(), -1, 1) * 32767)
+    whole = (np.clip(_sound(), -1, 1) * 32767).astype(np.int16)
     for peer in peers:
         seconds = call.seconds([whole] * ROUNDS * IN_A_ROW, peer)
         taken[peer] = 1000 * float(np.median(seconds))
@@ -54,10 +55,8 @@ def _times(encoder: Path, float32: Path) -> dict[str, float]:
             except EncoderError:
                 continue
             (window,) = loaded.windows(loaded.features_of(sound))
-            work[f"{kind}, {runtime}"] = lambda loaded=loaded: loaded.embed(sound)
-            work[f"{kind}, {runtime}, network alone"] = lambda loaded=loaded, window=window: (
-                loaded.run(window)
-            )
+            work[f"{kind}, {runtime}"] = partial(loaded.embed, sound)
+            work[f"{kind}, {runtime}, network alone"] = partial(loaded.run, window)
     taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(ROUNDS):
         for name, once in work.items():

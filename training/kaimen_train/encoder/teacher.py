@@ -33,7 +33,8 @@ def together(each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """
     centred = [known - known.mean(axis=0) for known in each]
     unit = [known / np.linalg.norm(known, axis=1, keepdims=True) for known in centred]
-    return np.concatenate(unit, axis=1) / np.float32(len(each) ** 0.5)
+    joined: NDArray[np.float32] = np.concatenate(unit, axis=1) / np.float32(len(each) ** 0.5)
+    return joined
 
 
 def _of(name: str, clips: Clips, folder: Path, workers: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ import logging
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -115,7 +116,7 @@ class Tuning:
         self._learn = tf.function(self._learn_eagerly, reduce_retracing=True)
 
     def learn(
-        self, heard: NDArray, speakers: NDArray, anchors: NDArray[np.float32]
+        self, heard: NDArray[Any], speakers: NDArray[np.int32], anchors: NDArray[np.float32]
     ) -> dict[str, float]:
         """Take one step on features (batch, frames, MELS), speakers (batch,), anchors."""
         found = self._learn(
@@ -296,5 +297,5 @@ def save(network: keras.Model, path: Path) -> None:
             exact.visititems(copy)
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)

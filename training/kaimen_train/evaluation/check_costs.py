@@ -14,7 +14,8 @@ import numpy as np
 from kaimen.bench.phrase import STORED, checks, voice
 from kaimen.screen import Screen
 from kaimen.sound import Samples
-from kaimen.voice.encoder import RUNTIMES, SHIPPED, Card
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import RUNTIMES, Card
 from kaimen.voice.features import log_mel
 from kaimen_train.evaluation.protocols import Name
 from kaimen_train.progress import track

@@ -83,6 +83,6 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
         name, *taken = [each[key] for key in (
             "runtime", "encoder", "words", "loudspeaker", "replay_5", f"replay_{STORED}",
         )]  # fmt: skip
-        shares = (f"{each['share_5']:.2f} of encoder", f"{each[f'share_{STORED}']:.2f} of encoder")
-        costs.add_row(f"{name}, {each['windows']}", *(f"{one:.2f}" for one in taken), *shares)
+        parts = (f"{each[share]:.2f} of encoder" for share in ("share_5", f"share_{STORED}"))
+        costs.add_row(f"{name}, {each['windows']}", *(f"{one:.2f}" for one in taken), *parts)
     yield costs

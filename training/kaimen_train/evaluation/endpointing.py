@@ -82,7 +82,8 @@ def trimmed(samples: Samples) -> Samples:
 
 def _hum(samples: Samples) -> Samples:
     at = np.arange(len(samples)) / SAMPLE_RATE
-    return samples + np.float32(HUM) * np.sin(2 * np.pi * MAINS * at).astype(np.float32)
+    hum: Samples = np.float32(HUM) * np.sin(2 * np.pi * MAINS * at).astype(np.float32)
+    return samples + hum
 
 
 def _in_noise(
@@ -96,7 +97,8 @@ def _in_noise(
         whole = random.standard_normal(len(samples)).astype(np.float32)
     said = samples[: len(speech) * FRAME].reshape(-1, FRAME)[speech]
     level = np.std(said) / (np.std(whole) + 1e-9) * 10 ** (-SNR / 20)
-    return (samples + whole * level).astype(np.float32)
+    mixed: Samples = (samples + whole * level).astype(np.float32)
+    return mixed
 
 
 def conditions(noise: Sequence[Row]) -> dict[str, Change]:

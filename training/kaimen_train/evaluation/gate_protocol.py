@@ -130,7 +130,9 @@ def takes_in_turn(texts: Iterable[TextTakes], speakers: Iterable[str]) -> VoiceT
             for name in order
             if name in said.takes
         }
-        every = np.concatenate(list(takes.values())) if takes else []
+        if not takes:
+            continue
+        every = np.concatenate(list(takes.values()))
         who = np.array([order[name] for name, own in takes.items() for _ in own], int)
         for student, own in takes.items():
             others = who != order[student]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.floating]
+Scores = NDArray[np.floating[Any]]
 
 
 def det_curve(targets: Scores, strangers: Scores) -> tuple[Scores, Scores, Scores]:
@@ -118,9 +119,7 @@ def drawn_equal_error_rates(
     return np.array(found)
 
 
-def separation(
-    scores: Scores, same: NDArray[np.bool_], weights: NDArray[np.floating] | None = None
-) -> float:
+def separation(scores: Scores, same: NDArray[np.bool_], weights: Scores | None = None) -> float:
     """How far targets' scores lie above strangers', in their mean deviation (d').
 
     scores, and whether both sides are the same speaker, (trials,). Scores that are normal have an

@@ -141,11 +141,13 @@ def verifications(
 class VoiceTrials:
     """Scores of trials, and the numbers of the speakers on both sides."""
 
-    _scores: list[NDArray] = field(default_factory=list)
-    _first: list[NDArray] = field(default_factory=list)
-    _second: list[NDArray] = field(default_factory=list)
+    _scores: list[NDArray[np.float32]] = field(default_factory=list)
+    _first: list[NDArray[np.int_]] = field(default_factory=list)
+    _second: list[NDArray[np.int_]] = field(default_factory=list)
 
-    def add(self, scored: NDArray, first: NDArray, second: NDArray) -> None:
+    def add(
+        self, scored: NDArray[np.float32], first: NDArray[np.int_], second: NDArray[np.int_]
+    ) -> None:
         """Further trials, each argument of shape (trials,)."""
         self._scores.append(scored)
         self._first.append(first)
@@ -212,7 +214,9 @@ class OpenSet:
         """95 % interval of the FNIR by bootstrap over speakers."""
         random = np.random.default_rng(seed)
         names = list(self.strangers)
-        drawn = [self.fnir(fpir, random.choice(names, len(names)))[0] for _ in range(ROUNDS)]
+        drawn = [
+            self.fnir(fpir, random.choice(names, len(names)).tolist())[0] for _ in range(ROUNDS)
+        ]
         low, high = np.quantile(drawn, (0.025, 0.975))
         return float(low), float(high)
 
@@ -220,8 +224,8 @@ class OpenSet:
 def open_set(texts: Sequence[TextTakes], numbers: Iterable[int]) -> OpenSet:
     """One speaker at a time is a stranger to a gallery of all the others saying the same."""
     numbers = list(numbers)
-    strangers: dict[str, list[NDArray]] = defaultdict(list)
-    students: dict[str, list[NDArray]] = defaultdict(list)
+    strangers: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
+    students: dict[str, list[NDArray[np.float32]]] = defaultdict(list)
     for said in texts:
         speakers = sorted(said.takes)
         # table[s][p] are the scores of speaker p's probes against speaker s.
@@ -243,7 +247,7 @@ def open_set(texts: Sequence[TextTakes], numbers: Iterable[int]) -> OpenSet:
     return OpenSet(_joined(strangers), _joined(students))
 
 
-def _joined(pieces: Mapping[str, list[NDArray]]) -> dict[str, NDArray[np.float32]]:
+def _joined(pieces: Mapping[str, list[NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
     return {name: np.concatenate(each) for name, each in pieces.items()}
 
 
@@ -253,8 +257,8 @@ def wrong_phrase(texts: Sequence[TextTakes], threshold: float) -> dict[str, floa
     Without another text, or without a near-alike pair among them, there is no such figure.
     """
     near = {frozenset(pair) for pair in NEAR_ALIKE}
-    opened: list[NDArray] = []
-    opened_near: list[NDArray] = []
+    opened: list[NDArray[np.bool_]] = []
+    opened_near: list[NDArray[np.bool_]] = []
     for enrolled, other in permutations(texts, 2):
         for speaker in set(enrolled.takes) & set(other.takes):
             probes = other.probes(speaker, PROBES["mandarin20"])

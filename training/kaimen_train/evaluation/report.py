@@ -75,7 +75,7 @@ def write(every: Figures, path: Path) -> None:
 def draw_ladder(steps: Sequence[Step], path: Path) -> None:
     """Draw the rungs' errors against depth, size and time, as an SVG. Raises StorageError."""
     figure = Figure(figsize=(12, 4.2), layout="constrained")
-    against = (
+    against: tuple[tuple[str, list[float], str], ...] = (
         ("layers with learned weights", [step.layers for step in steps], "linear"),
         ("file, kB", [step.bytes / 1000 for step in steps], "log"),
         ("sound to point, ms", [step.milliseconds for step in steps], "linear"),

@@ -107,8 +107,8 @@ def compare(rows: Sequence[Row], folder: Path, encoder: Path) -> dict[str, dict[
 
 def error(rule: Rule, points: Points, texts: Sequence[dict[Any, list[int]]]) -> float | None:
     """EER where speakers of one text enroll with ENROLLED of their takes; None without any."""
-    own: list[NDArray] = []
-    strangers: list[NDArray] = []
+    own: list[NDArray[np.float32]] = []
+    strangers: list[NDArray[np.float32]] = []
     for said in texts:
         random = np.random.default_rng(0)
         for _ in range(DRAWS):

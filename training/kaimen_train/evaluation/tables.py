@@ -144,8 +144,8 @@ def gates(every: Mapping[str, Figures], fmr: str = "0.0001") -> Iterator[Table]:
         if left:
             shown = f"{100 * left['mean']:.0f}"
             rows.setdefault(("left by four words, % of one's", "", ""), []).append(shown)
-    for key, cells in rows.items():
-        table.add_row(*key, *cells)
+    for names, row in rows.items():
+        table.add_row(*names, *row)
     if rows:
         yield table
 

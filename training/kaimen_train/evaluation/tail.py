@@ -62,7 +62,7 @@ class Tail:
         times = self.share / share
         if abs(self.shape) < 1e-9:
             return self.start + self.scale * float(np.log(times))
-        return self.start + self.scale / self.shape * (times**self.shape - 1)
+        return self.start + self.scale / self.shape * float(times**self.shape - 1)
 
 
 def counted_threshold(scores: Floats, weights: Floats, share: float) -> float:

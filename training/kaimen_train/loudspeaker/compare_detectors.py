@@ -59,7 +59,8 @@ def _enough(speech: list[bool]) -> bool:
 def _heard(row: Row, random: np.random.Generator) -> Samples:
     samples = read(row.file, longest=None)[: 6 * SAMPLE_RATE]
     padded = np.pad(samples, SAMPLE_RATE // 2)
-    return (padded + ROOM * random.standard_normal(len(padded))).astype(np.float32)
+    heard: Samples = (padded + ROOM * random.standard_normal(len(padded))).astype(np.float32)
+    return heard
 
 
 def main() -> None:

@@ -42,7 +42,8 @@ class ReplayPhrases:
     @property
     def beside(self) -> NDArray[np.bool_]:
         """Of which of them it is known what the same speaker said before."""
-        return ~np.isnan(self.usual).any(axis=1)
+        known: NDArray[np.bool_] = ~np.isnan(self.usual).any(axis=1)
+        return known
 
     def only(self, chosen: NDArray[np.bool_]) -> ReplayPhrases:
         """Some of the phrases."""

@@ -30,10 +30,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import keras
+from tensorflow.keras import layers
 
 from kaimen.voice.features import FINE
-
-layers = keras.layers
 
 BANDS = FINE.mels
 PICTURE = 32  # channels of the two-dimensional front

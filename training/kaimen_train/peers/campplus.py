@@ -13,6 +13,7 @@ from pathlib import Path
 
 import kaldi_native_fbank as kaldi
 import numpy as np
+from numpy.typing import NDArray
 from script import run
 
 warnings.filterwarnings("ignore")
@@ -44,7 +45,7 @@ def network() -> torch.nn.Module:
     return made.eval()
 
 
-def filterbank(clip: np.ndarray) -> np.ndarray:
+def filterbank(clip: NDArray[np.float32]) -> NDArray[np.float32]:
     """Kaldi's log-mel features less their mean over time, (frames, MELS)."""
     options = kaldi.FbankOptions()
     options.frame_opts.dither = 0
@@ -54,14 +55,15 @@ def filterbank(clip: np.ndarray) -> np.ndarray:
     computer.accept_waveform(RATE, np.resize(clip, max(len(clip), int(SHORTEST * RATE))).tolist())
     computer.input_finished()
     frames = np.stack([computer.get_frame(at) for at in range(computer.num_frames_ready)])
-    return frames - frames.mean(axis=0)
+    centred: NDArray[np.float32] = frames - frames.mean(axis=0)
+    return centred
 
 
 def main() -> None:
     torch.set_num_threads(1)
     encoder = network()
 
-    def embed(clips: list[np.ndarray]) -> np.ndarray:
+    def embed(clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         heard = [filterbank(clip) for clip in clips]
         by_length = defaultdict(list)
         for index, each in enumerate(heard):

@@ -6,6 +6,7 @@ L. Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 20
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from script import run
 
 warnings.filterwarnings("ignore")
@@ -23,7 +24,7 @@ RATE = 16_000
 BATCH = 64  # windows at once: several times faster than clip by clip
 
 
-def windows(encoder: VoiceEncoder, clip: np.ndarray) -> np.ndarray:
+def windows(encoder: VoiceEncoder, clip: NDArray[np.float32]) -> NDArray[np.float32]:
     """The windows of which GE2E takes the mean, (windows, frames, mels), as it cuts them."""
     clip = np.resize(clip, max(len(clip), int(SHORTEST * RATE)))
     clip = normalize_volume(clip, audio_norm_target_dBFS, increase_only=True)
@@ -37,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(1)
     encoder = VoiceEncoder("cpu", verbose=False)
 
-    def embed(clips: list[np.ndarray]) -> np.ndarray:
+    def embed(clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         cut = [windows(encoder, clip) for clip in clips]
         with torch.inference_mode():
             batches = torch.from_numpy(np.concatenate(cut)).split(BATCH)

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
+
+Embed = Callable[[list[NDArray[np.float32]]], NDArray[np.float32]]
 
 
-def run(embed: Callable[[list[np.ndarray]], np.ndarray]) -> None:
+def run(embed: Embed) -> None:
     """Embed as the arguments ask; clips are float32 in [-1, 1]."""
     asked = np.load(sys.argv[1])
     samples = asked["samples"].astype(np.float32) / 32768
@@ -24,7 +27,9 @@ def run(embed: Callable[[list[np.ndarray]], np.ndarray]) -> None:
         np.save(sys.argv[3], [_seconds(embed, clip) for clip in clips])
 
 
-def _seconds(embed: Callable[[list[np.ndarray]], np.ndarray], clip: np.ndarray) -> float:
+def _seconds(
+    embed: Callable[[list[NDArray[np.float32]]], NDArray[np.float32]], clip: NDArray[np.float32]
+) -> float:
     began = time.perf_counter()
     embed([clip])
     return time.perf_counter() - began

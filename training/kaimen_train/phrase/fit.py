@@ -97,9 +97,10 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
     return own / WEIGHTS
 
 
-def _learner(
-    made: keras.Model, optimizer: keras.optimizers.Optimizer, step: tf.Variable
-) -> Callable[[NDArray[np.float32], NDArray[np.int32]], tf.Tensor]:
+Learn = Callable[[NDArray[np.float32], NDArray[np.int32]], tf.Tensor]  # takes a step
+
+
+def _learner(made: keras.Model, optimizer: keras.optimizers.Optimizer, step: tf.Variable) -> Learn:
     @tf.function(reduce_retracing=True)
     def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
@@ -109,7 +110,8 @@ def _learner(
         step.assign_add(1)
         return loss
 
-    return learn
+    learner: Learn = learn
+    return learner
 
 
 def contrast(parts: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
@@ -201,7 +203,8 @@ def agreement(trial: Path, sounds: Sequence[Samples]) -> float:
     def parts(runtime: str) -> NDArray[np.float32]:
         encoder = PhraseEncoder(trial, runtime=runtime)
         made = np.stack([encoder.embed(sound).ravel() for sound in sounds])
-        return made / np.linalg.norm(made, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
+        return unit
 
     first, second = (parts(runtime) for runtime in RUNTIMES)
     return float(np.sum(first * second, axis=1).min())

@@ -25,7 +25,8 @@ from matplotlib.figure import Figure
 from kaimen.bench.synthetic import Points, Population
 from kaimen.errors import SettingsError
 from kaimen.storage import write_whole
-from kaimen.voice.encoder import SHIPPED, Encoder
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import NOISE, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
@@ -83,6 +84,7 @@ def fit(
     # Unit length: the squares of the mean and of both deviations add up to one.
     aside, apart_from_mean = np.trace(unseen.within), np.trace(unseen.between)
     near = 1 - aside
+    assert unseen.nearness is not None  # as of all that are pooled
     pairs, squares, sharing, disjoint = unseen.nearness
     # Relative to the takes that they were measured on.
     of_students = max(0.0, disjoint / pairs**2 - 1)

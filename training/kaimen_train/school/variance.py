@@ -31,7 +31,7 @@ class LabelledPoints:
     speakers: NDArray[np.str_]
     texts: NDArray[np.str_]
 
-    def only(self, chosen: NDArray[np.bool_]) -> LabelledPoints:
+    def only(self, chosen: NDArray[np.bool_] | NDArray[np.int_]) -> LabelledPoints:
         """Some of them."""
         return LabelledPoints(
             self.points[chosen], self.corpora[chosen], self.speakers[chosen], self.texts[chosen]
@@ -166,4 +166,5 @@ def _nearness(points: Matrix) -> Matrix:
     disjoint = total**2 - 4 * sharing - 2 * squares
     pairs = takes * (takes - 1)
     ways = np.array([pairs, pairs, pairs * (takes - 2), pairs * (takes - 2) * (takes - 3)])
-    return np.array([total, squares, sharing, disjoint]) / ways
+    nearness: Matrix = np.array([total, squares, sharing, disjoint]) / ways
+    return nearness

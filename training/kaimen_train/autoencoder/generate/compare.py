@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.bench.synthetic import FURTHER, MODELS
+from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen_train.autoencoder import generate
 from kaimen_train.autoencoder.generate import judge, privacy
@@ -43,7 +44,7 @@ def compare(rows: Sequence[Row], folder: Path) -> Compared:
     encoder = Encoder()
     voices, apart = school.embed(rows, folder, encoder)
     population = generate.fit(voices, apart, encoder.identity)
-    with of_encoder(school.SHIPPED) as embed:
+    with of_encoder(SHIPPED) as embed:
         unseen = voices_of(embedded(hear([row for row in rows if row.corpus == CORPUS]), embed))
     galleries = judge.galleries(unseen)
     strangers = [each.strangers() for each in galleries]

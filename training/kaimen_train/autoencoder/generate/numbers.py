@@ -63,7 +63,9 @@ class Numbers:
         self, size: int, random: np.random.Generator, *, repeated: bool = False
     ) -> NDArray[np.int64]:
         chances = np.cumsum(self.chances * (self.counts > 1) if repeated else self.chances)
-        return np.searchsorted(chances, random.random(size) * chances[-1], side="right")
+        drawn = random.random(size) * chances[-1]
+        found: NDArray[np.int64] = np.searchsorted(chances, drawn, side="right")
+        return found
 
 
 def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:

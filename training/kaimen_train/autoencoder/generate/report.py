@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -103,8 +105,10 @@ def draw(compared: Compared, path: Path) -> None:
     write_whole(path, lambda file: file.write(text.getvalue().encode()))
 
 
-def _histograms(values: dict[str, np.ndarray], bins: np.ndarray, axes: Axes, *, log: bool) -> None:
+def _histograms(
+    values: Mapping[str, NDArray[Any]], bins: NDArray[np.float64], axes: Axes, *, log: bool
+) -> None:
     for name, each in values.items():
-        kind = {"alpha": 0.3} if name == "real" else {"histtype": "step"}
-        axes.hist(each, bins, density=True, log=log, color=COLORS[name], **kind)
+        kind: dict[str, Any] = {"alpha": 0.3} if name == "real" else {"histtype": "step"}
+        axes.hist(each, bins.tolist(), density=True, log=log, color=COLORS[name], **kind)
     axes.set(xlabel="cosine", yticks=[] if not log else axes.get_yticks())
