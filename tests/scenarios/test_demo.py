@@ -24,7 +24,14 @@ from kaimen.screen import Screen
 from kaimen.voice.encoder import Encoder
 
 CLASS = VOICES / "zhongguo-shanghai"
-CLASSIC = Path(__file__).parents[2] / "training" / "kaimen_train" / "weights" / "ladder" / "classic39.tflite"
+CLASSIC = (
+    Path(__file__).parents[2]
+    / "training"
+    / "kaimen_train"
+    / "weights"
+    / "ladder"
+    / "classic39.tflite"
+)
 
 
 def some_people(folder: Path, voices: dict[str, dict[str, str]]) -> Path:

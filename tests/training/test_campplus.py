@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 tf = pytest.importorskip("tensorflow")
 
 from kaimen.voice import features  # noqa: E402
-from kaimen_train.encoder.quantize import by_ranges  # noqa: E402
 from kaimen_train.encoder.rounding import LEVELS, equalise, exact_zero, limits, ranges_of  # noqa: E402
 from kaimen_train.networks import campplus  # noqa: E402
 from kaimen_train.peers import call  # noqa: E402
@@ -114,24 +113,3 @@ def test_a_few_outliers_are_cut_off() -> None:
     values[0] = 12
     _, high = limits(values)
     assert 3 < high < 9
-
-
-@pytest.mark.slow
-def test_what_is_exported_computes_in_eight_bits_as_the_network_says(
-    network: campplus.keras.Model, windows: np.ndarray
-) -> None:
-    equalise(network, windows)
-    ranges = ranges_of(network, windows)
-    made = campplus.build(FRAMES, ranges=ranges, exported=True)
-    pairs = zip(network.get_weights(), made.get_weights(), strict=True)
-    made.set_weights([weights.reshape(like.shape) for weights, like in pairs])
-    gate = tf.lite.Interpreter(model_content=by_ranges(made))
-    gate.allocate_tensors()
-    (taken,), (given,) = gate.get_input_details(), gate.get_output_details()
-    points = []
-    for window in windows:
-        gate.set_tensor(taken["index"], window[np.newaxis])
-        gate.invoke()
-        points.append(gate.get_tensor(given["index"])[0])
-    assert all(not tensor["name"] for tensor in gate.get_tensor_details())
-    assert cosines(np.stack(points), made.predict(windows, verbose=0)).min() > 0.99
