@@ -192,7 +192,7 @@ def enroll(pi: Pi, report: Report) -> None:
 
 
 def compare_points(pi: Pi, report: Report, phrases: int) -> None:
-    """The same recordings give the same points there and here."""
+    """Require that the same recordings give the same points there and here."""
     files = [f"opt/phrases/{kind}/{number:02}.wav" for kind in ("student", "stranger")
              for number in range(1, phrases + 1)]  # fmt: skip
     began = time.monotonic()
@@ -227,7 +227,7 @@ def _points(file: bytes) -> NDArray[np.float32]:
 
 
 def opened_here(folder: Path) -> dict[str, list[bool]]:
-    """Whether a gate of this machine, of the same settings and school, opens: by kind, in order."""
+    """Return whether a gate here, of the same settings and school, opens: by kind, in order."""
     phrases = folder.resolve() / "root" / "opt" / "phrases"
     opened = {}
     with tempfile.TemporaryDirectory() as place:

@@ -97,7 +97,7 @@ class Pi:
         return int(found[1]), text.decode(errors="replace").replace("\r\n", "\n")
 
     def pin(self, number: int) -> bool:
-        """Whether the Pi drives a pin high right now: it is an output, and its level is high.
+        """Return whether the Pi drives a pin high now: it is an output, and its level is high.
 
         QEMU keeps the level of an output that became an input; on a board such a pin is held
         low by the pull-down that the wiring asks for.
@@ -247,7 +247,7 @@ class Watch:
 
     @property
     def is_on(self) -> bool:
-        """Whether the pin was on at the last reading."""
+        """Return whether the pin was on at the last reading."""
         with self._changed:
             return self._is_on()
 

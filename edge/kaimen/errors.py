@@ -32,7 +32,7 @@ class RecordingError(KaimenError, ValueError):
         super().__init__(message if path is None else f"{path}: {message}")
 
     def at(self, path: Path | str) -> RecordingError:
-        """The same error, with the file it happened in."""
+        """Return the same error, with the file it happened in."""
         return type(self)(self.reason, path)
 
 

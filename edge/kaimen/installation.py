@@ -11,7 +11,7 @@ from typing import TypeVar
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit
 from kaimen.backup.placing import settle
-from kaimen.backup.school import School
+from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
@@ -114,13 +114,13 @@ class Installation(Closing):
     # Who is enrolled.
 
     @cached_property
-    def school(self) -> School:
+    def school(self) -> SchoolFiles:
         """The pieces of the school, once whatever was interrupted is finished or undone.
 
         Everything that opens the gallery or its log comes through here. Raises GalleryError and
         StorageError.
         """
-        school = School.of(self.settings.gallery)
+        school = SchoolFiles.of(self.settings.gallery)
         settle(school)
         return school
 
@@ -131,7 +131,7 @@ class Installation(Closing):
 
     @property
     def has_registry(self) -> bool:
-        """Whether anybody was ever enrolled."""
+        """Return whether anybody was ever enrolled."""
         return self.school.registry.exists()
 
     @cached_property
@@ -232,7 +232,7 @@ class Installation(Closing):
 
     @cached_property
     def forgetful_checks(self) -> Checks:
-        """The same; what was enrolled is known again, and nothing is remembered."""
+        """Return the same checks with no memory: what was enrolled is known again."""
         return self._checked("forgetful_checks", None)
 
     def _checked(self, name: str, memory: ReplayMemory | None) -> Checks:
@@ -292,7 +292,7 @@ class Installation(Closing):
 
     @cached_property
     def audit(self) -> Audit:
-        """That log, to be written. Raises GalleryError."""
+        """Open that log for writing. Raises GalleryError."""
         audit = Audit(self.log_folder, self.log_key)
         return self._to_close("audit", audit, audit.close)
 

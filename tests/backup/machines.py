@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kaimen.audit import Audit
-from kaimen.backup.school import School
+from kaimen.backup.school import SchoolFiles
 from kaimen.cli.main import main
 from kaimen.rehearsal import RECORDINGS
 
@@ -55,8 +55,8 @@ class Machine:
         return self.folder / "kaimen.toml"
 
     @property
-    def school(self) -> School:
-        return School(
+    def school(self) -> SchoolFiles:
+        return SchoolFiles(
             self.folder / "data" / "gallery.sqlite",
             self.folder / "configuration" / "gallery.key",
         )

@@ -20,7 +20,7 @@ from kaimen.audit import Audit, files_of
 from kaimen.backup.archive import SETTINGS, Writer, reading
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import read_through, restore
-from kaimen.backup.school import School
+from kaimen.backup.school import SchoolFiles
 from kaimen.backup.sealing import Cost, Opener
 from kaimen.backup.taking import take
 from kaimen.calibration.calibration import beside
@@ -491,7 +491,7 @@ def test_a_passphrase_is_the_first_line_of_a_file(tmp_path: Path) -> None:
 
 
 def test_no_school_no_backup(tmp_path: Path) -> None:
-    school = School(tmp_path / "gallery.sqlite", tmp_path / "key")
+    school = SchoolFiles(tmp_path / "gallery.sqlite", tmp_path / "key")
     with pytest.raises(GalleryError, match="enroll"):
         take(school, None, tmp_path / "file", SECRET)
     Vault().save(school.key)

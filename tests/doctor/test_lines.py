@@ -21,7 +21,7 @@ from kaimen.cli import doctor as command
 from kaimen.cli.main import main
 from kaimen.doctor import door, encoder, machine, microphone, services
 from kaimen.doctor.examination import GATE, MACHINE, examine
-from kaimen.doctor.finding import Finding, Patient, State, ok, require_readable
+from kaimen.doctor.finding import Finding, Health, Patient, ok, require_readable
 from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError
 from kaimen.installation import Installation
@@ -60,19 +60,19 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
 
 def test_a_microphone_tells_level_and_rate(pi: Pi, portaudio: FakePortAudio) -> None:
     found = {each.name: each for each in microphone.check(patient(pi))}
-    assert {each.state for each in found.values()} == {State.OK}
+    assert {each.state for each in found.values()} == {Health.OK}
     assert "USB Microphone" in found["microphone"].found
     assert found["rate"].found.startswith("48 kHz, 0 overruns")
 
 
-@pytest.mark.parametrize(("rate", "state"), [(11025.0, State.ATTENTION), (4000.0, State.BROKEN)])
-def test_a_slow_microphone(rate: float, state: State, pi: Pi, portaudio: FakePortAudio) -> None:
+@pytest.mark.parametrize(("rate", "state"), [(11025.0, Health.ATTENTION), (4000.0, Health.BROKEN)])
+def test_a_slow_microphone(rate: float, state: Health, pi: Pi, portaudio: FakePortAudio) -> None:
     portaudio.devices = (device(0, "Telephone", rate),)
     assert only(microphone.check(patient(pi)), "rate").state is state
 
 
-@pytest.mark.parametrize(("overruns", "state"), [(1, State.ATTENTION), (9, State.BROKEN)])
-def test_overruns(overruns: int, state: State) -> None:
+@pytest.mark.parametrize(("overruns", "state"), [(1, Health.ATTENTION), (9, Health.BROKEN)])
+def test_overruns(overruns: int, state: Health) -> None:
     found = microphone._rate(48000, overruns, 3.0)
     assert found.state is state and found.measured["overruns"] == overruns
 
@@ -80,18 +80,18 @@ def test_overruns(overruns: int, state: State) -> None:
 def test_a_microphone_that_is_not_there(pi: Pi, portaudio: FakePortAudio) -> None:
     sought = patient(pi, sound=SoundSettings("studio"))
     (found,) = microphone.check(sought)
-    assert found.state is State.BROKEN and "USB Microphone" in found.mend
+    assert found.state is Health.BROKEN and "USB Microphone" in found.mend
 
 
 @pytest.mark.parametrize(
     ("holder", "state", "said"),
     [
-        ("/opt/kaimen/bin/python\0/opt/kaimen/bin/kaimen\0run\0", State.OK, "the gate listens"),
-        ("arecord\0-d\0", State.ATTENTION, "process 77: arecord"),
+        ("/opt/kaimen/bin/python\0/opt/kaimen/bin/kaimen\0run\0", Health.OK, "the gate listens"),
+        ("arecord\0-d\0", Health.ATTENTION, "process 77: arecord"),
     ],
 )
 def test_a_microphone_that_is_taken(
-    holder: str, state: State, said: str, pi: Pi, portaudio: FakePortAudio
+    holder: str, state: Health, said: str, pi: Pi, portaudio: FakePortAudio
 ) -> None:
     pi.write("proc/asound/card0/pcm0p/sub0/status", "state: RUNNING\nowner_pid   : 78\n")
     pi.write("proc/asound/card1/pcm0c/sub0/status", "state: RUNNING\nowner_pid   : 77\n")
@@ -105,7 +105,7 @@ def test_a_microphone_that_nobody_has_is_broken(pi: Pi, portaudio: FakePortAudio
     pi.write("proc/asound/card1/pcm0c/sub0/status", "closed\n")
     portaudio.failure = PortAudioError("Device unavailable")
     (found,) = microphone.check(patient(pi))
-    assert found.state is State.BROKEN and "Device unavailable" in found.found
+    assert found.state is Health.BROKEN and "Device unavailable" in found.found
 
 
 # The door
@@ -147,47 +147,47 @@ def test_a_door_that_the_gate_has_is_well_and_left_alone(pi: Pi) -> None:
         while "state unlocked" not in said:
             said += map(str, gate.events())
         found = line_of(pi, settings)
-        assert found.state is State.OK and "the gate has it" in found.found
+        assert found.state is Health.OK and "the gate has it" in found.found
         assert gate.is_on and gate.events() == []
 
 
 def test_a_door_without_a_gate(pi: Pi) -> None:
     with served(pi.root / "run/d") as settings:
         found = line_of(pi, settings)
-        assert found.state is State.ATTENTION and "(shut), and no gate" in found.found
+        assert found.state is Health.ATTENTION and "(shut), and no gate" in found.found
 
 
 def test_a_door_that_stands_open(pi: Pi) -> None:
     # A mock input is high: with a switch that is low while the door is closed, it stands open.
     with served(pi.root / "run/d", contact=22) as settings:
         found = line_of(pi, settings)
-        assert found.state is State.ATTENTION and "stands open" in found.found
+        assert found.state is Health.ATTENTION and "stands open" in found.found
 
 
 def test_a_box_that_is_open(pi: Pi) -> None:
     with served(pi.root / "run/d", tamper=5) as settings:
         found = line_of(pi, settings)
-        assert found.state is State.BROKEN and "box is open" in found.found
+        assert found.state is Health.BROKEN and "box is open" in found.found
 
 
 def test_pins_that_this_user_may_not_use(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kaimen.doctor.door.os.access", lambda *_: False)
     found = only(door.check(patient(pi)), "pins")
-    assert found.state is State.ATTENTION and "group gpio" in found.mend
+    assert found.state is Health.ATTENTION and "group gpio" in found.mend
 
 
 def test_a_pi_without_lgpio(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kaimen.doctor.door.importlib.util.find_spec", lambda _: None)
-    assert only(door.check(patient(pi)), "pins").state is State.BROKEN
+    assert only(door.check(patient(pi)), "pins").state is Health.BROKEN
 
 
 # The machine
 
 
 @pytest.mark.parametrize(
-    ("seconds", "state"), [(0.02, State.OK), (0.5, State.ATTENTION), (2.0, State.BROKEN)]
+    ("seconds", "state"), [(0.02, Health.OK), (0.5, Health.ATTENTION), (2.0, Health.BROKEN)]
 )
-def test_a_decision_in_time_and_one_that_is_late(seconds: float, state: State) -> None:
+def test_a_decision_in_time_and_one_that_is_late(seconds: float, state: Health) -> None:
     found = encoder.speed(seconds, "")
     assert found.state is state
     assert found.measured["ratio"] == pytest.approx(encoder.PHRASE / seconds)
@@ -203,7 +203,7 @@ def test_where_the_large_encoder_is_late_the_small_one_is_advised(seconds: float
 
 def test_where_the_large_encoder_has_room_it_is_recommended() -> None:
     (found,) = encoder.room(0.01)
-    assert found.state is State.ATTENTION and "knows voices better" in found.found
+    assert found.state is Health.ATTENTION and "knows voices better" in found.found
     assert '[encoder] model = "large"' in found.mend
     assert list(encoder.room(0.9 * encoder.ALLOWED)) == []
 
@@ -230,9 +230,11 @@ def status(free: int, flags: int = 0) -> SimpleNamespace:
 
 @pytest.mark.parametrize(
     ("free", "state"),
-    [(4 << 30, State.OK), (100 << 20, State.ATTENTION), (1 << 20, State.BROKEN)],
+    [(4 << 30, Health.OK), (100 << 20, Health.ATTENTION), (1 << 20, Health.BROKEN)],
 )
-def test_room_on_the_disk(free: int, state: State, pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_on_the_disk(
+    free: int, state: Health, pi: Pi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kaimen.doctor.machine.os.statvfs", lambda _: status(free))
     assert only(machine.disk(patient(pi)), "disk").state is state
 
@@ -240,7 +242,7 @@ def test_room_on_the_disk(free: int, state: State, pi: Pi, monkeypatch: pytest.M
 def test_a_disk_that_cannot_be_written(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kaimen.doctor.machine.os.statvfs", lambda _: status(4 << 30, os.ST_RDONLY))
     found = only(machine.disk(patient(pi)), "disk")
-    assert found.state is State.BROKEN and "read-only" in found.found
+    assert found.state is Health.BROKEN and "read-only" in found.found
 
 
 def test_a_clock_of_before_the_installation(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,25 +253,25 @@ def test_a_clock_of_before_the_installation(pi: Pi, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("kaimen.doctor.machine.datetime.datetime", Early)
     (found,) = machine.clock(patient(pi))
-    assert found.state is State.BROKEN and "1970-01-01" in found.found
+    assert found.state is Health.BROKEN and "1970-01-01" in found.found
 
 
 def test_the_firmwares_own_program_is_asked_where_the_kernel_does_not_say(pi: Pi) -> None:
     pi.remove("sys/devices/platform/soc/soc:firmware/get_throttled")
     pi.program("vcgencmd", '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50000\n')
     (found,) = machine.power(patient(pi))
-    assert found.state is State.ATTENTION and "0x50000" in found.found
+    assert found.state is Health.ATTENTION and "0x50000" in found.found
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_the_units_are_judged_by_systemds_own_tool(pi: Pi) -> None:
     pi.program("systemd-analyze", f'#!/bin/sh\nexec {shutil.which("systemd-analyze")} "$@"\n')
     found = only(services.check(patient(pi)), "hardening")
-    assert found.state is State.OK and found.measured["exposure"]
+    assert found.state is Health.OK and found.measured["exposure"]
     path = "etc/systemd/system/kaimen-gate.service"
     pi.write(path, "[Service]\nExecStart=/bin/true\n")
     found = only(services.check(patient(pi)), "hardening")
-    assert found.state is State.BROKEN and "kaimen-gate" in found.found
+    assert found.state is Health.BROKEN and "kaimen-gate" in found.found
 
 
 # Whatever goes wrong
@@ -283,9 +285,9 @@ def test_a_check_that_raises_is_broken_and_ends_nothing(pi: Pi) -> None:
     checks = [("odd", raises), ("power", MACHINE["power"])]
     found = list(examine(patient(pi), checks))
     assert [(each.name, each.state) for each in found] == [
-        ("first", State.OK),
-        ("odd", State.BROKEN),
-        ("power", State.OK),
+        ("first", Health.OK),
+        ("odd", Health.BROKEN),
+        ("power", Health.OK),
     ]
     assert "ZeroDivisionError" in found[1].found
 
@@ -305,7 +307,7 @@ def test_what_this_user_may_not_look_at_is_not_broken(
         replace(patient(pi), installation=Installation.open(Settings.read(pi.written()))),
         [(name, GATE[name])],
     )
-    assert found.state is State.ATTENTION and "sudo" in found.mend
+    assert found.state is Health.ATTENTION and "sudo" in found.mend
 
 
 def test_a_file_that_is_not_there_is_another_matter(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_lights_are_asked_for_by_name(tmp_path: Path) -> None:
 def test_a_gate_takes_a_door_or_a_relay() -> None:
     offered = {name for name in vars(Relay) if not name.startswith("_")}
     assert offered <= {name for name in dir(Door) if not name.startswith("_")}
-    assert {"__enter__", "__exit__"} <= set(vars(Door))
+    assert {"__enter__", "__exit__"} <= set(dir(Door))
 
 
 def test_the_child_of_a_process_that_was_killed_ends_with_the_relay_off(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Checks:
             )
 
     def another_word(self, utterance: Utterance, student: str, word: str) -> bool:
-        """Whether another of a student's words is more like what was said than this one."""
+        """Return whether another of a student's words is more like what was said than this one."""
         phrase = self.models.phrase
         if phrase is None:
             return False

@@ -35,16 +35,16 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it is so; a score that is no number passes nothing."""
+        """Return whether it is so; a score that is no number passes nothing."""
         return self.score >= self.threshold
 
     @property
     def doubtful(self) -> bool:
-        """Whether it is not, but another try may show it."""
+        """Return whether it is not, but another try may show it."""
         return not self.passed and self.score >= self.grey
 
     def with_try(self, before: Check) -> Check:
-        """The same of two tries: their mean decides, and there is no third."""
+        """Return the same of two tries: their mean decides, and there is no third."""
         return replace(self, score=(self.score + before.score) / 2, grey=math.inf)
 
 
@@ -73,7 +73,7 @@ class Decision:
 
     @property
     def opens(self) -> bool:
-        """Whether the door may open."""
+        """Return whether the door may open."""
         return self.verdict is Verdict.OPEN
 
     @property
@@ -153,7 +153,7 @@ def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = No
 
 
 def one_voice(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether two tries are of one voice, by their points; both of shape (..., dimension)."""
+    """Return whether two tries are of one voice, by their points, both (..., dimension)."""
     alike: NDArray[np.bool_] = np.einsum("...d,...d->...", first, second) >= ALIKE
     return alike
 

@@ -91,7 +91,7 @@ def checked(content: bytes, key: bytes) -> Record | None:
 
 
 def is_torn(path: Path) -> bool:
-    """Whether a file ends within a line."""
+    """Return whether a file ends within a line."""
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"

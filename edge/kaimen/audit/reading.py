@@ -33,7 +33,7 @@ class Report:
 
 
 def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -> Report:
-    """Whether a log is as it was written; a gate may be writing it meanwhile.
+    """Tell whether a log is as it was written; a gate may be writing it meanwhile.
 
     ``noted``: the ``end`` of an earlier report, kept elsewhere. It shows what hashes alone cannot:
     that somebody put back a whole older log. ``newest``: only of the file that is being written,

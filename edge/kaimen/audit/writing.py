@@ -161,7 +161,7 @@ class Audit(Closing):
 
 
 def _plain(value: Any) -> Any:
-    """The same without what JSON has no word for."""
+    """Return the same without what JSON has no word for."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list):

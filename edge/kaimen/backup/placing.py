@@ -14,7 +14,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kaimen.backup.school import BACKED_UP, School
+from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import InUse, Lock, alone
 from kaimen.storage import forget, make_folder, sync, write_whole
@@ -29,7 +29,7 @@ class Journal:
     new: list[str]  # pieces to be put in place
 
     @classmethod
-    def load(cls, path: Path, school: School) -> Journal | None:
+    def load(cls, path: Path, school: SchoolFiles) -> Journal | None:
         """None where nothing was interrupted. Raises GalleryError."""
         try:
             journal = cls(**json.loads(path.read_bytes()))
@@ -47,12 +47,12 @@ class Journal:
         return journal
 
 
-def journal_of(school: School) -> Path:
+def journal_of(school: SchoolFiles) -> Path:
     """Where a school's journal lies while one is put in its place."""
     return school.registry.with_suffix(".restore.json")
 
 
-def place(school: School, when: str) -> None:
+def place(school: SchoolFiles, when: str) -> None:
     """Put what was unpacked in the place of what is there; the caller is alone in the school.
 
     What is there is kept beside. Raises StorageError; the old school is in place then, or the next
@@ -77,7 +77,7 @@ def place(school: School, when: str) -> None:
     settle_alone(school)
 
 
-def settle(school: School) -> None:
+def settle(school: SchoolFiles) -> None:
     """Complete or undo what a pulled plug interrupted, before anybody opens the school.
 
     Raises GalleryError and StorageError.
@@ -91,8 +91,8 @@ def settle(school: School) -> None:
         Lock(school.registry).leave()  # a restore under way is waited for
 
 
-def settle_alone(school: School) -> None:
-    """The same by somebody who is alone in the school."""
+def settle_alone(school: SchoolFiles) -> None:
+    """Return the same by somebody who is alone in the school."""
     journal = Journal.load(journal_of(school), school)
     try:
         if journal is not None:
@@ -103,7 +103,7 @@ def settle_alone(school: School) -> None:
         raise _interrupted(error) from None
 
 
-def _move(school: School, journal: Journal) -> None:
+def _move(school: SchoolFiles, journal: Journal) -> None:
     """Each step may have been done before, and is then not done again."""
     pieces, unpacked = school.pieces, school.unpacked().pieces
     before = school.before(journal.when).pieces

@@ -11,7 +11,7 @@ from pathlib import Path
 from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import School
+from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
@@ -60,7 +60,11 @@ def read_through(file: Path, passphrase: bytes) -> Content:
 
 
 def check(
-    backup: Content, school: School, *, erased: Collection[str] = (), track: Track | None = None
+    backup: Content,
+    school: SchoolFiles,
+    *,
+    erased: Collection[str] = (),
+    track: Track | None = None,
 ) -> Restored:
     """What ``restore`` would bring; nothing changes, and a gate may run meanwhile.
 
@@ -69,7 +73,7 @@ def check(
     in_use = Lock(school.registry) if school.registry.exists() else None
     try:
         with school.aside() as folder:
-            aside = School(Path(folder) / school.registry.name, Path(folder) / school.key.name)
+            aside = SchoolFiles(Path(folder) / school.registry.name, Path(folder) / school.key.name)
             return _prepare(backup, school, aside, erased, track)
     finally:
         if in_use is not None:
@@ -78,7 +82,7 @@ def check(
 
 def restore(
     backup: Content,
-    school: School,
+    school: SchoolFiles,
     *,
     config: Path | None = None,
     over: bool = False,
@@ -114,8 +118,8 @@ def restore(
 
 def _prepare(
     backup: Content,
-    school: School,
-    unpacked: School,
+    school: SchoolFiles,
+    unpacked: SchoolFiles,
     erased: Collection[str],
     track: Track | None,
 ) -> Restored:
@@ -132,7 +136,7 @@ def _prepare(
         registry.close()
 
 
-def _unpack(backup: Content, unpacked: School) -> None:
+def _unpack(backup: Content, unpacked: SchoolFiles) -> None:
     """Put the pieces of a backup where nothing is yet. Raises GalleryError and StorageError."""
     folder = unpacked.registry.parent
     try:
@@ -174,8 +178,8 @@ def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
     return None if path == config else path
 
 
-def _check(school: School, registry: Registry, track: Track | None) -> None:
-    """Whether everything in it opens under its key and fits. Raises GalleryError."""
+def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None:
+    """Require that everything in it opens under its key and fits. Raises GalleryError."""
     registry.recordings.examine(track)
     there = school.there
     if "calibration" in there:
@@ -189,7 +193,7 @@ def _check(school: School, registry: Registry, track: Track | None) -> None:
 
 
 def _keep_removed(
-    school: School, unpacked: School, registry: Registry, erased: Collection[str]
+    school: SchoolFiles, unpacked: SchoolFiles, registry: Registry, erased: Collection[str]
 ) -> tuple[int, str]:
     """Remove whoever was removed since; how many, and why it may be that not all are known."""
     names, hashes, unknown = registry.names(), {*registry.erased(), *erased}, ""

@@ -24,14 +24,14 @@ BACKED_UP = ("registry", "key", "calibration", "heard", "audit", "bundles")
 
 
 @dataclass(frozen=True, slots=True)
-class School:
+class SchoolFiles:
     """The pieces of a school by the places of its registry and its key."""
 
     registry: Path
     key: Path
 
     @classmethod
-    def of(cls, settings: GallerySettings) -> School:
+    def of(cls, settings: GallerySettings) -> SchoolFiles:
         """The one that settings name."""
         return cls(settings.file.absolute(), settings.key_file.absolute())
 
@@ -72,16 +72,18 @@ class School:
         """The key of its audit log. Raises GalleryError."""
         return self.vault.derive("audit")
 
-    def unpacked(self) -> School:
+    def unpacked(self) -> SchoolFiles:
         """Where a backup is unpacked, each piece on the disk that it will lie on."""
         folder = self.registry.with_suffix(".restored")
-        return School(folder / self.registry.name, self.key.with_name(f"{self.key.name}.restored"))
+        return SchoolFiles(
+            folder / self.registry.name, self.key.with_name(f"{self.key.name}.restored")
+        )
 
-    def before(self, when: str) -> School:
+    def before(self, when: str) -> SchoolFiles:
         """Where this school is kept once another was put in its place."""
         folder = self.registry.with_suffix(f".before-{when}")
         key = self.key.with_name(f"{self.key.name}.before-{when}")
-        return School(folder / self.registry.name, key)
+        return SchoolFiles(folder / self.registry.name, key)
 
     def now(self) -> str:
         """The time, UTC, that nothing of before is kept under yet."""

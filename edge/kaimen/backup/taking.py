@@ -11,7 +11,7 @@ from typing import IO
 
 from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
-from kaimen.backup.school import BACKED_UP, School
+from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
@@ -29,7 +29,7 @@ class Taken:
     bytes: int  # of the file
 
 
-def take(school: School, settings: Path | None, file: Path, passphrase: bytes) -> Taken:
+def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: bytes) -> Taken:
     """Write a school and its settings' file into a sealed file, in one step.
 
     Raises GalleryError, and StorageError; what was at ``file`` is untouched then.
@@ -39,7 +39,7 @@ def take(school: School, settings: Path | None, file: Path, passphrase: bytes) -
     in_use = Lock(school.registry)
     try:
         with school.aside() as folder:
-            snapshot = School(Path(folder) / school.registry.name, school.key)
+            snapshot = SchoolFiles(Path(folder) / school.registry.name, school.key)
             students = _freeze(school, snapshot)
             found = {**school.pieces, **{name: snapshot.pieces[name] for name in snapshot.there}}
             pieces = [name for name in BACKED_UP if name in school.there]
@@ -69,7 +69,7 @@ def _made(students: int) -> bytes:
     return json.dumps({"version": __version__, "at": now, "students": students}).encode()
 
 
-def _freeze(school: School, snapshot: School) -> int:
+def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:
     """Copies of one moment of what others write meanwhile; how many students there are."""
     registry = Registry(school.registry, school.vault)
     students = len(registry)

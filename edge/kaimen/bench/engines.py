@@ -36,7 +36,7 @@ def scan(points: Points) -> Engine:
 
 
 def faiss_flat(points: Points) -> Engine:
-    """The same by faiss. Raises ImportError."""
+    """Return the same by faiss. Raises ImportError."""
     faiss: Any = importlib.import_module("faiss")
     faiss.omp_set_num_threads(1)
     index = faiss.IndexFlatIP(points.shape[1])

@@ -71,13 +71,13 @@ class Population:
         return school
 
     def using(self, model: str) -> Population:
-        """The same voices drawn by another of MODELS. Raises GalleryError if it was not fitted."""
+        """Return these voices drawn by another of MODELS. Raises GalleryError if not fitted."""
         if model in SHAPES and model not in self.weights:
             raise GalleryError(f"{model}: not fitted; run 'kaimen-train school --fit'")
         return replace(self, model=model)
 
     def turned(self) -> Population:
-        """The same population in directions that no encoder has, turned as nobody will know.
+        """Return the same population in directions that no encoder has, turned as nobody will know.
 
         Cosines within what is drawn stay as they are, so that a school forecasts as much; beside
         anybody's real voiceprint it says nothing, and so nothing of whom it was fitted to.

@@ -121,7 +121,7 @@ class Manifest:
         return manifest
 
     def require_program(self, what: Path) -> None:
-        """That this program can run it. Raises UnfitBundle."""
+        """Require that this program can run it. Raises UnfitBundle."""
         if _version(self.program) > _version(__version__):
             raise UnfitBundle(
                 f"{what}: made for Kaimen {self.program}, and this is {__version__}; "

@@ -139,7 +139,7 @@ def _likenesses(said: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _require_apart(alike: NDArray[np.float32], kinds: Sequence[str], what: str) -> None:
-    """That what is most like each is of its own kind. Raises FailedSelfTest."""
+    """Require that what is most like each is of its own kind. Raises FailedSelfTest."""
     others = np.where(np.eye(len(alike), dtype=bool), -np.inf, alike)
     nearest = [kinds[place] for place in others.argmax(axis=1)]
     if np.isnan(others).any() or nearest != list(kinds):

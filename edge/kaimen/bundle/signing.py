@@ -93,7 +93,7 @@ class Trusted:
         return found
 
     def verify(self, signer: bytes, signature: bytes, content: bytes, what: Path) -> None:
-        """That a trusted key signed the content. Raises ForeignBundle and ForgedBundle."""
+        """Require that a trusted key signed the content. Raises ForeignBundle and ForgedBundle."""
         keys = self.read()
         if not keys:
             raise ForeignBundle(

@@ -200,7 +200,7 @@ class Slots:
         return slot
 
     def refuse_older(self, bundle: Bundle) -> None:
-        """That a bundle is no downgrade. Raises OlderBundle."""
+        """Refuse a downgrade. Raises OlderBundle."""
         version, highest = bundle.manifest.version, self.state().highest
         if version < highest:
             raise OlderBundle(

@@ -37,12 +37,12 @@ class Trial:
 
     @property
     def over(self) -> bool:
-        """Whether it can be concluded."""
+        """Return whether it can be concluded."""
         return self.another or (not self.left and self.opened >= min(LEAST, self.total))
 
     @property
     def passed(self) -> bool:
-        """Whether the new one lets students in at least as surely."""
+        """Return whether the new one lets students in at least as surely."""
         return self.over and not self.another and self.agreed >= SURELY * self.opened
 
     @property

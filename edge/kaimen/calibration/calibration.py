@@ -128,7 +128,7 @@ class Calibration:
         return kept
 
     def require(self, gallery: Enrolled) -> None:
-        """Whether a door may be armed by it. Raises GalleryError with what to do."""
+        """Require that a door may be armed by it. Raises GalleryError with what to do."""
         if self.encoder != gallery.encoder:
             raise GalleryError("calibrated for another encoder; run 'kaimen calibrate'")
         if self.score != RULE:
@@ -177,7 +177,7 @@ def calibrate_points(
     fpir: float = FPIR,
     track: Track | None = None,
 ) -> Calibration:
-    """The same from all students' points, each student's together, and how many each has.
+    """Return the same from all students' points, each student's together, and how many each has.
 
     Raises GalleryError for points that are no numbers, which are no strangers, and for a card
     whose strangers were scored by another rule.

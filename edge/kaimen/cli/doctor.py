@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kaimen.doctor.examination import GATE, MACHINE, examine
-from kaimen.doctor.finding import Finding, Patient, State, of_error, ok
+from kaimen.doctor.finding import Finding, Health, Patient, of_error, ok
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
@@ -28,9 +28,9 @@ It looks, and moves nothing: no relay is switched, no file written. The exit cod
 something is broken, and 0 where all is ok or only wants attention."""
 
 MARKS = {
-    State.OK: "[green]✓ ok[/green]",
-    State.ATTENTION: "[yellow]! attention[/yellow]",
-    State.BROKEN: "[red]✗ broken[/red]",
+    Health.OK: "[green]✓ ok[/green]",
+    Health.ATTENTION: "[yellow]! attention[/yellow]",
+    Health.BROKEN: "[red]✗ broken[/red]",
 }
 
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         )
     if not screen.as_json:
         screen.out.print(_table(found))
-    return 1 if any(each.state is State.BROKEN for each in found) else 0
+    return 1 if any(each.state is Health.BROKEN for each in found) else 0
 
 
 def _table(found: Sequence[Finding]) -> Table:

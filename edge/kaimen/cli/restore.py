@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import Content, Restored, check, read_through, restore
-from kaimen.backup.school import School
+from kaimen.backup.school import SchoolFiles
 from kaimen.errors import SettingsError
 from kaimen.registry.erased import read_erased
 from kaimen.screen import Screen
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Check the backup, and put it in place."""
     erased = read_erased(arguments.erased) if arguments.erased else ()
     content = read_through(arguments.file, passphrase(arguments.passphrase_file, new=False))
-    school = School.of(_settings(arguments.config, content).gallery)
+    school = SchoolFiles.of(_settings(arguments.config, content).gallery)
     if arguments.check:
         restored = check(content, school, erased=erased, track=screen.progress)
     else:

@@ -106,7 +106,7 @@ def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
 
 
 def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
-    """The same; with ``--wait`` a school that is not enrolled or calibrated yet is waited for."""
+    """Return the same; with ``--wait``, wait until a school is enrolled and calibrated."""
     said = ""
     while True:
         try:

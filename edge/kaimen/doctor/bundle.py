@@ -8,7 +8,7 @@ from kaimen.doctor.finding import Finding, Patient, ok
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Whether what is active is as it was signed. Raises BundleError and SettingsError."""
+    """Tell whether what is active is as it was signed. Raises BundleError and SettingsError."""
     if patient.settings.encoder.path:
         yield ok("bundle", "none: [encoder] path names an encoder")
         return

@@ -77,7 +77,7 @@ def _boot(door: DoorSettings) -> Finding:
 
 
 def _crash(patient: Patient) -> Finding:
-    """Whether the kernel lets go of the pin of a process that died."""
+    """Tell whether the kernel lets go of the pin of a process that died."""
     found = [patient.text(path) for path in ("boot/firmware/config.txt", "boot/config.txt")]
     lines = [line.strip() for text in found if text for line in text.splitlines()]
     if "dtparam=strict_gpiod" in lines:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kaimen.bench.timing import median
-from kaimen.doctor.finding import Finding, Patient, State, attention, ok
+from kaimen.doctor.finding import Finding, Health, Patient, attention, ok
 from kaimen.gate.gate import EARLY
 from kaimen.settings.encoder import ENCODERS
 from kaimen.sound import SAMPLE_RATE
@@ -52,15 +52,15 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 
 def speed(seconds: float, model: str) -> Finding:
-    """Whether a decision of so many seconds about a phrase comes in time, by which model."""
+    """Tell whether a decision of so many seconds about a phrase comes in time, by which model."""
     measured = {"ratio": PHRASE / seconds, "seconds": seconds}
     said = f"a decision takes 1/{PHRASE / seconds:.0f} of its phrase ({seconds * 1000:.0f} ms)"
     if seconds <= ALLOWED:
         return ok("speed", said, **measured)
     if seconds <= PHRASE:
-        state, said = State.ATTENTION, f"{said}: students wait for it"
+        state, said = Health.ATTENTION, f"{said}: students wait for it"
     else:
-        state, said = State.BROKEN, f"a decision takes longer than its phrase ({seconds:.1f} s)"
+        state, said = Health.BROKEN, f"a decision takes longer than its phrase ({seconds:.1f} s)"
     mend = "see 'top' for what else runs, and the line on power"
     if model == "large":
         mend += '; else set [encoder] model = "small", and enroll everybody again'

@@ -20,7 +20,7 @@ PATIENCE = 10.0  # seconds a program of the machine may take to answer
 Measured = float | str | None
 
 
-class State(StrEnum):
+class Health(StrEnum):
     """How it is: well; not as it should be, though the gate works; or the gate does not."""
 
     OK = "ok"
@@ -33,7 +33,7 @@ class Finding:
     """One line: what was examined, how it is, what was found, and what to do."""
 
     name: str
-    state: State
+    state: Health
     found: str
     mend: str = ""
     measured: Mapping[str, Measured] = field(default_factory=dict)  # for programs
@@ -41,17 +41,17 @@ class Finding:
 
 def ok(name: str, found: str, **measured: Measured) -> Finding:
     """All is well."""
-    return Finding(name, State.OK, found, measured=measured)
+    return Finding(name, Health.OK, found, measured=measured)
 
 
 def attention(name: str, found: str, mend: str, **measured: Measured) -> Finding:
     """The gate works; somebody should look at it all the same."""
-    return Finding(name, State.ATTENTION, found, mend, measured)
+    return Finding(name, Health.ATTENTION, found, mend, measured)
 
 
 def broken(name: str, found: str, mend: str, **measured: Measured) -> Finding:
     """The gate cannot do its work, or is not safe."""
-    return Finding(name, State.BROKEN, found, mend, measured)
+    return Finding(name, Health.BROKEN, found, mend, measured)
 
 
 def of_error(name: str, error: Exception) -> Finding:
@@ -82,7 +82,7 @@ class Patient:
 
     @property
     def is_pi(self) -> bool:
-        """Whether the machine is a Raspberry Pi."""
+        """Return whether the machine is a Raspberry Pi."""
         return is_pi(board_of(self.root))
 
     def text(self, path: str) -> str | None:

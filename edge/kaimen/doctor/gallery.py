@@ -53,7 +53,7 @@ class Counted:
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Whether it is whole, who is enrolled, and whether index and calibration fit it.
+    """Tell whether it is whole, who is enrolled, and whether index and calibration fit it.
 
     Raises GalleryError and PermissionError.
     """
@@ -175,7 +175,7 @@ def _calibration(path: Path, counted: Counted) -> Finding:
 
 
 def files(patient: Patient) -> Iterator[Finding]:
-    """Whether all files belong to whom the folder does, and to nobody else."""
+    """Tell whether all files belong to whom the folder does, and to nobody else."""
     path, key = patient.settings.gallery.file, patient.settings.gallery.key_file
     folder = path.parent
     if not folder.exists():

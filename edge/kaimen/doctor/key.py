@@ -9,7 +9,7 @@ from kaimen.registry.vault import Vault
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Whether it is there, whole, its owner's alone and elsewhere than what it opens.
+    """Tell whether it is there, whole, its owner's alone and elsewhere than what it opens.
 
     Raises GalleryError and PermissionError.
     """

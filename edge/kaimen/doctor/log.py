@@ -9,7 +9,7 @@ from kaimen.doctor.finding import Finding, Patient, broken, ok, require_readable
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Whether the newest file of the log is as it was written. Raises GalleryError."""
+    """Tell whether the newest file of the log is as it was written. Raises GalleryError."""
     folder = patient.installation.log_folder
     if not folder.exists():
         yield ok("log", "none yet: 'kaimen run' writes one")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kaimen
-from kaimen.doctor.finding import Finding, Patient, State, attention, broken, ok
+from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 
 LEAST = 32 << 20  # bytes: with less, nobody can be enrolled
 ENOUGH = 1 << 30  # bytes: the log may grow to a gigabyte
@@ -21,7 +21,7 @@ SINCE = 16
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
-    """Whether the date can be believed: consents and the roster go by it."""
+    """Tell whether the date can be believed: consents and the roster go by it."""
     now = datetime.datetime.now()
     installed = datetime.datetime.fromtimestamp(Path(kaimen.__file__).stat().st_mtime)
     said = f"{now:%Y-%m-%d %H:%M}"
@@ -84,7 +84,7 @@ def _wear(patient: Patient) -> Finding:
         if worst:
             said = f"{path.parts[-3]}: {(worst - 1) * 10} % of its life are used"
             if worst >= WORN:
-                state = State.BROKEN if worst >= GONE else State.ATTENTION
+                state = Health.BROKEN if worst >= GONE else Health.ATTENTION
                 return Finding("card", state, said, copy, {"life_used": (worst - 1) / 10})
             return ok("card", said, life_used=(worst - 1) / 10)
     return ok("card", "no errors; it does not tell its wear")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kaimen.doctor.finding import Finding, Patient, State, attention, broken, ok
+from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 from kaimen.errors import DeviceError
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.loudness import Loudness, listened
@@ -41,7 +41,7 @@ def _level(name: str, found: Loudness) -> Finding:
             "microphone", f"{name} is mute", "turn it on, or up with 'alsamixer'", **measured
         )
     if found.too_loud:
-        state = State.BROKEN if found.clipped > MOST_CLIPPED else State.ATTENTION
+        state = Health.BROKEN if found.clipped > MOST_CLIPPED else Health.ATTENTION
         said = f"{said}, {found.clipped:.0%} cut off"
         return Finding("microphone", state, said, "turn it down with 'alsamixer'", measured)
     return ok("microphone", said, **measured)
@@ -51,7 +51,7 @@ def _floor(found: Loudness) -> Finding:
     said = f"{found.floor:.0f} dB"
     if found.floor <= NOISY:
         return ok("noise floor", said, floor=found.floor)
-    state = State.BROKEN if found.floor > DEAFENING else State.ATTENTION
+    state = Health.BROKEN if found.floor > DEAFENING else Health.ATTENTION
     mend = "move the microphone away from fans and the street, or turn it down if voices are loud"
     said = f"{said}: voices hardly stand out"
     return Finding("noise floor", state, said, mend, {"floor": found.floor})
@@ -61,10 +61,10 @@ def _rate(rate: int, overruns: int, seconds: float) -> Finding:
     said = f"{rate / 1000:g} kHz, {overruns} overruns in {seconds:.1f} s"
     measured = {"rate": float(rate), "overruns": float(overruns)}
     if rate < SAMPLE_RATE:
-        state = State.BROKEN if rate < LEAST_RATE else State.ATTENTION
+        state = Health.BROKEN if rate < LEAST_RATE else Health.ATTENTION
         return Finding("rate", state, said, "use a microphone of 16 kHz or more", measured)
     if overruns:
-        state = State.BROKEN if overruns > seconds else State.ATTENTION
+        state = Health.BROKEN if overruns > seconds else Health.ATTENTION
         return Finding("rate", state, said, "see with 'top' what keeps the machine busy", measured)
     return ok("rate", said, **measured)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kaimen.doctor.finding import Finding, Patient, State, attention, broken, ok
+from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 
 UNITS = ("kaimen-rest", "kaimen-door", "kaimen-gate")
 FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
@@ -66,6 +66,6 @@ def _hardening(patient: Patient) -> Finding:
     said = f"exposure {found[worst]:.1f} of 10 ({worst})"
     if found[worst] <= EXPOSED:
         return ok("hardening", said, exposure=found[worst])
-    state = State.BROKEN if found[worst] > WIDE_OPEN else State.ATTENTION
+    state = Health.BROKEN if found[worst] > WIDE_OPEN else Health.ATTENTION
     mend = "sudo deploy/install.sh puts the units back; see what was changed with systemctl cat"
     return Finding("hardening", state, said, mend, {"exposure": found[worst]})

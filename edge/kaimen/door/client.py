@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
+from kaimen.closing import Closing
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
     Alive,
@@ -65,7 +65,7 @@ def command_line(settings: DoorSettings, *options: str) -> list[str]:
     return [sys.executable, "-m", "kaimen.door.process", json.dumps(asdict(settings)), *options]
 
 
-class Door:
+class Door(Closing):
     """A door in another process. Closed is its state of rest."""
 
     def __init__(self, talk: socket.socket) -> None:
@@ -145,7 +145,7 @@ class Door:
 
     @property
     def is_on(self) -> bool:
-        """Whether the relay is on, by the door's last word; False when the door is gone."""
+        """Return whether the relay is on, by the door's last word; False when the door is gone."""
         self._hear()
         return self._on
 
@@ -218,17 +218,6 @@ class Door:
         if self._child is not None:
             child, self._child = self._child, None
             _end(child, self._to_rest)
-
-    def __enter__(self) -> Door:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _require(self) -> None:
         if self._gone:

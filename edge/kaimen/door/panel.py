@@ -62,12 +62,12 @@ class Panel:
 
     @property
     def stands_open(self) -> bool:
-        """Whether the contact says so; never without one."""
+        """Return whether the contact says so; never without one."""
         return self.contact is not None and self.contact.low != self._closed_is_low
 
     @property
     def tampered(self) -> bool:
-        """Whether the box is open, or its wire cut; never without a switch."""
+        """Return whether the box is open, or its wire cut; never without a switch."""
         return self.tamper is not None and not self.tamper.low
 
     def restart(self, name: str) -> None:

@@ -43,7 +43,7 @@ SHOWS = ("listening", "unknown", "again", "refused", "idle", "fault")  # may be 
 
 
 def is_on(blink: Blink, since: float) -> bool:
-    """Whether a light is on ``since`` seconds after its pattern began."""
+    """Return whether a light is on ``since`` seconds after its pattern began."""
     if not blink:
         return False
     if len(blink) % 2:

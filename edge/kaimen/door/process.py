@@ -21,10 +21,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from gpiozero import Factory
 
+from kaimen.closing import Closing
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, chosen
 from kaimen.door.pins import pins_of
@@ -55,7 +55,7 @@ PATIENCE = 10.0  # seconds without a word from the voice until it counts as lost
 LATE = 2.0  # seconds this process may have been stopped; then an opening is no longer wanted
 
 
-class DoorProcess:
+class DoorProcess(Closing):
     """A door: its relay, what else is wired to it, its state, and a voice that may ask."""
 
     def __init__(
@@ -138,17 +138,6 @@ class DoorProcess:
             self.server.close()
         finally:
             self.relay.close()
-
-    def __enter__(self) -> DoorProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _greet(self, now: float) -> None:
         """A voice came: nothing that an earlier one said holds any more."""

@@ -7,16 +7,16 @@ if there can be no timer there is no opening either.
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 
 from gpiozero import Factory, OutputDevice
 
+from kaimen.closing import Closing
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
 from kaimen.settings.door import LEASE, PIN, DoorSettings
 
 
-class Relay:
+class Relay(Closing):
     """The relay of a door. Closed is the state of rest."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Relay:
 
     @property
     def is_on(self) -> bool:
-        """Whether the door may be opened right now."""
+        """Return whether the door may be opened right now."""
         return not self._device.closed and bool(self._device.value)
 
     def open(self) -> None:
@@ -90,17 +90,6 @@ class Relay:
         with self._lock:
             self._rest()
             self._device.close()
-
-    def __enter__(self) -> Relay:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def drive_to_rest(settings: DoorSettings, *, pins: Factory) -> None:

@@ -65,12 +65,12 @@ class Server:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a voice process."""
+        """Return whether there is a voice process."""
         return self._peer is not None
 
     @property
     def ended(self) -> bool:
-        """Whether nobody is there and nobody can come."""
+        """Return whether nobody is there and nobody can come."""
         return self._peer is None and self._listener is None
 
     def read(self, timeout: float) -> list[bytes]:
@@ -143,7 +143,7 @@ class Server:
 
 
 def _hung_up(peer: socket.socket) -> bool:
-    """Whether reading nothing meant the end, and not an empty packet."""
+    """Return whether reading nothing meant the end, and not an empty packet."""
     asked = select.poll()
     asked.register(peer, select.POLLRDHUP)
     return bool(asked.poll(0))

@@ -120,7 +120,7 @@ class Machine:
 
     @property
     def relay(self) -> bool:
-        """Whether the relay should be on at the time that was last told."""
+        """Return whether the relay should be on at the time that was last told."""
         return self.state in LEASED and self._now < self._opened + self._hold
 
     def handle(self, event: Event, now: float) -> list[State]:

@@ -1,4 +1,4 @@
-"""Whether a voice is enrolled already, under another name.
+"""Tell whether a voice is enrolled already, under another name.
 
 A student's mean voiceprint is compared with everybody's, exactly. Where there are enough others,
 they say how alike two students of this school are at most; before that, the development strangers
@@ -93,7 +93,7 @@ def _score(enrolled: NDArray[np.float32], points: NDArray[np.float32]) -> float:
 
 
 def _own_score(points: NDArray[np.float32]) -> float | None:
-    """The same of points against each other, each left out in turn; None of a single one."""
+    """Return the same of points against each other, each left out in turn; None of a single one."""
     if len(points) < 2:
         return None
     return min(HIGHEST, float(among_themselves(points).mean()))

@@ -45,7 +45,7 @@ Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingEr
 
 
 class Repeated(RecordingError):
-    """The same file once more."""
+    """A file that was enrolled before."""
 
 
 class NotLikeTheOthers(RecordingError):
@@ -75,7 +75,7 @@ class Task:
     contents: tuple[bytes | Refusal, ...] | None = None
 
     def unchanged(self, sources: Sequence[str | None]) -> bool:
-        """Whether files of these SHA-256 were all judged already."""
+        """Return whether files of these SHA-256 were all judged already."""
         # A copy of a file that enrolls is refused, and of the same SHA-256.
         rest = set(sources) - (self.refused - self.enrolled)
         return bool(sources) and rest in (self.enrolled, set())
@@ -177,7 +177,7 @@ def source_of(contents: bytes) -> str:
 
 
 def sources_of(contents: Iterable[bytes | Refusal]) -> list[str | None]:
-    """The same of many; None of one that could not be read."""
+    """Return the same of many; None of one that could not be read."""
     return [None if isinstance(each, Refusal) else source_of(each) for each in contents]
 
 

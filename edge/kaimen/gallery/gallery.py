@@ -332,7 +332,7 @@ class Gallery:
             asked_for *= 4
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
-        """The same by scoring everybody: what the shortlist is measured against."""
+        """Return the same by scoring everybody: what the shortlist is measured against."""
         self._current()
         with self._lock:
             return self._score(probe, np.arange(len(self._members.students)), count)

@@ -63,7 +63,7 @@ class Index:
 
     @property
     def worn(self) -> bool:
-        """Whether so many points were removed that it should be built anew."""
+        """Return whether so many points were removed that it should be built anew."""
         return self._torn or self._vacant > VACANT * max(1, len(self._numbers))
 
     def add(self, numbers: Numbers, points: NDArray[np.float32]) -> None:

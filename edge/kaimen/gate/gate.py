@@ -84,7 +84,7 @@ class Gate:
 
     @property
     def speaking(self) -> bool:
-        """Whether somebody is in the middle of a phrase."""
+        """Return whether somebody is in the middle of a phrase."""
         return self._endpointer.speaking
 
     def claim(self, student: str) -> None:

@@ -168,7 +168,7 @@ class Recordings:
         return found
 
     def examine(self, track: Track | None = None) -> None:
-        """Whether the file is sound and all that is sealed in it opens. Raises GalleryError."""
+        """Require that the file is sound and all sealed in it opens. Raises GalleryError."""
         for check in ("integrity_check", "foreign_key_check"):
             found = self._database.read(f"PRAGMA {check}")
             if found not in ([], [("ok",)]):
@@ -211,7 +211,7 @@ class Recordings:
         return {str(name) for (name,) in rows}
 
     def knows(self, student: int, encoder: str) -> bool:
-        """Whether an encoder knows a student's passphrase."""
+        """Return whether an encoder knows a student's passphrase."""
         return bool(
             self._database.read(
                 f"SELECT 1 FROM recordings JOIN students ON student = students.number "

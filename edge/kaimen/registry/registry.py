@@ -38,7 +38,7 @@ class Student:
     recordings: int
 
     def consents(self, day: datetime.date) -> bool:
-        """Whether the student may be recognised on this day."""
+        """Return whether the student may be recognised on this day."""
         return self.consent is None or day <= self.consent
 
 

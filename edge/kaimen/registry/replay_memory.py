@@ -70,7 +70,7 @@ class ReplayMemory:
 
     @staticmethod
     def examine(path: Path, vault: Vault) -> None:
-        """Whether a memory's file is sound and all in it opens. Raises GalleryError."""
+        """Require that a memory's file is sound and all in it opens. Raises GalleryError."""
         try:
             with closing(sqlite3.connect(path)) as database:
                 ((found,),) = database.execute("PRAGMA integrity_check(1)").fetchall()

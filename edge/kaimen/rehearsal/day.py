@@ -45,12 +45,12 @@ class Visit:
 
     @property
     def opened(self) -> bool:
-        """Whether the pin was ever on, whatever the answer said."""
+        """Return whether the pin was ever on, whatever the answer said."""
         return any(change.on for change in self.trace)
 
     @property
     def right(self) -> bool:
-        """Whether the gate did what it should."""
+        """Return whether the gate did what it should."""
         wanted = self.visitor.should_open
         as_themselves = any(a.decision.student == self.visitor.name for a in self.answers)
         return self.opened and as_themselves if wanted else not self.opened

@@ -58,7 +58,7 @@ class Visitor:
 
     @property
     def should_open(self) -> bool:
-        """Whether the gate should open."""
+        """Return whether the gate should open."""
         return self.kind is Kind.STUDENT
 
     @property

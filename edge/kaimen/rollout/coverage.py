@@ -72,7 +72,7 @@ def forget(installation: Installation) -> None:
 
 
 def require_nobody_lost(lost: dict[str, list[str]]) -> None:
-    """That everybody who is known stays so. Raises UnfitBundle with what to do."""
+    """Require that everybody who is known stays so. Raises UnfitBundle with what to do."""
     if lost:
         raise UnfitBundle(
             f"{len(lost)} students would have to be enrolled again for this bundle (--json names "

@@ -80,7 +80,7 @@ def install(arguments: argparse.Namespace, installation: Installation, screen: S
 
 
 def _is_whole(slots: Slots) -> bool:
-    """Whether the active bundle is as it was installed; otherwise it is installed once more."""
+    """Return whether the active bundle is as it was installed. Otherwise it is installed again."""
     try:
         slots.encoder()
     except BundleError:

@@ -67,7 +67,7 @@ class Takeover(Closing):
             self._shadow.hear(answer)
 
     def is_due(self) -> bool:
-        """Whether the gate should begin anew, with other bundles; asked for every block.
+        """Return whether the gate should begin anew, with other bundles; asked for every block.
 
         Not while somebody is being let in: that would end the lease.
         """

@@ -41,7 +41,7 @@ class Rule:
         return rule
 
     def holds(self, now: datetime.datetime) -> bool:
-        """Whether the groups may enter at this moment."""
+        """Return whether the groups may enter at this moment."""
         return now.weekday() in self.days and self.opens <= now.time() < self.closes
 
 

@@ -45,7 +45,7 @@ class Dialogue:
         return self.ask(asked, one_of(*words), default=words[0], explained=explained)
 
     def entered(self, timeout: float) -> bool:
-        """Whether Enter was pressed within ``timeout`` seconds."""
+        """Return whether Enter was pressed within ``timeout`` seconds."""
         if not select.select([self._answers], [], [], timeout)[0]:
             return False
         self._line()

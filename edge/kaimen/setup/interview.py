@@ -268,7 +268,7 @@ def _show(live: Live, block: Samples) -> None:
 
 
 def judged(found: Loudness) -> tuple[bool, str]:
-    """Whether somebody was heard well, and a sentence that says so."""
+    """Return whether somebody was heard well, and a sentence that says so."""
     at = f"level {found.level:.0f} dB, noise floor {found.floor:.0f} dB"
     if found.mute:
         return False, f"mute ({at}): turn it on, or up with 'alsamixer'"

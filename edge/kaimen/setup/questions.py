@@ -81,7 +81,7 @@ def pin(text: str) -> int:
 
 
 def pin_or_none(text: str) -> int:
-    """The same, or none."""
+    """Return the same, or none."""
     return NOT_WIRED if text.lower() in (NONE, str(NOT_WIRED)) else pin(text)
 
 

@@ -41,7 +41,7 @@ class Trials(Closing):
 
     @property
     def simulated(self) -> bool:
-        """Whether pins only remember what is done to them."""
+        """Return whether pins only remember what is done to them."""
         return self._began.mock or not on_a_pi()
 
     def microphones(self) -> list[str]:

@@ -153,7 +153,7 @@ class Endpointer:
 
     @property
     def speaking(self) -> bool:
-        """Whether somebody is in the middle of a phrase."""
+        """Return whether somebody is in the middle of a phrase."""
         return self._speaking
 
     @property

@@ -54,17 +54,17 @@ class Loudness:
 
     @property
     def mute(self) -> bool:
-        """Whether nothing comes from the microphone at all."""
+        """Return whether nothing comes from the microphone at all."""
         return self.peak < _decibels(MUTE)
 
     @property
     def too_loud(self) -> bool:
-        """Whether too much of it is cut off."""
+        """Return whether too much of it is cut off."""
         return self.clipped > MOST_CLIPPED
 
     @property
     def stands_out(self) -> bool:
-        """Whether somebody spoke, far enough above the room to be known by it."""
+        """Return whether somebody spoke, far enough above the room to be known by it."""
         return self.level - self.floor >= LEAST_SIGNAL_TO_NOISE
 
 

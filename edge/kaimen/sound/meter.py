@@ -1,4 +1,4 @@
-"""Whether a microphone is usable: cut off, mute, or dropping sound.
+"""Tell whether a microphone is usable: cut off, mute, or dropping sound.
 
 A gate that hears badly only says "unknown" more often; the operator is told why.
 """

@@ -1,4 +1,4 @@
-"""Whether a recording is good enough to know somebody by: its voice, its level, its room.
+"""Tell whether a recording is good enough to know somebody by: its voice, its level, its room.
 
 Voiced sound repeats itself with the pitch of the voice, so its normalised autocorrelation
 has a peak at that lag; hiss, breath and knocks have none that lasts. How the thresholds were
@@ -122,7 +122,7 @@ def constants() -> dict[str, float]:
 
 
 def is_voice(phrase: Samples) -> bool:
-    """Whether a phrase holds enough voice to be speech at all."""
+    """Return whether a phrase holds enough voice to be speech at all."""
     return voiced_seconds(phrase, VOICED) >= VOICED
 
 

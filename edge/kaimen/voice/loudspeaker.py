@@ -128,7 +128,7 @@ class LoudspeakerDetector:
         return self.card.sha256
 
     def knows(self, encoder: Encoder) -> bool:
-        """Whether it was trained with an encoder's voiceprints."""
+        """Return whether it was trained with an encoder's voiceprints."""
         return self.card.encoder == encoder.identity
 
     def suspect(

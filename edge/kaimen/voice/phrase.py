@@ -98,7 +98,7 @@ class PhraseEncoder:
         return self.embed_features(features.log_mel(phrase))
 
     def embed_features(self, heard: Features) -> PhraseEmbedding:
-        """The same of the phrase's log-mel features (frames, values)."""
+        """Return the same of the phrase's log-mel features (frames, values)."""
         speech = features.level_free(speech_in(heard))
         return unit_rows(self._network(stretched(speech, self.card.frames)))
 

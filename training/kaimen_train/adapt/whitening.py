@@ -54,7 +54,7 @@ class Gain:
 
     @property
     def certain(self) -> bool:
-        """Whether the interval excludes that nothing is gained."""
+        """Return whether the interval excludes that nothing is gained."""
         return self.separation[0] > 0
 
 

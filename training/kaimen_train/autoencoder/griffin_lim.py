@@ -104,7 +104,7 @@ def sound(log_mel: Features, iterations: int = ITERATIONS, melody: Melody | None
 
 
 def _smooth(magnitudes: Magnitudes) -> Magnitudes:
-    """The same without partial tones."""
+    """Return the same without partial tones."""
     power = uniform_filter1d(magnitudes**2, SMOOTH, axis=1, mode="nearest")
     smooth: Magnitudes = np.sqrt(np.maximum(power, 0))
     return smooth

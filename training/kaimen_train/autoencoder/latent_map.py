@@ -1,4 +1,4 @@
-"""The same recordings in two latent spaces: the autoencoder's and the encoder's."""
+"""Show the same recordings in two latent spaces: the autoencoder's and the encoder's."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def area(usual: NDArray[np.float64], unusual: NDArray[np.float64]) -> float:
 
 
 def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures:
-    """Whether another room than the usual one is heard, both simulated.
+    """Tell whether another room than the usual one is heard, both simulated.
 
     For each of several gates one half of the voices gives what is usual there; the other half
     comes to this gate and to others. Distances are Mahalanobis's from the usual points, and, to

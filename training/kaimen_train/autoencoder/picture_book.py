@@ -201,7 +201,7 @@ def _straight(points: Points) -> NDArray[np.float64]:
 
 
 def _framed(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same between 0 and 1, both ways alike."""
+    """Return the same between 0 and 1, both ways alike."""
     low, high = flat.min(axis=0), flat.max(axis=0)
     framed: NDArray[np.float64] = (flat - (low + high) / 2) / (high - low).max() + 0.5
     return framed

@@ -1,4 +1,4 @@
-"""The same protocols where it is noisy, where it echoes, and when little was said.
+"""Measure the same protocols where it is noisy, where it echoes, and when little was said.
 
 Noise and rooms change trimmed speech of the eval split. The sounds of the manifest's noise were
 heard in training, the voices of the babble and the rooms were not.

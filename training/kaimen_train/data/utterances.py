@@ -57,7 +57,7 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """The same text said by the same voice again and again, in all corpora."""
+    """One text said by one voice again and again, in all corpora."""
 
     clips: Clips
     of: dict[str, dict[str, list[list[int]]]]  # corpus, voice: clips of a text

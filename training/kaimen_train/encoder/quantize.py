@@ -70,7 +70,7 @@ def compact(content: bytes) -> bytes:
 
 
 def exact(network: tf.keras.Model) -> bytes:
-    """The same network as a TFLite file in float32: what int8 is compared with."""
+    """Return the same network as a TFLite file in float32: what int8 is compared with."""
     return _converted(_converter(network))
 
 

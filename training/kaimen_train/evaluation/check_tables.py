@@ -36,7 +36,7 @@ def measure(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[Table]:
-    """The same to be looked at."""
+    """Return the same to be looked at."""
     words = Table(
         "enrolled phrase", "said", "accepted", "trials", "at the card's threshold",
         title="words, an enrolled speaker's own voice", box=SIMPLE_HEAD,

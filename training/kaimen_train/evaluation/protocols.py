@@ -160,14 +160,14 @@ class VoiceTrials:
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """Whether a speaker met themself, (trials,)."""
+        """Return whether a speaker met themself, (trials,)."""
         first, second = self.sides
         same: NDArray[np.bool_] = first == second
         return same
 
     @property
     def both_kinds(self) -> bool:
-        """Whether there are trials of speakers with themselves, and of others."""
+        """Return whether there are trials of speakers with themselves, and of others."""
         return bool(self._scores) and bool(self.same.any()) and not self.same.all()
 
     @property

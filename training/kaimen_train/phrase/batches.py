@@ -120,7 +120,7 @@ def quiet(heard: Features, frames: int, random: np.random.Generator) -> Features
 
 
 def heard_again(heard: Features, random: np.random.Generator) -> Features:
-    """The same said at another gate: cut otherwise, by another microphone, in noise, uneven."""
+    """Return it as another gate hears it: cut otherwise, another microphone, noise, uneven."""
     begins, ends = random.integers(-4, 5, 2)
     if len(heard) > 30:
         heard = heard[max(0, begins) : len(heard) - max(0, ends)]

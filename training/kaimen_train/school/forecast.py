@@ -1,4 +1,4 @@
-"""Whether a calibration keeps what it promises, to people it never met.
+"""Tell whether a calibration keeps what it promises, to people it never met.
 
 Synthetic schools can be of any size; the eval split's voices are real, and few.
 """
@@ -93,7 +93,7 @@ def check(
 
 
 def check_voices(made: Embedded, encoder: str, card: Card) -> dict[str, Promise]:
-    """The same by corpus with real voices: half of them enroll, the others come as strangers.
+    """Return the same by corpus with real voices: half enroll, the others come as strangers.
 
     Where many say the same, a school is those who say one text; in commands, of which nobody
     says a text often, one of everything.

@@ -36,7 +36,7 @@ class Numbers:
         return self._mean(self._totals[groups], self.counts[groups])
 
     def known_by_one(self, size: int, random: np.random.Generator) -> tuple[Points, Points]:
-        """The same as one of their takes leaves them open, and that take, (size, k) each.
+        """Return the same as one of their takes leaves them open, and that take, (size, k) each.
 
         Both are of unit variance: students less what is to be expected by the take, if all were
         normal; their other takes stand for them, few or many.

@@ -1,4 +1,4 @@
-"""Whether a synthetic school gives away whose voices it was fitted to."""
+"""Tell whether a synthetic school gives away whose voices it was fitted to."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def people(voices: LabelledPoints, takes: int | None = None, seed: int = 0) -> P
 
 
 def half(names: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Whether a name belongs to the first half of all, by a hash."""
+    """Return whether a name belongs to the first half of all, by a hash."""
     return np.array([sha256(str(name).encode()).digest()[0] % 2 == 0 for name in names])
 
 
