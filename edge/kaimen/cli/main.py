@@ -11,13 +11,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 # A matrix of a few kilobytes is not worth waking a second thread for: answers came late.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
+from kaimen.cli.commands import add_commands
 from kaimen.errors import KaimenError
 from kaimen.screen import Screen
 
@@ -61,20 +61,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         help="settings, a TOML file; $KAIMEN_CONFIG names another default than none",
     )
     shared.add_argument("--json", action="store_true", help="one JSON object a line")
-    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        sub = subs.add_parser(
-            name,
-            parents=[shared],
-            help=summary,
-            description=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if name == chosen:
-            module = import_module(f"kaimen.cli.{name}")
-            sub.epilog = module.EXAMPLE
-            sub.set_defaults(run=module.run)
-            module.add(sub)
+    add_commands(top, COMMANDS, "kaimen.cli", chosen, [shared])
     return top
 
 

@@ -10,8 +10,8 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
+from kaimen.cli.commands import add_commands
 from kaimen.errors import KaimenError
 from kaimen.screen import Screen
 
@@ -38,19 +38,7 @@ COMMANDS = {
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """Return the command line; whole for the command that was chosen, which alone is loaded."""
     top = argparse.ArgumentParser(prog="kaimen-train", description="Recordings become an encoder.")
-    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        sub = subs.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if name == chosen:
-            module = import_module(f"kaimen_train.cli.{name}")
-            sub.epilog = module.EXAMPLE
-            sub.set_defaults(run=module.run)
-            module.add(sub)
+    add_commands(top, COMMANDS, "kaimen_train.cli", chosen)
     return top
 
 
