@@ -48,6 +48,14 @@ def test_a_round_trip(size: int, written: int, read: int) -> None:
     assert opened(sealed(content, written), piece=read) == content
 
 
+@pytest.mark.parametrize("cost", [(17, 1, 1), (16, 1, 1), (31, 8, 1), (10, 65, 1), (10, 8, 17)])
+def test_a_cost_that_scrypt_does_not_know_is_refused(cost: tuple[int, int, int]) -> None:
+    written = sealed(b"school")
+    magic, *_, salt = HEAD.unpack(written[: HEAD.size])
+    with pytest.raises(GalleryError, match="not a backup that this Kaimen reads"):
+        opened(HEAD.pack(magic, *cost, salt) + written[HEAD.size :])
+
+
 @given(SIZES, st.data())
 def test_any_flip_is_refused(size: int, data: st.DataObject) -> None:
     written = bytearray(sealed(content_of(size)))

@@ -41,8 +41,9 @@ class Cost:
         return (128 * self.r) << self.log_n
 
     def key(self, passphrase: bytes, salt: bytes) -> bytes:
-        """32 bytes. Raises GalleryError for a cost that nobody writes."""
-        if not (1 <= self.log_n <= 30 and 1 <= self.r <= 64 and 1 <= self.p <= 16):
+        """Return 32 bytes. Raises GalleryError for a cost that nobody writes."""
+        known = 1 <= self.log_n <= 30 and 1 <= self.r <= 64 and 1 <= self.p <= 16
+        if not known or self.log_n >= 16 * self.r:  # RFC 7914, 2: n is less than 2^(128 r / 8)
             raise GalleryError("not a backup that this Kaimen reads")
         if self.memory > MOST_MEMORY:
             raise GalleryError("a backup that takes too much memory to open")
