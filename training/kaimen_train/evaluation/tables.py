@@ -14,7 +14,6 @@ from kaimen.screen import WIDTH
 
 if TYPE_CHECKING:  # some load TensorFlow, which takes seconds
     from kaimen_train.encoder.ladder import Step
-    from kaimen_train.evaluation.curve import Point
 
 Figures = Mapping[str, Any]
 BESIDE = {
@@ -198,14 +197,6 @@ def ladder(steps: Sequence[Step]) -> Iterator[Table]:
     yield table
 
 
-def curve(points: Sequence[Point]) -> Iterator[Table]:
-    """Errors by how many speakers there were to learn from."""
-    table = titled("EER, %", "speakers", *points[0].pair, "phrase")
-    for point in points:
-        table.add_row(str(point.speakers), *map(percent, (*point.pair.values(), point.phrase)))
-    yield table
-
-
 def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     """What ``kaimen_train.evaluation.endpointing.measure`` found."""
     names = ("recordings", "a phrase", "long pause", "< 80 % kept", "kept", "EER")
@@ -217,16 +208,6 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
             shown = ("" if error is None else percent(error) for error in errors)
             recordings = str(figures["recordings"])
             table.add_row(corpus, name, recordings, *map(percent, shares), *shown)
-    yield table
-
-
-def scoring(found: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
-    """Errors of rules for a student's score, by corpus."""
-    corpora = list(next(iter(found.values())))
-    table = titled("EER, %", "score", *corpora, "mean")
-    for name, errors in found.items():
-        mean = sum(errors.values()) / len(errors)
-        table.add_row(name, *(percent(errors[corpus]) for corpus in corpora), percent(mean))
     yield table
 
 
