@@ -18,7 +18,7 @@ from kaimen.door import process
 from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
 from kaimen.door.process import LATE, PATIENCE, DoorProcess
-from kaimen.door.relay import drive_to_rest
+from kaimen.door.rest import drive_to_rest, levels_of
 from kaimen.door.server import Server
 from kaimen.door.states import GRACE, Fault, State
 from kaimen.errors import DeviceError
@@ -318,7 +318,7 @@ class TestRelay:
         pin = pins.pin("GPIO17")
         pin.function = "output"
         pin.state = True  # as a killed door left it
-        drive_to_rest(DoorSettings(), pins=pins)
+        drive_to_rest(levels_of(DoorSettings()), pins=pins)
         assert [state.state for state in pin.states] == [False, True, False]
 
 

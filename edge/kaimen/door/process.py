@@ -19,7 +19,8 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpiozero import Factory
@@ -42,7 +43,8 @@ from kaimen.door.protocol import (
     Show,
     request_from_bytes,
 )
-from kaimen.door.relay import Relay, drive_to_rest
+from kaimen.door.relay import Relay
+from kaimen.door.rest import beside, drive_to_rest, levels_of, write_down
 from kaimen.door.server import Server
 from kaimen.door.states import Event, Fault, Machine, State
 from kaimen.errors import DeviceError, KaimenError
@@ -246,6 +248,21 @@ def _journal(text: str) -> None:
         os.write(2, f"{text}\n".encode())
 
 
+@contextmanager
+def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]:
+    """Keep beside the socket what is to be driven to rest, should this process be killed."""
+    if socket is None or settings.mock:
+        yield
+        return
+    path = beside(socket)
+    try:
+        write_down(levels_of(settings), path)
+    except DeviceError as error:  # the settings' pins are driven to rest still
+        _journal(str(error))
+    yield
+    path.unlink(missing_ok=True)  # whoever ended in good order is at rest
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kaimen.door.process")
     parser.add_argument("settings", metavar="SETTINGS", type=json.loads)
@@ -267,12 +284,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = filled(DoorSettings(), chosen.settings, "[door]")
         pins = pins_of(settings, chosen.trace)
         if chosen.rest:
-            drive_to_rest(settings, pins=pins)
+            drive_to_rest(levels_of(settings), pins=pins)
             return 0
         if server is None:
             server = Server.listening(chosen.socket)
         log = _journal if chosen.socket else None
-        with DoorProcess(settings, server, pins=pins, log=log) as door:
+        with (
+            _written_down(settings, chosen.socket),
+            DoorProcess(settings, server, pins=pins, log=log) as door,
+        ):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: door.stop())
             door.run()
