@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from kaimen.door import client
-from kaimen.door.client import Door, Gone, command_line
-from kaimen.door.protocol import NoticesLost, RelayStatus
+from kaimen.door.client import WANTED, Door, Gone, command_line
+from kaimen.door.protocol import NoticesLost, Open, RelayStatus, request_from_bytes
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
@@ -281,7 +281,9 @@ def test_a_door_that_says_no_is_an_error(talk: tuple[Door, socket.socket]) -> No
     there.send(b"not opened: it is Sunday")
     with pytest.raises(DeviceError, match="Sunday"):
         door.open()
-    assert there.recv(100) == b"open"
+    asked = request_from_bytes(there.recv(100))
+    assert isinstance(asked, Open) and asked.until is not None
+    assert 0 < asked.until - time.monotonic() < WANTED + 0.01
 
 
 def test_an_opening_does_not_wait_long_for_a_slow_door(talk: tuple[Door, socket.socket]) -> None:
