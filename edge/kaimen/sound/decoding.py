@@ -10,7 +10,7 @@ from kaimen.errors import RecordingTooLong, UnreadableRecording
 from kaimen.sound import joined, libsndfile, mp3, other_formats
 from kaimen.sound.libsndfile import Blocks
 
-LARGEST = 256 << 20  # bytes of a file that is not plain samples: half an hour of any
+LARGEST = 128 << 20  # bytes of a file that is not plain samples: half an hour of any
 HEAD = 1 << 16  # bytes in which a WAV's sound begins
 PLAIN = (b"RIFF", b"RF64", b"FORM", b"caff", b".snd")  # how files of plain samples begin
 
@@ -28,12 +28,14 @@ def blocks(descriptor: int, longest: float) -> Blocks:
     if form is not None:
         return other_formats.blocks(descriptor, form, longest)
     if head.startswith(PLAIN):
+        if joined.another_follows(descriptor, head):
+            raise UnreadableRecording("two WAV files in one; save them as two, or as one recording")
         mended = joined.unfinished(head, size)
         if mended is None:
             return _of_file(descriptor, head, longest)
         return _of_parts([[mended, _read(descriptor, size)[len(head) :]]])
     content = _read(descriptor, size)
-    streams = mp3.streams(content)
+    streams = mp3.streams(content, longest)
     if streams:
         return _of_mp3(content, streams, longest)
     parts = joined.parts(content)
@@ -59,6 +61,8 @@ def _of_file(descriptor: int, head: bytes, longest: float) -> Blocks:
             yield block
     except libsndfile.Undecodable:
         form = other_formats.format_of(head, other_formats.KINDS)
+        if not decoded and head.startswith(b"fLaC"):
+            raise UnreadableRecording("damaged; copy it again, or record it again") from None
         if decoded or form is None:
             raise
         yield from other_formats.blocks(descriptor, form, longest)

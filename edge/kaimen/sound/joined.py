@@ -7,6 +7,7 @@ that it holds nothing, is told to be read to its end.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -41,6 +42,13 @@ def _links(content: bytes) -> Iterator[int]:
         if first and not beginning:
             yield match.start()
         beginning = first
+
+
+def another_follows(descriptor: int, head: bytes) -> bool:
+    """Return whether a WAV is followed by another one, where the first says that it ends."""
+    end = 8 + int.from_bytes(head[4:8], "little")
+    following = os.pread(descriptor, 12, end + end % 2)
+    return all(each[:4] == b"RIFF" and each[8:12] == b"WAVE" for each in (head, following))
 
 
 def unfinished(head: bytes, size: int) -> bytes | None:

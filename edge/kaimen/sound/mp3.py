@@ -8,6 +8,7 @@ ISO/IEC 11172-3, 2.4.1; that of info frames the "mp3 Info Tag" of LAME, revision
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ BIT_RATES = {  # kbit/s, by version 1 or not
 IN_A_ROW = 3  # frames that prove that it is an MP3
 MOST_JUNK = 4 << 20  # bytes between frames that are looked through
 INFO = 84  # bytes of an info frame, at least
+ENOUGH = 2  # times the longest, with what encoders put before and after
+TAG = 10  # bytes of a tag, at least
 DECODER_DELAY = 529  # samples
 
 
@@ -80,7 +83,7 @@ class Stream:
             yield self._filled(front, b"")
         else:
             both = int.from_bytes(self.delay, "big")
-            if self.declared != self.frames:  # what the encoder put after is not there
+            if self.frames < (self.declared or 0):  # what the encoder put after is not there
                 both &= 0xFFF000
             yield self._filled(front, mark + b"LAME3.100" + bytes(12) + both.to_bytes(3, "big"))
         for start, end in self.pieces:
@@ -104,10 +107,17 @@ class Stream:
         return (bytes(header) + bytes(frame.side) + mark).ljust(frame.length, b"\0")
 
 
-def streams(content: bytes) -> list[Stream]:
-    """Return the streams of a file in their order; none if it is no MP3."""
+def streams(content: bytes, longest: float = math.inf) -> list[Stream]:
+    """Return the streams of a file in their order; none if it is no MP3.
+
+    Of a file that lasts longer than ``longest`` seconds the rest may be left out.
+    """
     found: list[Stream] = []
+    seconds = 0.0
     for frame in _frames(content):
+        seconds += frame.samples / frame.rate
+        if seconds > ENOUGH * longest:
+            break
         info = _info_of(content, frame)
         if info is not None:
             found.append(Stream(frame, *info))
@@ -120,7 +130,7 @@ def streams(content: bytes) -> list[Stream]:
 
 def _frames(content: bytes) -> Iterator[Frame]:
     """Yield every frame; what is between them is passed over."""
-    position, junk = _after_tags(content, 0), 0
+    position, junk = 0, 0
     while junk < MOST_JUNK:
         before, frame = position, _proven(content, position)
         while frame is not None:
@@ -130,7 +140,8 @@ def _frames(content: bytes) -> Iterator[Frame]:
             frame = following if following and following.form == frame.form else None
         if position > before:
             continue
-        position = _after_tags(content, before)
+        position = _after_tag(content, before)
+        junk += TAG
         if position == before:
             match = HEADER.search(content, before + 1, before + MOST_JUNK)
             if match is None:
@@ -181,14 +192,10 @@ def _info_of(content: bytes, frame: Frame) -> tuple[int | None, bytes | None] | 
     return declared, inside[lame + 21 : lame + 24] if any(inside[lame : lame + 9]) else None
 
 
-def _after_tags(content: bytes, position: int) -> int:
-    """Where the tags at a place end (ID3v2)."""
-    while bytes(content[position : position + 3]) == b"ID3":
-        size = bytes(content[position + 6 : position + 10])
-        if len(size) < 4 or max(size) > 0x7F:
-            break
-        length = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-        if position + length > len(content):
-            break
-        position += length
-    return position
+def _after_tag(content: bytes, position: int) -> int:
+    """Where the tag at a place ends (ID3v2); the place itself without one."""
+    size = content[position + 6 : position + 10]
+    if not content.startswith(b"ID3", position) or len(size) < 4 or max(size) > 0x7F:
+        return position
+    end = position + TAG + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
+    return end if end <= len(content) else position
