@@ -83,7 +83,7 @@ class Stream:
             yield self._filled(front, b"")
         else:
             both = int.from_bytes(self.delay, "big")
-            if self.frames < (self.declared or 0):  # what the encoder put after is not there
+            if not self.declared or self.frames < self.declared:  # what was put after is cut
                 both &= 0xFFF000
             yield self._filled(front, mark + b"LAME3.100" + bytes(12) + both.to_bytes(3, "big"))
         for start, end in self.pieces:
