@@ -188,6 +188,23 @@ def test_a_broken_file_of_another_format_is_refused(
 
 @needs_ffmpeg
 @pytest.mark.parametrize("by", ["library", "program"])
+def test_of_another_format_too_what_nobody_records_is_refused(
+    tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.oga"  # libsndfile reads no FLAC in Ogg
+    with soundfile.SoundFile(tmp_path / "many.wav", "w", SAMPLE_RATE, 8) as file:
+        file.write(np.zeros((SAMPLE_RATE, 8)))
+    form = ["-ac", "8", "-ar", "655350", "-c:a", "flac", "-f", "ogg"]
+    source = tmp_path / "many.wav"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, *form, path], check=True)
+    if by == "program":
+        monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UnreadableRecording, match="export it again at 16 or 48 kHz"):
+        read(path)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("by", ["library", "program"])
 @pytest.mark.parametrize("form", ["m4a", "webm"])
 def test_what_phones_and_browsers_record_is_read_in_stereo(
     tmp_path: Path, form: str, by: str, monkeypatch: pytest.MonkeyPatch

@@ -26,15 +26,20 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+def require_recorded(rate: int, channels: int) -> None:
+    """Refuse what nobody records, and what may be a damaged header. Raises UnreadableRecording."""
+    if rate not in RATES or channels > MOST_CHANNELS:
+        raise UnreadableRecording(
+            f"{channels} channels at {rate} Hz are not recorded sound; "
+            "export it again at 16 or 48 kHz"
+        )
+
+
 def blocks(descriptor: int) -> Blocks:
     """Yield the sound of an open file. Raises UnreadableRecording and Undecodable."""
     # By its number, not as an object: what is raised while libsndfile calls back into
     # Python is lost, Ctrl-C too.
     with _Stream(descriptor, closefd=False) as file:
-        if file.samplerate not in RATES or file.channels > MOST_CHANNELS:
-            raise UnreadableRecording(
-                f"{file.channels} channels at {file.samplerate} Hz are not recorded sound; "
-                "export it again at 16 or 48 kHz"
-            )
+        require_recorded(file.samplerate, file.channels)
         while len(block := file.read(TOGETHER, dtype="float32", always_2d=True)):
             yield file.samplerate, block

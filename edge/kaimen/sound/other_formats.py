@@ -11,8 +11,6 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from kaimen.errors import UnreadableRecording, UnsupportedFormat
 from kaimen.sound import libsndfile
 from kaimen.sound.libsndfile import Blocks
@@ -76,6 +74,8 @@ def blocks(descriptor: int, form: Format, longest: float) -> Blocks:
         return
     try:
         yield from _by_library(av, path, form)
+    except UnreadableRecording:
+        raise
     except (av.FFmpegError, ValueError, IndexError):
         raise _damaged(form) from None
 
@@ -90,12 +90,14 @@ def _by_library(av: Any, path: str, form: Format) -> Blocks:
     with av.open(path, format=form.demuxer, metadata_errors="replace") as file:
         if not file.streams.audio:
             raise UnreadableRecording(f"{form.name} without sound; record it again")
-        planes: Any = None
+        floats: Any = None
         for frame in file.decode(file.streams.audio[0]):
-            if planes is None:
-                planes = av.AudioResampler("fltp", frame.layout, frame.rate)
-            for converted in planes.resample(frame):
-                yield converted.rate, np.ascontiguousarray(converted.to_ndarray().T)
+            channels = frame.layout.nb_channels
+            libsndfile.require_recorded(frame.rate, channels)
+            if floats is None:
+                floats = av.AudioResampler("flt", frame.layout, frame.rate)
+            for converted in floats.resample(frame):
+                yield converted.rate, converted.to_ndarray().reshape(-1, channels)
 
 
 def _by_program(program: str, descriptor: int, path: str, form: Format, longest: float) -> Blocks:
