@@ -129,20 +129,24 @@ def test_what_is_refused_is_said_counted_and_written(
 def test_files_that_cannot_be_read_here_are_counted_and_pipes_are_not_waited_for(
     config: Path, school: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr(shutil, "which", lambda program: None)
     for name in ("1.m4a", "2.m4a"):  # beside MP3s, and alone
         for student in ("bowen", "li"):
             (school / student).mkdir(exist_ok=True)
             (school / student / name).write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(500))
     os.mkfifo(school / "anning" / "pipe.mp3")
-    code, said = run(capsys, config, "--from", school)
+    with monkeypatch.context() as bare:
+        bare.setitem(sys.modules, "av", None)
+        bare.setattr(shutil, "which", lambda program: None)
+        code, said = run(capsys, config, "--from", school)
     assert code == REFUSED
     assert said[-1]["kinds"] == {"UnsupportedFormat": 4, "UnreadableRecording": 1}
     assert (said[-1]["enrolled"], said[-1]["refused"]) == (3, 1)
     reasons = {each["error"] for each in said if each.get("kind") == "UnsupportedFormat"}
     (sentence,) = reasons
     assert sentence.startswith("M4A cannot be read here; install ffmpeg")
+    # Once something can read them, they are looked at again.
+    _, said = run(capsys, config, "--from", school)
+    assert said[-1]["kinds"] == {"UnreadableRecording": 5}
 
 
 def test_a_school_of_mp3s_without_a_length_that_begin_with_a_puff_is_enrolled(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kaimen.enrollment.entries import Entry
-from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording
+from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
 from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
@@ -146,6 +146,8 @@ class Judge:
                     first = Path(usable[source].path).name
                     raise Repeated(f"the same file as {first}; record the phrase once more")
                 usable[source] = Usable(source, name, self.hear(contents))
+            except UnsupportedFormat as error:  # not for ever: what reads it may be installed
+                refused.append(Refusal(name, None, type(error).__name__, error.reason))
             except RecordingError as error:
                 refused.append(Refusal(name, source, type(error).__name__, error.reason))
         least = exceeded_by(self.strangers, LIKE_STRANGERS)
@@ -166,7 +168,7 @@ def recorded(models: Models, phrase: Samples) -> Recorded:
 
 def rules(encoder: str) -> str:
     """Says by which encoder and constants was judged: by others, it is to be done again."""
-    phrase = [recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
+    phrase = [recording.DECODED, recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
     told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, RULE]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

@@ -24,6 +24,7 @@ READ_ANYWHERE = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wa
 SUFFIXES = READ_ANYWHERE + other_formats.SUFFIXES
 LONGEST = 30.0  # seconds a recording of one phrase may last; longer is no phrase
 LONGEST_STREAM = 1800.0  # seconds of what is played as a stream: it is held in memory
+DECODED = 2  # times that what is decoded of a file has changed
 PAUSE = 0.6  # seconds from which on a pause parts two phrases
 FAR_WEAKER = 20.0  # dB below the strongest: an echo or a breath, no part of what was said
 ANOTHER = 0.3  # of the longest phrase's length that makes another one of it
