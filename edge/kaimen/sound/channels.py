@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.sound import Samples
-from kaimen.sound.endpoint import QUIETEST, levels
+from kaimen.sound.endpoint import FRAME, QUIETEST, levels
 
 QUIET = 10  # percentile of the levels that is a channel's own noise
 AS_CLEAR = 3.0  # dB: of channels as clear as that the loudest is taken
+TOGETHER = 6000 * FRAME  # samples looked at in one step: a minute
+NO_LEVELS = np.zeros(0, np.float32)
 NOTHING = -120.0  # dB, where nothing rises above the noise
 
 
@@ -23,7 +25,7 @@ def best_channel(sound: Samples) -> tuple[Samples, int]:
     """
     if sound.shape[1] == 1:
         return sound[:, 0], 0
-    measured = [_voice_and_noise(levels(np.ascontiguousarray(each))) for each in sound.T]
+    measured = [_voice_and_noise(_levels(each)) for each in sound.T]
     clearness = [voice - max(noise, QUIETEST) for voice, noise in measured]
     least = max(clearness) - AS_CLEAR
     loudness = [
@@ -32,6 +34,12 @@ def best_channel(sound: Samples) -> tuple[Samples, int]:
     ]
     best = int(np.argmax(loudness))
     return np.ascontiguousarray(sound[:, best]), best
+
+
+def _levels(channel: Samples) -> Samples:
+    """The levels of a channel, taken piece by piece: a long one would fill the memory."""
+    pieces = [channel[at : at + TOGETHER] for at in range(0, len(channel), TOGETHER)]
+    return np.concatenate([levels(np.ascontiguousarray(piece)) for piece in pieces] or [NO_LEVELS])
 
 
 def _voice_and_noise(heard: Samples) -> tuple[float, float]:

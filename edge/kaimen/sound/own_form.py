@@ -29,7 +29,7 @@ def in_own_form(blocks: Blocks, longest: float, advice: str) -> Samples:
     ]
     if not any(map(len, heard)):
         raise UnreadableRecording("the file holds no sound; record it again")
-    return np.concatenate(heard)
+    return heard[0] if len(heard) == 1 else np.concatenate(heard)
 
 
 def _checked(blocks: Blocks, longest: float, advice: str) -> Blocks:
@@ -55,7 +55,9 @@ def _checked(blocks: Blocks, longest: float, advice: str) -> Blocks:
 
 def _channel_of(rate: int, channels: int, blocks: Iterable[Samples]) -> Samples:
     pieces = [np.clip(piece, -1, 1) for piece in _resampled(rate, channels, blocks)]
-    return best_channel(np.concatenate(pieces))[0].astype(np.float32, copy=False)
+    sound = np.concatenate(pieces)
+    pieces.clear()  # half an hour is much
+    return best_channel(sound)[0]
 
 
 def _resampled(rate: int, channels: int, blocks: Iterable[Samples]) -> Iterator[Samples]:
