@@ -360,3 +360,23 @@ def _events_until(door: Door, word: str) -> list[str]:
         said += map(str, door.events())
         time.sleep(0.01)
     return said
+
+
+def test_the_door_works_where_no_memory_is_both_written_and_executed() -> None:
+    """As MemoryDenyWriteExecute=yes in its unit has it, here by the kernel's own switch."""
+    refuse = "import ctypes, os, sys; code = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)\n"
+    run = "os.execv(sys.argv[1], sys.argv[1:]) if code == 0 else sys.exit(77)"
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = command_line(wired(), "--descriptor", str(there.fileno()))
+    wrapped = [sys.executable, "-c", refuse + run, *command]
+    with there, subprocess.Popen(wrapped, pass_fds=[there.fileno()]) as child:
+        there.close()
+        with Door(here) as door:
+            try:
+                door._be_greeted(ENOUGH)
+            except DeviceError:
+                if child.wait(ENOUGH) == 77:
+                    pytest.skip("this kernel has no such switch")
+                raise
+            door.open()
+            assert not door.wait_for_rest(0.05)

@@ -212,9 +212,10 @@ class Door(Closing):
         return events
 
     def close(self) -> None:
-        """Leave, our lease ended; a door of our own ends, the relay off first."""
-        with contextlib.suppress(DeviceError):
-            self._send(Rest())
+        """Leave; a door of our own ends, the relay off first. Another ends its lease by itself."""
+        if self._child is not None:
+            with contextlib.suppress(DeviceError):
+                self._send(Rest())
         self._leave()
         if self._child is not None:
             child, self._child = self._child, None
