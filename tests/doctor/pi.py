@@ -128,7 +128,8 @@ class Pi:
             trade=[],
             forecast=[],
             score=RULE,
-        ).save(beside(self.data / "gallery.sqlite"))
+            strangers=1_000,
+        ).save(beside(self.data / "gallery.sqlite"), Vault.load(self.key))
 
     def written(self) -> Path:
         """The settings as a file."""

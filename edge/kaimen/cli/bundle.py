@@ -15,7 +15,7 @@ from kaimen.bundle.bundle import TRIAL, Bundle, Policy, make
 from kaimen.bundle.selftest import parts_of, require_passed, takes_in
 from kaimen.bundle.signing import new_key, private_key, shown
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.errors import BundleError, EncoderError, GalleryError, SettingsError
+from kaimen.errors import BundleError, EncoderError, SettingsError
 from kaimen.installation import Installation
 from kaimen.rehearsal import RECORDINGS
 from kaimen.rollout.coverage import lost
@@ -248,8 +248,7 @@ def _arm(installation: Installation, screen: Screen) -> None:
     """See that the door can be armed again: the school may have changed meanwhile."""
     if not installation.settings.gallery.file.exists():
         return
-    try:
-        _ = installation.calibration
-    except GalleryError:
-        installation.calibrate_if_quick()
+    why_not = installation.disarmed and installation.calibrate_if_quick()
+    if why_not:
+        screen.say(f"the door is not armed: {escape(why_not)}")
     screen.say("a running gate takes it up by itself")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import os
 import sqlite3
 import stat
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.thresholds import THREE
 from kaimen.doctor.finding import (
     Finding,
     Patient,
@@ -78,7 +80,7 @@ def check(patient: Patient) -> Iterator[Finding]:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
     yield _index(index, vault, encoder, numbers)
-    yield _calibration(installation.calibration_path, counted)
+    yield _calibration(installation.calibration_path, vault, counted)
 
 
 def _damage(path: Path) -> Finding | None:
@@ -156,22 +158,22 @@ def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -
     return ok("index", f"{len(index)} recordings, those of the registry")
 
 
-def _calibration(path: Path, counted: Counted) -> Finding:
+def _calibration(path: Path, vault: Vault, counted: Counted) -> Finding:
     try:
-        kept = Calibration.load(path)
+        kept = Calibration.load(path, vault)
         kept.require(counted)
     except GalleryError as error:
         return of_error("calibration", error)
-    said = f"threshold {kept.threshold:.3f}, strangers let in at most {kept.fpir:.1%}"
+    said = f"threshold {kept.threshold:.3f}; {kept.evidence}"
+    measured = {"threshold": kept.threshold, "fpir": kept.fpir, "shown": kept.shown}
     if kept.fpir > RISKY:
-        return attention(
-            "calibration",
-            said,
-            "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'",
-            threshold=kept.threshold,
-            fpir=kept.fpir,
-        )
-    return ok("calibration", said, threshold=kept.threshold, fpir=kept.fpir)
+        mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
+        return attention("calibration", said, mend, **measured)
+    if kept.shown > RISKY:
+        enough = math.ceil(THREE / RISKY)
+        mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
+        return attention("calibration", said, mend, **measured)
+    return ok("calibration", said, **measured)
 
 
 def files(patient: Patient) -> Iterator[Finding]:
