@@ -22,6 +22,7 @@ from kaimen.rollout.coverage import lost
 from kaimen.rollout.install import install
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED, beside
 from kaimen.voice.encoder import RUNTIMES, Encoder
 from kaimen.voice.models import Models
@@ -99,6 +100,7 @@ def _make(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     """Write a bundle that passes its own self-test in every runtime that is here."""
     if arguments.key is None or arguments.version is None:
         raise SettingsError("'kaimen bundle make' needs --key FILE and --version N; see --help")
+    require_folder(arguments.file)
     key = private_key(arguments.key)
     chosen = TRIAL if arguments.trial is None else arguments.trial
     try:

@@ -23,7 +23,7 @@ from kaimen.gallery.gallery import index_of
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
-from kaimen.storage import write_whole
+from kaimen.storage import require_folder, write_whole
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -63,6 +63,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll, save the index, calibrate; 0 if every recording could be used."""
     entries = _asked_for(arguments)
+    if arguments.report:
+        require_folder(arguments.report)
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
