@@ -94,6 +94,7 @@ def test_an_empty_machine_becomes_the_school(
             "pieces": ["registry", "key", "calibration", "heard", "audit", "bundles"],
             "settings": True,
             "bytes": file.stat().st_size,
+            "same_disk": True,
         }
     ]
     assert file.stat().st_mode & 0o777 == 0o600

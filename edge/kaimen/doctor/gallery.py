@@ -8,7 +8,8 @@ import math
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from kaimen.installation import Installation
 from kaimen.registry.database import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.settings.roster import Rule
 from kaimen.voice import PHRASE, beside
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
@@ -76,6 +78,8 @@ def check(patient: Patient) -> Iterator[Finding]:
         numbers, owners = registry.recordings.numbers(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
         yield _students(registry, counted, installation)
+        if settings.roster:
+            yield _roster(registry, settings.roster)
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
@@ -130,6 +134,27 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
             **numbers,
         )
     return ok("gallery", said, **numbers)
+
+
+def _roster(registry: Registry, roster: Sequence[Rule]) -> Finding:
+    """Tell whether the groups of the roster and of the school are the same ones."""
+    groups = Counter(student.group for student in registry.students())
+    ruled = {group for rule in roster for group in rule.groups}
+    nobody = sorted(ruled - groups.keys())
+    outside = sum(count for group, count in groups.items() if group not in ruled)
+    measured = {"groups_of_nobody": float(len(nobody)), "students_outside": float(outside)}
+    said = []
+    if nobody:
+        said.append(f"nobody is in {', '.join(repr(group) for group in nobody)}")
+    if outside:
+        said.append(f"{outside} students are in no group that may enter")
+    if not said:
+        return ok("roster", f"{len(ruled)} groups, each with students", **measured)
+    spelled = {group.casefold().strip(): group for group in groups if group not in ruled}
+    meant = [(group, spelled.get(group.casefold().strip())) for group in nobody]
+    like = [f"{group!r} may be meant for {other!r}" for group, other in meant if other]
+    mend = "; ".join([*like, "compare [[roster]] groups with 'kaimen students'"])
+    return attention("roster", "; ".join(said), mend, **measured)
 
 
 def _words(registry: Registry, installation: Installation) -> Finding:
