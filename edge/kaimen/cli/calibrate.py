@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
-from kaimen.errors import SettingsError
+from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -35,12 +35,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
         learned = installation.learn_calibration(arguments.fpir)
-        _show(learned, screen)
-        if arguments.dry_run:
+        try:
             learned.require(gallery)
-            screen.say("nothing is changed")
-        else:
+        except GalleryError:
+            _show(learned, screen)
+            raise
+        if not arguments.dry_run:
             installation.keep_calibration(learned)
+        _show(learned, screen)  # what is shown is on the disk
+        if arguments.dry_run:
+            screen.say("nothing is changed")
     return 0
 
 
