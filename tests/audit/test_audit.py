@@ -502,6 +502,7 @@ def test_a_killed_gate_loses_no_line_it_was_told_is_written(tmp_path: Path) -> N
             told += 1 + len(writer.stdout.read().split())
     written(tmp_path, 1)
     assert problems(tmp_path) == []
+    assert not [each.name for each in tmp_path.iterdir() if each.name.startswith(".")]
     assert told + 1 <= len(records(tmp_path)) <= told + 11
     assert told > 20
 
