@@ -18,6 +18,7 @@ from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import indexes_of
 from kaimen.installation import Installation
+from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import Settings
 from kaimen.sound import SAMPLE_RATE
@@ -384,8 +385,9 @@ def test_a_new_one_that_lets_fewer_in_is_not_taken_over(
     bundle = gate.bundle()
     identity = gate.install(bundle, "--from", RECORDINGS, "--trial", "2")["identity"]
     path = beside(gate.folder / "gallery.sqlite", identity)
-    kept = Calibration.load(path)
-    replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path)
+    vault = Vault.load(gate.folder / "key")
+    kept = Calibration.load(path, vault)
+    replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path, vault)
     code, said = gate("run", "--play", day("anning", "bowen"))
     assert code == 0
     (note,) = [line["note"] for line in said if "not taken over" in line.get("note", "")]

@@ -164,7 +164,7 @@ def known(registry: Path) -> dict[str, list]:
     vault = Vault.load(registry.parents[1] / "key")
     gallery = Gallery.open(registry, vault, encoder.identity, encoder.card.dimension)
     return {
-        "threshold": [Calibration.load(beside(registry)).threshold],
+        "threshold": [Calibration.load(beside(registry), vault).threshold],
         **{student: gallery.voiceprints(student).tolist() for student in gallery.students},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -105,6 +106,23 @@ def test_a_student_opens_a_stranger_does_not_and_the_relay_is_off_at_the_end(
     assert run(config, "--play", str(day)) == 0
     assert [each["verdict"] for each in answers(capsys)] == ["unknown", "open"]
     assert levels() == [1, 0]
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["program", "person"])
+def test_an_opening_is_in_the_log_whatever_happens_to_the_output(
+    options: list[str],
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    capsys: pytest.CaptureFixture,
+) -> None:
+    arguments = ["-m", "kaimen.cli.main", "run", "--config", str(config), "--play", str(day)]
+    for ends in (">/dev/full 2>&1", ">&- 2>&-", "2>&1 | true"):
+        command = ["bash", "-c", f'set -o pipefail; "$@" {ends}', "bash", sys.executable]
+        assert subprocess.run([*command, *arguments, *options], check=False).returncode == 0
+    assert main(["audit", "export", "--config", str(config)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["verdict"] for line in lines if "verdict" in line] == ["unknown", "open"] * 3
 
 
 def test_what_was_decided_is_in_the_log(

@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     gallery = opened(path)
     for number in range(50):
         gallery.enroll(f"s{number:02}", list(POINTS[number]))
-    calibrate(gallery, CARD, 0.05).save(beside(path))
+    calibrate(gallery, CARD, 0.05).save(beside(path), VAULT)
     return path
 
 
@@ -72,7 +72,7 @@ def test_a_new_student_is_known_to_a_running_gate(path: Path) -> None:
 def test_a_new_calibration_is_taken_over(path: Path) -> None:
     watched = Watched(path)
     stricter = calibrate(opened(path), CARD, 0.02)
-    stricter.save(beside(path))
+    stricter.save(beside(path), VAULT)
     watched.watcher.look()
     assert watched.policy.thresholds == stricter.thresholds
     assert watched.said == ["50 students; the door is armed"]
@@ -87,7 +87,7 @@ def test_a_school_that_grew_too_much_shuts_the_door_until_it_is_calibrated(path:
     assert watched.shut
     (said,) = watched.said
     assert "stays shut" in said and "kaimen calibrate" in said
-    calibrate(opened(path), CARD, 0.05).save(beside(path))
+    calibrate(opened(path), CARD, 0.05).save(beside(path), VAULT)
     watched.watcher.look()
     assert not watched.shut
 

@@ -10,7 +10,7 @@ import pytest
 
 from kaimen.access.decision import Retry, Thresholds
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import GREY
+from kaimen.calibration.thresholds import GREY
 from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.utterance import Utterance

@@ -16,7 +16,7 @@ from kaimen.audit import Record, Report, export, pseudonym, verify
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
-from kaimen.storage import write_whole
+from kaimen.storage import require_folder, write_whole
 
 EXAMPLE = """example:
   kaimen audit verify
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         return _tell(report, screen)
     records = _chosen(installation, arguments)
     if arguments.csv:
+        require_folder(arguments.csv)
         _as_table(records, arguments.csv, screen)
     else:
         lines = Screen(as_json=True)
@@ -68,6 +69,7 @@ def _tell(report: Report, screen: Screen) -> int:
             "first": report.first or None,
             "last": report.last or None,
             "end": report.end or None,
+            "lost": report.lost,
             "problems": [{"place": each.place, "what": each.what} for each in report.problems],
         }
     )
@@ -75,6 +77,10 @@ def _tell(report: Report, screen: Screen) -> int:
         return CHANGED if report.problems else 0
     for each in report.problems:
         screen.out.print(f"[red]✗[/red] {escape(each.place)}: {escape(each.what)}")
+    if report.lost:
+        screen.out.print(
+            f"[yellow]![/yellow] {report.lost} lines are missing: they could not be written"
+        )
     kept = (
         f"{report.lines} lines, from {report.first} to {report.last}" if report.lines else "empty"
     )

@@ -12,6 +12,7 @@ from kaimen.backup.taking import take
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
@@ -33,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Write the backup."""
+    require_folder(arguments.file)
     school = Installation.open(Settings.read(arguments.config), screen).school
     secret = passphrase(arguments.passphrase_file, new=True)
     taken = take(school, arguments.config, arguments.file, secret)
@@ -43,9 +45,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "pieces": taken.pieces,
             "settings": arguments.config is not None,
             "bytes": taken.bytes,
+            "same_disk": taken.same_disk,
         },
         f"[green]✓[/green] {taken.students} students in {escape(str(arguments.file))} "
         f"({taken.bytes / 1e6:.1f} MB): {', '.join(taken.pieces)}",
     )
+    if taken.same_disk:
+        screen.say(
+            "[yellow]![/yellow] it lies on the school's own disk, and is lost with it; "
+            "put a copy on another one"
+        )
     screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
     return 0

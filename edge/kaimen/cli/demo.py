@@ -14,6 +14,7 @@ from kaimen.rehearsal.tables import count_fields, counts_table, visit_fields, vi
 from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder
 from kaimen.voice.encoder import Encoder
 
 EXAMPLE = """example:
@@ -43,6 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll everybody, let the visitors come, show what happened; 0 if it is as promised."""
     if arguments.picture:
+        require_folder(arguments.picture)
         screen.remember()
     installation = Installation.open(Settings.read(arguments.config), screen)
     encoder = Encoder(arguments.encoder) if arguments.encoder else installation.encoder

@@ -25,6 +25,7 @@ from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.output import best_effort
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -71,6 +72,11 @@ class Ready:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Listen until SIGINT or SIGTERM; the relay is off before the program ends."""
+    with best_effort():
+        return _run(arguments, screen)
+
+
+def _run(arguments: argparse.Namespace, screen: Screen) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the latter
         signal.signal(number, _stop)
     try:
@@ -227,7 +233,7 @@ def _beat(door: Door) -> None:
 
 
 class _Written:
-    """Shows and writes down what happens; a full disk keeps nobody outside."""
+    """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
     def __init__(self, gate: Gate, audit: Audit, screen: Screen) -> None:
         self._gate = gate
@@ -237,7 +243,6 @@ class _Written:
 
     def answer(self, answer: Answer) -> None:
         """One answer of the gate."""
-        self._screen.result(answers.as_fields(answer), answers.as_line(answer))
         self._write(
             record_of(
                 answer,
@@ -247,16 +252,17 @@ class _Written:
                 calibration=self._gate.policy.thresholds.source,
             )
         )
+        self._screen.result(answers.as_fields(answer), answers.as_line(answer))
 
     def event(self, text: str) -> None:
         """One of the door's."""
-        self._screen.result({"door": text})
         self._write({"kind": "door", "event": text})
+        self._screen.result({"door": text})
 
     def bundle(self, text: str) -> None:
         """How the trial of a bundle ended."""
-        self._screen.note(text)
         self._write({"kind": "bundle", "event": text})
+        self._screen.note(text)
 
     def _write(self, record: dict[str, object]) -> None:
         try:

@@ -51,7 +51,7 @@ class Watcher(Closing):
             if not changed and seen == self._seen:
                 return
             self._seen = seen
-            learned = Calibration.load(self._path)
+            learned = Calibration.load(self._path, self._policy.gallery.registry.vault)
             learned.require(self._policy.gallery)
         except KaimenError as error:
             self._policy.thresholds = Thresholds()
