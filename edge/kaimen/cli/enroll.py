@@ -16,10 +16,12 @@ from kaimen.calibration.calibration import Calibration
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal
+from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import index_of
 from kaimen.installation import QUICK, Installation
+from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import write_whole
@@ -93,7 +95,15 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
         return entries_in(place)
     if place is None and student and files:
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
-        return [Entry(student, tuple(files), arguments.group, consent, arguments.word)]
+        return [
+            Entry(
+                name_of(student, "--student"),
+                tuple(file for file in files if not is_litter(file)),
+                name_of(arguments.group, "--group") if arguments.group else arguments.group,
+                consent,
+                name_of(arguments.word, "--word") if arguments.word else "",
+            )
+        ]
     raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
 
 
