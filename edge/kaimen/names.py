@@ -28,6 +28,13 @@ def as_kept(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
+def forms_of(name: str) -> list[str]:
+    """Return the name as it is kept, and as a Mac's folders gave it to earlier releases."""
+    kept = as_kept(name)
+    apart = unicodedata.normalize("NFD", kept)
+    return [kept] if apart == kept else [kept, apart]
+
+
 def name_of(given: str, where: str) -> str:
     """Return a new name as it is to be kept. Raises UnfitName, with ``where`` it was given."""
     name = as_kept(given)

@@ -12,7 +12,7 @@ from typing import IO
 
 from rich.markup import escape
 
-from kaimen.audit import Record, Report, export, pseudonym, verify
+from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -89,10 +89,10 @@ def _tell(report: Report, screen: Screen) -> int:
 
 def _chosen(installation: Installation, arguments: argparse.Namespace) -> Iterator[Record]:
     key = installation.log_key
-    named = pseudonym(key, arguments.student) if arguments.student else None
+    named = set(pseudonyms(key, arguments.student)) if arguments.student else None
     since = arguments.since.isoformat() if arguments.since else ""
     for record in export(installation.log_folder, key):
-        if record["at"] >= since and (named is None or named in _everybody(record)):
+        if record["at"] >= since and (named is None or named & _everybody(record)):
             yield record
 
 

@@ -84,6 +84,11 @@ def _list(registry: Registry, screen: Screen) -> None:
         )
     if not screen.as_json:
         screen.out.print(table)
+    for name, other in registry.namesakes().items():
+        screen.note(
+            f"{name} was enrolled as {other} in other characters: find out who is who, then "
+            f"'kaimen students --remove' one of them, and enroll who stays as {other}"
+        )
 
 
 def _carry(path: Path, installation: Installation, screen: Screen) -> None:
