@@ -211,14 +211,14 @@ def test_a_manifest_is_embedded_with_its_own_paths(
     [
         (["enroll"], 2, "--student"),
         (["enroll", "--student", "a"], 2, "--from"),
-        (["enroll", "--from", "/nowhere"], 2, "cannot be read"),
+        (["enroll", "--from", "/nowhere"], 2, "no such file"),
         (["embed", "--out", "x.npz"], 2, "--manifest"),
         (["embed", "--manifest", "/nowhere.csv", "--out", "x.npz"], 2, "cannot be read"),
         (["calibrate", "--fpir", "2"], 2, "between 0 and 1"),
         (["listen", "x.wav"], 4, "begin with 'kaimen enroll'"),
         (["students"], 4, "begin with 'kaimen enroll'"),
         (["demo", "--encoder", "/nowhere.tflite"], 4, "no card"),
-        (["demo", "--speech", "/nowhere"], 2, "cannot be read"),
+        (["demo", "--speech", "/nowhere"], 2, "no such file"),
     ],
 )
 def test_wrong_usage_is_one_sentence_with_what_to_do(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rich.markup import escape
-
 from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import write_whole
+from kaimen.terminal import BAD, GOOD, styled
 
 EXAMPLE = """example:
   kaimen audit verify
@@ -74,14 +73,14 @@ def _tell(report: Report, screen: Screen) -> int:
     if screen.as_json:
         return CHANGED if report.problems else 0
     for each in report.problems:
-        screen.out.print(f"[red]✗[/red] {escape(each.place)}: {escape(each.what)}")
+        screen.out.print(styled(BAD, f" {each.place}: {each.what}"))
     kept = (
         f"{report.lines} lines, from {report.first} to {report.last}" if report.lines else "empty"
     )
     if report.problems:
         screen.out.print(f"the log is not as it was written: {kept}")
         return CHANGED
-    screen.out.print(f"[green]✓[/green] the log is as it was written: {kept}")
+    screen.out.print(styled(GOOD, f" the log is as it was written: {kept}"))
     if report.end:
         screen.out.print(f"  it ends with {report.end}")
     return 0
@@ -105,12 +104,10 @@ def _as_table(records: Iterator[Record], path: Path, screen: Screen) -> None:
     """One row a line of the log, in a file that appears whole."""
 
     def write(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
-        table.writeheader()
-        table.writerows(records)
+        text = io.TextIOWrapper(file, encoding=ENCODING, newline="")
+        write_table(text, COLUMNS, ([each.get(name, "") for name in COLUMNS] for each in records))
         text.flush()
         text.detach()
 
     write_whole(path, write)
-    screen.say(f"{escape(str(path))} is written")
+    screen.say(f"{path!s} is written")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
-
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.taking import take
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.terminal import GOOD, styled
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
@@ -44,8 +43,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "settings": arguments.config is not None,
             "bytes": taken.bytes,
         },
-        f"[green]✓[/green] {taken.students} students in {escape(str(arguments.file))} "
-        f"({taken.bytes / 1e6:.1f} MB): {', '.join(taken.pieces)}",
+        styled(
+            GOOD,
+            f" {taken.students} students in {arguments.file} ({taken.bytes / 1e6:.1f} MB): "
+            f"{', '.join(taken.pieces)}",
+        ),
     )
     screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
     return 0

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
@@ -24,7 +22,9 @@ from kaimen.installation import QUICK, Installation
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import write_whole
+from kaimen.terminal import BAD, GOOD, styled
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -115,23 +115,23 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
         what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-        screen.say(f"[red]✗[/red] {escape(what)}: {escape(reason)}")
+        screen.say(styled(BAD, f" {what}: {reason}"))
     said = {
         "student": outcome.student,
         "recordings": outcome.recordings,
         "refused": len(outcome.refused),
     }
-    name = escape(outcome.student)
+    name = outcome.student
     if outcome.status is Status.ENROLLED:
         more = f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
-        screen.result(said, f"[green]✓[/green] {name}: {outcome.recordings} recordings{more}")
+        screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
     elif outcome.status is Status.CHANGED:
-        screen.result({**said, "changed": True}, f"[green]✓[/green] {name}: group or consent")
+        screen.result({**said, "changed": True}, styled(GOOD, f" {name}: group or consent"))
     elif outcome.status is Status.UNCHANGED:
         screen.result({**said, "unchanged": True})
     else:
         stays = "stays as they were" if outcome.recordings else "not enrolled"
-        screen.say(f"[red]✗[/red] {name}: no recording could be used; {stays}")
+        screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
 
 
 def _fields(refusal: Refusal) -> dict[str, str | None]:
@@ -146,11 +146,9 @@ def _fields(refusal: Refusal) -> dict[str, str | None]:
 def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
     """Write every refusal, one a line. Raises StorageError."""
     text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(("student", "path", "kind", "reason", "alike"))
-    for student, each in refused:
-        table.writerow((student, each.path, each.kind, each.reason, each.alike or ""))
-    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8-sig")))
+    rows = [(who, each.path, each.kind, each.reason, each.alike or "") for who, each in refused]
+    write_table(text, ("student", "path", "kind", "reason", "alike"), rows)
+    write_whole(path, lambda file: file.write(text.getvalue().encode(ENCODING)))
 
 
 def _finish(

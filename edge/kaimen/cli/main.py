@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from kaimen import __version__
 from kaimen.cli.commands import add_commands
 from kaimen.errors import KaimenError
-from kaimen.screen import Screen
+from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
     "demo": "a day at the gate, without microphone, pins or anybody's data",
@@ -67,6 +67,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only options that end the program stand before a command.
     chosen = parser(given[0] if given else None).parse_args(given)

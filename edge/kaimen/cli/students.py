@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.errors import GalleryError
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 def _remove(student: str, installation: Installation, screen: Screen) -> None:
     installation.gallery.remove(student)
     installation.calibrate_if_quick()
-    screen.result({"removed": student}, f"{escape(student)} is forgotten")
+    screen.result({"removed": student}, f"{student} is forgotten")
     for folder in installation.school.kept:
         screen.note(f"{folder}: the school before a restore may still know them; delete it")
 
@@ -66,8 +65,8 @@ def _list(registry: Registry, screen: Screen) -> None:
     for student in registry.students():
         until = "" if student.consent is None else student.consent.isoformat()
         table.add_row(
-            escape(student.name),
-            escape(student.group),
+            student.name,
+            student.group,
             str(student.recordings),
             student.enrolled[:10],
             until,
