@@ -4,6 +4,8 @@ SPEECH ?= ../shared/speech/manifest.csv
 VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.9
+# A worker a core; a file stays on one worker, so that what it makes once is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: setup demo test check train ladder evaluate bench deb emulated-pi peers lock clean
 
@@ -21,13 +23,13 @@ demo: setup
 	$(BIN)/kaimen demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -q -m "not slow"
 
 # Both encoders, from recordings to the cards beside them; goes on after an interruption.
 train: setup peers
@@ -71,7 +73,7 @@ peers: .venv-peers/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
 
 lock: setup
-	$(LOCK) --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
+	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
 	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:

@@ -49,7 +49,7 @@ def test_one_that_does_not_read_is_not_waited_for(
     ("microseconds", "pid", "interval"),
     [
         ("20000000", "", 10.0),
-        ("20000000", str(os.getpid()), 10.0),
+        pytest.param("20000000", str(os.getpid()), 10.0, id="own"),
         ("20000000", "1", None),
         ("0", "", None),
         ("soon", "", None),

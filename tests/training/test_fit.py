@@ -14,7 +14,7 @@ pytest.importorskip("scipy")
 
 from kaimen_train.cli import main  # noqa: E402
 from kaimen_train.data.corpus import Row  # noqa: E402
-from kaimen_train.data.speakers import HELD_OUT, held_out, some  # noqa: E402
+from kaimen_train.data.speakers import HELD_OUT, held_out  # noqa: E402
 from kaimen_train.encoder import fit as training  # noqa: E402
 from kaimen_train.encoder.fit import EncoderPlan, Fit, fit  # noqa: E402
 from kaimen_train.networks import Rung, deep  # noqa: E402
@@ -113,17 +113,6 @@ def test_a_small_corpus_keeps_two_thirds_of_its_speakers(count: int) -> None:
 def test_other_corpora_and_voices_without_a_name_are_all_trained_on() -> None:
     nameless = [Row("", Path(), "commands", "train", "", "")] * 9
     assert held_out(voices("others", 40) + nameless) == set()
-
-
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 1.0])
-def test_a_share_of_the_voices_is_of_each_corpus_and_holds_the_smaller_share(share: float) -> None:
-    voices = {("a", f"a{n}") for n in range(20)} | {("b", f"b{n}") for n in range(8)}
-    chosen = some(voices, share)
-    assert chosen <= voices
-    assert chosen >= some(voices, share / 2)
-    for corpus, count in (("a", 20), ("b", 8)):
-        of_corpus = sum(name == corpus for name, _ in chosen)
-        assert share * count <= of_corpus < share * count + 1
 
 
 @pytest.mark.slow

@@ -187,7 +187,7 @@ def calibrate_points(
     if card.score != RULE:
         raise GalleryError(
             "the encoder's card counts strangers by another score; "
-            "make it anew with 'kaimen-train scoring --card'"
+            "make it anew with 'kaimen-train export'"
         )
     left_out = leave_one_out(points, counts, track)
     several = len(counts) > 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -20,18 +18,6 @@ def held_out(rows: list[Row]) -> set[tuple[str, str]]:
         ordered = sorted(speakers, key=lambda name: sha256(name.encode()).digest())
         # A small corpus keeps at least two thirds of its speakers for training.
         chosen |= {(corpus, name) for name in ordered[: min(count, len(ordered) // 3)]}
-    return chosen
-
-
-def some(voices: set[tuple[str, str]], share: float) -> set[tuple[str, str]]:
-    """Return a share of each corpus's voices, given as (corpus, voice); always the same ones."""
-    of_corpus: dict[str, list[str]] = defaultdict(list)
-    for corpus, voice in voices:
-        of_corpus[corpus].append(voice)
-    chosen = set()
-    for corpus, names in of_corpus.items():
-        ordered = sorted(names, key=lambda name: sha256(name.encode()).digest())
-        chosen |= {(corpus, name) for name in ordered[: math.ceil(share * len(ordered))]}
     return chosen
 
 

@@ -23,7 +23,7 @@ from kaimen_train import loop
 from kaimen_train.data.augment import Augmenter, rooms
 from kaimen_train.data.batches import ClipBatch, batches
 from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
-from kaimen_train.data.speakers import HELD_OUT, held_out, some, voice_of
+from kaimen_train.data.speakers import HELD_OUT, held_out, voice_of
 from kaimen_train.encoder import losses, teacher
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.networks import FRAMES, WEIGHTS, Build, Rung
@@ -49,7 +49,6 @@ class EncoderPlan:
     contrast: float = 0.5  # weight of the contrast within a batch
     named: float = 0.25  # weight of the margin softmax, from the first quarter on
     blurred: float = 0.25  # share of the speaker's mean in what is taught of a clip
-    speakers: float = 1.0  # share of each corpus's voices to train on
     seed: int = 1
     save_every: int = 250
     check_every: int = 1_000
@@ -203,9 +202,8 @@ def fit(
     known = teacher.points(speech, corpus)
 
     voices = [(str(label["corpus"]), voice_of(label)) for label in speech.labels]
-    chosen = some(set(voices) - kept_back, plan.speakers)
     apart = np.array([index for index, voice in enumerate(voices) if voice in kept_back], int)
-    seen = np.array([index for index, voice in enumerate(voices) if voice in chosen])
+    seen = np.array([index for index, voice in enumerate(voices) if voice not in kept_back])
     clips, held = speech.only(seen), speech.only(apart)
     labels, classes = _classes(clips)
     taught = teacher.together([each[seen] for each in known])

@@ -21,7 +21,6 @@ from kaimen_train.evaluation.tables import gates, head_and_rows
 
 if TYPE_CHECKING:
     from kaimen_train.encoder.ladder import Step
-    from kaimen_train.evaluation.curve import Point
 
 TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4)
 STYLE = """
@@ -91,26 +90,6 @@ def draw_ladder(steps: Sequence[Step], path: Path) -> None:
         place.set_ylim(bottom=0)
         place.margins(x=0.15)
         place.grid(alpha=0.3)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
-
-
-def draw_curve(points: Sequence[Point], path: Path) -> None:
-    """Draw errors against the number of training speakers, as an SVG. Raises StorageError."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    place = figure.subplots()
-    speakers = [point.speakers for point in points]
-    for corpus in points[0].pair:
-        errors = [100 * point.pair[corpus] for point in points]
-        place.plot(speakers, errors, "o-", label=f"pair, {corpus}")
-    place.plot(speakers, [100 * point.phrase for point in points], "o-", label="phrase")
-    place.set(xlabel="training speakers", ylabel="EER, %", xscale="log", yscale="log")
-    place.set_xticks(speakers, [str(each) for each in speakers])
-    place.minorticks_off()
-    place.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
-    place.grid(alpha=0.3)
-    place.legend()
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     write_whole(path, lambda file: file.write(text.getvalue().encode()))

@@ -14,7 +14,6 @@ from kaimen.screen import WIDTH
 
 if TYPE_CHECKING:  # some load TensorFlow, which takes seconds
     from kaimen_train.encoder.ladder import Step
-    from kaimen_train.evaluation.curve import Point
 
 Figures = Mapping[str, Any]
 BESIDE = {
@@ -198,14 +197,6 @@ def ladder(steps: Sequence[Step]) -> Iterator[Table]:
     yield table
 
 
-def curve(points: Sequence[Point]) -> Iterator[Table]:
-    """Errors by how many speakers there were to learn from."""
-    table = titled("EER, %", "speakers", *points[0].pair, "phrase")
-    for point in points:
-        table.add_row(str(point.speakers), *map(percent, (*point.pair.values(), point.phrase)))
-    yield table
-
-
 def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     """What ``kaimen_train.evaluation.endpointing.measure`` found."""
     names = ("recordings", "a phrase", "long pause", "< 80 % kept", "kept", "EER")
@@ -220,13 +211,21 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     yield table
 
 
-def scoring(found: Mapping[str, Mapping[str, float]]) -> Iterator[Table]:
-    """Errors of rules for a student's score, by corpus."""
-    corpora = list(next(iter(found.values())))
-    table = titled("EER, %", "score", *corpora, "mean")
-    for name, errors in found.items():
-        mean = sum(errors.values()) / len(errors)
-        table.add_row(name, *(percent(errors[corpus]) for corpus in corpora), percent(mean))
+def claims(found: Iterable[Figures]) -> Iterator[Table]:
+    """What a claim turns away and lets in, by corpus, threshold and rule."""
+    names = ("of", "students", "FMR", "threshold", "another", "true refused", "false opened")
+    table = titled("claims, %", *names)
+    for each in found:
+        rule = each["rule"] if isinstance(each["rule"], str) else f"higher by {each['rule']:g}"
+        table.add_row(
+            each["corpus"],
+            str(each["students"]),
+            f"{each['fmr']:.0%}",
+            f"{each['threshold']:.3f}",
+            rule,
+            f"{percent(each['fnmr'])} of {each['true_claims']:,}",
+            f"{percent(each['false'])} of {each['false_claims']:,}",
+        )
     yield table
 
 

@@ -1,4 +1,4 @@
-"""``kaimen-train scoring``: rules for a student's score, side by side."""
+"""``kaimen-train claims``: when a claim is refused since the voice is another's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
 EXAMPLE = """example:
-  kaimen-train scoring speech/manifest.csv"""
+  kaimen-train claims speech/manifest.csv"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare the rules and show their errors."""
-    from kaimen_train.evaluation.scoring import compare
+    """Compare the rules and show what each lets in and turns away."""
+    from kaimen_train.evaluation.claims import compare
 
     found = compare(read_manifest(arguments.manifest), arguments.folder, arguments.encoder)
-    return answer(arguments, [found], tables.scoring(found))
+    return answer(arguments, found, tables.claims(found))
