@@ -18,7 +18,19 @@ SOURCES = {"kaimen": ROOT / "edge", "kaimen_train": ROOT / "training"}
 # Rooms and single files of ``kaimen``, from the ground up. A file imports from its own line and
 # from the lines above it here, never from one below.
 FLOORS = (
-    ("errors", "closing", "storage", "stderr", "output", "systemd", "progress", "screen"),
+    (
+        "errors",
+        "names",
+        "closing",
+        "storage",
+        "stderr",
+        "output",
+        "systemd",
+        "progress",
+        "spreadsheet",
+        "terminal",
+        "screen",
+    ),
     ("settings", "sound"),
     ("voice", "acoustics"),
     ("registry", "door", "bundle"),

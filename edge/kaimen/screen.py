@@ -1,10 +1,14 @@
 """What a person or a program reads: tables and colour, or one JSON object a line.
 
+A text for a person is shown as it is; colour is asked for with ``kaimen.terminal.styled``.
+
 rich is loaded with the first line for a person: it takes longer than a relay may wait to go off.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import re
 import sys
@@ -16,12 +20,41 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kaimen.errors import KaimenError, RecordingError
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from kaimen.terminal import Terminal
 
 Item = TypeVar("Item")
 
-WIDTH = 110  # columns of a table that goes into a file
+WIDTH = 110  # columns of a picture
+# For what a terminal's encoding does not have; for anything else, a question mark.
+PLAIN = {
+    "✓": "+", "✗": "x", "→": ">", "—": "-", "–": "-", "…": "...", "≥": ">=", "≤": "<=",
+    "▁": "_", "▔": "^", "█": "#", "░": ".", "−": "-",
+}  # fmt: skip
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+
+
+def show_what_can_be_shown() -> None:
+    """Let no character that a terminal's encoding lacks end the program."""
+    codecs.register_error("kaimen.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="kaimen.plain")
+
+
+def _write(fields: dict[str, Any]) -> None:
+    """Write an object as one line that any encoding has, and that changes no terminal."""
+    line = json.dumps(fields, ensure_ascii=False)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write((line if unicode and line.isprintable() else json.dumps(fields)) + "\n")
+    sys.stdout.flush()
 
 
 class Screen:
@@ -31,31 +64,27 @@ class Screen:
         self.as_json = as_json
 
     @cached_property
-    def out(self) -> Console:
+    def out(self) -> Terminal:
         """Standard output, for a person."""
-        from rich.console import Console
+        from kaimen.terminal import Terminal
 
-        made = Console(highlight=False)
-        if not made.is_terminal:
-            made.width = WIDTH
-        return made
+        return Terminal()
 
     @cached_property
-    def beside(self) -> Console:
+    def beside(self) -> Terminal:
         """Standard error, for a person."""
-        from rich.console import Console
+        from kaimen.terminal import Terminal
 
-        return Console(stderr=True, highlight=False, soft_wrap=True)
+        return Terminal(stderr=True)
 
-    def result(self, fields: dict[str, Any], line: str | Table | None = None) -> None:
+    def result(self, fields: dict[str, Any], line: str | Text | Table | None = None) -> None:
         """One result: an object for a program, a line or a table for a person."""
         if self.as_json:
-            sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            _write(fields)
         elif line is not None:
             self.out.print(line)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str | Text) -> None:
         """Something worth knowing that is no result; a program is spared it."""
         if not self.as_json:
             self.beside.print(text)
@@ -73,16 +102,17 @@ class Screen:
             fields: dict[str, str | None] = {"error": str(error), "kind": type(error).__name__}
             if isinstance(error, RecordingError):
                 fields = {"path": error.path, "error": error.reason, "kind": type(error).__name__}
-            sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            _write(fields)
         else:
-            from rich.markup import escape
+            from kaimen.terminal import BAD, styled
 
-            self.beside.print(f"[red]✗[/red] {escape(str(error))}")
+            self.beside.print(styled(BAD, f" {error}"))
 
     def remember(self) -> None:
         """Keep what is shown from now on, for a picture; a gate that runs for years does not."""
         self.out.record = True
+        if not self.out.is_terminal:
+            self.out.width = WIDTH
 
     def picture(self, path: Path, title: str) -> None:
         """Draw what was shown to a person since ``remember`` as an SVG."""

@@ -242,14 +242,14 @@ def test_a_manifest_is_embedded_with_its_own_paths(
     [
         (["enroll"], 2, "--student"),
         (["enroll", "--student", "a"], 2, "--from"),
-        (["enroll", "--from", "/nowhere"], 2, "cannot be read"),
+        (["enroll", "--from", "/nowhere"], 2, "no such file"),
         (["embed", "--out", "x.npz"], 2, "--manifest"),
         (["embed", "--manifest", "/nowhere.csv", "--out", "x.npz"], 2, "cannot be read"),
         (["calibrate", "--fpir", "2"], 2, "between 0 and 1"),
         (["listen", "x.wav"], 4, "begin with 'kaimen enroll'"),
         (["students"], 4, "begin with 'kaimen enroll'"),
         (["demo", "--encoder", "/nowhere.tflite"], 4, "no card"),
-        (["demo", "--speech", "/nowhere"], 2, "cannot be read"),
+        (["demo", "--speech", "/nowhere"], 2, "no such file"),
     ],
 )
 def test_wrong_usage_is_one_sentence_with_what_to_do(
@@ -266,7 +266,7 @@ def test_a_point_file_that_cannot_be_written_is_an_error_of_its_own(
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "points.npz"
     code, said = run(capsys, "embed", RECORDINGS / "bowen" / "phrase-1.mp3", "--out", out)
-    assert code == 6 and "cannot be written" in said[-1]["error"]
+    assert code == 6 and "there is no folder" in said[-1]["error"]
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(

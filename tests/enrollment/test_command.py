@@ -212,7 +212,8 @@ def test_people_read_what_was_refused_and_the_sum(
         (["--from", "x", "--student", "s"], "--student NAME"),
         (["--from", "x", "--group", "7b"], "--student NAME"),
         (["--student", "s", "--consent", "tomorrow", "a.mp3"], "2027-07-31"),
-        (["--from", "/nowhere.csv"], "cannot be read"),
+        (["--from", "/nowhere.csv"], "no such file"),
+        (["--student", "a\x1b[2J", "a.mp3"], "--student: the name 'a\\x1b[2J'"),
     ],
 )
 def test_wrong_usage_is_one_sentence_with_what_to_do(

@@ -64,7 +64,7 @@ def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
     ("text", "hint"),
     [
         ("", "the columns must be"),
-        ("name,path\na,b.mp3\n", "the columns must be"),
+        ("who,path\na,b.mp3\n", "the columns must be"),
         ("student,path,class\na,b.mp3,7b\n", "the columns must be"),
         ("student,path,path\na,b.mp3,c.mp3\n", "the columns must be"),
         ("student,path\n", "no rows"),
@@ -72,6 +72,8 @@ def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
         ("student,path\na,b.mp3,c\n", "line 2: not 2 columns"),
         ("student,path\n,b.mp3\n", "line 2: no student"),
         ("student,path\na,\n", "line 2: no path"),
+        ("student,path\na\tb,b.mp3\n", "line 2: the name 'a\\tb' holds a tab"),
+        ("student,path,group\na,b.mp3,7\x1b[2J\n", "line 2: the name '7\\x1b[2J' holds"),
         ("student,path\na,b.mp3\nc,b.mp3\n", "line 3: b.mp3 is given twice"),
         ("student,path,consent\na,b.mp3,31.7.2027\n", "line 2: 31.7.2027 is no day"),
         ("student,path,group\na,b.mp3,x\na,c.mp3,y\n", "line 3: a has another group"),
@@ -89,9 +91,83 @@ def test_a_table_in_another_encoding_is_refused(tmp_path: Path) -> None:
         entries_in(table(tmp_path, "student,path\nJörg,b.mp3\n", "latin-1"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gbk", "gb18030"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_of_a_chinese_spreadsheet_is_read(
+    encoding: str, separator: str, tmp_path: Path
+) -> None:
+    text = " NAME;Path ;班级;Consent\r\n王小明;王/1.mp3;七年级;2027/7/31\r\n;;;\r\n朱镕;b.mp3;;\r\n"
+    path = table(tmp_path, text.replace(";", separator), encoding)
+    assert entries_in(path) == [
+        Entry("王小明", (tmp_path / "王/1.mp3",), "七年级", datetime.date(2027, 7, 31)),
+        Entry("朱镕", (tmp_path / "b.mp3",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("Andréa", "cp1252"), ("陳大文", "big5"), ("山田太郎", "shift-jis")]
+)
+def test_a_table_in_an_encoding_that_cannot_be_told_is_refused(
+    name: str, encoding: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="UTF-8 nor UTF-16 nor GBK; save it as 'CSV UTF-8'"):
+        entries_in(table(tmp_path, f"student,path\n{name},b.mp3\n", encoding))
+
+
+def test_a_table_that_is_not_there_is_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.csv: no such file or folder"):
+        entries_in(tmp_path / "none.csv")
+
+
+def test_what_computers_leave_behind_is_no_recording_and_nobody(tmp_path: Path) -> None:
+    for name in (
+        "anna/1.mp3",
+        "anna/._1.mp3",
+        "anna/.DS_Store",
+        "anna/Thumbs.db",
+        "anna/desktop.ini",
+        "anna/__MACOSX/1.mp3",
+        "__MACOSX/anna/._1.mp3",
+        "@eaDir/1.mp3",
+        "$RECYCLE.BIN/x.mp3",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert entries_in(tmp_path) == [Entry("anna", (tmp_path / "anna/1.mp3",))]
+
+
+def test_a_name_from_a_mac_is_the_one_that_a_keyboard_writes(tmp_path: Path) -> None:
+    for path in ("Rene\u0301/1.mp3", "Rene\u0301/Caf\u0065\u0301/1.mp3"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    phrase, word = entries_in(tmp_path)
+    assert (phrase.student, word.word) == ("Ren\u00e9", "Caf\u00e9")
+    assert phrase.files[0].exists()
+    listed = table(tmp_path, "student,path\nRen\u00e9,Ren\u00e9/1.mp3\n")
+    assert entries_in(listed) == [phrase]
+
+
+def test_two_folders_of_one_name_are_said(tmp_path: Path) -> None:
+    for name in ("Rene\u0301", "Ren\u00e9"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.mp3").touch()
+    with pytest.raises(SettingsError, match="the same name in other characters"):
+        entries_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "a\u202eb", "\u200b", "x" * 101, " "])
+def test_a_folder_whose_name_nobody_can_have_is_refused_in_one_line(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(SettingsError) as raised:
+        entries_in(tmp_path)
+    assert str(raised.value).isprintable()
+
+
 def test_a_folder_whose_name_cannot_be_stored_is_named(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"J\xf6rg")).mkdir()
-    with pytest.raises(SettingsError, match="rename") as raised:
+    with pytest.raises(SettingsError, match="wrong encoding") as raised:
         entries_in(tmp_path)
     str(raised.value).encode()  # it can be shown
 

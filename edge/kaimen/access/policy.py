@@ -31,6 +31,7 @@ from kaimen.access.decision import (
 from kaimen.access.lockout import Lockout
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
+from kaimen.names import as_kept
 from kaimen.settings.roster import Rule, groups_at
 from kaimen.sound.quality import is_voice
 from kaimen.voice.encoder import Voiceprint
@@ -114,7 +115,7 @@ class AccessPolicy:
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
-        self._claim = (student, self._clock())
+        self._claim = (as_kept(student), self._clock())
 
     def forget(self) -> None:
         """A new stream of sound begins: nobody is in the middle of anything."""

@@ -12,7 +12,7 @@ copies them, and ``records`` says what is in a line.
 
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, verify
-from kaimen.audit.records import pseudonym, record_of
+from kaimen.audit.records import pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "files_of",
     "latest",
     "pseudonym",
+    "pseudonyms",
     "record_of",
     "verify",
 ]

@@ -16,7 +16,7 @@ from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
-from kaimen.registry.erased import erasure
+from kaimen.registry.erased import erasures
 from kaimen.registry.lock import Lock, alone
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
@@ -199,7 +199,7 @@ def _keep_removed(
 ) -> tuple[int, str]:
     """Remove whoever was removed since; how many, and why it may be that not all are known."""
     names, hashes, unknown = registry.names(), {*registry.erased(), *erased}, ""
-    gone = {name for name in names if erasure(registry.vault, name) in hashes}
+    gone = {name for name in names if hashes.intersection(erasures(registry.vault, name))}
     if {"registry", "key"} <= {*school.there}:
         try:
             present = Registry(school.registry, school.vault)
@@ -207,7 +207,7 @@ def _keep_removed(
                 listed = present.erased()
             finally:
                 present.close()
-            gone |= {name for name in names if erasure(present.vault, name) in listed}
+            gone |= {name for name in names if listed.intersection(erasures(present.vault, name))}
             hashes |= listed if present.vault.identity == registry.vault.identity else set()
         except (GalleryError, StorageError) as error:
             unknown = str(error)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from kaimen.access.decision import Verdict
 from kaimen.gate.gate import Answer, seconds_into
+from kaimen.terminal import styled
 
 MARKS = {
-    Verdict.OPEN: "[green]open   [/green]",
-    Verdict.RETRY: "[cyan]retry  [/cyan]",
-    Verdict.UNKNOWN: "[yellow]unknown[/yellow]",
-    Verdict.REFUSED: "[red]refused[/red]",
+    Verdict.OPEN: ("open   ", "green"),
+    Verdict.RETRY: ("retry  ", "cyan"),
+    Verdict.UNKNOWN: ("unknown", "yellow"),
+    Verdict.REFUSED: ("refused", "red"),
 }
 
 
@@ -42,9 +43,9 @@ def as_fields(answer: Answer) -> dict[str, Any]:
     }
 
 
-def as_line(answer: Answer) -> str:
+def as_line(answer: Answer) -> Text:
     """One answer in a line."""
     decision = answer.decision
-    mark = MARKS[decision.verdict]
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
-    return f"{mark} {at}  {escape(decision.reason)}  [dim]{answer.latency * 1000:.0f} ms[/dim]"
+    took = (f"  {answer.latency * 1000:.0f} ms", "dim")
+    return styled(MARKS[decision.verdict], f" {at}  {decision.reason}", took)

@@ -17,6 +17,7 @@ from kaimen.rehearsal.attack import LIVING, Count, Range
 from kaimen.rehearsal.people import people_in
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.terminal import styled
 
 EXAMPLE = """example:
   kaimen attack --speech class/ --phrase 芝麻开门 --figure attacks.svg
@@ -88,7 +89,7 @@ def _table(alone: Mapping[str, Count], checked: Mapping[str, Count], title: str)
             kind,
             str(count.attempts),
             f"{alone[kind].share:.1%}",
-            f"[{colour}]{count.share:.1%}[/{colour}]",
+            styled((f"{count.share:.1%}", colour)),
             f"{low:.1%} – {high:.1%}",
             _by(count.stopped),
         )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rich.markup import escape
-
-from kaimen.audit import Record, Report, export, pseudonym, verify
+from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
+from kaimen.terminal import BAD, GOOD, WARNING, styled
 
 EXAMPLE = """example:
   kaimen audit verify
@@ -76,18 +75,17 @@ def _tell(report: Report, screen: Screen) -> int:
     if screen.as_json:
         return CHANGED if report.problems else 0
     for each in report.problems:
-        screen.out.print(f"[red]✗[/red] {escape(each.place)}: {escape(each.what)}")
+        screen.out.print(styled(BAD, f" {each.place}: {each.what}"))
     if report.lost:
-        screen.out.print(
-            f"[yellow]![/yellow] {report.lost} lines are missing: they could not be written"
-        )
+        missing = f" {report.lost} lines are missing: they could not be written"
+        screen.out.print(styled(WARNING, missing))
     kept = (
         f"{report.lines} lines, from {report.first} to {report.last}" if report.lines else "empty"
     )
     if report.problems:
         screen.out.print(f"the log is not as it was written: {kept}")
         return CHANGED
-    screen.out.print(f"[green]✓[/green] the log is as it was written: {kept}")
+    screen.out.print(styled(GOOD, f" the log is as it was written: {kept}"))
     if report.end:
         screen.out.print(f"  it ends with {report.end}")
     return 0
@@ -95,10 +93,10 @@ def _tell(report: Report, screen: Screen) -> int:
 
 def _chosen(installation: Installation, arguments: argparse.Namespace) -> Iterator[Record]:
     key = installation.log_key
-    named = pseudonym(key, arguments.student) if arguments.student else None
+    named = set(pseudonyms(key, arguments.student)) if arguments.student else None
     since = arguments.since.isoformat() if arguments.since else ""
     for record in export(installation.log_folder, key):
-        if record["at"] >= since and (named is None or named in _everybody(record)):
+        if record["at"] >= since and (named is None or named & _everybody(record)):
             yield record
 
 
@@ -111,12 +109,10 @@ def _as_table(records: Iterator[Record], path: Path, screen: Screen) -> None:
     """One row a line of the log, in a file that appears whole."""
 
     def write(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
-        table.writeheader()
-        table.writerows(records)
+        text = io.TextIOWrapper(file, encoding=ENCODING, newline="")
+        write_table(text, COLUMNS, ([each.get(name, "") for name in COLUMNS] for each in records))
         text.flush()
         text.detach()
 
     write_whole(path, write)
-    screen.say(f"{escape(str(path))} is written")
+    screen.say(f"{path!s} is written")

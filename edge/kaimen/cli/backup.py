@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
-
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.taking import take
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder
+from kaimen.terminal import GOOD, WARNING, styled
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
@@ -47,13 +46,18 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "bytes": taken.bytes,
             "same_disk": taken.same_disk,
         },
-        f"[green]✓[/green] {taken.students} students in {escape(str(arguments.file))} "
-        f"({taken.bytes / 1e6:.1f} MB): {', '.join(taken.pieces)}",
+        styled(
+            GOOD,
+            f" {taken.students} students in {arguments.file} ({taken.bytes / 1e6:.1f} MB): "
+            f"{', '.join(taken.pieces)}",
+        ),
     )
     if taken.same_disk:
         screen.say(
-            "[yellow]![/yellow] it lies on the school's own disk, and is lost with it; "
-            "put a copy on another one"
+            styled(
+                WARNING,
+                " it lies on the school's own disk, and is lost with it; put a copy on another one",
+            )
         )
     screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
     return 0

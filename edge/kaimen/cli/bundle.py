@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen import __version__
@@ -79,8 +78,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             public = new_key(file)
             screen.result(
                 {"private": str(file), "public": str(public)},
-                f"{escape(str(file))} signs: keep it where no gate is. "
-                f"{escape(str(public))} goes into {escape(str(settings.bundle.keys))} "
+                f"{file!s} signs: keep it where no gate is. "
+                f"{public!s} goes into {settings.bundle.keys!s} "
                 "of every gate.",
             )
         elif what == "make":
@@ -143,7 +142,7 @@ def _make(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             "identity": manifest.identity,
             "loudspeaker": "alone" if alone else "beside",
         },
-        f"{escape(str(arguments.file))}: {escape(manifest.name)}, version {manifest.version}, "
+        f"{arguments.file!s}: {manifest.name}, version {manifest.version}, "
         f"identity {manifest.identity[:16]}",
     )
 
@@ -217,7 +216,7 @@ def _show(fields: Mapping[str, object], screen: Screen) -> None:
     table = Table("", "", box=None, pad_edge=False, show_header=False)
     for name, value in fields.items():
         if value is not None:
-            table.add_row(name.replace("_", " "), escape(str(value)))
+            table.add_row(name.replace("_", " "), str(value))
     screen.out.print(table)
 
 
@@ -239,7 +238,7 @@ def _roll_back(installation: Installation, screen: Screen) -> None:
     ended = before.trial is not None
     line = f"the trial is ended; active stays: {active}" if ended else f"active again: {active}"
     again = {} if ended else lost(installation, before, after)
-    screen.result({"active": active, "trial_ended": ended, "again": again}, escape(line))
+    screen.result({"active": active, "trial_ended": ended, "again": again}, line)
     if again:
         screen.say(f"{len(again)} students must be enrolled again for it; --json names them")
     if not ended:
@@ -252,5 +251,5 @@ def _arm(installation: Installation, screen: Screen) -> None:
         return
     why_not = installation.disarmed and installation.calibrate_if_quick()
     if why_not:
-        screen.say(f"the door is not armed: {escape(why_not)}")
+        screen.say(f"the door is not armed: {why_not}")
     screen.say("a running gate takes it up by itself")

@@ -62,8 +62,7 @@ def _show(learned: Calibration, screen: Screen) -> None:
         if learned.retry_fnir is not None:
             screen.out.print(
                 f"asked once more ([gate] retry), {learned.retry_fnir:.1%} would not pass as "
-                "students, at the same FPIR",
-                markup=False,
+                "students, at the same FPIR"
             )
         if learned.phrase_fnmr is not None:
             screen.out.print(

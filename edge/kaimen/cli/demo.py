@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from rich.text import Text
+
 from kaimen.installation import Installation
 from kaimen.rehearsal import RECORDINGS, VOICES, promise
 from kaimen.rehearsal.day import Visit, counted, day
@@ -15,6 +17,7 @@ from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder
+from kaimen.terminal import styled
 from kaimen.voice.encoder import Encoder
 
 EXAMPLE = """example:
@@ -84,10 +87,10 @@ def _show(visits: Sequence[Visit], screen: Screen) -> bool:
     return kept
 
 
-def _footnote(visits: Sequence[Visit], kept: bool) -> str:
+def _footnote(visits: Sequence[Visit], kept: bool) -> Text:
     students = [visit for visit in visits if visit.visitor.kind is Kind.STUDENT]
     second = sum(visit.right and visit.tries > 1 for visit in students)
-    told = "[green]As promised.[/green]" if kept else "[red]Not as promised.[/red]"
+    told = ("As promised.", "bold green") if kept else ("Not as promised.", "bold red")
     lines = [
         f"{second} of the students' visits needed a second try.",
         "Intervals are Wilson's and take each visit for a new person, which it is not.",
@@ -95,4 +98,4 @@ def _footnote(visits: Sequence[Visit], kept: bool) -> str:
     waits = [visit.answers[-1].latency for visit in visits if visit.opened and visit.answers]
     if waits:
         lines.append(f"From the last speech to the relay: {1000 * median(waits):.0f} ms (median).")
-    return f"[bold]{told}[/bold] [dim]{' '.join(lines)}[/dim]"
+    return styled(told, (f" {' '.join(lines)}", "dim"))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.doctor.examination import GATE, MACHINE, examine
@@ -16,6 +15,7 @@ from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import SYSTEM, Settings
+from kaimen.terminal import styled
 
 SECONDS = 3.0  # of listening
 
@@ -28,9 +28,9 @@ It looks, and moves nothing: no relay is switched, no file written. The exit cod
 something is broken, and 0 where all is ok or only wants attention."""
 
 MARKS = {
-    Health.OK: "[green]✓ ok[/green]",
-    Health.ATTENTION: "[yellow]! attention[/yellow]",
-    Health.BROKEN: "[red]✗ broken[/red]",
+    Health.OK: ("✓ ok", "green"),
+    Health.ATTENTION: ("! attention", "yellow"),
+    Health.BROKEN: ("✗ broken", "red"),
 }
 
 
@@ -87,6 +87,6 @@ def _table(found: Sequence[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     for each in found:
-        mend = f"\n[bold]→ {escape(each.mend)}[/bold]" if each.mend else ""
-        table.add_row(MARKS[each.state], each.name, escape(each.found) + mend)
+        mend = [("\n→ " + each.mend, "bold")] if each.mend else []
+        table.add_row(styled(MARKS[each.state]), each.name, styled(each.found, *mend))
     return table

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal
+from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import index_of
 from kaimen.installation import Installation
+from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
+from kaimen.terminal import BAD, GOOD, styled
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -96,7 +98,15 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
         return entries_in(place)
     if place is None and student and files:
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
-        return [Entry(student, tuple(files), arguments.group, consent, arguments.word)]
+        return [
+            Entry(
+                name_of(student, "--student"),
+                tuple(file for file in files if not is_litter(file)),
+                name_of(arguments.group, "--group") if arguments.group else arguments.group,
+                consent,
+                name_of(arguments.word, "--word") if arguments.word else "",
+            )
+        ]
     raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
 
 
@@ -108,23 +118,23 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
         what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-        screen.say(f"[red]✗[/red] {escape(what)}: {escape(reason)}")
+        screen.say(styled(BAD, f" {what}: {reason}"))
     said = {
         "student": outcome.student,
         "recordings": outcome.recordings,
         "refused": len(outcome.refused),
     }
-    name = escape(outcome.student)
+    name = outcome.student
     if outcome.status is Status.ENROLLED:
         more = f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
-        screen.result(said, f"[green]✓[/green] {name}: {outcome.recordings} recordings{more}")
+        screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
     elif outcome.status is Status.CHANGED:
-        screen.result({**said, "changed": True}, f"[green]✓[/green] {name}: group or consent")
+        screen.result({**said, "changed": True}, styled(GOOD, f" {name}: group or consent"))
     elif outcome.status is Status.UNCHANGED:
         screen.result({**said, "unchanged": True})
     else:
         stays = "stays as they were" if outcome.recordings else "not enrolled"
-        screen.say(f"[red]✗[/red] {name}: no recording could be used; {stays}")
+        screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
 
 
 def _fields(refusal: Refusal) -> dict[str, str | None]:
@@ -139,11 +149,9 @@ def _fields(refusal: Refusal) -> dict[str, str | None]:
 def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
     """Write every refusal, one a line. Raises StorageError."""
     text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(("student", "path", "kind", "reason", "alike"))
-    for student, each in refused:
-        table.writerow((student, each.path, each.kind, each.reason, each.alike or ""))
-    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8-sig")))
+    rows = [(who, each.path, each.kind, each.reason, each.alike or "") for who, each in refused]
+    write_table(text, ("student", "path", "kind", "reason", "alike"), rows)
+    write_whole(path, lambda file: file.write(text.getvalue().encode(ENCODING)))
 
 
 def _finish(
@@ -173,7 +181,7 @@ def _finish(
     if not screen.as_json:
         screen.out.print(f"{len(gallery)} students with {gallery.recordings} recordings in {path}")
     if calibration is None:
-        screen.say(f"the door is not armed: {escape(why_not)}")
+        screen.say(f"the door is not armed: {why_not}")
     else:
         screen.say(
             f"the door is armed: threshold {calibration.threshold:.3f}; {calibration.evidence}"

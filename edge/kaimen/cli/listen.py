@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
-
 from kaimen.access.policy import AccessPolicy
 from kaimen.cli import answers
 from kaimen.errors import NoSpeech, RecordingError
@@ -15,6 +13,7 @@ from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.sound.recording import Recording
+from kaimen.terminal import styled
 
 EXAMPLE = """example:
   kaimen listen probe.wav
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
     if not screen.as_json:
-        screen.out.print(f"[bold]{escape(str(path))}[/bold]")
+        screen.out.print(styled((str(path), "bold")))
     heard = 0
     if claim:
         gate.claim(claim)

@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Iterator
 from itertools import islice
 
-from rich.markup import escape
-
 from kaimen.audit import Record, latest, pseudonym
 from kaimen.audit.words import about, told, turned_away
 from kaimen.cli.answers import MARKS
@@ -106,10 +104,10 @@ def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
     line = f"{at:%Y-%m-%d %H:%M:%S}  {text}"
     if screen.out.is_terminal:
         line = textwrap.fill(line, screen.out.width, subsequent_indent=" " * 21)
-    screen.out.print(escape(line), soft_wrap=True, style=_style(record))
+    screen.out.print(line, soft_wrap=True, style=_style(record))
 
 
 def _style(record: Record) -> str:
     marks = {verdict.value: mark for verdict, mark in MARKS.items()}
     mark = marks.get(str(record.get("verdict")))
-    return mark[1 : mark.index("]")] if mark else "dim"
+    return mark[1] if mark else "dim"

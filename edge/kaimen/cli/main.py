@@ -21,7 +21,8 @@ from kaimen import __version__
 from kaimen.cli.commands import add_commands
 from kaimen.errors import KaimenError, StorageError
 from kaimen.output import fill_standard_descriptors, let_go
-from kaimen.screen import Screen
+from kaimen.screen import Screen, show_what_can_be_shown
+from kaimen.terminal import BAD, styled
 
 COMMANDS = {
     "demo": "a day at the gate, without microphone, pins or anybody's data",
@@ -71,6 +72,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     fill_standard_descriptors()
+    show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only options that end the program stand before a command.
     chosen = parser(given[0] if given else None).parse_args(given)
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         let_go()
-        screen.beside.print("[red]✗[/red] the output cannot be written: no space is left")
+        screen.beside.print(styled(BAD, " the output cannot be written: no space is left"))
         return StorageError.exit_code
 
 

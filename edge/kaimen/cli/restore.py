@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
-
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import Content, Restored, check, read_through, restore
 from kaimen.backup.school import SchoolFiles
@@ -14,6 +12,7 @@ from kaimen.errors import SettingsError
 from kaimen.registry.erased import read_erased
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.terminal import GOOD, styled
 
 EXAMPLE = """example:
   kaimen restore /media/stick/school.backup --check
@@ -84,7 +83,7 @@ def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen
             "kept": None if restored.kept is None else str(restored.kept),
             "settings": None if restored.settings is None else str(restored.settings),
         },
-        f"[green]✓[/green] the backup of {content.at} {done} {restored.students} students",
+        styled(GOOD, f" the backup of {content.at} {done} {restored.students} students"),
     )
     if restored.removed:
         screen.say(
@@ -97,11 +96,8 @@ def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen
             "restore with --erased"
         )
     if restored.kept is not None:
-        screen.say(
-            f"the school of before is in {escape(str(restored.kept))}; delete it once all is well"
-        )
+        screen.say(f"the school of before is in {restored.kept!s}; delete it once all is well")
     if restored.settings is not None:
         screen.say(
-            "this machine's settings stay; those of the backup are in "
-            f"{escape(str(restored.settings))}"
+            f"this machine's settings stay; those of the backup are in {restored.settings!s}"
         )

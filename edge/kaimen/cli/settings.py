@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, fields
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.terminal import styled
 
 EXAMPLE = """example:
   kaimen settings
@@ -27,19 +27,19 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     for section in fields(Settings):
         if section.name == "roster":
             for number, rule in enumerate(settings.roster, 1):
-                table.add_row("[[roster]]", str(number), escape(str(rule)), "")
+                table.add_row("[[roster]]", str(number), str(rule), "")
                 screen.result({"section": "roster", "rule": str(rule)})
             continue
         chosen = asdict(getattr(settings, section.name))
         usual = asdict(getattr(Settings(), section.name))
         for name, value in chosen.items():
             same = value == usual[name]
-            shown = escape(repr(value))
+            shown = repr(value)
             table.add_row(
-                escape(f"[{section.name}]"),
+                f"[{section.name}]",
                 name,
-                shown if same else f"[bold]{shown}[/bold]",
-                "" if same else escape(repr(usual[name])),
+                shown if same else styled((shown, "bold")),
+                "" if same else repr(usual[name]),
             )
             screen.result(
                 {

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.door.board import board_of
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if known and MODEL.option not in given:
         model, why = model_for(board_of(), settings.encoder.model, known)
         if why:
-            screen.note(escape(why))
+            screen.note(why)
         if model != settings.encoder.model:
             given[MODEL.option] = model
     if arguments.yes:
@@ -79,13 +78,13 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "before": str(before(target)) if kept else None,
             "settings": {each.option: each.current(made) for each in QUESTIONS},
         },
-        escape(f"{target} is written" + (f"; what was there is {before(target)}" if kept else "")),
+        f"{target} is written" + (f"; what was there is {before(target)}" if kept else ""),
     )
     where = "" if target == SYSTEM else f" --config {target}"
     unknown = unknown_to(made.encoder.model, known) if known else ""
     if unknown:
-        screen.note(escape(unknown))
-    screen.say(escape(f"next: 'kaimen doctor{where}' looks at everything"))
+        screen.note(unknown)
+    screen.say(f"next: 'kaimen doctor{where}' looks at everything")
     if made.door.socket:
         screen.say("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
     return 0
@@ -136,7 +135,7 @@ def _known(settings: Settings, screen: Screen) -> dict[str, int]:
     try:
         return enrolled(settings.gallery.file)
     except GalleryError as error:
-        screen.note(escape(f"{error}; the encoder stays {settings.encoder.model}"))
+        screen.note(f"{error}; the encoder stays {settings.encoder.model}")
         return {}
 
 

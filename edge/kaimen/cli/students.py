@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from kaimen.errors import GalleryError
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 def _remove(student: str, installation: Installation, screen: Screen) -> None:
     installation.gallery.remove(student)
     _calibrate(installation, screen)
-    screen.result({"removed": student}, f"{escape(student)} is forgotten")
+    screen.result({"removed": student}, f"{student} is forgotten")
     for folder in installation.school.kept:
         screen.note(f"{folder}: the school before a restore may still know them; delete it")
 
@@ -64,7 +63,7 @@ def _remove(student: str, installation: Installation, screen: Screen) -> None:
 def _calibrate(installation: Installation, screen: Screen) -> None:
     why_not = installation.calibrate_if_quick()
     if why_not:
-        screen.say(f"the door is not armed: {escape(why_not)}")
+        screen.say(f"the door is not armed: {why_not}")
 
 
 def _list(registry: Registry, screen: Screen) -> None:
@@ -72,8 +71,8 @@ def _list(registry: Registry, screen: Screen) -> None:
     for student in registry.students():
         until = "" if student.consent is None else student.consent.isoformat()
         table.add_row(
-            escape(student.name),
-            escape(student.group),
+            student.name,
+            student.group,
             str(student.recordings),
             student.enrolled[:10],
             until,
@@ -90,6 +89,11 @@ def _list(registry: Registry, screen: Screen) -> None:
         )
     if not screen.as_json:
         screen.out.print(table)
+    for name, other in registry.namesakes().items():
+        screen.note(
+            f"{name} was enrolled as {other} in other characters: find out who is who, then "
+            f"'kaimen students --remove' one of them, and enroll who stays as {other}"
+        )
 
 
 def _carry(path: Path, installation: Installation, screen: Screen) -> None:

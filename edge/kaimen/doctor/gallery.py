@@ -126,6 +126,16 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
             "enroll those again",
             **numbers,
         )
+    namesakes = registry.namesakes()
+    if namesakes:
+        name, other = next(iter(namesakes.items()))
+        more = f" (and {len(namesakes) - 1} more)" if len(namesakes) > 1 else ""
+        return attention(
+            "gallery",
+            f"{said}; {name} was enrolled as {other} in other characters{more}",
+            "find out who is who, and remove one with 'kaimen students --remove'",
+            **numbers,
+        )
     if ended:
         return attention(
             "gallery",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
+import os
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kaimen.enrollment.litter import is_litter
+from kaimen.enrollment.table import COLUMNS, rows_of
 from kaimen.errors import SettingsError
+from kaimen.names import as_kept, name_of, printable
 from kaimen.sound.recording import SUFFIXES
 
-COLUMNS = ("student", "path")
-MORE_COLUMNS = ("group", "consent")
+YEAR_FIRST = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")  # Excel's day in China, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,12 @@ def recordings_in(place: Path) -> dict[str, list[Path]]:
 
 def _of_folder(folder: Path) -> list[Entry]:
     try:
-        students = sorted(each for each in folder.iterdir() if each.is_dir())
-        found = [
-            entry
-            for each in students
-            if not each.name.startswith(".")
-            for entry in _of_student(each)
-        ]
+        students = _folders_in(folder)
+        found = [entry for each in students for entry in _of_student(each)]
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{error.filename}: no such file or folder; give a folder of students or a CSV file"
+        ) from None
     except OSError as error:
         raise SettingsError(
             f"{error.filename}: the folder cannot be read ({error.strerror})"
@@ -65,29 +68,46 @@ def _of_folder(folder: Path) -> list[Entry]:
 
 
 def _of_student(folder: Path) -> Iterator[Entry]:
-    yield Entry(_name_of(folder), _recordings_in(folder))
-    for word in sorted(each for each in folder.iterdir() if each.is_dir()):
+    student = name_of(folder.name, _shown(folder))
+    yield Entry(student, _recordings_in(folder))
+    for word in _folders_in(folder):
         files = _recordings_in(word)
-        if files and not word.name.startswith("."):
-            yield Entry(folder.name, files, word=_name_of(word))
+        if files:
+            yield Entry(student, files, word=name_of(word.name, _shown(word)))
 
 
-def _name_of(folder: Path) -> str:
-    try:
-        folder.name.encode()
-    except UnicodeEncodeError:
-        raise SettingsError(f"{str(folder)!a}: not a name in UTF-8; rename the folder") from None
-    return folder.name
+def _folders_in(folder: Path) -> list[Path]:
+    """Return its folders by name, without what is left behind. Raises SettingsError."""
+    found: dict[str, Path] = {}
+    for each in sorted(each for each in folder.iterdir() if each.is_dir() and not is_litter(each)):
+        first = found.setdefault(as_kept(each.name), each)
+        if first is not each:
+            raise SettingsError(
+                f"{_shown(each)}: {_shown(first)!a} is the same name in other characters; "
+                "put the recordings into one folder"
+            )
+    return list(found.values())
+
+
+def _shown(path: Path) -> str:
+    """Return a path that can be written anywhere, whatever its file system holds."""
+    return printable(os.fsencode(path).decode(errors="replace"))
 
 
 def _recordings_in(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES))
+    return tuple(
+        sorted(
+            each
+            for each in folder.iterdir()
+            if each.suffix.lower() in SUFFIXES and not is_litter(each)
+        )
+    )
 
 
 def _of_table(table: Path) -> list[Entry]:
     found: dict[str, Entry] = {}
     paths: set[Path] = set()
-    for line, row in _rows(table):
+    for line, row in rows_of(table):
         where = f"{table}, line {line}"
         read = _of_row(row, table.parent, where)
         if paths.intersection(read.files):
@@ -106,51 +126,30 @@ def _of_table(table: Path) -> list[Entry]:
     return list(found.values())
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows that are not empty, with the lines they end in."""
-    try:
-        # Spreadsheets put a mark in front, and semicolons where a comma is a decimal point.
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            semicolons = ";" in file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=";" if semicolons else ",", strict=True)
-            columns = reader.fieldnames or ()
-            missing = [name for name in COLUMNS if name not in columns]
-            unknown = [name for name in columns if name not in COLUMNS + MORE_COLUMNS]
-            if missing or unknown or len(set(columns)) < len(columns):
-                raise SettingsError(
-                    f"{table}: the columns must be student and path, and may be group and consent, "
-                    f"not {', '.join(map(str, columns)) or 'none'}"
-                )
-            for row in reader:
-                if None in row or None in row.values():
-                    raise SettingsError(
-                        f"{table}, line {reader.line_num}: not {len(columns)} columns; correct it"
-                    )
-                yield reader.line_num, {name: value.strip() for name, value in row.items()}
-    except OSError as error:
-        raise SettingsError(f"{table}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(
-            f"{table}: not a CSV file in UTF-8 ({error}); export it again"
-        ) from None
-
-
 def _of_row(row: dict[str, str], folder: Path, where: str) -> Entry:
     for name in COLUMNS:
         if not row[name]:
             raise SettingsError(f"{where}: no {name}; fill it in")
+    group, consent = row.get("group"), row.get("consent")
     return Entry(
-        row["student"],
-        (folder / row["path"],),
-        row.get("group") or None,
-        day_of(row["consent"], where) if row.get("consent") else None,
+        name_of(row["student"], where),
+        (_file_of(folder, row["path"]),),
+        name_of(group, where) if group else None,
+        day_of(consent, where) if consent else None,
     )
 
 
+def _file_of(folder: Path, written: str) -> Path:
+    """Return the file that a table means: a Mac's folders write names in other characters."""
+    ways = (written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD")))
+    there = (folder / way for way in ways)
+    return next((path for path in there if os.path.lexists(path)), folder / written)
+
+
 def day_of(text: str, where: str) -> datetime.date:
-    """A day as ISO 8601 writes it. Raises SettingsError."""
+    """Return a day that is written with the year first. Raises SettingsError."""
     try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
+        written = YEAR_FIRST.fullmatch(text)
+        return datetime.date(*map(int, written.groups() if written else ()))
+    except (TypeError, ValueError):
         raise SettingsError(f"{where}: {text} is no day; write it as 2027-07-31") from None

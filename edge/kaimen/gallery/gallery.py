@@ -24,6 +24,7 @@ from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
 from kaimen.gallery.search_breadth import chosen
+from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
 from kaimen.registry.lock import Lock
@@ -97,7 +98,7 @@ class Gallery:
         return len(self._current().students)
 
     def __contains__(self, student: object) -> bool:
-        return student in self._current().places
+        return isinstance(student, str) and as_kept(student) in self._current().places
 
     @property
     def members(self) -> list[Student]:
@@ -139,7 +140,7 @@ class Gallery:
 
     def _place(self, student: str) -> int:
         try:
-            return self._members.places[student]
+            return self._members.places[as_kept(student)]
         except KeyError:
             raise GalleryError(f"{student} is not enrolled; see 'kaimen students'") from None
 
@@ -351,7 +352,7 @@ class Gallery:
         """
         self._current()
         with self._lock:
-            place = self._members.places.get(student)
+            place = self._members.places.get(as_kept(student))
             if place is None:
                 return []
             asked = self._members.students[place]

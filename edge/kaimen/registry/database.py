@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.kept_names import keep_names
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder
 
@@ -20,7 +21,7 @@ PATIENCE = 10.0  # seconds to wait for another process's transaction
 MEMORY = ":memory:"
 
 # Each brings the schema from one version to the next; what was released is never edited.
-MIGRATIONS = (
+MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE vault (identity TEXT NOT NULL);
     CREATE TABLE students (
@@ -67,7 +68,14 @@ MIGRATIONS = (
     UPDATE vault SET encoder =
         coalesce((SELECT encoder FROM students ORDER BY number LIMIT 1), '');
     """,
+    """
+    CREATE TABLE renamed (  -- students whose name was another's, written in other characters
+        student INTEGER PRIMARY KEY REFERENCES students ON DELETE CASCADE,
+        name TEXT NOT NULL  -- that both had
+    );
+    """,
 )
+NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 
 
 class Database:
@@ -111,9 +119,12 @@ class Database:
     def _migrate(self) -> None:
         if self._schema() < len(MIGRATIONS):
             with self.writing() as database:
-                for script in MIGRATIONS[self._schema() :]:
+                before = self._schema()
+                for script in MIGRATIONS[before:]:
                     for statement in script.split(";"):
                         database.execute(statement)
+                if before < NAMES_KEPT:
+                    keep_names(database)
                 database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
                 if not self.read("SELECT identity FROM vault"):
                     database.execute(

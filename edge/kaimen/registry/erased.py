@@ -10,14 +10,21 @@ import re
 from pathlib import Path
 
 from kaimen.errors import SettingsError
+from kaimen.names import forms_of
 from kaimen.registry.vault import Vault
 
 HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def erasure(vault: Vault, name: str) -> str:
-    """The hash of a student's name, 64 hexadecimal digits."""
-    return hmac.digest(vault.derive("erased"), name.encode(), "sha256").hex()
+    """Return the hash of a student's name, 64 hexadecimal digits."""
+    return erasures(vault, name)[0]
+
+
+def erasures(vault: Vault, name: str) -> list[str]:
+    """Return the same, and that of the name as earlier releases may have hashed it."""
+    key = vault.derive("erased")
+    return [hmac.digest(key, form.encode(), "sha256").hex() for form in forms_of(name)]
 
 
 def read_erased(path: Path) -> set[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import Database
 from kaimen.registry.evidence import pack, unpack_fingerprint, unpack_said
@@ -126,7 +127,7 @@ class Recordings:
         rows = self._database.read(
             "SELECT DISTINCT word FROM recordings JOIN students ON student = students.number "
             f"WHERE name = ? AND word != '' AND (? IS NULL OR {PLACED}) ORDER BY word",
-            name, encoder, encoder, encoder,
+            as_kept(name), encoder, encoder, encoder,
         )  # fmt: skip
         return [str(word) for (word,) in rows]
 
@@ -135,7 +136,7 @@ class Recordings:
         rows = self._database.read(
             "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
             f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
-            name, word, encoder, encoder,
+            as_kept(name), as_kept(word), encoder, encoder,
         )  # fmt: skip
         return self.voiceprints([int(str(number)) for (number,) in rows], encoder)
 
@@ -150,7 +151,7 @@ class Recordings:
             "FROM recordings JOIN students ON student = students.number "
             "LEFT JOIN points ON recording = recordings.number AND model = ? "
             "WHERE name = ? AND word = ? ORDER BY recordings.number",
-            said_by, name, word,
+            said_by, as_kept(name), as_kept(word),
         ):  # fmt: skip
             student, number, encoder, said, by, fingerprint, also_said = row
             owner, recording = int(str(student)), int(str(number))

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.names import as_kept, name_of
 from kaimen.registry.database import Database
-from kaimen.registry.erased import erasure
+from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
@@ -85,7 +86,7 @@ class Registry:
             "SELECT number, name, class, consent, enrolled, encoder, "
             "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
             "FROM students WHERE name = ?",
-            name,
+            as_kept(name),
         )
         if not rows:
             raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
@@ -109,10 +110,11 @@ class Registry:
         Files of theirs that were ``refused`` are remembered in place of earlier ones. A group and
         a consent that are not given stay what they were. ``evidence`` is each recording's. With a
         ``word``, recordings are of that word of a challenge, beside those of the passphrase.
-        Raises GalleryError and StorageError; nothing was changed then.
+        Raises UnfitName, GalleryError and StorageError; nothing was changed then.
         """
-        if not name or "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise GalleryError(f"{name!a}: not a name that can be stored; rename the student")
+        name = name_of(name, str(self.path))
+        group = name_of(group, str(self.path)) if group else group
+        word = name_of(word, str(self.path)) if word else word
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
@@ -168,7 +170,8 @@ class Registry:
                 )
             if not word:
                 _remember(database, name, refused)
-            database.execute("DELETE FROM erased WHERE student = ?", (self._erasure(name),))
+            for hashed in erasures(self.vault, name):
+                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
     def add_points(
         self, points: Iterable[tuple[Known, Voiceprint, Evidence]], encoder: str
@@ -214,7 +217,7 @@ class Registry:
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""
         with self.database.writing() as database:
-            _remember(database, name, refused)
+            _remember(database, as_kept(name), refused)
 
     def refused(self, rules: str) -> dict[str, list[Refused]]:
         """What was refused by these rules, by the names of students."""
@@ -229,26 +232,32 @@ class Registry:
     def describe(
         self, name: str, *, group: str | None = None, consent: datetime.date | None = None
     ) -> None:
-        """Change a student's group or consent; what is not given stays what it was."""
+        """Change a student's group or consent; what is not given stays what it was.
+
+        Raises UnfitName and StorageError.
+        """
+        group = name_of(group, str(self.path)) if group else group
         with self.database.writing() as database:
             database.execute(
                 "UPDATE students SET class = coalesce(?, class), consent = coalesce(?, consent) "
                 "WHERE name = ?",
-                (group, consent and consent.isoformat(), name),
+                (group, consent and consent.isoformat(), as_kept(name)),
             )
 
     def require(self, name: str) -> None:
         """Raises GalleryError where nothing is known of a student."""
-        if not self.database.read("SELECT 1 FROM refused WHERE student = ? LIMIT 1", name):
+        refused = "SELECT 1 FROM refused WHERE student = ? LIMIT 1"
+        if not self.database.read(refused, as_kept(name)):
             self.student(name)
 
     def remove(self, name: str) -> None:
         """Forget a student: no more than a keyed hash stays in the file. Raises GalleryError."""
         self.require(name)
+        name = as_kept(name)
         with self.database.writing() as database:
             database.execute("DELETE FROM students WHERE name = ?", (name,))
             database.execute("DELETE FROM refused WHERE student = ?", (name,))
-            _list_erased(database, [self._erasure(name)])
+            _list_erased(database, [erasure(self.vault, name)])
         # What the log of changes still holds goes as soon as no reader needs it.
         self.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -256,6 +265,15 @@ class Registry:
         """Everybody of whom something is known, enrolled or refused."""
         rows = self.database.read("SELECT name FROM students UNION SELECT student FROM refused")
         return {str(name) for (name,) in rows}
+
+    def namesakes(self) -> dict[str, str]:
+        """Return students who had another's name in other characters, and whose that still is."""
+        rows = self.database.read(
+            "SELECT students.name, other.name FROM renamed "
+            "JOIN students ON students.number = student JOIN students other "
+            "ON other.name = renamed.name ORDER BY students.name"
+        )
+        return {str(name): str(other) for name, other in rows}
 
     def erased(self) -> set[str]:
         """Keyed hashes of who was removed and is not enrolled again."""
@@ -265,9 +283,6 @@ class Registry:
         """Take over hashes under the same key; whoever is meant by them is not removed by it."""
         with self.database.writing() as database:
             _list_erased(database, hashes)
-
-    def _erasure(self, name: str) -> str:
-        return erasure(self.vault, name)
 
     def carry(self, space_map: SpaceMap) -> int:
         """Carry all voiceprints of one encoder into another space, all or none; how many students.

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kaimen.errors import GalleryError, StorageError
+from kaimen.names import as_kept, forms_of
 from kaimen.registry.database import MEMORY
 from kaimen.registry.evidence import pack, unpack_fingerprint
 from kaimen.registry.vault import Vault
@@ -87,6 +88,12 @@ class ReplayMemory:
 
     def of(self, student: str, word: str = "") -> list[Fingerprint]:
         """A student's, the latest first; what cannot be read is left out."""
+        found: list[Fingerprint] = []
+        for form in forms_of(f"{student}\0{word}"):
+            found += self._of(*form.split("\0"))
+        return found
+
+    def _of(self, student: str, word: str) -> list[Fingerprint]:
         whose = self._hash(student, word)
         found = []
         try:
@@ -106,6 +113,7 @@ class ReplayMemory:
 
     def keep(self, student: str, fingerprint: Fingerprint, word: str = "") -> None:
         """Remember one more, and forget what is older than the last KEPT. Raises StorageError."""
+        student, word = as_kept(student), as_kept(word)
         who, whose = self._hash(student), self._hash(student, word)
         sealed = self._vault.seal(pack(fingerprint), f"heard, {whose}")
         try:
@@ -131,7 +139,8 @@ class ReplayMemory:
     def forget(self, student: str) -> None:
         """Nothing of a student stays in the file. Raises StorageError."""
         try:
-            self._database.execute("DELETE FROM heard WHERE student = ?", (self._hash(student),))
+            for form in forms_of(student):
+                self._database.execute("DELETE FROM heard WHERE student = ?", (self._hash(form),))
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             raise StorageError(f"{self._path}: cannot be written ({error})") from None

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kaimen.enrollment.litter import is_litter
 from kaimen.errors import NoSpeech, SettingsError
+from kaimen.names import as_kept
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import SUFFIXES, main_phrase, read
 
@@ -70,9 +72,11 @@ class Person:
 
 def people_in(folder: Path, phrase: str) -> list[Person]:
     """Everybody who says the passphrase at least twice. Raises SettingsError."""
-    texts = tuple(phrase.split("+"))
+    texts = tuple(as_kept(text) for text in phrase.split("+"))
     try:
-        students = sorted(each for each in folder.iterdir() if each.is_dir())
+        students = sorted(
+            each for each in folder.iterdir() if each.is_dir() and not is_litter(each)
+        )
     except OSError as error:
         raise SettingsError(f"{folder}: the folder cannot be read ({error.strerror})") from None
     found = []
@@ -80,9 +84,9 @@ def people_in(folder: Path, phrase: str) -> list[Person]:
         files: dict[tuple[str, str], Path] = {}
         for file in sorted(student.iterdir()):
             text, _, take = file.stem.rpartition("-")
-            if file.suffix.lower() in SUFFIXES and text:
-                files[text, take] = file
-        person = Person(student.name, texts, files)
+            if file.suffix.lower() in SUFFIXES and text and not is_litter(file):
+                files[as_kept(text), take] = file
+        person = Person(as_kept(student.name), texts, files)
         if sum(text == texts[0] for text, _ in files) > 1 and len(person.takes) > 1:
             found.append(person)
     if len(found) < 3:

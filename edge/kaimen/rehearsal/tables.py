@@ -7,14 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kaimen.door.pins import Change
 from kaimen.rehearsal.attack import Count
 from kaimen.rehearsal.day import Visit
 from kaimen.rehearsal.promise import Limit, wrong
 from kaimen.rehearsal.visitors import Kind
+from kaimen.terminal import BAD, GOOD, styled
 
 WIDE = 90  # columns from which there is room for everything
 SHOWN = 3  # visits of each kind
@@ -57,18 +58,18 @@ def _spread(visits: Sequence[Visit], count: int) -> list[Visit]:
     return [visits[place * len(visits) // count] for place in range(count)]
 
 
-def _cells(visit: Visit, wide: bool) -> list[str]:
+def _cells(visit: Visit, wide: bool) -> list[str | Text]:
     visitor = visit.visitor
     decision = visit.answers[-1].decision if visit.answers else None
-    nearest, score = "[dim]—[/dim]", ""
+    nearest, score = "—", ""
     if decision is not None and decision.nearest:
-        nearest, score = escape(decision.nearest[0].student), f"{decision.score:.3f}"
+        nearest, score = decision.nearest[0].student, f"{decision.score:.3f}"
         score += f" / {decision.threshold:.3f}" if wide else ""
-    door = "[green]open[/green]" if visit.opened else f"shut, {visit.stopped_by}"
+    door = styled(("open", "green")) if visit.opened else styled(f"shut, {visit.stopped_by}")
     return [
-        escape(visitor.name),
+        visitor.name,
         visitor.kind.value,
-        *([escape(visitor.said)] if wide else []),
+        *([visitor.said] if wide else []),
         nearest,
         score,
         *([str(visit.tries)] if wide else []),
@@ -78,16 +79,14 @@ def _cells(visit: Visit, wide: bool) -> list[str]:
     ]
 
 
-def _mark(right: bool) -> str:
-    return "[green]✓[/green]" if right else "[red]✗[/red]"
+def _mark(right: bool) -> Text:
+    return styled(GOOD if right else BAD)
 
 
-def _drawn(changes: Sequence[Change]) -> str:
+def _drawn(changes: Sequence[Change]) -> Text:
     """A pin's trace as a line: low, high, low again."""
-    drawn = "[dim]▁▁[/dim]"
-    for _, change in pairwise(changes):
-        drawn += "[green]▔▔[/green]" if change.on else "[dim]▁▁[/dim]"
-    return drawn
+    low, high = ("▁▁", "dim"), ("▔▔", "green")
+    return styled(low, *(high if change.on else low for _, change in pairwise(changes)))
 
 
 def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], width: int) -> Table:
@@ -103,7 +102,7 @@ def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], wi
         low, high = count.interval
         most = promise[kind].allowed(count.attempts)
         limit = f"≥ {count.attempts - most}" if kind is Kind.STUDENT else f"≤ {most}"
-        cells = [kind.value, str(count.attempts), str(count.opened)]
+        cells: list[str | Text] = [kind.value, str(count.attempts), str(count.opened)]
         cells += [f"{low:.0%} – {high:.0%}", limit, _mark(wrong(kind, count) <= most)]
         by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
         table.add_row(*cells, *([by] if width >= WIDE else []))

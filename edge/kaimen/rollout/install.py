@@ -22,6 +22,7 @@ from kaimen.gallery.gallery import Gallery
 from kaimen.installation import Installation
 from kaimen.rollout.coverage import forget, model_ids_of, require_nobody_lost
 from kaimen.screen import Screen
+from kaimen.terminal import BAD, styled
 from kaimen.voice.models import Models
 
 
@@ -139,7 +140,7 @@ def _hear_again(again: Rehearing, place: Path, models: Models, screen: Screen) -
     for heard in screen.progress(again.hear(work), "hearing the school again", len(again)):
         for refusal in heard.refused:
             screen.result({"student": heard.student, "path": refusal.path, "error": refusal.reason})
-            screen.say(f"[red]✗[/red] {refusal.path}: {refusal.reason}")
+            screen.say(styled(BAD, f" {refusal.path}: {refusal.reason}"))
 
 
 def _calibrate(

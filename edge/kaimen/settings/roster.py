@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaimen.errors import SettingsError
+from kaimen.names import name_of
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -31,7 +32,7 @@ class Rule:
         if not named or not groups:
             raise SettingsError(f'{where} groups must name some, like ["7a", "staff"]')
         rule = cls(
-            tuple(groups),
+            tuple(name_of(group, where) for group in groups),
             _days(table.get("days", "mon-sun"), where),
             _time(table.get("opens", "00:00"), where),
             _time(table["closes"], where) if "closes" in table else datetime.time.max,

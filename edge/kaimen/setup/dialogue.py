@@ -22,14 +22,14 @@ class Dialogue:
 
     def say(self, text: str) -> None:
         """Something worth knowing."""
-        self.console.print(text, markup=False)
+        self.console.print(text)
 
     def ask(
         self, text: str, read: Callable[[str], Value], *, default: str, explained: str
     ) -> Value:
         """The answer as ``read`` takes it, which raises SettingsError for a wrong one."""
         while True:
-            self.console.print(f"{text} [{default}]: ", end="", markup=False)
+            self.console.print(f"{text} [{default}]: ", end="")
             answer = self._line().strip()
             if answer == "?":
                 self.say(f"  {explained}")
