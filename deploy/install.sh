@@ -24,7 +24,7 @@ grep -qs "Raspberry Pi" /proc/device-tree/model && extras='[pi]'
 if [ $# -eq 0 ]; then
     id kaimen >/dev/null 2>&1 || useradd --system --home-dir /var/lib/kaimen kaimen
     # The units join the groups of the devices, which a machine without such devices lacks.
-    for group in audio gpio; do
+    for group in audio gpio dialout input; do
         getent group $group >/dev/null || groupadd --system $group
     done
     install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen

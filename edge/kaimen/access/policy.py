@@ -26,6 +26,7 @@ from kaimen.access.decision import (
     one_voice,
     pooled_point,
     refuse,
+    stay_shut,
 )
 from kaimen.access.lockout import Lockout
 from kaimen.gallery.gallery import Gallery
@@ -88,11 +89,13 @@ class AccessPolicy:
         now: Callable[[], datetime.datetime] = datetime.datetime.now,
         clock: Callable[[], float] = time.monotonic,
         draw: random.Random | None = None,
+        unwell: Callable[[], str] = lambda: "",
     ) -> None:
         """Without ``checks`` the voice alone counts; a challenge needs them.
 
         Without a ``lockout`` nobody ever has to wait. With ``retry`` who is nearly known is asked
-        once more. ``thresholds`` may be changed at any moment.
+        once more. ``thresholds`` may be changed at any moment. While ``unwell`` says why not,
+        nothing opens.
         """
         self.gallery = gallery
         self.thresholds = thresholds
@@ -104,9 +107,15 @@ class AccessPolicy:
         self._now = now
         self._clock = clock
         self._draw = random.SystemRandom() if draw is None else draw
+        self._unwell = unwell
         self._claim: tuple[str, float] | None = None
         self._tried: Tried | None = None
         self._challenge: Challenge | None = None
+
+    @property
+    def shut(self) -> str:
+        """Return why the door opens for nobody just now; empty while it may."""
+        return self._unwell() or ("" if self.thresholds.armed else "it is not armed")
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
@@ -124,6 +133,9 @@ class AccessPolicy:
 
     def decide(self, utterance: Utterance) -> Found:
         """What to answer; nothing is remembered before ``answered``."""
+        shut = self.shut
+        if shut:
+            return Found(stay_shut(shut))
         if self._challenge is not None and self._waits(self._challenge.at):
             return self._word(utterance, self._challenge)
         claim = self._claimed()
@@ -139,6 +151,8 @@ class AccessPolicy:
     def answered(self, found: Found, utterance: Utterance) -> None:
         """The decision is the answer that was given. Raises StorageError; all else is done."""
         decision = found.decision
+        if decision.shut:  # nobody tried anything: a student who waits is no unknown voice
+            return
         claim = self._claim
         if claim is not None and decision.claim == claim[0]:
             self._claim = None

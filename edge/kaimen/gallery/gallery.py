@@ -217,11 +217,14 @@ class Gallery:
                 path = index_of(self.registry.path, self.space)
                 self._index.save(path, self.registry.vault, self.encoder)
 
-    def refresh(self) -> bool:
-        """Take over what changed in the registry since; whether anything did."""
+    def refresh(self, track: Track | None = None) -> bool:
+        """Take over what changed in the registry since; whether anything did.
+
+        ``track`` shows how far it is where many were enrolled.
+        """
         if self._seen == self.registry.database.version():
             return False
-        self._take_over()
+        self._take_over(track)
         return True
 
     def _current(self, track: Track | None = None) -> Members:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kaimen.errors import UnreadableRecording
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import Recording, read
 
@@ -24,6 +25,8 @@ class Played:
     @classmethod
     def open(cls, path: Path) -> Played:
         """From a file of any length. Raises RecordingError."""
+        if path.is_fifo():  # which would be waited for, and cannot be read from its beginning
+            raise UnreadableRecording("a pipe is not a recording; write it into a file first", path)
         return cls(read(path, longest=None), str(path))
 
     @property
