@@ -18,7 +18,7 @@ SOURCES = {"kaimen": ROOT / "edge", "kaimen_train": ROOT / "training"}
 # Rooms and single files of ``kaimen``, from the ground up. A file imports from its own line and
 # from the lines above it here, never from one below.
 FLOORS = (
-    ("errors", "closing", "storage", "stderr", "systemd", "progress", "screen"),
+    ("errors", "clock", "closing", "storage", "stderr", "systemd", "progress", "screen"),
     ("settings", "sound"),
     ("voice", "acoustics"),
     ("registry", "door", "bundle"),

@@ -29,6 +29,7 @@ from kaimen.access.decision import (
     stay_shut,
 )
 from kaimen.access.lockout import Lockout
+from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
 from kaimen.settings.roster import Rule, groups_at
@@ -39,6 +40,7 @@ from kaimen.voice.utterance import Utterance
 
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one
+BEHIND = datetime.timedelta(days=1)  # that a clock may be behind the newest enrollment
 ASKED = 3  # words of a challenge, at most
 FEWEST = 2  # words that a student must be enrolled with to be challenged
 
@@ -86,7 +88,7 @@ class AccessPolicy:
         checks: Checks | None = None,
         policy: str = "voice",
         retry: bool = False,
-        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        now: Callable[[], datetime.datetime] = local_now,
         clock: Callable[[], float] = time.monotonic,
         draw: random.Random | None = None,
         unwell: Callable[[], str] = lambda: "",
@@ -213,10 +215,13 @@ class AccessPolicy:
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
         """Who of those who may enter now is nearest, or how near the claimed one is."""
         now = self._now()
-        groups = groups_at(self._roster, now)
+        groups, day = groups_at(self._roster, now), now.date()
+        if now.astimezone(datetime.UTC) + BEHIND < self.gallery.newest:
+            # The clock is wrong, and nobody knows whose hours these are, or whose consent ended.
+            groups, day = frozenset() if self._roster else None, datetime.date.max
         if claim is not None:
-            return self.gallery.claimed(claim, voiceprint, groups=groups, day=now.date())
-        return self.gallery.nearest(voiceprint, groups=groups, day=now.date(), sure=sure)
+            return self.gallery.claimed(claim, voiceprint, groups=groups, day=day)
+        return self.gallery.nearest(voiceprint, groups=groups, day=day, sure=sure)
 
     def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
         """Two tries, neither of them enough alone, looked for as one."""

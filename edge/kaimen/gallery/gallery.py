@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
@@ -113,6 +114,11 @@ class Gallery:
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
         return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def newest(self) -> datetime.datetime:
+        """When somebody was enrolled last, in UTC: no clock that is right is before it."""
+        return self._current().newest
 
     @property
     def space(self) -> str:
@@ -308,7 +314,7 @@ class Gallery:
         with self._lock:
             members = self._members
             who = None if groups is None else frozenset(groups)
-            allowed, few = self._allowed(members, who, day or datetime.date.today())
+            allowed, few = self._allowed(members, who, day or today())
             if few:
                 return self._score(probe, np.flatnonzero(allowed), count)
             if sure < math.inf:
@@ -358,7 +364,7 @@ class Gallery:
             if place is None:
                 return []
             asked = self._members.students[place]
-            if not asked.consents(day or datetime.date.today()):
+            if not asked.consents(day or today()):
                 return []
             if groups is not None and asked.group not in groups:
                 return []
