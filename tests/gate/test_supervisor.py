@@ -122,15 +122,15 @@ def test_it_waits_longer_each_time_and_never_too_long(fails: list[bool]) -> None
         try:
             failed = next(plan)
         except StopIteration:
-            supervisor._stop.set()
+            stop.set()
             over.set()
             return
         if not failed:
             pulse.well()
         raise ValueError
 
-    supervisor = Supervisor()
-    supervisor._stop = Stop()
+    stop = Stop()
+    supervisor = Supervisor(stop=stop)
     supervisor.start("watcher", work, patience=30)
     assert over.wait(30)
     supervisor.close()

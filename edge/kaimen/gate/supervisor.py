@@ -78,9 +78,15 @@ class _Thread:
 class Supervisor(Closing):
     """Runs threads for years; a context manager, whose end ends them."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """``stop`` is what threads sleep on; a clock of another pace brings one of its own."""
         self._clock = clock
-        self._stop = threading.Event()
+        self._stop = threading.Event() if stop is None else stop
         self._threads: list[_Thread] = []
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._hanging: set[str] = set()
