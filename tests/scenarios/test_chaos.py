@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -56,6 +56,8 @@ HOURS = float(os.environ.get("KAIMEN_CHAOS_HOURS", "1"))
 SEED = int(os.environ.get("KAIMEN_CHAOS_SEED", "24"))
 WITHIN = 15.0  # seconds after the cause is gone, in which a student opens again
 RESTART = 2.0  # seconds until systemd begins it again
+# What keeps others from being made, or ended: it comes last, and is over first.
+LAST = {"odd_consent", "full_disk", "read_only", "no_descriptors", "busy_registry", "unplugged"}
 START = datetime(datetime.now().year + 1, 3, 1, 8)
 
 pytestmark = pytest.mark.slow
@@ -96,8 +98,15 @@ class Clock:
                 self._changed.notify_all()
             return over()
 
-    def wake(self) -> None:
+    def expect(self) -> None:
+        """A watcher is about to begin."""
         with self._changed:
+            self._sleeping["watcher"] = self.now
+
+    def end(self) -> None:
+        """It is to end."""
+        with self._changed:
+            self._sleeping.clear()
             self._changed.notify_all()
 
 
@@ -107,13 +116,14 @@ class Stop(threading.Event):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        clock.expect()
 
     def wait(self, timeout: float | None = None) -> bool:
         return self._clock.sleep(np.inf if timeout is None else timeout, self.is_set)
 
     def set(self) -> None:
         super().set()
-        self._clock.wake()
+        self._clock.end()
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,7 @@ class World:
         self.random = np.random.default_rng(SEED)
         self._room = noise(60, -70.0)
         self._now = ExitStack()
+        self._deck: list[Callable[[], AbstractContextManager[None]]] = []
         self._until = 30.0  # when the disturbance, or the calm, ends
         self.disturbed = False
 
@@ -188,10 +199,21 @@ class World:
             self._until = self.clock.now + self.random.uniform(20, 60)
         else:
             self.disturbed = True
-            chosen = self.disturbances[int(self.random.integers(len(self.disturbances)))]
-            self.seen.append(chosen.__name__)
-            self._now.enter_context(chosen())
             self._until = self.clock.now + self.random.uniform(3, 60)
+            for chosen in self._drawn():
+                self.seen.append(chosen.__name__)
+                self._now.enter_context(chosen())
+
+    def _drawn(self) -> list[Callable[[], AbstractContextManager[None]]]:
+        """Draw one or two that can go together."""
+        if len(self._deck) < 2:
+            order = self.random.permutation(len(self.disturbances))
+            self._deck += [self.disturbances[at] for at in order]
+        drawn = [self._deck.pop(), self._deck.pop()]
+        drawn.sort(key=lambda each: each.__name__ in LAST)
+        if drawn[0].__name__ in LAST:
+            self._deck.insert(0, drawn.pop())
+        return drawn
 
     def _silence(self, seconds: float) -> Iterator[Samples]:
         for number in range(round(seconds * SAMPLE_RATE / BLOCK)):
@@ -298,7 +320,7 @@ class Site:
     @contextmanager
     def killed_watcher(self) -> Iterator[None]:
         def killed(watcher: Watcher) -> None:
-            raise SystemExit
+            raise SystemExit(1)
 
         look = Watcher.look
         self.patch.setattr(Watcher, "look", killed)
@@ -376,18 +398,18 @@ class Site:
 
     @contextmanager
     def removed_student(self) -> Iterator[None]:
-        where = self.folder / "gallery.sqlite"
-        with Gallery.open(
-            where, self.vault, self.encoder.identity, self.encoder.card.dimension
-        ) as gallery:
+        with closing(self.gallery()) as gallery:
             gallery.remove(self.guest)
         self.away.add(self.guest)
         yield
-        with Gallery.open(
-            where, self.vault, self.encoder.identity, self.encoder.card.dimension
-        ) as gallery:
+        with closing(self.gallery()) as gallery:
             gallery.enroll(self.guest, self.points[self.guest], group="class")
         self.away.discard(self.guest)
+
+    def gallery(self) -> Gallery:
+        """Open the school as another command does."""
+        encoder, path = self.encoder, self.folder / "gallery.sqlite"
+        return Gallery.open(path, self.vault, encoder.identity, encoder.card.dimension)
 
 
 @pytest.fixture(autouse=True)
@@ -433,7 +455,8 @@ def test_an_hour_of_disturbances_opens_for_students_alone(
     while not world.over:
         arguments = ["run", "--config", str(site.config), "--json", "--wait", "--play", "world"]
         codes.append(main(arguments))
-        world._pass(RESTART)
+        with suppress(KeyboardInterrupt):  # a signal for a gate that has ended already
+            world._pass(RESTART)
     world._now.close()
     out = capsys.readouterr().out
 

@@ -88,8 +88,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             before = ready.installation
             try:
                 ready = _ready(arguments, screen)
-            except (KaimenError, OSError) as error:
-                screen.note(f"{error}; the old settings stay")
+            except Exception as error:  # whatever it was: the gate that served goes on
+                screen.note(f"{_reason(error)}; the old settings stay")
                 ready = replace(ready, state=before.state)
             else:
                 before.close()
@@ -116,16 +116,20 @@ def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
     while True:
         try:
             return _ready(arguments, screen)
-        except (KaimenError, OSError) as error:
+        except Exception as error:  # whatever it was: it may be mended
             if not arguments.wait or isinstance(error, SettingsError):
                 raise
-            reason = str(error)
+            reason = _reason(error)
         if reason != said:
             said = reason
             screen.note(f"{reason}; the door stays shut until then")
         # The start is over and each try proves it alive; how it is, the status says.
         notify("READY=1", f"STATUS=the door stays shut: {reason}", "WATCHDOG=1")
         sleep(RETRY)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, KaimenError) else f"{type(error).__name__}: {error}"
 
 
 def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
@@ -203,7 +207,6 @@ def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], L
 def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> None:
     """Arm the policy by registry and calibration, now and whenever they change."""
     watching = Watcher(policy, calibrated, supervisor.say)
-    watching.look()
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
 
 

@@ -33,9 +33,10 @@ class Watcher:
     def run(self, pulse: Pulse) -> None:
         """Look until it is told to stop; work for a supervised thread."""
         self._alive = pulse.alive
-        while not pulse.wait(EVERY):
+        while not pulse.stopped:
             self.look()
             pulse.well()
+            pulse.wait(EVERY)
 
     def look(self) -> None:
         """Take over what changed. Where that leaves no valid threshold, nothing opens."""
