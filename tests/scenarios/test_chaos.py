@@ -57,6 +57,7 @@ SEED = int(os.environ.get("KAIMEN_CHAOS_SEED", "24"))
 WITHIN = 15.0  # seconds after the cause is gone, in which a student opens again
 RESTART = 2.0  # seconds until systemd begins it again
 # What keeps others from being made, or ended: it comes last, and is over first.
+BLIND = {"killed_watcher", "odd_consent"}
 LAST = {"odd_consent", "full_disk", "read_only", "no_descriptors", "busy_registry", "unplugged"}
 START = datetime(datetime.now().year + 1, 3, 1, 8)
 
@@ -174,6 +175,9 @@ class World:
                 self._pass(1.0)
                 yield from self._silence(BLOCK / SAMPLE_RATE)
             place = int(self.random.integers(len(self.voices)))
+            away = [at for at, (name, _, _) in enumerate(self.voices) if name in self.away]
+            if away and self.random.random() < 0.5:
+                place = away[0]
             name, phrase, enrolled = self.voices[place]
             self.speaking = name, enrolled and name not in self.away
             yield from self._silence(1.0)
@@ -209,7 +213,10 @@ class World:
         if len(self._deck) < 2:
             order = self.random.permutation(len(self.disturbances))
             self._deck += [self.disturbances[at] for at in order]
+            self._deck.sort(key=lambda each: each.__name__ in BLIND)  # soon, in a short run too
         drawn = [self._deck.pop(), self._deck.pop()]
+        if drawn[0].__name__ in BLIND:  # somebody is removed, and nobody is there to notice
+            drawn[1] = next(d for d in self.disturbances if d.__name__ == "removed_student")
         drawn.sort(key=lambda each: each.__name__ in LAST)
         if drawn[0].__name__ in LAST:
             self._deck.insert(0, drawn.pop())
