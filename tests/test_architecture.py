@@ -21,6 +21,7 @@ FLOORS = (
     (
         "errors",
         "names",
+        "clock",
         "closing",
         "storage",
         "stderr",

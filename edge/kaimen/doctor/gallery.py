@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import math
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.thresholds import THREE
+from kaimen.clock import today
 from kaimen.doctor.finding import (
     Finding,
     Patient,
@@ -109,8 +109,8 @@ def _damage(path: Path) -> Finding | None:
 
 def _students(registry: Registry, counted: Counted, installation: Installation) -> Finding:
     everybody = registry.students()
-    today = datetime.date.today()
-    ended = sum(not student.consents(today) for student in everybody)
+    day = today()
+    ended = sum(not student.consents(day) for student in everybody)
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
