@@ -38,17 +38,17 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         try:
             learned.require(gallery)
         except GalleryError:
-            _show(learned, screen)
+            _show(learned, settings.gate.retry, screen)
             raise
         if not arguments.dry_run:
             installation.keep_calibration(learned)
-        _show(learned, screen)  # what is shown is on the disk
+        _show(learned, settings.gate.retry, screen)  # what is shown is on the disk
         if arguments.dry_run:
             screen.say("nothing is changed")
     return 0
 
 
-def _show(learned: Calibration, screen: Screen) -> None:
+def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
     low, high = learned.interval
     screen.result(
         asdict(learned),
@@ -58,17 +58,24 @@ def _show(learned: Calibration, screen: Screen) -> None:
         f"{learned.expected_fnir:.1%} would not as students",
     )
     if not screen.as_json:
-        screen.out.print(learned.evidence, markup=False)
+        screen.out.print(learned.evidence)
         if learned.retry_fnir is not None:
-            screen.out.print(
-                f"asked once more ([gate] retry), {learned.retry_fnir:.1%} would not pass as "
-                "students, at the same FPIR"
-            )
+            screen.out.print(_of_two_tries(learned, retry))
         if learned.phrase_fnmr is not None:
             screen.out.print(
                 f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
             )
         screen.out.print(_forecast(learned))
+
+
+def _of_two_tries(learned: Calibration, retry: bool) -> str:
+    here = "as this gate does" if retry else "which this gate does not"
+    return (
+        f"a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
+        f"opens from {learned.first_threshold:.3f} on in a first try and from "
+        f"{learned.both_threshold:.3f} on for two together; {learned.retry_fnir:.1%} would not "
+        "pass as students, at the same FPIR"
+    )
 
 
 def _forecast(learned: Calibration) -> Table:

@@ -48,6 +48,7 @@ RETRY = 5.0  # seconds between tries to begin, whatever keeps the gate from it
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
+    answers.add_nearest(parser)
     parser.add_argument("--microphone", help="a part of its name; the default one without")
     parser.add_argument(
         "--play", type=Path, metavar="FILE", help="a recording instead of a microphone"
@@ -180,7 +181,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
-        written = _Written(gate, audit, screen)
+        written = _Written(gate, audit, screen, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         reader = arguments.reader or settings.reader.path
         if reader:
@@ -249,10 +250,11 @@ def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -
 class _Written:
     """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
-    def __init__(self, gate: Gate, audit: Audit, screen: Screen) -> None:
+    def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
         self._gate = gate
         self._audit = audit
         self._screen = screen
+        self._nearest = nearest
         self._failed = False
 
     def answer(self, answer: Answer) -> None:
@@ -266,7 +268,10 @@ class _Written:
                 calibration=self._gate.policy.thresholds.source,
             )
         )
-        self._screen.result(answers.as_fields(answer), answers.as_line(answer))
+        self._screen.result(
+            answers.as_fields(answer, nearest=self._nearest),
+            answers.as_line(answer, nearest=self._nearest),
+        )
 
     def event(self, text: str) -> None:
         """One of the door's."""
