@@ -15,10 +15,11 @@ ldconfig -p | grep -q libportaudio || {
     echo "PortAudio is missing: sudo apt-get install libportaudio2" >&2
     exit 1
 }
-extras=
-grep -qs "Raspberry Pi" /proc/device-tree/model && extras='[pi]'
+# The package's versions, each file by its hash: what runs as root here is what was tested.
 "$python" -m venv "$prefix"
-"$prefix/bin/python" -m pip install --quiet --disable-pip-version-check ".$extras"
+pip() { "$prefix/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
+pip install --require-hashes -r deploy/deb/requirements.lock
+pip install --no-deps --force-reinstall .
 "$prefix/bin/kaimen" --version
 
 if [ $# -eq 0 ]; then

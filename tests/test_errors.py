@@ -15,6 +15,7 @@ CODES = {
     "SettingsError": 2,
     "RecordingError": 3,
     "UnreadableRecording": 3,
+    "UnsupportedFormat": 3,
     "RecordingTooLong": 3,
     "SeveralPhrases": 3,
     "BrokenSamples": 3,

@@ -40,6 +40,10 @@ class UnreadableRecording(RecordingError, OSError):
     """The file is missing, forbidden, empty, or no sound file."""
 
 
+class UnsupportedFormat(UnreadableRecording):
+    """A sound format that is known, but cannot be read here."""
+
+
 class RecordingTooLong(RecordingError):
     """Longer than one phrase can be; a stream belongs into ``kaimen listen``."""
 

@@ -64,6 +64,12 @@ class Installation(Closing):
                 stack.callback(self._closers.pop(name))
                 del self.__dict__[name]
 
+    def hand_over(self, part: str, to: Installation) -> None:
+        """Let another installation have a part that is open here, as it is."""
+        if part in self._closers:
+            to.__dict__[part] = self.__dict__.pop(part)
+            to._closers[part] = self._closers.pop(part)
+
     def _to_close(self, name: str, part: Part, close: Callable[[], None]) -> Part:
         self._closers[name] = close
         return part
@@ -279,6 +285,11 @@ class Installation(Closing):
     def _say_if_simulated(self) -> None:
         if self.settings.door.mock or not on_a_pi():
             self._screen.say("pins are simulated: no relay is switched")
+
+    @property
+    def lockout_path(self) -> Path:
+        """Where a gate keeps how many unknown voices it heard, beside the registry."""
+        return self.settings.gallery.file.with_suffix(".lockout.json")
 
     @property
     def log_folder(self) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kaimen.access import lockout as module
 from kaimen.access.lockout import FORGET, Lockout
 from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
 
@@ -89,3 +93,78 @@ def test_nobody_waits_longer_than_the_longest_and_nobody_before_the_free_tries(
             unknown += 1
             assert not lockout.wait() or unknown > FREE_TRIES
         assert 0 <= lockout.wait() <= LONGEST_LOCKOUT
+
+
+@pytest.fixture
+def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that names this boot of the machine."""
+    path = tmp_path / "boot_id"
+    path.write_text("one\n")
+    monkeypatch.setattr(module, "BOOT", path)
+    return path
+
+
+def test_a_restart_forgets_nobody(tmp_path: Path, boot: Path, clock: Clock) -> None:
+    path = tmp_path / "lockout.json"
+    before = Lockout(path=path, clock=clock)
+    tried(before, clock, FREE_TRIES)
+    before.unknown()
+    clock.now += 10
+    after = Lockout(path=path, clock=clock)
+    assert after.wait() == LOCKOUT - 10
+    clock.now += after.wait()
+    after.unknown()
+    assert after.wait() == 2 * LOCKOUT
+    clock.now += after.wait()
+    after.opened()
+    assert Lockout(path=path, clock=clock).left == FREE_TRIES
+
+
+def test_after_a_boot_the_wait_begins_anew(tmp_path: Path, boot: Path, clock: Clock) -> None:
+    path = tmp_path / "lockout.json"
+    before = Lockout(path=path, clock=clock)
+    tried(before, clock, FREE_TRIES)
+    before.unknown()
+    boot.write_text("two\n")
+    clock.now = 5.0  # as the clock is after a boot
+    after = Lockout(path=path, clock=clock)
+    assert after.wait() == LOCKOUT and after.left == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", "[" * 100_000, '{"boot": "one", "count": -1, "last": 0, "until": 0}']
+    + [f'{{"boot": "one", "count": 4, "last": 0, "until": {u}}}' for u in ("1e9", "NaN", '"x"')],
+)
+def test_a_file_that_is_damaged_uses_up_the_free_tries(
+    text: str, tmp_path: Path, boot: Path, clock: Clock
+) -> None:
+    path = tmp_path / "lockout.json"
+    path.write_text(text)
+    found = Lockout(path=path, clock=clock)
+    assert found.wait() == 0 and found.left == 0
+    found.unknown()
+    assert found.wait() == LOCKOUT
+
+
+def test_a_full_disk_is_said_once_and_the_lockout_goes_on(
+    tmp_path: Path, boot: Path, clock: Clock
+) -> None:
+    said: list[str] = []
+    (tmp_path / "file").write_text("")
+    found = Lockout(path=tmp_path / "file" / "lockout.json", clock=clock, say=said.append)
+    assert tried(found, clock, FREE_TRIES + 1)[-1] == LOCKOUT
+    assert len(said) == 1 and "would forget" in said[0]
+
+
+@given(st.lists(st.tuples(st.floats(0, 2000), st.booleans()), max_size=30))
+def test_it_is_the_same_whether_it_is_kept_or_not(story: list[tuple[float, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        clock, path = Clock(), Path(folder) / "lockout.json"
+        plain = Lockout(clock=clock)
+        for seconds, known in story:
+            clock.now += seconds
+            kept = Lockout(path=path, clock=clock)  # restarted each time
+            assert (kept.wait(), kept.left) == (plain.wait(), plain.left)
+            for each in (plain, kept):
+                each.opened() if known else each.unknown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 from collections.abc import Sequence
 from typing import Any, cast
@@ -24,9 +25,10 @@ from kaimen.access.decision import (
 from kaimen.access.lockout import Lockout
 from kaimen.access.policy import AGAIN, ASKED, AccessPolicy
 from kaimen.gallery.gallery import Gallery
+from kaimen.settings.roster import Rule
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.utterance import Utterance
-from tests.sounds import silence, spoken
+from tests.sounds import in_a_room, silence, spoken
 
 LI, WANG, NOBODY = np.eye(3, 4, dtype=np.float32)
 PASSED = Check("phrase", 0.9, 0.8, 0.7)
@@ -63,6 +65,10 @@ class Played:
         self.kept: list[tuple[str, str]] = []
         self._words = list(words)
         self.mistaken = False
+        self._replay = False  # whether it is looked for, by the fingerprints of what is said
+
+    recording = Checks.recording
+    said_again = Checks.said_again
 
     def of(self, heard: Utterance, student: str, thresholds: Thresholds, word: str = "") -> Any:
         self.asked.append((student, word))
@@ -132,6 +138,22 @@ def test_what_both_tries_have_in_common_is_no_better_in_two() -> None:
     second = door.say(like(LI, 0.51))
     assert second.verdict is Verdict.UNKNOWN
     assert second.reason.startswith("nearest is Li at 0.505 in two tries, 0.045 below")
+
+
+def test_the_same_recording_twice_is_no_second_try() -> None:
+    checks = Played()
+    checks._replay = True
+    said, played = spoken(1.2), in_a_room(0.7 * spoken(1.2), level=-60.0)
+    for again in (said, played):
+        door = Door(checks, lockout=Lockout(free=0, clock=Clock()))
+        assert door.say(like(LI, 0.5), said).verdict is Verdict.RETRY
+        second = door.say(like(LI, 0.51, turn=1.2), again)
+        assert second.verdict is Verdict.REFUSED and second.pooled is None
+        assert "heard before: a recording" in second.reason
+        assert door.say(like(LI, 0.9)).wait  # and it was a try
+    door = Door(checks)
+    door.say(like(LI, 0.5), said)
+    assert door.say(like(LI, 0.51, turn=1.2), spoken(1.2, pitch=171.0)).student == "Li"
 
 
 def test_a_second_try_may_be_enough_alone() -> None:
@@ -289,6 +311,32 @@ def test_a_door_that_wants_a_claim_asks_for_it() -> None:
     assert door.say(like(LI, 0.9)).student == "Li"
     door.policy.claim("Wang")
     assert not door.say(like(LI, 0.9)).opens
+
+
+def test_a_claim_is_refused_where_another_student_is_clearly_nearer() -> None:
+    door = Door(policy="claim")
+    for own, claimed, opens in [(0.89, 0.4, False), (0.6, 0.45, False), (0.5, 0.45, True)]:
+        rest = np.sqrt(1 - own**2 - claimed**2)
+        point = np.array([own, claimed, rest, 0.0], np.float32)
+        door.policy.claim("Wang")
+        decision = door.say(point)
+        assert decision.opens is opens, decision.reason
+        if not opens:
+            assert "nearer to another student's" in decision.reason
+            assert "Li" not in decision.reason
+        door.policy.claim("Li")
+        assert door.say(point).opens
+
+
+def test_whoever_may_not_enter_now_is_another_student_too() -> None:
+    early = datetime.datetime(2026, 1, 5, 7, 0)
+    only_wang = (Rule(("staff",)),)
+    door = Door(policy="claim", roster=only_wang, now=lambda: early)
+    door.policy.gallery.describe("Wang", group="staff")
+    door.policy.claim("Wang")
+    assert not door.say(np.array([0.8, 0.45, 0.0, np.sqrt(1 - 0.64 - 0.2025)], np.float32)).opens
+    door.policy.claim("Wang")
+    assert door.say(like(WANG, 0.9)).opens
 
 
 WORDS = ["上海", "北京", "数字", "语音"]

@@ -84,6 +84,18 @@ def missing(folder: Path) -> Path:
     return folder / "nowhere.mp3"
 
 
+def pipe(folder: Path) -> Path:
+    path = folder / "pipe.mp3"
+    os.mkfifo(path)
+    return path
+
+
+def endless(folder: Path) -> Path:
+    path = folder / "endless.mp3"
+    path.symlink_to("/dev/zero")
+    return path
+
+
 def folder_itself(folder: Path) -> Path:
     path = folder / "folder.mp3"
     path.mkdir()
@@ -100,6 +112,8 @@ BAD: dict[Make, tuple[int, int]] = {
     eight_kilohertz_stereo: (USABLE, USABLE),
     ten_minutes: (UNUSABLE, USABLE),
     missing: (UNUSABLE, UNUSABLE),
+    pipe: (UNUSABLE, UNUSABLE),
+    endless: (UNUSABLE, UNUSABLE),
     folder_itself: (UNUSABLE, UNUSABLE),
 }
 

@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from kaimen.cli import door
-from kaimen.door import pins
 from kaimen.door.client import Door
-from kaimen.door.pins import mock_pins
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
 from tests.door.bench import wait_until_it_listens
@@ -75,30 +73,6 @@ def test_without_a_socket_it_asks_for_one(config: Path, became: list[str]) -> No
     with pytest.raises(SettingsError, match="give --socket"):
         door.run(parsed(config=config), Screen(as_json=True))
     assert not became
-
-
-def test_rest_needs_no_socket_and_drives_the_pin(
-    config: Path, became: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    factory = mock_pins()
-    pin = factory.pin("GPIO4")
-    pin.function = "output"
-    pin.state = True  # as a killed door left it
-    monkeypatch.setattr(pins, "pins_of", lambda settings: factory)
-    assert door.run(parsed("--rest", config=config), Screen(as_json=True)) == 0
-    assert [state.state for state in pin.states] == [False, True, False]
-    assert not became
-
-
-def test_rest_waits_for_no_library_but_that_of_the_pins(config: Path) -> None:
-    code = (
-        "import sys; from kaimen.cli.main import main\n"
-        f"main(['door', '--rest', '--config', {str(config)!r}]); print(*sys.modules)"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    loaded = set(told.stdout.decode().split())
-    assert "gpiozero" in loaded
-    assert not {"rich", "numpy", "sounddevice", "kaimen.door.process"} & loaded
 
 
 def test_it_serves_until_it_is_told_to_stop(config: Path, tmp_path: Path) -> None:

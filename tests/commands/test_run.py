@@ -208,6 +208,51 @@ def test_a_signal_stops_the_gate_with_the_relay_off(
     assert levels() == [1, 0]
 
 
+def test_reading_settings_again_cuts_no_lease(
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    signals = iter([signal.SIGHUP, signal.SIGTERM])
+
+    def line(answer: Any) -> str:
+        if answer.decision.opens:
+            signal.raise_signal(next(signals))
+        return ""
+
+    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
+    assert run(config, "--play", str(day)) == 0
+    assert levels() == [1, 0]  # from the first opening to the end
+    assert next(signals, None) is None
+
+
+def test_neither_sighup_nor_a_restart_ends_a_lockout(
+    config: Path,
+    tmp_path: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    with config.open("a") as file:
+        file.write("[gate]\nfree_tries = 0\nretry = false\n")
+    path = tmp_path / "stranger.wav"
+    soundfile.write(path, at_the_gate("ruifeng"), SAMPLE_RATE)
+    signals = iter([signal.SIGHUP, signal.SIGTERM, signal.SIGTERM])
+    verdicts = []
+
+    def line(answer: Any) -> str:
+        verdicts.append(answer.decision.verdict.value)
+        signal.raise_signal(next(signals))
+        return ""
+
+    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
+    assert run(config, "--play", str(path)) == 0  # and again from its beginning
+    assert run(config, "--play", str(path)) == 0
+    assert verdicts == ["unknown", "refused", "refused"]
+
+
 def test_settings_are_read_again_on_sighup_and_bad_ones_are_left(
     config: Path,
     portaudio: FakePortAudio,

@@ -40,8 +40,17 @@ def test_the_package_has_the_versions_that_are_tested() -> None:
 
     tested = plain(locked(ROOT / "requirements.lock"))
     package = plain(locked(ROOT / "deploy" / "deb" / "requirements.lock"))
-    only_there = {line for line in package - tested if not line.startswith("lgpio")}
-    assert package and not only_there
+    assert package and not package - tested
+
+
+@pytest.mark.parametrize("script", ["install.sh", "deb/build.sh"])
+def test_what_is_installed_as_root_is_taken_by_its_hash(script: str) -> None:
+    text = (ROOT / "deploy" / script).read_text()
+    calls = [line for line in text.splitlines() if re.search(r"pip install\b.*[^\w-]", line)]
+    calls = [line for line in calls if "apt-get" not in line and not line.startswith("#")]
+    assert calls
+    for line in calls:
+        assert "--require-hashes -r" in line or "--no-deps" in line, line
 
 
 @pytest.mark.parametrize("script", ["postinst", "prerm"])

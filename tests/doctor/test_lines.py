@@ -29,6 +29,7 @@ from kaimen.settings import DoorSettings, EncoderSettings, Settings, SoundSettin
 from kaimen.sound import microphone as device_module
 from tests.bundle.made import second
 from tests.doctor.pi import Pi
+from tests.door.chips import EXPANDER, RP1, Machine
 from tests.portaudio import FakePortAudio, PortAudioError, device
 from tests.sounds import noise
 
@@ -176,9 +177,24 @@ def test_pins_that_this_user_may_not_use(pi: Pi, monkeypatch: pytest.MonkeyPatch
     assert found.state is Health.ATTENTION and "group gpio" in found.mend
 
 
-def test_a_pi_without_lgpio(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaimen.doctor.door.importlib.util.find_spec", lambda _: None)
-    assert only(door.check(patient(pi)), "pins").state is Health.BROKEN
+def test_a_pi_without_the_library_of_its_pins(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gpiod", None)  # importing it fails
+    found = only(door.check(patient(pi)), "pins")
+    assert found.state is Health.BROKEN and "kaimen[pi]" in found.mend
+
+
+def test_the_chip_of_the_header_is_named(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    pi.remove("dev/gpiochip0")
+    Machine.installed(monkeypatch, {11: EXPANDER, 15: RP1}, pi.root / "dev")
+    found = only(door.check(patient(pi)), "pins")
+    assert found.state is Health.OK
+    assert found.found == "relay 17; gpiochip15 (pinctrl-rp1)"
+
+
+def test_a_pi_whose_header_nobody_knows(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine.installed(monkeypatch, {0: EXPANDER}, pi.root / "dev")
+    found = only(door.check(patient(pi)), "pins")
+    assert found.state is Health.BROKEN and EXPANDER in found.found
 
 
 # The machine

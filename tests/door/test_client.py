@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from kaimen.door import client
-from kaimen.door.client import Door, Gone, command_line
-from kaimen.door.protocol import NoticesLost, RelayStatus
+from kaimen.door.client import WANTED, Door, Gone, command_line
+from kaimen.door.protocol import NoticesLost, Open, RelayStatus, request_from_bytes
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
@@ -281,7 +281,9 @@ def test_a_door_that_says_no_is_an_error(talk: tuple[Door, socket.socket]) -> No
     there.send(b"not opened: it is Sunday")
     with pytest.raises(DeviceError, match="Sunday"):
         door.open()
-    assert there.recv(100) == b"open"
+    asked = request_from_bytes(there.recv(100))
+    assert isinstance(asked, Open) and asked.until is not None
+    assert 0 < asked.until - time.monotonic() < WANTED + 0.01
 
 
 def test_an_opening_does_not_wait_long_for_a_slow_door(talk: tuple[Door, socket.socket]) -> None:
@@ -358,3 +360,23 @@ def _events_until(door: Door, word: str) -> list[str]:
         said += map(str, door.events())
         time.sleep(0.01)
     return said
+
+
+def test_the_door_works_where_no_memory_is_both_written_and_executed() -> None:
+    """As MemoryDenyWriteExecute=yes in its unit has it, here by the kernel's own switch."""
+    refuse = "import ctypes, os, sys; code = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)\n"
+    run = "os.execv(sys.argv[1], sys.argv[1:]) if code == 0 else sys.exit(77)"
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = command_line(wired(), "--descriptor", str(there.fileno()))
+    wrapped = [sys.executable, "-c", refuse + run, *command]
+    with there, subprocess.Popen(wrapped, pass_fds=[there.fileno()]) as child:
+        there.close()
+        with Door(here) as door:
+            try:
+                door._be_greeted(ENOUGH)
+            except DeviceError:
+                if child.wait(ENOUGH) == 77:
+                    pytest.skip("this kernel has no such switch")
+                raise
+            door.open()
+            assert not door.wait_for_rest(0.05)

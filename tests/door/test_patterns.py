@@ -77,6 +77,8 @@ def test_alarms_come_first_then_the_open_door_then_the_voice_then_faults(
         assert found == state.value
     elif state in LEASED:
         assert found == "open"
+    elif Fault.RESENT in faults:
+        assert found == "resent"
     elif asked != "idle":
         assert found == asked
     else:

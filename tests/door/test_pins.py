@@ -13,7 +13,7 @@ from kaimen.errors import DeviceError
 
 
 def test_pins_that_cannot_be_used_are_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gpiozero.pins.lgpio", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "gpiod", None)  # importing it fails
     with pytest.raises(DeviceError, match="mock = true") as caught:
         real_pins()
     assert caught.value.exit_code == 5

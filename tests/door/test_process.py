@@ -18,8 +18,8 @@ from kaimen.door import process
 from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
 from kaimen.door.process import LATE, PATIENCE, DoorProcess
-from kaimen.door.relay import drive_to_rest
-from kaimen.door.server import Server
+from kaimen.door.rest import drive_to_rest, levels_of
+from kaimen.door.server import MOST, Server
 from kaimen.door.states import GRACE, Fault, State
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
@@ -145,6 +145,24 @@ class TestVoice:
             door.wait(2)
             assert door.relay == [False, True, False]
 
+    def test_an_opening_that_waited_while_the_door_was_stopped_opens_nothing(self) -> None:
+        with bench() as door:
+            for _ in range(MOST + 8):  # more than one turn reads
+                door.voice.send(b"show idle")
+            door.voice.send(f"open {door.now + 1:.3f}".encode())
+            door.voice.send(b"open")  # as an earlier version asks
+            door.voice.close()  # its process died
+            door.now += 3.0
+            door.wait(0.1)
+            assert door.relay == [False]
+
+    @pytest.mark.parametrize(("ahead", "opens"), [(-0.1, False), (0.5, True), (60.0, False)])
+    def test_an_opening_is_carried_out_while_it_is_wanted(self, ahead: float, opens: bool) -> None:
+        with bench() as door:
+            door.tell(f"open {door.now + ahead:.3f}")
+            assert door.relay == [False, True][: 1 + opens]
+            assert door.heard()[0] == "relay on" if opens else "not opened: " in door.heard()[0]
+
     def test_an_opening_from_before_the_door_was_stopped_comes_too_late(self) -> None:
         with bench() as door:
             door.now += LATE + 1
@@ -252,6 +270,30 @@ class TestContact:
 
 
 class TestRelay:
+    def test_openings_without_an_end_are_bounded_and_sound_an_alarm(self) -> None:
+        with bench(lease=1.0, longest=5.0, contact=-1) as door:
+            on: list[bool] = []
+            words: list[str] = []
+            for _ in range(150):
+                door.tell(f"open {door.now + 1:.3f}")
+                on += door.wait(0.5, seen=door.settings.pin)
+                words += door.heard()
+            held = [len(run) for run in "".join("01"[each] for each in on).split("0")]
+            assert max(held) <= 500  # turns of 10 ms
+            assert sum(on) < 0.2 * len(on)
+            assert "fault resent on" in words and "fault resent off" in words
+            assert door.process.machine.faults == {Fault.RESENT}
+            assert any(door.wait(2.0, seen=BUZZER))
+            door.press()
+            assert door.relay[-1]  # the exit button is not bound
+
+    def test_a_queue_of_students_with_moments_of_rest_is_not_bounded(self) -> None:
+        with bench(lease=1.0, longest=5.0, contact=-1) as door:
+            for _ in range(20):
+                door.tell(f"open {door.now + 1:.3f}")
+                door.wait(2.5)
+            assert door.relay.count(True) == 20
+
     def test_a_pulse_is_as_short_as_was_set(self) -> None:
         with bench(pulse=0.5) as door:
             door.tell("open")
@@ -318,7 +360,7 @@ class TestRelay:
         pin = pins.pin("GPIO17")
         pin.function = "output"
         pin.state = True  # as a killed door left it
-        drive_to_rest(DoorSettings(), pins=pins)
+        drive_to_rest(levels_of(DoorSettings()), pins=pins)
         assert [state.state for state in pin.states] == [False, True, False]
 
 

@@ -34,6 +34,8 @@ from kaimen.door.states import Fault, State
 # Never change a line: a voice process that runs may meet a door of another version.
 REQUESTS: list[tuple[bytes, Request]] = [
     (b"open", Open()),
+    (b"open 0.000", Open(0.0)),
+    (b"open 12345.678", Open(12345.678)),
     (b"rest", Rest()),
     (b"alive", Alive()),
     (b"show listening", Show("listening")),
@@ -55,6 +57,7 @@ NOTICES: list[tuple[bytes, Notice]] = [
     (b"state forced", DoorState("forced")),
     (b"fault voice on", FaultStatus("voice", True)),
     (b"fault microphone off", FaultStatus("microphone", False)),
+    (b"fault resent on", FaultStatus("resent", True)),
     (b"fault tamper on", FaultStatus("tamper", True)),
     (b"opened by voice", Opened("voice")),
     (b"opened by button", Opened("button")),

@@ -9,11 +9,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from kaimen.cli import enroll
 from kaimen.cli.main import main
 from kaimen.rehearsal import RECORDINGS
+from kaimen.sound import mp3
+from kaimen.sound.recording import read
 
 GOOD = 0
 REFUSED = 3  # docs/use/commands.md
@@ -120,6 +124,44 @@ def test_what_is_refused_is_said_counted_and_written(
     # Asked again, the same is refused.
     code, again = run(capsys, config, "--from", school)
     assert code == REFUSED and [each for each in again if "error" in each] == refused
+
+
+def test_files_that_cannot_be_read_here_are_counted_and_pipes_are_not_waited_for(
+    config: Path, school: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("1.m4a", "2.m4a"):  # beside MP3s, and alone
+        for student in ("bowen", "li"):
+            (school / student).mkdir(exist_ok=True)
+            (school / student / name).write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(500))
+    os.mkfifo(school / "anning" / "pipe.mp3")
+    with monkeypatch.context() as bare:
+        bare.setitem(sys.modules, "av", None)
+        bare.setattr(shutil, "which", lambda program: None)
+        code, said = run(capsys, config, "--from", school)
+    assert code == REFUSED
+    assert said[-1]["kinds"] == {"UnsupportedFormat": 4, "UnreadableRecording": 1}
+    assert (said[-1]["enrolled"], said[-1]["refused"]) == (3, 1)
+    reasons = {each["error"] for each in said if each.get("kind") == "UnsupportedFormat"}
+    (sentence,) = reasons
+    assert sentence.startswith("M4A cannot be read here; install ffmpeg")
+    # Once something can read them, they are looked at again.
+    _, said = run(capsys, config, "--from", school)
+    assert said[-1]["kinds"] == {"UnreadableRecording": 5}
+
+
+def test_a_school_of_mp3s_without_a_length_that_begin_with_a_puff_is_enrolled(
+    config: Path, school: Path, capsys: pytest.CaptureFixture
+) -> None:
+    puff = np.random.default_rng(0).normal(0, 0.1, 4800).astype(np.float32)
+    for path in school.glob("*/*.mp3"):
+        sound = np.concatenate((puff, np.zeros(8000, np.float32), read(path)))
+        soundfile.write(path, sound, 16_000, bitrate_mode="VARIABLE", compression_level=0.4)
+        content = path.read_bytes()
+        (stream,) = mp3.streams(content)
+        path.write_bytes(b"".join(content[start:end] for start, end in stream.pieces))
+    code, said = run(capsys, config, "--from", school)
+    assert [each["error"] for each in said if "error" in each] == []
+    assert (code, said[-1]["enrolled"], said[-1]["recordings"]) == (0, 3, 15)
 
 
 def test_a_voice_under_two_names_is_enrolled_once_unless_it_is_asked_for(

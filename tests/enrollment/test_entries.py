@@ -96,6 +96,16 @@ def test_a_folder_whose_name_cannot_be_stored_is_named(tmp_path: Path) -> None:
     str(raised.value).encode()  # it can be shown
 
 
+def test_files_of_every_known_format_are_recordings(tmp_path: Path) -> None:
+    (tmp_path / "li").mkdir()
+    for name in ("1.m4a", "2.AMR", "3.webm", "4.opus", "5.mp3", "6.3gp", "notes.txt"):
+        (tmp_path / "li" / name).touch()
+    (entry,) = entries_in(tmp_path)
+    assert [file.name for file in entry.files] == [
+        "1.m4a", "2.AMR", "3.webm", "4.opus", "5.mp3", "6.3gp",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("make", ["nothing", "empty"])
 def test_where_nobody_is_there_is_nobody_to_enroll(make: str, tmp_path: Path) -> None:
     place = tmp_path / "school"

@@ -328,3 +328,35 @@ def test_a_gate_without_thresholds_opens_for_nobody(relay: Relay, pins: MockFact
     assert not answer.decision.opens
     assert not claimed.decision.opens
     assert states(pins) == [False]
+
+
+BREATH = Recording(
+    in_a_room(silence(0.5), *[spoken(0.42), silence(0.2)] * 6, silence(0.4))
+)  # six words in one breath
+
+
+def test_words_of_strangers_in_one_breath_count_one_by_one(relay: Relay) -> None:
+    lockout = Lockout(free=10)
+    listening = gate(relay, *[STRANGER] * 6, lockout=lockout)
+    (answer,) = listening.listen(BREATH)
+    assert not answer.decision.opens
+    assert lockout.tries.count == 6
+    assert listening.encoder.points == []  # type: ignore[attr-defined]
+
+
+def test_a_breath_is_no_more_than_the_free_tries_and_its_end(relay: Relay) -> None:
+    lockout = Lockout()
+    listening = gate(relay, *[STRANGER] * 3, LI, LI, LI, lockout=lockout)
+    (answer,) = listening.listen(BREATH)
+    assert answer.decision.student == "Li"  # the fourth look is at the whole of it
+    lockout = Lockout(free=0)
+    listening = gate(relay, *[STRANGER] * 6, lockout=lockout)
+    assert len(list(listening.listen(BREATH))) == 1 and lockout.tries.count == 1
+
+
+def test_a_student_who_stops_in_the_middle_is_no_unknown_voice(relay: Relay) -> None:
+    lockout = Lockout()
+    (answer,) = gate(relay, STRANGER, LI, lockout=lockout).listen(
+        Recording(in_a_room(silence(0.5), spoken(0.42), silence(0.2), spoken(0.42), silence(0.5)))
+    )
+    assert answer.decision.student == "Li" and lockout.tries.count == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.rehearsal import RECORDINGS
+from kaimen.rehearsal import RECORDINGS, VOICES
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder
@@ -46,3 +46,21 @@ def test_an_offset_and_mains_hum_hardly_change_a_score(
 
     clean, _ = soundfile.read(probe, dtype="float32")
     assert abs(score(disturbed(clean)) - score(clean)) < least  # type: ignore[operator]
+
+
+def tight(samples: Samples) -> Samples:
+    """What was said and nothing around it, up to a second."""
+    phrase = main_phrase(samples)
+    return samples[phrase.start : min(phrase.end, phrase.start + SAMPLE_RATE)]
+
+
+@pytest.mark.parametrize("disturbed", [offset, hum, tight])
+def test_every_phrase_that_comes_with_kaimen_is_heard(disturbed: object, tmp_path: Path) -> None:
+    paths = sorted([*RECORDINGS.glob("*/*.mp3"), *VOICES.glob("*/*/*.mp3")])[::4]
+    heard = 0
+    for path in paths:
+        sound = disturbed(read(path))  # type: ignore[operator]
+        soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE, subtype="FLOAT")
+        phrase = main_phrase(read(tmp_path / "a.wav"))
+        heard += phrase.seconds >= 0.8 * main_phrase(tight(read(path))).seconds
+    assert heard >= 0.98 * len(paths)

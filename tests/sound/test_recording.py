@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from kaimen.errors import (
 from kaimen.sound import BLOCK, SAMPLE_RATE
 from kaimen.sound.endpoint import HANGOVER
 from kaimen.sound.high_pass import HighPass
-from kaimen.sound.recording import SUFFIXES, Recording, main_phrase, only_phrase, phrases, read
+from kaimen.sound.recording import Recording, main_phrase, only_phrase, phrases, read
 from tests.sounds import in_a_room, noise, pitch_of, silence, spoken, tone
+
+WRITTEN = (".wav", ".flac", ".mp3", ".ogg")
 
 
 def refusal(path: Path, kind: type[RecordingError], **options: Any) -> str:
@@ -40,10 +43,10 @@ def refusal(path: Path, kind: type[RecordingError], **options: Any) -> str:
     return sentence.removeprefix(f"{path}: ")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_8_khz_stereo_becomes_16_khz_mono(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"phrase{suffix}"
-    both = np.stack((tone(440, 1, 8000), tone(440, 1, 8000, height=0.3)), axis=1)
+    both = np.stack((tone(440, 1, 8000, height=0.3), tone(440, 1, 8000)), axis=1)
     soundfile.write(path, both, 8000)
     samples = read(path)
     assert samples.dtype == np.float32
@@ -51,8 +54,8 @@ def test_8_khz_stereo_becomes_16_khz_mono(tmp_path: Path, suffix: str) -> None:
     assert len(samples) == pytest.approx(SAMPLE_RATE, rel=0.02)
     middle = samples[2000:14000]
     assert pitch_of(middle) == pytest.approx(440, abs=2)
-    # The mean of both channels; as power, since MP3 overshoots.
-    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.4, abs=0.02)
+    # The louder of both channels; as power, since MP3 overshoots.
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, abs=0.02)
 
 
 def test_of_a_wav_of_the_programs_own_kind_only_what_is_too_low_is_lost(tmp_path: Path) -> None:
@@ -111,10 +114,11 @@ def test_a_name_longer_than_the_system_allows_is_refused(tmp_path: Path) -> None
 
 
 def test_a_forbidden_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(self: Path, *_: Any, **__: Any) -> None:  # root may read everything
-        raise PermissionError(13, "Permission denied", str(self))
+    def forbidden(path: Path, *_: Any) -> None:  # root may read everything
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", forbidden)
+    (tmp_path / "a.wav").touch()
+    monkeypatch.setattr(os, "open", forbidden)
     assert "permission" in refusal(tmp_path / "a.wav", UnreadableRecording)
 
 
@@ -170,7 +174,7 @@ def test_an_interruption_while_a_file_is_decoded_is_not_lost(tmp_path: Path) -> 
         signal.signal(signal.SIGALRM, earlier)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITTEN)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
 def test_a_truncated_file_gives_what_is_left_or_is_refused(
     tmp_path: Path, suffix: str, share: float

@@ -13,7 +13,7 @@ from kaimen.errors import GalleryError, NoSpeech
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.voice.encoder import Voiceprint
-from kaimen.voice.fingerprint import HEARD_BEFORE, coherences, fingerprint
+from kaimen.voice.fingerprint import HEARD_BEFORE, Fingerprint, coherences, fingerprint
 from kaimen.voice.models import Models
 from kaimen.voice.phrase import phrase_score
 from kaimen.voice.utterance import Utterance
@@ -113,6 +113,15 @@ class Checks:
             said = [one.said for one in known if one.said is not None]
             scores[each] = phrase_score(point, said) if said else -1.0
         return max(scores, key=lambda each: scores[each]) != word
+
+    def recording(self, utterance: Utterance) -> Fingerprint | None:
+        """Return what a phrase would be known again by; None where nobody looks for replays."""
+        return fingerprint(utterance.samples) if self._replay else None
+
+    def said_again(self, utterance: Utterance, before: Fingerprint) -> Check:
+        """The check whether a second try is said anew, and not the first one's recording."""
+        (alike,) = coherences(utterance.samples, [before])
+        return Check("replay", -alike, -HEARD_BEFORE)
 
     def remember(self, utterance: Utterance, student: str, word: str = "") -> None:
         """What was said to open the door opens it no second time. Raises StorageError."""

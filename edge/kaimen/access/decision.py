@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kaimen.gallery.match import Match
 
+ANOTHER = 0.1  # of score that another student may be nearer than the claimed one
 ALIKE = 0.4  # cosine from which on two tries are of one voice
 
 
@@ -70,6 +71,7 @@ class Decision:
     pooled: float | None = None  # the score, if it is of this try and the one before together
     ask: tuple[str, ...] = ()  # what is to be said next, of a challenge
     wanted: str = ""  # what is asked for instead, in words
+    another: float | None = None  # the score of another student, whose voice it rather is
 
     @property
     def opens(self) -> bool:
@@ -109,6 +111,9 @@ class Decision:
         known = f"{best.student} at {best.score:.3f}{tries}"
         if self.opens:
             return f"{known}, the threshold is {self.threshold:.3f}"
+        if self.another is not None:
+            nearer = f"the voice is nearer to another student's by {self.another - best.score:.3f}"
+            return f"claimed to be {known}, but {nearer}"
         again = "; say it once more" if self.verdict is Verdict.RETRY else ""
         if self.failed is not None:
             figures = f"{self.failed.score:.3f}, the threshold is {self.failed.threshold:.3f}"
@@ -150,6 +155,19 @@ def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = No
     ordered = tuple(sorted(nearest, key=lambda match: -match.score))
     opens = bool(ordered) and ordered[0].score >= threshold
     return Decision(Verdict.OPEN if opens else Verdict.UNKNOWN, threshold, ordered, claim)
+
+
+def refuse_for_another(decision: Decision, others: Sequence[Match]) -> Decision:
+    """Refuse a claim that would open where the voice is clearly nearer to another student's.
+
+    ``others`` are the nearest of the gallery, whether they may enter or not. A claim is compared
+    by a low threshold, for one student; a school's own students would pass it as each other.
+    """
+    score = decision.score
+    best = max((each.score for each in others if each.student != decision.claim), default=-math.inf)
+    if not decision.opens or score is None or best - score <= ANOTHER:
+        return decision
+    return replace(decision, verdict=Verdict.UNKNOWN, another=best)
 
 
 def one_voice(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -26,6 +26,7 @@ from kaimen.access.decision import (
     one_voice,
     pooled_point,
     refuse,
+    refuse_for_another,
 )
 from kaimen.access.lockout import Lockout
 from kaimen.gallery.gallery import Gallery
@@ -33,6 +34,7 @@ from kaimen.gallery.match import Match
 from kaimen.settings.roster import Rule, groups_at
 from kaimen.sound.quality import is_voice
 from kaimen.voice.encoder import Voiceprint
+from kaimen.voice.fingerprint import Fingerprint
 from kaimen.voice.score import score_of
 from kaimen.voice.utterance import Utterance
 
@@ -51,6 +53,7 @@ class Tried:
     checks: tuple[Check, ...]
     claim: str | None
     at: float
+    recording: Fingerprint | None = None  # of the phrase itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class AccessPolicy:
         self._claim: tuple[str, float] | None = None
         self._tried: Tried | None = None
         self._challenge: Challenge | None = None
+        self._looks = 0  # at a phrase that was not at its end, and nobody's
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
@@ -115,6 +119,7 @@ class AccessPolicy:
     def forget(self) -> None:
         """A new stream of sound begins: nobody is in the middle of anything."""
         self._tried = self._challenge = None
+        self._looks = 0
 
     def rehearse(self, utterance: Utterance) -> None:
         """Search for a phrase and check it, without deciding anything."""
@@ -136,15 +141,30 @@ class AccessPolicy:
             return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
         return self._phrase(utterance, claim)
 
+    @property
+    def may_look(self) -> bool:
+        """Return whether a phrase may be looked at before its end.
+
+        Each look is a try: words said in one breath are no more than the free ones.
+        """
+        if self._lockout is None or self._claimed() is not None:
+            return True
+        return self._looks < self._lockout.left
+
+    def looked(self, found: Found, utterance: Utterance) -> None:
+        """The decision was that of a look, and the phrase went on: it counts with the answer."""
+        if found.decision.claim is None and _turned_away(found.decision, utterance):
+            self._looks += 1
+
     def answered(self, found: Found, utterance: Utterance) -> None:
         """The decision is the answer that was given. Raises StorageError; all else is done."""
         decision = found.decision
         claim = self._claim
         if claim is not None and decision.claim == claim[0]:
             self._claim = None
-        # What is no voice is no try: a gate must not shut for passing traffic.
-        turned_away = decision.verdict in (Verdict.UNKNOWN, Verdict.REFUSED) and not decision.wait
-        if turned_away and not is_voice(utterance.samples):
+        looks, self._looks = self._looks, 0
+        turned_away = _turned_away(decision, utterance)
+        if _is_shut(decision) and not turned_away:
             return
         # Who was asked once more and let another first try follow was nobody that is known.
         gave_up = self._tried is not None and found.tried is not None
@@ -152,8 +172,8 @@ class AccessPolicy:
         if self._lockout is not None and decision.claim is None:
             if decision.opens:
                 self._lockout.opened()
-            elif turned_away or gave_up:
-                self._lockout.unknown()
+            elif turned_away or gave_up or looks:
+                self._lockout.unknown(looks + (turned_away or gave_up))
         good = decision.opens or decision.ask
         if good and self._checks is not None:
             self._checks.remember(utterance, decision.nearest[0].student, found.word)
@@ -173,9 +193,16 @@ class AccessPolicy:
         anybody = thresholds.anybody if retry is None else retry.first
         first = anybody if claim is None else thresholds.claimed
         decision = decide(self._nearest(utterance.voiceprint, claim, first), first, claim=claim)
+        if claim is not None and decision.opens:
+            others = self.gallery.nearest(utterance.voiceprint, 2, day=self._now().date())
+            decision = refuse_for_another(decision, others)
         if not decision.nearest:
             return Found(decision)
         before = self._before(utterance.voiceprint, claim)
+        if before is not None and before.recording is not None and self._checks is not None:
+            anew = self._checks.said_again(utterance, before.recording)
+            if not anew.passed:
+                return Found(replace(decision, verdict=Verdict.REFUSED, checks=(anew,)))
         doubtful = False
         if retry is not None and not decision.opens:
             if before is None:
@@ -193,7 +220,10 @@ class AccessPolicy:
             decision = replace(decision, verdict=Verdict.RETRY)
         tried = None
         if decision.verdict is Verdict.RETRY:
-            tried = Tried(utterance.voiceprint, student, decision.checks, claim, self._clock())
+            recording = None if self._checks is None else self._checks.recording(utterance)
+            tried = Tried(
+                utterance.voiceprint, student, decision.checks, claim, self._clock(), recording
+            )
         return Found(decision, tried)
 
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
@@ -272,3 +302,13 @@ class AccessPolicy:
         if decision.opens and left:
             return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)
         return Found(decision, word=word)
+
+
+def _is_shut(decision: Decision) -> bool:
+    """Return whether nobody is let in or asked for more, though the door hears."""
+    return decision.verdict in (Verdict.UNKNOWN, Verdict.REFUSED) and not decision.wait
+
+
+def _turned_away(decision: Decision, utterance: Utterance) -> bool:
+    """Return whether somebody was: what is no voice is no try, as passing traffic is."""
+    return _is_shut(decision) and is_voice(utterance.samples)

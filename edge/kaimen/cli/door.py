@@ -10,15 +10,15 @@ from pathlib import Path
 from kaimen.door.board import on_a_pi
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
-from kaimen.settings import Settings
 
 EXAMPLE = """example:
   kaimen door --socket /run/kaimen-door/socket
   kaimen door --config /etc/kaimen/kaimen.toml        (with socket under [door])
-  kaimen door --rest
+  kaimen door --rest --socket /run/kaimen-door/socket
 
-'kaimen run' asks this door with the same socket under [door]. --rest drives the relay's pin to
-rest and ends: for after a door that was killed, and for before the first one starts."""
+'kaimen run' asks this door with the same socket under [door]. --rest drives the relay, the lights
+and the buzzer to rest and ends: for after a door that was killed, and for before the first one
+starts. With --socket it knows what that door had claimed, too, whatever the settings say now."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,20 +34,31 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
     The latter never returns: the small process takes this one's place and number.
     """
+    if arguments.rest:
+        return _rest(arguments, screen)
+    from kaimen.door.client import command_line
+    from kaimen.settings import Settings
+
     door = Settings.read(arguments.config).door
     socket = arguments.socket or door.socket
-    if not arguments.rest and not socket:
+    if not socket:
         raise SettingsError("where is the door to be asked? give --socket, or socket under [door]")
-    if not screen.as_json and (door.mock or not on_a_pi()):
-        sys.stderr.write("pins are simulated: no relay is switched\n")  # without loading rich
-    if arguments.rest:
-        from kaimen.door.pins import pins_of  # each loads what the other way does not need
-        from kaimen.door.relay import drive_to_rest
-
-        drive_to_rest(door, pins=pins_of(door))
-        return 0
-    from kaimen.door.client import command_line
-
+    _say_what_is_simulated(door.mock, screen)
     command = command_line(door, "--socket", str(socket))
     sys.stdout.flush()
     os.execv(command[0], command)
+
+
+def _rest(arguments: argparse.Namespace, screen: Screen) -> int:
+    from kaimen.door.rest import drive_to_rest, find_levels
+
+    levels, mock = find_levels(arguments.config, arguments.socket)
+    _say_what_is_simulated(mock, screen)
+    if on_a_pi() and not mock:
+        drive_to_rest(levels)
+    return 0
+
+
+def _say_what_is_simulated(mock: bool, screen: Screen) -> None:
+    if not screen.as_json and (mock or not on_a_pi()):
+        sys.stderr.write("pins are simulated: no relay is switched\n")  # without loading rich

@@ -20,13 +20,13 @@ EXAMPLE = """example:
   kaimen listen probe.wav
   kaimen listen --json day.mp3 | jq .verdict
 
-A recording may be of any length and hold many phrases. Each phrase is answered as at the
+A recording may last up to half an hour and hold many phrases. Each phrase is answered as at the
 gate, the relay included (simulated where there is no Pi)."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC or MP3)")
+    parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC, MP3 and more)")
     parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
 
 

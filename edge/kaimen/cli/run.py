@@ -11,14 +11,14 @@ from pathlib import Path
 from time import sleep
 from types import FrameType
 
-from kaimen.access.lockout import Lockout
+from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
 from kaimen.door.client import Door
-from kaimen.errors import GalleryError, KaimenError, StorageError
+from kaimen.errors import DeviceError, GalleryError, KaimenError, StorageError
 from kaimen.gate.card_reader import read_claims
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
@@ -37,7 +37,8 @@ EXAMPLE = """example:
   kaimen run --config /etc/kaimen/kaimen.toml --json --wait
   kaimen run --play day.mp3        (a recording in the microphone's place, in its own time)
 
-SIGHUP reads the settings again, SIGTERM ends it with the relay off first."""
+SIGHUP reads the settings again. SIGTERM ends it, with the relay off first; a door at a socket goes
+on, and ends its lease by itself."""
 
 
 LOOK = 2.0  # seconds between looks for a gallery that is not there
@@ -65,6 +66,7 @@ class Ready:
     calibration: Calibration
     calibrated: Path  # where that is kept
     state: SlotsState  # of the bundles, before anything was read
+    lockout: Lockout
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -82,25 +84,44 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
                 return 0
             except Reloaded:
                 notify("RELOADING=1")
-            before = ready.installation
+            before, tries = ready.installation, ready.lockout.tries
             try:
-                ready = _ready(arguments, screen)
+                ready = _ready(arguments, screen, tries)
             except KaimenError as error:
                 screen.note(f"{error}; the old settings stay")
                 ready = replace(ready, state=before.state)
             else:
+                _pass_on(before, ready.installation)
                 before.close()
     finally:
         ready.installation.close()
 
 
-def _ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
+def _pass_on(before: Installation, after: Installation) -> None:
+    """Keep the door open, so that no lease is cut; one by other settings takes over at rest."""
+    if before.settings.door == after.settings.door:
+        before.hand_over("door", after)
+    else:
+        with suppress(DeviceError):
+            before.door.wait_for_rest(before.settings.door.lease + 1)
+
+
+def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = None) -> Ready:
+    """Read and open everything; ``tries`` are those of a lockout before this one."""
     with ExitStack() as stack:
         installation = Installation.open(Settings.read(arguments.config), screen)
         stack.enter_context(installation)
         state, _ = installation.state, installation.gallery
         kept = installation.calibration_path
-        ready = Ready(installation, installation.calibration, kept, state)
+        settings = installation.settings.gate
+        lockout = Lockout(
+            free=settings.free_tries,
+            first=settings.lockout,
+            tries=tries,
+            path=installation.lockout_path,
+            say=screen.note,
+        )
+        ready = Ready(installation, installation.calibration, kept, state, lockout)
         stack.pop_all()  # it stays open
         return ready
 
@@ -142,14 +163,14 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
     installation, settings = ready.installation, ready.installation.settings
     gallery = installation.gallery
     with ExitStack() as stack:
-        # Models and gallery stay open for the next time; what is opened here does not.
-        stack.callback(installation.close, "door", "audit", "checks")
+        # Models, gallery and door stay open for the next time; what else is opened here does not.
+        stack.callback(installation.close, "audit", "checks")
         door, audit, checks = installation.door, installation.audit, installation.checks
         policy = AccessPolicy(
             gallery,
             ready.calibration.thresholds,
             roster=settings.roster,
-            lockout=Lockout(free=settings.gate.free_tries, first=settings.gate.lockout),
+            lockout=ready.lockout,
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
@@ -185,8 +206,11 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             service.run(_finder(arguments, settings))
         except KeyboardInterrupt:
             notify("STOPPING=1")
-            door.rest()
-            screen.note("stopped; the relay is off")
+            if settings.door.socket:  # whoever is on the way through is not shut out
+                screen.note("stopped; the door ends its lease by itself")
+            else:
+                door.rest()
+                screen.note("stopped; the relay is off")
 
 
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from kaimen.doctor.finding import Finding, Patient, attention, broken, ok
+from kaimen.door.chip import header_chip
 from kaimen.door.client import Door
 from kaimen.door.protocol import DoorState, FaultStatus
 from kaimen.door.states import Fault, State
@@ -40,16 +40,21 @@ def _pins(patient: Patient, door: DoorSettings) -> Finding:
         why = "mock = true" if door.mock else "this is no Raspberry Pi"
         mend = "take mock out of [door]" if door.mock else "none is needed to try things out"
         return attention("pins", f"simulated, no relay is switched ({why}): {said}", mend)
-    chips = sorted(patient.root.glob("dev/gpiochip*"))
-    if not chips:
-        return broken("pins", "there is no /dev/gpiochip", "update the system: it lacks GPIO")
-    if importlib.util.find_spec("lgpio") is None:
-        return broken("pins", "lgpio is not installed", "pip install 'kaimen[pi]'")
-    if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
+    devices = patient.root / "dev"
+    chips = sorted(devices.glob("gpiochip*"))
+    if chips and not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
         return attention(
             "pins", f"this user may not use them: {said}", "join the group gpio, or use sudo"
         )
-    return ok("pins", said)
+    try:
+        chip = header_chip(devices)
+        lines = [chip.offset(pin) for pin in {"relay": door.pin, **wired}.values()]
+    except DeviceError as error:
+        why, _, mend = str(error).partition("; ")
+        return broken("pins", why, mend)
+    if lines != [door.pin, *wired.values()]:
+        said += f", on lines {', '.join(map(str, lines))}"
+    return ok("pins", f"{said}; {chip}", chip=str(chip))
 
 
 def _boot(door: DoorSettings) -> Finding:

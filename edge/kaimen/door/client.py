@@ -45,6 +45,7 @@ from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
 ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds
+WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 GREETING = 30.0  # seconds a door may take to start, on the slowest Pi
 PATIENCE = 5.0  # seconds after which a door that answers no heartbeat counts as hung
 LEAVING = 5.0  # seconds a door of our own may take to end
@@ -156,7 +157,7 @@ class Door(Closing):
         Raises DeviceError when the door is gone, takes no words, or says why it did not open.
         """
         with self._lock:
-            self._send(Open())
+            self._send(Open(time.monotonic() + WANTED))
             self._opening, self._refusal = True, ""
         self._wait(lambda: not self._opening, ANSWER)
         if self._refusal:
@@ -211,9 +212,10 @@ class Door(Closing):
         return events
 
     def close(self) -> None:
-        """Leave, our lease ended; a door of our own ends, the relay off first."""
-        with contextlib.suppress(DeviceError):
-            self._send(Rest())
+        """Leave; a door of our own ends, the relay off first. Another ends its lease by itself."""
+        if self._child is not None:
+            with contextlib.suppress(DeviceError):
+                self._send(Rest())
         self._leave()
         if self._child is not None:
             child, self._child = self._child, None

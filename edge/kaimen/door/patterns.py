@@ -36,6 +36,7 @@ PATTERNS: dict[str, Pattern] = {
     "refused": Pattern(red=(0.1, 0.2), buzzer=(0.1, 0.1, 0.1, 0.1, 0.1, math.inf), lasts=3.0),
     "fault": Pattern(red=(0.1, 0.2, 0.1, 1.6)),
     "held": Pattern(red=(0.5, 0.5), buzzer=(0.5, 0.5)),
+    "resent": Pattern(red=(1.0, 0.5), buzzer=(1.0, 0.5)),
     "forced": Pattern(red=(0.1, 0.1), buzzer=(0.1, 0.1)),
 }
 
@@ -62,6 +63,8 @@ def chosen(state: State, asked: str, faults: Collection[Fault]) -> str:
         return "forced"
     if state is State.HELD:
         return "held"
+    if Fault.RESENT in faults and state not in LEASED:
+        return "resent"
     if state in LEASED:
         return "open"
     if asked != "idle":

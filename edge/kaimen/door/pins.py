@@ -18,16 +18,10 @@ from kaimen.settings.door import DoorSettings
 
 
 def real_pins() -> Factory:
-    """The pins of this Raspberry Pi. Raises DeviceError."""
-    try:
-        from gpiozero.pins.lgpio import LGPIOFactory
+    """Return the pins of this Raspberry Pi's header. Raises DeviceError."""
+    from kaimen.door.gpiod_pins import GpiodFactory
 
-        return LGPIOFactory()
-    except Exception as error:  # lgpio raises its own error class, and ImportError without it
-        raise DeviceError(
-            f"the pins cannot be used ({error}); install 'kaimen[pi]', join the group gpio, "
-            "or set mock = true under [door]"
-        ) from None
+    return GpiodFactory()
 
 
 def mock_pins(file: Path | None = None) -> MockFactory:
@@ -73,7 +67,7 @@ def claiming(name: str, pin: int) -> Iterator[None]:
     """Make whatever goes wrong with a pin that is being claimed a DeviceError with its name."""
     try:
         yield
-    except Exception as error:  # gpiozero's own errors, and lgpio's for a pin that is taken
+    except Exception as error:  # gpiozero's own errors, and the kernel's for a pin that is taken
         raise DeviceError(f"{name} pin {pin} cannot be used: {error}") from None
 
 

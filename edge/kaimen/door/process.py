@@ -19,12 +19,14 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpiozero import Factory
 
 from kaimen.closing import Closing
+from kaimen.door.bound import Bound
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, chosen
 from kaimen.door.pins import pins_of
@@ -42,9 +44,10 @@ from kaimen.door.protocol import (
     Show,
     request_from_bytes,
 )
-from kaimen.door.relay import Relay, drive_to_rest
-from kaimen.door.server import Server
-from kaimen.door.states import Event, Fault, Machine, State
+from kaimen.door.relay import Relay
+from kaimen.door.rest import beside, drive_to_rest, levels_of, write_down
+from kaimen.door.server import MOST, Server
+from kaimen.door.states import LEASED, Event, Fault, Machine, State
 from kaimen.errors import DeviceError, KaimenError
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.section import filled
@@ -95,7 +98,8 @@ class DoorProcess(Closing):
         if self.panel.tampered:
             self.machine.handle(Event.TAMPER_OPENED, now)
         self._asked, self._asked_at = "idle", now
-        self._on = False
+        self._on = self._late = self._behind = False
+        self._bound = Bound(settings.longest, settings.lease)
         self._watchdog = watchdog_interval()
         self._stopping = False
 
@@ -113,17 +117,22 @@ class DoorProcess(Closing):
         """Listen for one tick, then look at everything once."""
         packets = self.server.read(TICK)
         now = self._clock()
-        late = now - self._turned > LATE
+        # What waited while this process was stopped may take several turns to read.
+        self._late = self._behind or now - self._turned > LATE
+        self._behind = self._late and len(packets) == MOST
         self._turned = now
         if self.server.came:
             self.server.came = False
             self._greet(now)
         for packet in packets:
-            self._obey(packet, now, late)
+            self._obey(packet, now)
         self._miss_voice(now)
         self._look(now)
         self._enter(self.machine.tick(now))
         self._follow()
+        self._bound.look(now, self.machine.state in LEASED)
+        if Fault.RESENT in self.machine.faults and not self._bound.refuses(now):
+            self._fault(Event.RESTED, now)
         self._show(now)
         if self._watchdog is not None and now - self._beat >= self._watchdog:
             self._beat = now
@@ -149,7 +158,7 @@ class DoorProcess(Closing):
             self.server.say(FaultStatus(fault.value, True))
         self.server.say(DoorState(self.machine.state.value))
 
-    def _obey(self, packet: bytes, now: float, late: bool) -> None:
+    def _obey(self, packet: bytes, now: float) -> None:
         """Do what a packet asks for; one that is no request is counted and opens nothing."""
         try:
             request = request_from_bytes(packet)
@@ -157,11 +166,8 @@ class DoorProcess(Closing):
             self.ignored += 1
             return
         match request:
-            case Open() if late:
-                why = "the door was stopped for a while and comes too late"
-                self._say(NotOpened(why))
-            case Open():
-                self._open(Event.VOICE, "voice", now)
+            case Open(until):
+                self._open_for_voice(until, now)
             case Rest():
                 self._enter(self.machine.rest(now))
             case Alive():
@@ -170,6 +176,18 @@ class DoorProcess(Closing):
                 self._ask(what, now)
         self._heard = now
         self._fault(Event.VOICE_FOUND, now)
+
+    def _open_for_voice(self, until: float | None, now: float) -> None:
+        """One lease, if it is wanted still and the voice has not held the relay for too long."""
+        if self._late if until is None else not now <= until <= now + LATE:
+            self._say(NotOpened("the door was stopped for a while and comes too late"))
+        elif not self._bound.allows(now):
+            self._fault(Event.TOO_OFTEN, now)
+            self._say(
+                NotOpened("the voice has held the relay for too long, which now rests; look at it")
+            )
+        else:
+            self._open(Event.VOICE, "voice", now)
 
     def _open(self, event: Event, who: str, now: float) -> None:
         try:
@@ -246,6 +264,21 @@ def _journal(text: str) -> None:
         os.write(2, f"{text}\n".encode())
 
 
+@contextmanager
+def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]:
+    """Keep beside the socket what is to be driven to rest, should this process be killed."""
+    if socket is None or settings.mock:
+        yield
+        return
+    path = beside(socket)
+    try:
+        write_down(levels_of(settings), path)
+    except DeviceError as error:  # the settings' pins are driven to rest still
+        _journal(str(error))
+    yield
+    path.unlink(missing_ok=True)  # whoever ended in good order is at rest
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kaimen.door.process")
     parser.add_argument("settings", metavar="SETTINGS", type=json.loads)
@@ -267,12 +300,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = filled(DoorSettings(), chosen.settings, "[door]")
         pins = pins_of(settings, chosen.trace)
         if chosen.rest:
-            drive_to_rest(settings, pins=pins)
+            drive_to_rest(levels_of(settings), pins=pins)
             return 0
         if server is None:
             server = Server.listening(chosen.socket)
         log = _journal if chosen.socket else None
-        with DoorProcess(settings, server, pins=pins, log=log) as door:
+        with (
+            _written_down(settings, chosen.socket),
+            DoorProcess(settings, server, pins=pins, log=log) as door,
+        ):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: door.stop())
             door.run()

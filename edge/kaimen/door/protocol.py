@@ -6,11 +6,13 @@ never change: a voice process that runs may meet a door of a later version.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from kaimen.door.patterns import SHOWS
 
+TIME = re.compile(r"(?:0|[1-9][0-9]{0,11})\.[0-9]{3}")  # seconds
 LONGEST_REQUEST = 64  # bytes
 LONGEST_NOTICE = 512  # bytes; what is longer is cut
 
@@ -31,9 +33,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Open(Message):
-    """Ask for one lease."""
+    """Ask for one lease, before a time of the clock that all processes of a machine share.
 
-    wording = "open"
+    A packet may wait in its socket while the door is stopped: nobody stands there any more then.
+    Without a time it is that of an earlier version.
+    """
+
+    until: float | None = None  # of CLOCK_MONOTONIC, in seconds; thousandths are told
+
+    def __str__(self) -> str:
+        return "open" if self.until is None else f"open {self.until:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,8 @@ def request_from_bytes(packet: bytes) -> Request:
     match packet.decode("ascii").split(" "):
         case ["open"]:
             return Open()
+        case ["open", until] if TIME.fullmatch(until):
+            return Open(float(until))
         case ["rest"]:
             return Rest()
         case ["alive"]:

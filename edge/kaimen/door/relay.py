@@ -13,7 +13,7 @@ from gpiozero import Factory, OutputDevice
 from kaimen.closing import Closing
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
-from kaimen.settings.door import LEASE, PIN, DoorSettings
+from kaimen.settings.door import LEASE, PIN
 
 
 class Relay(Closing):
@@ -90,8 +90,3 @@ class Relay(Closing):
         with self._lock:
             self._rest()
             self._device.close()
-
-
-def drive_to_rest(settings: DoorSettings, *, pins: Factory) -> None:
-    """Drive the relay's pin to rest, for when the door was killed. Raises DeviceError."""
-    Relay(settings.pin, pins=pins, active_high=settings.active_high).close()

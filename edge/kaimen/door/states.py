@@ -39,6 +39,8 @@ class Event(enum.Enum):
     MICROPHONE_FOUND = "microphone found"
     TAMPER_OPENED = "tamper opened"
     TAMPER_CLOSED = "tamper closed"
+    TOO_OFTEN = "opened too often"
+    RESTED = "rested"
 
 
 class Fault(enum.Enum):
@@ -47,6 +49,7 @@ class Fault(enum.Enum):
     VOICE = "voice"  # the voice process is gone or gives no sign of life
     MICROPHONE = "microphone"  # the voice process says that it cannot hear
     TAMPER = "tamper"  # the box is open
+    RESENT = "resent"  # the voice process has held the relay for too long
 
 
 LEASED = frozenset({State.UNLOCKED, State.PASSING})
@@ -96,6 +99,8 @@ FAULTS: dict[Event, tuple[Fault, bool]] = {
     Event.MICROPHONE_FOUND: (Fault.MICROPHONE, False),
     Event.TAMPER_OPENED: (Fault.TAMPER, True),
     Event.TAMPER_CLOSED: (Fault.TAMPER, False),
+    Event.TOO_OFTEN: (Fault.RESENT, True),
+    Event.RESTED: (Fault.RESENT, False),
 }
 
 

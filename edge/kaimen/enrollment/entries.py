@@ -60,7 +60,7 @@ def _of_folder(folder: Path) -> list[Entry]:
             f"{error.filename}: the folder cannot be read ({error.strerror})"
         ) from None
     if not any(entry.files for entry in found):
-        raise SettingsError(f"{folder}: no student/recording{SUFFIXES[-1]} in it; see --help")
+        raise SettingsError(f"{folder}: no student/recording.mp3 or the like in it; see --help")
     return found
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from kaimen.enrollment.entries import Entry
-from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording
+from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
-from kaimen.sound.recording import only_phrase, read
+from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
 from kaimen.voice.models import Models
@@ -146,6 +146,8 @@ class Judge:
                     first = Path(usable[source].path).name
                     raise Repeated(f"the same file as {first}; record the phrase once more")
                 usable[source] = Usable(source, name, self.hear(contents))
+            except UnsupportedFormat as error:  # not for ever: what reads it may be installed
+                refused.append(Refusal(name, None, type(error).__name__, error.reason))
             except RecordingError as error:
                 refused.append(Refusal(name, source, type(error).__name__, error.reason))
         least = exceeded_by(self.strangers, LIKE_STRANGERS)
@@ -166,7 +168,7 @@ def recorded(models: Models, phrase: Samples) -> Recorded:
 
 def rules(encoder: str) -> str:
     """Says by which encoder and constants was judged: by others, it is to be done again."""
-    phrase = [recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
+    phrase = [recording.DECODED, recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
     told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, RULE]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
@@ -184,16 +186,16 @@ def sources_of(contents: Iterable[bytes | Refusal]) -> list[str | None]:
 def contents_of(path: Path) -> bytes | Refusal:
     """A file as it is, or why it cannot be read."""
     try:
-        if path.stat().st_size <= LARGEST:
-            return path.read_bytes()
+        with opened(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+            contents = file.read(LARGEST + 1)
+        if len(contents) <= LARGEST:
+            return contents
         reason = f"larger than {LARGEST >> 20} MiB; cut out the phrase"
         error: RecordingError = RecordingTooLong(reason)
+    except RecordingError as said:
+        error = said
     except OSError:
         error = UnreadableRecording("could not be read; try again")
-        try:
-            read(path)
-        except RecordingError as said:  # what is wrong with it, in words
-            error = said
     return Refusal(shown(path), None, type(error).__name__, error.reason)
 
 
@@ -203,7 +205,7 @@ def shown(path: Path) -> str:
 
 
 def _nothing(student: str) -> Refusal:
-    reason = "no MP3, FLAC or WAV file is there; add recordings"
+    reason = "no MP3, M4A, Ogg, FLAC or WAV file is there; add recordings"
     return Refusal(student, None, UnreadableRecording.__name__, reason)
 
 

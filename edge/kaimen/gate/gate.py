@@ -73,9 +73,8 @@ class Gate:
         """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
         self._endpointer = Endpointer(floor=floor)
         self._answered: int | None = None  # where the phrase began that has its answer
-        self._looked: tuple[int, Utterance] | None = (
-            None  # where a phrase ended, and what was found
-        )
+        self._looked: tuple[int, Utterance] | None = None  # where a phrase ended, what was found
+        self._glimpsed: Found | None = None  # what was decided there, if it is no answer yet
         self.policy.forget()
 
     def rehearse(self) -> None:
@@ -112,6 +111,7 @@ class Gate:
             glimpse = self._endpointer.so_far()
             if glimpse is not None and self._may_open_early(glimpse):
                 found = self._decide(glimpse)
+                self._glimpsed = found
                 if found.decision.opens:
                     self._answered = glimpse.start
                     yield self._answer(glimpse, found, began)
@@ -119,17 +119,22 @@ class Gate:
     def _may_open_early(self, glimpse: Phrase) -> bool:
         looked = self._looked is not None and self._looked[0] == glimpse.end
         answered = glimpse.start == self._answered
-        return not looked and not answered and glimpse.seconds >= EARLIEST
+        early = not looked and not answered and glimpse.seconds >= EARLIEST
+        return early and self.policy.may_look
 
     def _decide(self, phrase: Phrase) -> Found:
         """What to answer; what was computed of a phrase that was looked at early is kept."""
         if self._looked is None or self._looked[0] != phrase.end:
+            if self._glimpsed is not None and self._looked is not None:
+                self.policy.looked(self._glimpsed, self._looked[1])  # the phrase went on
+                self._glimpsed = None
             self._looked = phrase.end, Utterance(phrase.samples, self.encoder)
         return self.policy.decide(self._looked[1])
 
     def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
         if found.decision.opens:
             self.door.open()
+        self._glimpsed = None
         answer = Answer(found.decision, phrase, time.perf_counter() - began)
         assert self._looked is not None
         try:

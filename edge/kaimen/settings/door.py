@@ -16,6 +16,7 @@ class DoorSettings:
 
     pin: int = PIN  # of the relay
     lease: float = LEASE  # seconds one decision may hold the relay
+    longest: float = 300.0  # seconds openings one after the other may hold the relay
     pulse: float = 0.0  # seconds of a lease that the relay is on; 0: all of it
     active_high: bool = True
     contact: int = -1  # tells whether the door stands open
@@ -32,6 +33,8 @@ class DoorSettings:
     def __post_init__(self) -> None:
         if not 0 < self.lease <= 60:
             raise SettingsError("door.lease must be more than 0 and at most 60 seconds")
+        if not self.lease < self.longest <= 3600:
+            raise SettingsError("door.longest must be more than the lease and at most 3600 seconds")
         if not 0 <= self.pulse <= self.lease:
             raise SettingsError("door.pulse must be from 0 to the lease, in seconds")
         if not 0 < self.held <= 3600:

@@ -73,8 +73,7 @@ class Interview:
 
     def run(self) -> Settings:
         """Ask everything; the settings with all answers. Raises KeyboardInterrupt."""
-        if self._trials.simulated:
-            self._dialogue.say("pins are simulated: no relay is switched")
+        self._dialogue.say(self._trials.pins)
         if MODEL.option in self._given:  # the board chooses, not a person
             self._ask(MODEL)
         self._microphone()

@@ -15,6 +15,7 @@ from gpiozero import Factory
 
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
+from kaimen.door.chip import header_chip
 from kaimen.door.client import Door
 from kaimen.door.panel import Input
 from kaimen.door.pins import mock_pins, real_pins
@@ -43,6 +44,16 @@ class Trials(Closing):
     def simulated(self) -> bool:
         """Return whether pins only remember what is done to them."""
         return self._began.mock or not on_a_pi()
+
+    @property
+    def pins(self) -> str:
+        """Return a sentence that says which pins are tried."""
+        if self.simulated:
+            return "pins are simulated: no relay is switched"
+        try:
+            return f"the header's pins are those of {header_chip()}"
+        except DeviceError as error:
+            return f"✗ {error}"
 
     def microphones(self) -> list[str]:
         """Names of the microphones that are connected. Raises DeviceError."""

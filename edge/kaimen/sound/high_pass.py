@@ -8,7 +8,7 @@ makes them digital at any rate.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +86,9 @@ class _Filter:
         self._powers = powers
 
     @classmethod
-    @cache
+    @lru_cache(maxsize=16)
     def at(cls, rate: int) -> _Filter:
-        """The filter at a rate, made once."""
+        """The filter at a rate; the last ones are kept."""
         return cls(rate)
 
     def step(

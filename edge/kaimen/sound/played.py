@@ -23,7 +23,7 @@ class Played:
 
     @classmethod
     def open(cls, path: Path) -> Played:
-        """From a file of any length. Raises RecordingError."""
+        """From a file, as long as a stream may be. Raises RecordingError."""
         return cls(read(path, longest=None), str(path))
 
     @property

@@ -1,97 +1,92 @@
-"""Recordings: WAV, FLAC and MP3 files as sound."""
+"""Recordings: files as sound, and the phrases in them."""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 
-from kaimen.errors import (
-    BrokenSamples,
-    NoSpeech,
-    RecordingTooLong,
-    SeveralPhrases,
-    UnreadableRecording,
-)
-from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
+from kaimen.errors import NoSpeech, RecordingError, SeveralPhrases, UnreadableRecording
+from kaimen.sound import BLOCK, SAMPLE_RATE, Samples, other_formats
+from kaimen.sound.decoding import blocks
 from kaimen.sound.endpoint import HANGOVER, Endpointer, Phrase, background, levels
-from kaimen.sound.high_pass import HighPass
+from kaimen.sound.own_form import in_own_form
 from kaimen.sound.quality import is_voice
 from kaimen.stderr import silenced
 
-SUFFIXES = (".wav", ".flac", ".mp3")
+# How recordings are called; what others are called is not looked at in folders.
+READ_ANYWHERE = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
+SUFFIXES = READ_ANYWHERE + other_formats.SUFFIXES
 LONGEST = 30.0  # seconds a recording of one phrase may last; longer is no phrase
+LONGEST_STREAM = 1800.0  # seconds of what is played as a stream: it is held in memory
+DECODED = 2  # times that what is decoded of a file has changed
 PAUSE = 0.6  # seconds from which on a pause parts two phrases
 FAR_WEAKER = 20.0  # dB below the strongest: an echo or a breath, no part of what was said
 ANOTHER = 0.3  # of the longest phrase's length that makes another one of it
 STANDS_OUT = 9.0  # dB above the room, which the peak of a steady noise does not reach
 LEAST_RANGE = 20.0  # dB that what does stand out is taken to be above it
-_CHUNK = 65_536  # frames decoded at a time, so that a long file never fills the memory
 _TAIL = HANGOVER + 0.1  # seconds of silence after the last sample, so that the phrase ends
+
+NO_FILE = "a pipe, a device or a socket, not a file; save the sound to a file first"
+ONE_PHRASE = "longer than {:g} s; cut out the phrase, or give the file to 'kaimen listen'"
+CUT = f"longer than {LONGEST_STREAM / 60:g} min; cut it into pieces"
 
 
 def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
     """Decode a recording to float32 mono at 16 kHz, shape (samples,).
 
-    Raises UnreadableRecording, RecordingTooLong (over ``longest`` seconds; None: no
-    limit) or BrokenSamples, each with one sentence that names the file.
+    Of several channels the one with the clearest voice is taken, see ``best_channel``.
+
+    Raises UnreadableRecording, UnsupportedFormat, RecordingTooLong (over ``longest``
+    seconds; None: LONGEST_STREAM) or BrokenSamples, each with one sentence that names the file.
     """
-    path = Path(path)
+    limit, advice = (LONGEST_STREAM, CUT) if longest is None else (longest, ONE_PHRASE)
+    advice = advice.format(limit)
     try:
-        with path.open("rb", buffering=0) as opened:
-            if not opened.read(1):
-                raise UnreadableRecording("the file is empty; record it again", path)
-            opened.seek(0)
-            # By its number, not as an object: what is raised while libsndfile calls back into
-            # Python is lost, Ctrl-C too.
-            samples, rate = _decode(opened.fileno(), path, longest)
+        with opened(path) as descriptor, silenced(), closing(blocks(descriptor, limit)) as sound:
+            return in_own_form(sound, limit, advice)
+    except RecordingError as error:
+        raise error.at(path) from None
+    except OSError as error:
+        raise UnreadableRecording(f"cannot be read ({error.strerror}); check it", path) from None
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[int]:
+    """Open a file of a disk, by its number; no pipe or device, which may never end.
+
+    Raises UnreadableRecording.
+    """
+    try:
+        _require_file(Path(path).stat().st_mode, path)  # merely to open a device may do something
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UnreadableRecording("there is no such file; check the path", path) from None
-    except IsADirectoryError:
-        raise UnreadableRecording("this is a folder, not a recording", path) from None
     except PermissionError:
         raise UnreadableRecording("no permission to read it; check its owner", path) from None
     except UnreadableRecording:
         raise
     except OSError as error:
         raise UnreadableRecording(f"cannot be read ({error.strerror}); check it", path) from None
-    except soundfile.LibsndfileError:
-        raise UnreadableRecording(
-            "not a sound file that can be read; give WAV, FLAC or MP3", path
-        ) from None
-    if not np.isfinite(samples).all():
-        raise BrokenSamples("some samples are not numbers; export the file again", path)
-    # At its own rate: a resampler would make a click of an offset that begins with the file.
-    samples = HighPass(rate)(samples)
-    if rate != SAMPLE_RATE:
-        samples = soxr.resample(samples, rate, SAMPLE_RATE)
-    clipped: Samples = np.clip(samples, -1, 1).astype(np.float32)
-    return clipped
+    except ValueError:
+        raise UnreadableRecording("no file can be called so; correct the path") from None
+    try:
+        _require_file(os.fstat(descriptor).st_mode, path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def _decode(opened: int, path: Path, longest: float | None) -> tuple[Samples, int]:
-    """Mono samples at the file's own rate; a header's length is not trusted."""
-    chunks: list[Samples] = []
-    with silenced(), soundfile.SoundFile(opened, closefd=False) as file:
-        decoded = 0
-        # A stream that declares nothing may still decode to much: count while reading.
-        while len(chunk := file.read(_CHUNK, dtype="float32", always_2d=True)):
-            decoded += len(chunk)
-            if longest is not None and decoded > longest * file.samplerate:
-                raise RecordingTooLong(
-                    f"longer than {longest:g} s; cut out the phrase, "
-                    "or give the file to 'kaimen listen'",
-                    path,
-                )
-            with np.errstate(over="ignore", invalid="ignore"):  # broken samples are refused later
-                chunks.append(chunk.mean(axis=1, dtype=np.float32))
-        if not chunks:
-            raise UnreadableRecording("the file holds no sound; record it again", path)
-        return np.concatenate(chunks), file.samplerate
+def _require_file(mode: int, path: Path | str) -> None:
+    if stat.S_ISDIR(mode):
+        raise UnreadableRecording("this is a folder, not a recording", path)
+    if not stat.S_ISREG(mode):
+        raise UnreadableRecording(NO_FILE, path)
 
 
 class Recording:
@@ -102,7 +97,7 @@ class Recording:
 
     @classmethod
     def open(cls, path: Path | str, *, longest: float | None = None) -> Recording:
-        """A recording from a file; by default of any length, since it is played as a stream."""
+        """A recording from a file; by default as long as a stream may be."""
         return cls(read(path, longest=longest))
 
     @property

@@ -211,6 +211,24 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     yield table
 
 
+def claims(found: Iterable[Figures]) -> Iterator[Table]:
+    """What a claim turns away and lets in, by corpus, threshold and rule."""
+    names = ("of", "students", "FMR", "threshold", "another", "true refused", "false opened")
+    table = titled("claims, %", *names)
+    for each in found:
+        rule = each["rule"] if isinstance(each["rule"], str) else f"higher by {each['rule']:g}"
+        table.add_row(
+            each["corpus"],
+            str(each["students"]),
+            f"{each['fmr']:.0%}",
+            f"{each['threshold']:.3f}",
+            rule,
+            f"{percent(each['fnmr'])} of {each['true_claims']:,}",
+            f"{percent(each['false'])} of {each['false_claims']:,}",
+        )
+    yield table
+
+
 def promises(found: Iterable[Figures]) -> Iterator[Table]:
     """What calibrations promised of schools, and what came true."""
     names = ("error", "calibrated with", "at", "threshold", "predicted", "measured", "schools")

@@ -1,0 +1,93 @@
+"""Files as sound: all of it, whatever their headers say of its length."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from kaimen.errors import RecordingTooLong, UnreadableRecording
+from kaimen.sound import joined, libsndfile, mp3, other_formats
+from kaimen.sound.libsndfile import Blocks
+
+LARGEST = 128 << 20  # bytes of a file that is not plain samples: half an hour of any
+HEAD = 1 << 16  # bytes in which a WAV's sound begins
+PLAIN = (b"RIFF", b"RF64", b"FORM", b"caff", b".snd")  # how files of plain samples begin
+
+
+def blocks(descriptor: int, longest: float) -> Blocks:
+    """Yield the sound of an open regular file; ``longest`` are seconds that are asked for.
+
+    Raises UnreadableRecording, UnsupportedFormat and RecordingTooLong.
+    """
+    size = os.fstat(descriptor).st_size
+    head = os.pread(descriptor, HEAD, 0)
+    if not head:
+        raise UnreadableRecording("the file is empty; record it again")
+    form = other_formats.format_of(head, other_formats.OTHERS)
+    if form is not None:
+        return other_formats.blocks(descriptor, form, longest)
+    if head.startswith(PLAIN):
+        if joined.another_follows(descriptor, head):
+            raise UnreadableRecording("two WAV files in one; save them as two, or as one recording")
+        mended = joined.unfinished(head, size)
+        if mended is None:
+            return _of_file(descriptor, head, longest)
+        return _of_parts([[mended, _read(descriptor, size)[len(head) :]]])
+    content = _read(descriptor, size)
+    streams = mp3.streams(content, longest)
+    if streams:
+        return _of_mp3(content, streams, longest)
+    parts = joined.parts(content)
+    if len(parts) > 1:
+        return _of_parts([part] for part in parts)
+    return _of_file(descriptor, head, longest)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    if size > LARGEST:
+        raise RecordingTooLong(f"larger than {LARGEST >> 20} MiB; cut it into pieces")
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        return file.read(LARGEST)
+
+
+def _of_file(descriptor: int, head: bytes, longest: float) -> Blocks:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    decoded = False
+    try:
+        for block in libsndfile.blocks(descriptor):
+            decoded = True
+            yield block
+    except libsndfile.Undecodable:
+        form = other_formats.format_of(head, other_formats.KINDS)
+        if not decoded and head.startswith(b"fLaC"):
+            raise UnreadableRecording("damaged; copy it again, or record it again") from None
+        if decoded or form is None:
+            raise
+        yield from other_formats.blocks(descriptor, form, longest)
+
+
+def _of_parts(parts: Iterable[Iterable[bytes]]) -> Blocks:
+    for part in parts:
+        with _in_memory(part) as descriptor:
+            yield from libsndfile.blocks(descriptor)
+
+
+def _of_mp3(content: bytes, streams: list[mp3.Stream], longest: float) -> Blocks:
+    for stream in streams:
+        left = stream.before
+        with _in_memory(stream.written(content)) as descriptor:
+            for rate, block in libsndfile.blocks(descriptor):
+                if left < len(block):
+                    yield rate, block[left:]
+                left = max(0, left - len(block))
+
+
+@contextmanager
+def _in_memory(pieces: Iterable[bytes]) -> Iterator[int]:
+    descriptor = os.memfd_create("kaimen-recording", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "w+b") as file:
+        file.writelines(pieces)
+        file.seek(0)
+        yield descriptor
