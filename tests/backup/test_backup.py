@@ -84,6 +84,7 @@ def plain(file: Path) -> bytes:
         return b"".join(iter(lambda: opener.read(1 << 20), b""))
 
 
+@pytest.mark.slow
 def test_an_empty_machine_becomes_the_school(
     there: Machine, file: Path, tmp_path: Path, capsys: Shown
 ) -> None:
@@ -452,6 +453,7 @@ def test_of_one_moment_while_others_write(there: Machine, tmp_path: Path, capsys
         registry.close()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_school(there: Machine, tmp_path: Path) -> None:
     large = there.school.pieces["bundles"] / "large"
     large.touch()

@@ -43,6 +43,7 @@ def card(mean: float = 0.1, deviation: float = 0.1) -> Card:
     return Card("test", "0" * 64, 100, 64, 32, {}, strangers, training={}, measured={}, score=RULE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("students", [1, 3, 150])
 @given(one=FPIRS, other=FPIRS)
 def test_fewer_strangers_need_a_higher_threshold(students: int, one: float, other: float) -> None:
@@ -222,6 +223,7 @@ def test_the_forecast_grows_with_the_school_and_ends_where_evidence_does() -> No
     assert thresholds[sizes.index(20_000)] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fpir", [0.01, 0.05])
 def test_the_forecast_for_another_size_is_what_that_size_measures(fpir: float) -> None:
     large = school(2000, 4, 32, spread=0.8)
@@ -258,6 +260,7 @@ def test_what_is_no_calibration_is_damaged(tmp_path: Path, content: bytes) -> No
         Calibration.load(path, VAULT)
 
 
+@pytest.mark.slow
 def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "gallery.calibration.json"
     calibrate(enrolled(school(5, 2, 8)), card()).save(path, VAULT)

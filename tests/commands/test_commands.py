@@ -115,6 +115,7 @@ def test_without_a_gallery_nobody_is_carried_over(
     assert not (tmp_path / "key").exists()
 
 
+@pytest.mark.slow
 def test_a_school_is_enrolled_from_a_folder(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

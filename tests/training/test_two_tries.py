@@ -84,6 +84,7 @@ def test_an_interval_holds_what_it_is_of(said: TextTakes) -> None:
         assert low <= each["less"] <= high
 
 
+@pytest.mark.slow
 def test_only_who_says_a_text_often_enough_is_tried(said: TextTakes) -> None:
     seldom = {"once": {1: said.takes["student 00"][1]}}
     more = TextTakes("phrase", {**said.takes, **seldom})
