@@ -74,7 +74,8 @@ def test_the_figures_are_those_of_a_gate(said: TextTakes) -> None:
     assert missed == pytest.approx(found["fnir_two_tries"], abs=1e-9)
     strangers = [student for name in said.takes for _, student in opens(said, name, retry)]
     let_in = np.mean([student is not None for student in strangers])
-    assert let_in == pytest.approx(found["fpir"], abs=1 / len(strangers))
+    # Two takes have one score together, in whichever order they came.
+    assert let_in == pytest.approx(found["fpir"], abs=2 / len(strangers))
 
 
 def test_an_interval_holds_what_it_is_of(said: TextTakes) -> None:
