@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.decision import Verdict, decide
+from kaimen.access.decision import Check, Decision, Verdict, decide
 from kaimen.gallery.match import Match
 
 COSINES = st.floats(-1, 1, width=32)
@@ -72,9 +73,45 @@ def test_a_threshold_that_is_no_number_opens_nothing() -> None:
     [
         ([], "nobody is enrolled who may enter now"),
         ([Match("Li", 0.75)], "Li at 0.750, the threshold is 0.600"),
-        ([Match("Li", 0.5)], "nearest is Li at 0.500, 0.100 below the threshold of 0.600"),
+        ([Match("Li", 0.5)], "a voice nobody has, 0.100 too low: the threshold is 0.600"),
     ],
     ids=["empty", "open", "unknown"],
 )
 def test_the_reason_is_one_sentence(nearest: list[Match], reason: str) -> None:
     assert decide(nearest, 0.6).reason == reason
+
+
+def test_who_is_turned_away_is_told_nobodys_name_unless_the_operator_asks() -> None:
+    li = [Match("Li", 0.5), Match("Wang", 0.4)]
+    unknown = decide(li, 0.6)
+    words = Check("phrase", 0.2, 0.4, 0.3)
+    for turned_away in (
+        unknown,
+        replace(unknown, verdict=Verdict.RETRY),
+        replace(unknown, pooled=0.5),
+        Decision(Verdict.UNKNOWN, 0.4, tuple(li), checks=(words,)),
+        Decision(Verdict.RETRY, 0.4, tuple(li), checks=(words,)),
+        Decision(Verdict.REFUSED, 0.4, tuple(li), checks=(Check("replay", -0.95, -0.6),)),
+    ):
+        assert "Li" not in turned_away.reason
+        told = turned_away.told(nearest=True)
+        assert "Li" in told and "Wang" not in told
+
+
+def test_who_said_a_name_is_told_that_name() -> None:
+    assert decide([Match("Li", 0.5)], 0.6, claim="Li").reason == (
+        "claimed to be Li at 0.500, 0.100 too low: the threshold of a claim is 0.600"
+    )
+
+
+@pytest.mark.parametrize("threshold", [inf, nan])
+def test_a_door_that_is_not_armed_says_so(threshold: float) -> None:
+    reason = decide([Match("Li", 0.9)], threshold).reason
+    assert reason == "no voice opens this door: it is not armed; run 'kaimen calibrate'"
+
+
+def test_of_what_a_phrase_must_not_be_like_it_is_said_how_much_at_most() -> None:
+    check = Check("replay", -0.95, -0.6)
+    assert Decision(Verdict.REFUSED, 0.4, (Match("Li", 0.5),), checks=(check,)).reason == (
+        "the voice is known, but it was heard before: a recording (0.950, at most 0.600 may be)"
+    )

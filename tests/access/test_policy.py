@@ -24,6 +24,7 @@ from kaimen.access.decision import (
 )
 from kaimen.access.lockout import Lockout
 from kaimen.access.policy import AGAIN, ASKED, AccessPolicy
+from kaimen.calibration.calibration import GREY
 from kaimen.gallery.gallery import Gallery
 from kaimen.settings.roster import Rule
 from kaimen.voice.encoder import Encoder
@@ -129,7 +130,7 @@ def test_who_is_nearly_known_is_asked_once_more_and_judged_by_both() -> None:
     second = door.say(other)
     assert second.student == "Li"
     assert second.pooled == second.score == pytest.approx(pooled_point(one, other)[0])
-    assert second.reason == "Li at 0.578 in two tries, the threshold is 0.550"
+    assert second.reason == "Li at 0.578 in two tries, the threshold of two tries is 0.550"
 
 
 def test_what_both_tries_have_in_common_is_no_better_in_two() -> None:
@@ -137,7 +138,9 @@ def test_what_both_tries_have_in_common_is_no_better_in_two() -> None:
     door.say(like(LI, 0.5))
     second = door.say(like(LI, 0.51))
     assert second.verdict is Verdict.UNKNOWN
-    assert second.reason.startswith("nearest is Li at 0.505 in two tries, 0.045 below")
+    assert second.reason == (
+        "a voice nobody has in two tries, 0.045 too low: the threshold of two tries is 0.550"
+    )
 
 
 def test_the_same_recording_twice_is_no_second_try() -> None:
@@ -253,7 +256,9 @@ def test_checks_only_keep_shut(checks: list[Check], verdict: Verdict) -> None:
 def test_what_failed_is_said() -> None:
     door = Door(Played([OTHER_WORDS], [REPLAYED]))
     words, replay = door.say(like(LI, 0.7)).reason, door.say(like(LI, 0.7)).reason
-    assert words.startswith("like Li, but these are not the words that were enrolled (0.200")
+    assert words.startswith(
+        "the voice is known, but these are not the words that were enrolled (0.200"
+    )
     assert "heard before: a recording" in replay
 
 
@@ -387,7 +392,7 @@ def test_a_challenge_does_not_wait_for_ever() -> None:
 def test_who_has_no_words_cannot_be_challenged() -> None:
     _, decision = challenged(Played(words=WORDS[:1]))
     assert decision.verdict is Verdict.UNKNOWN
-    assert decision.reason == "Li is not enrolled with 2 words or more to be asked for"
+    assert decision.reason == "enrolled with fewer than 2 words that this door could ask for"
 
 
 def test_without_thresholds_no_policy_opens() -> None:
@@ -395,3 +400,12 @@ def test_without_thresholds_no_policy_opens() -> None:
         door = Door(Played(words=WORDS), policy=policy, thresholds=Thresholds())
         door.policy.claim("Li")
         assert not door.say(LI).opens
+
+
+def test_only_who_a_second_try_can_help_is_asked_for_it() -> None:
+    for score, verdict in ((0.70, Verdict.RETRY), (0.52, Verdict.UNKNOWN)):
+        door = Door(thresholds=Thresholds(0.788, 0.6, retry=Retry(0.815, 0.79, 0.815 - GREY)))
+        decision = door.say(like(LI, score))
+        assert decision.verdict is verdict
+        assert ("say it once more" in decision.reason) is (verdict is Verdict.RETRY)
+        assert "Li" not in decision.reason

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from kaimen.access.decision import Retry, Thresholds
+from kaimen.access.decision import Retry, Thresholds, Verdict
 from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import GREY
 from kaimen.gallery.gallery import Gallery
@@ -50,6 +50,8 @@ def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str
                 decided = policy.decide(heard)
                 policy.answered(decided, heard)
                 student = student or decided.decision.student
+                if decided.decision.verdict is not Verdict.RETRY:
+                    break  # nobody is asked for a second try
             found.append((name, student))
     return found
 
@@ -72,7 +74,8 @@ def test_the_figures_are_those_of_a_gate(said: TextTakes) -> None:
     assert missed == pytest.approx(found["fnir_two_tries"], abs=1e-9)
     strangers = [student for name in said.takes for _, student in opens(said, name, retry)]
     let_in = np.mean([student is not None for student in strangers])
-    assert let_in == pytest.approx(found["fpir"], abs=1 / len(strangers))
+    # Each two takes come in both orders, and score the same together.
+    assert let_in == pytest.approx(found["fpir"], abs=2 / len(strangers))
 
 
 def test_an_interval_holds_what_it_is_of(said: TextTakes) -> None:

@@ -25,6 +25,10 @@ class Verdict(Enum):
     REFUSED = "refused"  # a recording, or not even looked for after too many unknown voices
 
 
+# Checks of what a phrase must not be like: their scores are negative likenesses.
+TOO_MUCH = ("loudspeaker", "replay")
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """What must be so besides the voice: the higher its score, the more it is."""
@@ -43,6 +47,13 @@ class Check:
     def doubtful(self) -> bool:
         """Return whether it is not, but another try may show it."""
         return not self.passed and self.score >= self.grey
+
+    @property
+    def figures(self) -> str:
+        """The score and what it had to reach, for a person: of what is bad, how much at most."""
+        if self.name in TOO_MUCH:
+            return f"{-self.score:.3f}, at most {-self.threshold:.3f} may be"
+        return f"{self.score:.3f}, the threshold is {self.threshold:.3f}"
 
     def with_try(self, before: Check) -> Check:
         """Return the same of two tries: their mean decides, and there is no third."""
@@ -71,6 +82,7 @@ class Decision:
     pooled: float | None = None  # the score, if it is of this try and the one before together
     ask: tuple[str, ...] = ()  # what is to be said next, of a challenge
     wanted: str = ""  # what is asked for instead, in words
+    first_of_two: bool = False  # whether another try is heard where this one is nearly enough
     another: float | None = None  # the score of another student, whose voice it rather is
 
     @property
@@ -95,7 +107,11 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """One sentence for a person."""
+        """One sentence for a person, with no name that whoever is turned away did not give."""
+        return self.told()
+
+    def told(self, *, nearest: bool = False) -> str:
+        """Return the same; with ``nearest``, it says whom a voice is like that is turned away."""
         if self.wait:
             return f"too many unknown voices; the door hears again in {math.ceil(self.wait)} s"
         if self.ask:
@@ -110,19 +126,36 @@ class Decision:
         tries = "" if self.pooled is None else " in two tries"
         known = f"{best.student} at {best.score:.3f}{tries}"
         if self.opens:
-            return f"{known}, the threshold is {self.threshold:.3f}"
+            return f"{known}, {self._needed}"
         if self.another is not None:
             nearer = f"the voice is nearer to another student's by {self.another - best.score:.3f}"
             return f"claimed to be {known}, but {nearer}"
         again = "; say it once more" if self.verdict is Verdict.RETRY else ""
         if self.failed is not None:
-            figures = f"{self.failed.score:.3f}, the threshold is {self.failed.threshold:.3f}"
-            return f"like {best.student}, {FAILED[self.failed.name]} ({figures}){again}"
-        found = "nearest is" if self.claim is None else "claimed to be"
-        return (
-            f"{found} {known}, "
-            f"{self.threshold - best.score:.3f} below the threshold of {self.threshold:.3f}{again}"
-        )
+            whose = f"like {best.student}" if nearest or self.claim else "the voice is known"
+            return f"{whose}, {FAILED[self.failed.name]} ({self.failed.figures}){again}"
+        if not math.isfinite(self.threshold):
+            return "no voice opens this door: it is not armed; run 'kaimen calibrate'"
+        if self.claim is not None:
+            known = f"claimed to be {known}"
+        elif nearest:
+            known = f"nearest is {known}"
+        else:
+            known = f"a voice nobody has{tries}" if not again else "a voice that is nearly known"
+        below = self.threshold - best.score  # infinite, or no number, where the score is none
+        far = f"{below:.3f} too low: " if math.isfinite(below) else ""
+        return f"{known}, {far}{self._needed}{again}"
+
+    @property
+    def _needed(self) -> str:
+        what = "the threshold"
+        if self.first_of_two:
+            what = "the threshold of a first try"
+        elif self.pooled is not None:
+            what = "the threshold of two tries"
+        elif self.claim is not None:
+            what = "the threshold of a claim"
+        return f"{what} is {self.threshold:.3f}"
 
 
 @dataclass(frozen=True, slots=True)

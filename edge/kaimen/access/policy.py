@@ -194,6 +194,7 @@ class AccessPolicy:
         anybody = thresholds.anybody if retry is None else retry.first
         first = anybody if claim is None else thresholds.claimed
         decision = decide(self._nearest(utterance.voiceprint, claim, first), first, claim=claim)
+        decision = replace(decision, first_of_two=retry is not None)
         if claim is not None and decision.opens:
             others = self.gallery.nearest(utterance.voiceprint, 2, day=self._now().date())
             decision = refuse_for_another(decision, others)
@@ -278,7 +279,7 @@ class AccessPolicy:
         """A passphrase that would open asks for words instead."""
         words = [] if self._checks is None else self._checks.words(student)
         if len(words) < FEWEST:
-            wanted = f"{student} is not enrolled with {FEWEST} words or more to be asked for"
+            wanted = f"enrolled with fewer than {FEWEST} words that this door could ask for"
             return Found(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
         asked = tuple(self._draw.sample(words, min(ASKED, len(words))))
         return self._asking(decision, Challenge(student, asked, self._clock()))
@@ -298,7 +299,7 @@ class AccessPolicy:
         if decision.opens:
             decision = self._checked(decision, utterance, student, word=word)
         if decision.opens and self._checks.another_word(utterance, student, word):
-            wanted = f"{student} was to say {word}, and said another word"
+            wanted = f"asked to say {word}, and said another word"
             decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
         if decision.opens and left:
             return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from typing import Any
 
@@ -19,9 +20,20 @@ MARKS = {
 }
 
 
-def as_fields(answer: Answer) -> dict[str, Any]:
-    """One answer as an object: what was said when, and every score behind the decision."""
+def add_nearest(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names names."""
+    parser.add_argument(
+        "--nearest", action="store_true", help="say whom a voice is like that is turned away"
+    )
+
+
+def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
+    """One answer as an object: what was said when, and every score behind the decision.
+
+    Without ``nearest``, nobody is named whom a voice is like that is turned away.
+    """
     decision = answer.decision
+    named = nearest or decision.opens or decision.ask or decision.claim
     return {
         "verdict": decision.verdict.value,
         "student": decision.student,
@@ -34,8 +46,11 @@ def as_fields(answer: Answer) -> dict[str, Any]:
             for check in decision.checks
         },
         "ask": list(decision.ask),
-        "nearest": [{"student": m.student, "score": m.score} for m in decision.nearest],
-        "reason": decision.reason,
+        "nearest": [
+            {"student": each.student if named else None, "score": each.score}
+            for each in decision.nearest
+        ],
+        "reason": decision.told(nearest=nearest),
         "began": seconds_into(answer.phrase.start),
         "ended": seconds_into(answer.phrase.end),
         "latency": answer.latency,
@@ -43,9 +58,9 @@ def as_fields(answer: Answer) -> dict[str, Any]:
     }
 
 
-def as_line(answer: Answer) -> Text:
+def as_line(answer: Answer, *, nearest: bool) -> Text:
     """One answer in a line."""
     decision = answer.decision
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
     took = (f"  {answer.latency * 1000:.0f} ms", "dim")
-    return styled(MARKS[decision.verdict], f" {at}  {decision.reason}", took)
+    return styled(MARKS[decision.verdict], f" {at}  {decision.told(nearest=nearest)}", took)

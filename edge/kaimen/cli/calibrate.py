@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
         learned = installation.calibrate(arguments.fpir)
-        _show(learned, screen)
+        _show(learned, settings.gate.retry, screen)
         learned.require(gallery)
     return 0
 
 
-def _show(learned: Calibration, screen: Screen) -> None:
+def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
     low, high = learned.interval
     screen.result(
         asdict(learned),
@@ -49,15 +49,22 @@ def _show(learned: Calibration, screen: Screen) -> None:
     )
     if not screen.as_json:
         if learned.retry_fnir is not None:
-            screen.out.print(
-                f"asked once more ([gate] retry), {learned.retry_fnir:.1%} would not pass as "
-                "students, at the same FPIR"
-            )
+            screen.out.print(_of_two_tries(learned, retry))
         if learned.phrase_fnmr is not None:
             screen.out.print(
                 f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
             )
         screen.out.print(_forecast(learned))
+
+
+def _of_two_tries(learned: Calibration, retry: bool) -> str:
+    here = "as this gate does" if retry else "which this gate does not"
+    return (
+        f"a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
+        f"opens from {learned.first_threshold:.3f} on in a first try and from "
+        f"{learned.both_threshold:.3f} on for two together; {learned.retry_fnir:.1%} would not "
+        "pass as students, at the same FPIR"
+    )
 
 
 def _forecast(learned: Calibration) -> Table:

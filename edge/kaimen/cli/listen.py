@@ -26,6 +26,7 @@ gate, the relay included (simulated where there is no Pi)."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC, MP3 and more)")
+    answers.add_nearest(parser)
     parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
 
 
@@ -45,14 +46,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         gate = Gate(installation.encoder, policy, installation.relay)
         for path in arguments.files:
             try:
-                _play(gate, path, arguments.claim, screen)
+                _play(gate, path, arguments, screen)
             except RecordingError as error:
                 refused += 1
                 screen.error(error)
     return RecordingError.exit_code if refused else 0
 
 
-def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
+def _play(gate: Gate, path: Path, arguments: argparse.Namespace, screen: Screen) -> None:
+    claim, nearest = arguments.claim, arguments.nearest
     if not screen.as_json:
         screen.out.print(styled((str(path), "bold")))
     heard = 0
@@ -62,6 +64,9 @@ def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
         heard += 1
         if claim:  # every phrase of the file is theirs
             gate.claim(claim)
-        screen.result({"path": str(path), **answers.as_fields(answer)}, answers.as_line(answer))
+        screen.result(
+            {"path": str(path), **answers.as_fields(answer, nearest=nearest)},
+            answers.as_line(answer, nearest=nearest),
+        )
     if not heard:
         raise NoSpeech("no phrase is heard in it; the door stays shut", path)

@@ -46,6 +46,7 @@ LOOK = 2.0  # seconds between looks for a gallery that is not there
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
+    answers.add_nearest(parser)
     parser.add_argument("--microphone", help="a part of its name; the default one without")
     parser.add_argument(
         "--play", type=Path, metavar="FILE", help="a recording instead of a microphone"
@@ -181,7 +182,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         if arguments.reader:
             read_claims(arguments.reader, policy.claim)
         screen.say(f"{len(gallery)} students; Ctrl-C stops")
-        written = _Written(gate, audit, screen)
+        written = _Written(gate, audit, screen, nearest=arguments.nearest)
         stack.enter_context(Watcher(policy, ready.calibrated, screen.note))
         takeover = stack.enter_context(
             Takeover(installation, ready.state, checks.models, written.bundle)
@@ -229,15 +230,19 @@ def _beat(door: Door) -> None:
 class _Written:
     """Shows and writes down what happens; a full disk keeps nobody outside."""
 
-    def __init__(self, gate: Gate, audit: Audit, screen: Screen) -> None:
+    def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
         self._gate = gate
         self._audit = audit
         self._screen = screen
+        self._nearest = nearest
         self._failed = False
 
     def answer(self, answer: Answer) -> None:
         """One answer of the gate."""
-        self._screen.result(answers.as_fields(answer), answers.as_line(answer))
+        self._screen.result(
+            answers.as_fields(answer, nearest=self._nearest),
+            answers.as_line(answer, nearest=self._nearest),
+        )
         self._write(
             record_of(
                 answer,
