@@ -17,8 +17,9 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
-from kaimen.cli.commands import add_commands
+from kaimen.cli.commands import add_commands, parse
 from kaimen.errors import KaimenError
+from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
@@ -70,15 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only options that end the program stand before a command.
-    chosen = parser(given[0] if given else None).parse_args(given)
-    screen = Screen(as_json=chosen.json)
+    name = given[0] if given else None
+    chosen = parse(parser(name), given, COMMANDS)
+    end_in_order()
+    try:
+        return _run(chosen, Screen(as_json=chosen.json))
+    except KeyboardInterrupt:  # while an error is shown, too
+        return INTERRUPTED
+
+
+def _run(chosen: argparse.Namespace, screen: Screen) -> int:
     try:
         return int(chosen.run(chosen, screen))
     except KaimenError as error:
         screen.error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read has enough
         return 0
