@@ -20,6 +20,7 @@ SOURCES = {"kaimen": ROOT / "edge", "kaimen_train": ROOT / "training"}
 FLOORS = (
     (
         "errors",
+        "interrupt",
         "names",
         "clock",
         "closing",

@@ -11,6 +11,7 @@ from typing import IO
 
 from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
+from kaimen.local_time import begin_of, local
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
@@ -94,7 +95,7 @@ def _tell(report: Report, screen: Screen) -> int:
 def _chosen(installation: Installation, arguments: argparse.Namespace) -> Iterator[Record]:
     key = installation.log_key
     named = set(pseudonyms(key, arguments.student)) if arguments.student else None
-    since = arguments.since.isoformat() if arguments.since else ""
+    since = begin_of(arguments.since) if arguments.since else ""
     for record in export(installation.log_folder, key):
         if record["at"] >= since and (named is None or named & _everybody(record)):
             yield record

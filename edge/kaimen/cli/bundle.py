@@ -16,6 +16,7 @@ from kaimen.bundle.signing import new_key, private_key, shown
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.errors import BundleError, EncoderError, SettingsError
 from kaimen.installation import Installation
+from kaimen.local_time import local
 from kaimen.rehearsal import RECORDINGS
 from kaimen.rollout.coverage import lost
 from kaimen.rollout.install import install
@@ -188,7 +189,7 @@ def _inspect(bundle: Bundle, screen: Screen) -> None:
     }
     screen.result(fields | {"parts": [[x.name, x.size, x.sha256] for x in manifest.parts]})
     if not screen.as_json:
-        _show(fields, screen)
+        _show(fields | {"made": local(manifest.made)}, screen)
         table = Table("part", "bytes", "SHA-256", box=None, pad_edge=False)
         for part in manifest.parts:
             table.add_row(part.name, f"{part.size}", part.sha256[:16])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+
+from kaimen.names import printable
 
 
 def add_commands(
@@ -30,5 +33,30 @@ def add_commands(
         if name == chosen:
             module = import_module(f"{package}.{name}")
             sub.epilog = module.EXAMPLE
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(run=module.run, parser=sub)
             module.add(sub)
+
+
+def parse(
+    top: argparse.ArgumentParser, given: Sequence[str], commands: Collection[str]
+) -> argparse.Namespace:
+    """Return what was given, or end with what was probably meant."""
+    if given and not given[0].startswith("-") and given[0] not in commands:
+        known = f"the commands are {', '.join(commands)}"
+        top.error(f"there is no command '{printable(given[0])}'{_meant(given[0], commands, known)}")
+    chosen, unknown = top.parse_known_args(given)
+    if unknown:
+        sub: argparse.ArgumentParser = chosen.parser
+        options = set(re.findall(r"--[a-z][a-z-]*", sub.format_help()))
+        first = unknown[0].partition("=")[0]
+        known = "see --help"
+        meant = _meant(first, options, known) if first.startswith("-") else f"; {known}"
+        sub.error(f"'{printable(first)}' is not understood{meant}")
+    return chosen
+
+
+def _meant(given: str, known: Collection[str], otherwise: str) -> str:
+    from difflib import get_close_matches  # takes 5 ms, which only mistakes need wait
+
+    close = get_close_matches(given, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; {otherwise}"

@@ -12,7 +12,13 @@ from rich.text import Text
 from kaimen.installation import Installation
 from kaimen.rehearsal import RECORDINGS, VOICES, promise
 from kaimen.rehearsal.day import Visit, counted, day
-from kaimen.rehearsal.tables import count_fields, counts_table, visit_fields, visits_table
+from kaimen.rehearsal.tables import (
+    count_fields,
+    counts_table,
+    visit_fields,
+    visits_table,
+    what_went_wrong,
+)
 from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -83,6 +89,8 @@ def _show(visits: Sequence[Visit], screen: Screen) -> bool:
     }
     screen.result(summary, counts_table(counts, limits, width))
     if not screen.as_json:
+        for line in what_went_wrong(counts, limits):
+            screen.out.print(styled(BAD, f" {line}"))
         screen.out.print(_footnote(visits, kept))
     return kept
 

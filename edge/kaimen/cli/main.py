@@ -74,15 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only options that end the program stand before a command.
-    chosen = parser(given[0] if given else None).parse_args(given)
-    screen = Screen(as_json=chosen.json)
+    name = given[0] if given else None
+    chosen = parse(parser(name), given, COMMANDS)
+    end_in_order()
+    try:
+        return _run(chosen, Screen(as_json=chosen.json))
+    except KeyboardInterrupt:  # while an error is shown, too
+        return INTERRUPTED
+
+
+def _run(chosen: argparse.Namespace, screen: Screen) -> int:
     try:
         return int(chosen.run(chosen, screen))
     except KaimenError as error:
         screen.error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         let_go()  # whoever read has enough
         return 0

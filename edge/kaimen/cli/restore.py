@@ -9,6 +9,7 @@ from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import Content, Restored, check, read_through, restore
 from kaimen.backup.school import SchoolFiles
 from kaimen.errors import SettingsError
+from kaimen.local_time import local
 from kaimen.registry.erased import read_erased
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -83,7 +84,7 @@ def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen
             "kept": None if restored.kept is None else str(restored.kept),
             "settings": None if restored.settings is None else str(restored.settings),
         },
-        styled(GOOD, f" the backup of {content.at} {done} {restored.students} students"),
+        styled(GOOD, f" the backup of {local(content.at)} {done} {restored.students} students"),
     )
     if restored.removed:
         screen.say(

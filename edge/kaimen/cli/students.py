@@ -9,6 +9,7 @@ from rich.table import Table
 
 from kaimen.errors import GalleryError
 from kaimen.installation import Installation
+from kaimen.local_time import local_day
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.screen import Screen
@@ -74,7 +75,7 @@ def _list(registry: Registry, screen: Screen) -> None:
             student.name,
             student.group,
             str(student.recordings),
-            student.enrolled[:10],
+            local_day(student.enrolled),
             until,
         )
         screen.result(

@@ -68,25 +68,33 @@ def _of_folder(folder: Path) -> list[Entry]:
 
 
 def _of_student(folder: Path) -> Iterator[Entry]:
-    student = name_of(folder.name, _shown(folder))
+    student = name_of(_called(folder), _shown(folder))
     yield Entry(student, _recordings_in(folder))
     for word in _folders_in(folder):
         files = _recordings_in(word)
         if files:
-            yield Entry(student, files, word=name_of(word.name, _shown(word)))
+            yield Entry(student, files, word=name_of(_called(word), _shown(word)))
 
 
 def _folders_in(folder: Path) -> list[Path]:
     """Return its folders by name, without what is left behind. Raises SettingsError."""
     found: dict[str, Path] = {}
     for each in sorted(each for each in folder.iterdir() if each.is_dir() and not is_litter(each)):
-        first = found.setdefault(as_kept(each.name), each)
+        first = found.setdefault(as_kept(_called(each)), each)
         if first is not each:
             raise SettingsError(
                 f"{_shown(each)}: {_shown(first)!a} is the same name in other characters; "
                 "put the recordings into one folder"
             )
     return list(found.values())
+
+
+def _called(folder: Path) -> str:
+    """Return a folder's name: in UTF-8, as disks are, whatever the locale; else in the locale's."""
+    try:
+        return os.fsencode(folder.name).decode()
+    except UnicodeDecodeError:
+        return folder.name
 
 
 def _shown(path: Path) -> str:
@@ -142,8 +150,9 @@ def _of_row(row: dict[str, str], folder: Path, where: str) -> Entry:
 def _file_of(folder: Path, written: str) -> Path:
     """Return the file that a table means: a Mac's folders write names in other characters."""
     ways = (written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD")))
-    there = (folder / way for way in ways)
-    return next((path for path in there if os.path.lexists(path)), folder / written)
+    # In UTF-8, as disks are, whatever the locale.
+    there = [folder / os.fsdecode(way.encode()) for way in ways]
+    return next((path for path in there if os.path.lexists(path)), there[0])
 
 
 def day_of(text: str, where: str) -> datetime.date:

@@ -65,7 +65,7 @@ def in_processes(
     try:
         while True:
             for task in islice(remaining, processes * AHEAD - len(running)):
-                running.append((task, pool.submit(_work, task, encoder, runtime)))
+                running.append((task, _submit(pool, task, encoder, runtime)))
             if not running:
                 return
             task, future = running[0]
@@ -88,7 +88,7 @@ def in_processes(
 def _alone(task: Task, encoder: str, runtime: str | None) -> Judged:
     with _pool(1) as pool:
         try:
-            return pool.submit(_work, task, encoder, runtime).result()
+            return _submit(pool, task, encoder, runtime).result()
         except BrokenProcessPool:
             return deadly(task)
 
@@ -107,8 +107,18 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, context, _begin)
 
 
+def _submit(
+    pool: ProcessPoolExecutor, task: Task, encoder: str, runtime: str | None
+) -> Future[Judged]:
+    """Submit a task. Processes that this starts never see Ctrl-C: the parent ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_work, task, encoder, runtime)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

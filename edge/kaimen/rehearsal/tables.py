@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,7 +34,7 @@ def visits_table(visits: Sequence[Visit], width: int) -> Table:
     )
     wide = width >= WIDE
     for name in ("who", "comes as", *(["says"] if wide else []), "nearest"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")  # long names give way to the verdict
     for name in ("score / needed", "try") if wide else ("score",):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("door", *(["relay"] if wide else []), ""):
@@ -65,7 +65,10 @@ def _cells(visit: Visit, wide: bool) -> list[str | Text]:
     if decision is not None and decision.nearest:
         nearest, score = decision.nearest[0].student, f"{decision.score:.3f}"
         score += f" / {decision.threshold:.3f}" if wide else ""
-    door = styled(("open", "green")) if visit.opened else styled(f"shut, {visit.stopped_by}")
+    door = styled(f"shut, {visit.stopped_by}")
+    if visit.opened:
+        wrongly = " as another" if visitor.should_open else ", not to be let in"
+        door = styled(("open", "green")) if visit.right else styled(("open" + wrongly, "red"))
     return [
         visitor.name,
         visitor.kind.value,
@@ -107,6 +110,21 @@ def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], wi
         by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
         table.add_row(*cells, *([by] if width >= WIDE else []))
     return table
+
+
+def what_went_wrong(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit]) -> Iterator[str]:
+    """Yield a line for each kind of visit of which more went wrong than was promised."""
+    for kind, count in counts.items():
+        found, most = wrong(kind, count), promise[kind].allowed(count.attempts)
+        if found > most:
+            what = "were let in"
+            if kind is Kind.STUDENT:
+                by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
+                what = f"were not let in as themselves (by {by})"
+            yield (
+                f"{kind.value}: {found} of {count.attempts} {what}; of the voices that come along "
+                f"at most {most} would be"
+            )
 
 
 def visit_fields(visit: Visit) -> dict[str, Any]:

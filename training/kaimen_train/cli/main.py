@@ -11,9 +11,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from kaimen.cli.commands import add_commands
+from kaimen.cli.commands import add_commands, parse
 from kaimen.errors import KaimenError
-from kaimen.screen import Screen
+from kaimen.interrupt import INTERRUPTED, end_in_order
+from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
     "fit": "train an encoder; goes on where it was interrupted",
@@ -43,17 +44,25 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only --help may stand before a command.
-    chosen = parser(given[0] if given else None).parse_args(given)
+    name = given[0] if given else None
+    chosen = parse(parser(name), given, COMMANDS)
+    end_in_order()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    try:
+        return _run(chosen)
+    except KeyboardInterrupt:  # while an error is shown, too
+        return INTERRUPTED
+
+
+def _run(chosen: argparse.Namespace) -> int:
     try:
         return int(chosen.run(chosen))
     except KaimenError as error:
         Screen(as_json=False).error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
 
 
 if __name__ == "__main__":

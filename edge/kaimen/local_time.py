@@ -1,0 +1,26 @@
+"""Moments that are kept in UTC (ISO 8601), as people read them: local time, with the zone."""
+
+from __future__ import annotations
+
+import datetime
+
+
+def local(at: str) -> str:
+    """Return a moment in local time, as in ``2026-09-01 07:31:05 +08:00``."""
+    moment = _local(at)
+    return f"{moment:%Y-%m-%d %H:%M:%S} {moment.isoformat()[-6:]}"
+
+
+def local_day(at: str) -> str:
+    """Return the local day of a moment, as in ``2026-09-01``."""
+    return _local(at).date().isoformat()
+
+
+def begin_of(day: datetime.date) -> str:
+    """Return the moment at which a local day begins, in UTC, as moments are kept."""
+    midnight = datetime.datetime.combine(day, datetime.time.min).astimezone()
+    return midnight.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _local(at: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(at).astimezone()
