@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +16,9 @@ from kaimen.door.pins import Change
 from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import SettingsError
 from kaimen.rehearsal import RECORDINGS, VOICES, promise
-from kaimen.rehearsal.attack import Count
 from kaimen.rehearsal.day import Visit, counted, day
 from kaimen.rehearsal.promise import Limit
-from kaimen.rehearsal.tables import counts_table, visits_table, what_went_wrong
+from kaimen.rehearsal.tables import counts_table, visits_table
 from kaimen.rehearsal.visitors import Kind, Visitor, plan
 from kaimen.screen import Screen
 from kaimen.voice.encoder import Encoder

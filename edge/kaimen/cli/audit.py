@@ -11,7 +11,7 @@ from typing import IO
 
 from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
-from kaimen.local_time import begin_of, local
+from kaimen.local_time import begin_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table

@@ -18,8 +18,9 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
-from kaimen.cli.commands import add_commands
+from kaimen.cli.commands import add_commands, parse
 from kaimen.errors import KaimenError, StorageError
+from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.output import fill_standard_descriptors, let_go
 from kaimen.screen import Screen, show_what_can_be_shown
 
