@@ -43,7 +43,7 @@ def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str
     found = []
     for name in said.takes if left_out is None else [left_out]:
         for pair in permutations(VISIT, 2):
-            policy = AccessPolicy(gallery, Thresholds(retry=retry), retry=True)
+            policy = AccessPolicy(gallery, Thresholds(retry.first, retry=retry), retry=True)
             student = None
             for take in pair:
                 heard = Utterance(VOICE, cast(Encoder, Ears(said.takes[name][take])))

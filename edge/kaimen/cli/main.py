@@ -22,7 +22,6 @@ from kaimen.cli.commands import add_commands
 from kaimen.errors import KaimenError, StorageError
 from kaimen.output import fill_standard_descriptors, let_go
 from kaimen.screen import Screen, show_what_can_be_shown
-from kaimen.terminal import BAD, styled
 
 COMMANDS = {
     "demo": "a day at the gate, without microphone, pins or anybody's data",
@@ -91,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         let_go()
+        from kaimen.terminal import BAD, styled
+
         screen.beside.print(styled(BAD, " the output cannot be written: no space is left"))
         return StorageError.exit_code
 
