@@ -23,7 +23,7 @@ from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder
-from kaimen.terminal import styled
+from kaimen.terminal import BAD, styled
 from kaimen.voice.encoder import Encoder
 
 EXAMPLE = """example:
