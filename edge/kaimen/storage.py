@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from kaimen.errors import StorageError
+from kaimen.errors import DiskFull, StorageError
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
@@ -34,9 +35,14 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
                 raise
         sync(path.parent)
     except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); what was there is untouched"
-        ) from None
+        raise unwritten(path, error) from None
+
+
+def unwritten(path: Path | str, error: OSError, kept: str = "what was there") -> StorageError:
+    """Return the error of a path that cannot be written; a full disk has a sentence of its own."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{path}: the disk is full; make room, then try again; {kept} is untouched")
+    return StorageError(f"{path}: cannot be written ({error.strerror}); {kept} is untouched")
 
 
 def move_whole(folder: Path, to: Path) -> None:
@@ -45,9 +51,7 @@ def move_whole(folder: Path, to: Path) -> None:
         folder.rename(to)
         sync(to.parent)
     except OSError as error:
-        raise StorageError(
-            f"{to}: cannot be written ({error.strerror}); what is in use is untouched"
-        ) from None
+        raise unwritten(to, error, "what is in use") from None
 
 
 def _umask() -> int:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +29,17 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import index_of
 from kaimen.gallery.index import Index
 from kaimen.installation import Installation
-from kaimen.registry.database import MIGRATIONS
-from kaimen.registry.registry import Registry
+from kaimen.registry.database import MIGRATIONS, PATIENCE
+from kaimen.registry.opening import open_file
+from kaimen.registry.registry import Registry, Roll
+from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
 from kaimen.registry.vault import Vault
 from kaimen.voice import PHRASE, beside
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
 RISKY = 0.05  # share of strangers let in, from which somebody should know it
+NAMED = 5  # students that a line names
 BEGIN = "begin with 'kaimen enroll'"
 
 
@@ -47,6 +49,7 @@ class Counted:
 
     encoder: str
     students: int
+    left_out: int = 0
 
     def __len__(self) -> int:
         return self.students
@@ -71,9 +74,10 @@ def check(patient: Patient) -> Iterator[Finding]:
     vault = Vault.load(settings.gallery.key_file)
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
-        numbers, owners = registry.recordings.numbers(encoder)
-        counted = Counted(encoder, len(np.unique(owners)))
+        roll, numbers, owners = registry.recognised(encoder)
+        counted = Counted(encoder, len(np.unique(owners)), len(roll.changed))
         yield _students(registry, counted, installation)
+        yield _seals(roll)
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
@@ -85,10 +89,12 @@ def _damage(path: Path) -> Finding | None:
     """What is wrong with the file, by SQLite's own check, which changes nothing."""
     restore = "restore the folder from its copy, or enroll again into a new gallery"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        with closing(open_file(path, (), PATIENCE).connection) as database:
             said = [str(line) for (line,) in database.execute("PRAGMA quick_check(1)")]
             (schema,) = database.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
+    except (OSError, sqlite3.Error) as error:
+        if kind_of(error, path) is not Failure.DAMAGED:
+            return of_error("gallery", as_error(error, path))
         return broken("gallery", f"{path}: damaged ({error})", restore)
     if said != ["ok"]:
         return broken("gallery", f"{path}: damaged ({said[0]})", restore)
@@ -128,6 +134,29 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
             **numbers,
         )
     return ok("gallery", said, **numbers)
+
+
+def _seals(roll: Roll) -> Finding:
+    """Tell whether names, groups and consents are as Kaimen wrote them."""
+    look = "find out who did it; then restore the newest backup with 'kaimen restore'"
+    if roll.changed:
+        named = ", ".join(roll.changed[:NAMED])
+        more = f" and {len(roll.changed) - NAMED} more" if len(roll.changed) > NAMED else ""
+        return broken(
+            "seals",
+            f"something else than Kaimen changed names, groups or consents: {named}{more} stay "
+            "outside",
+            f"{look}, or remove and enroll these again",
+            changed=float(len(roll.changed)),
+        )
+    if not roll.complete:
+        return broken(
+            "seals",
+            "something else than Kaimen put students into the registry, or they were taken out",
+            look,
+            changed=0.0,
+        )
+    return ok("seals", "names, groups and consents are as Kaimen wrote them", changed=0.0)
 
 
 def _words(registry: Registry, installation: Installation) -> Finding:

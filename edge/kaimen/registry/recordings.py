@@ -39,6 +39,15 @@ class Known:
     said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recording of one student."""
+
+    number: int
+    word: str  # of a challenge; empty: the passphrase
+    source: str  # SHA-256 of the file it was made from, empty if unknown
+
+
 class Recordings:
     """What is known of all recordings. Raises GalleryError where something was changed."""
 
@@ -66,6 +75,16 @@ class Recordings:
             Known(int(str(number)), str(name), str(word), str(source), bool(placed), bool(said))
             for number, name, word, source, placed, said in rows
         ]
+
+    def listed(self, name: str) -> list[Listed]:
+        """A student's recordings, the passphrase's first."""
+        rows = self._database.read(
+            "SELECT recordings.number, word, source FROM recordings "
+            "JOIN students ON student = students.number WHERE name = ? "
+            "ORDER BY word, recordings.number",
+            name,
+        )
+        return [Listed(int(str(number)), str(word), str(source)) for number, word, source in rows]
 
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""
