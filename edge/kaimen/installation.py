@@ -146,7 +146,7 @@ class Installation(Closing):
         """The gallery. Raises GalleryError where there is none or it knows nobody any more."""
         self._require_registry()
         gallery = self.gallery_or_new
-        others = len(gallery.registry) - len(gallery)
+        others = len(gallery.registry) - len(gallery) - gallery.left_out
         if others and not len(gallery):
             raise GalleryError(f"{self.school.registry}: {self.made_by_another()}")
         if others:

@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
 from kaimen.cli.commands import add_commands
+from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError
 from kaimen.screen import Screen
 
@@ -47,11 +48,9 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
     Only that one is loaded: a relay that must go off waits for no library of another command.
     """
-    top = argparse.ArgumentParser(
-        prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens."
-    )
+    top = CommandParser(prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens.")
     top.add_argument("--version", action="version", version=f"kaimen {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = CommandParser(add_help=False)
     given = os.environ.get("KAIMEN_CONFIG")
     shared.add_argument(
         "--config",

@@ -263,10 +263,14 @@ class Gallery:
         with contextlib.suppress(StorageError):  # it is made anew from the registry
             self.save()
 
-    def remove_recording(self, student: str, number: int) -> None:
-        """Forget one recording of a student. Raises GalleryError and StorageError."""
-        self.registry.remove_recording(student, number)
+    def remove_recordings(self, student: str, numbers: Collection[int]) -> None:
+        """Forget recordings of a student, in the index's file, too.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        self.registry.remove_recordings(student, numbers)
         self._seen = None
+        self.save()
 
     def save(self, track: Track | None = None) -> None:
         """Keep the index in its file, if the registry has one. Raises StorageError.

@@ -212,8 +212,12 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing, and on the disk at the end.
 
-        Raises StorageError where it cannot be written: nothing was changed then.
+        One inside another is part of it. Raises StorageError where it cannot be written: nothing
+        was changed then.
         """
+        if self._database.in_transaction:
+            yield self._database
+            return
         self._keep_up(at_once=self._opened.read_only is not None)
         if self._opened.read_only is not None:
             raise error_of(self._opened.read_only, self.path)

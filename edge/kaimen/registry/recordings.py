@@ -46,6 +46,7 @@ class Listed:
     number: int
     word: str  # of a challenge; empty: the passphrase
     source: str  # SHA-256 of the file it was made from, empty if unknown
+    said_by: str  # the phrase encoder of what was said
 
 
 class Recordings:
@@ -79,12 +80,15 @@ class Recordings:
     def listed(self, name: str) -> list[Listed]:
         """A student's recordings, the passphrase's first."""
         rows = self._database.read(
-            "SELECT recordings.number, word, source FROM recordings "
+            "SELECT recordings.number, word, source, said_by FROM recordings "
             "JOIN students ON student = students.number WHERE name = ? "
             "ORDER BY word, recordings.number",
             name,
         )
-        return [Listed(int(str(number)), str(word), str(source)) for number, word, source in rows]
+        return [
+            Listed(int(str(number)), str(word), str(source), str(said_by))
+            for number, word, source, said_by in rows
+        ]
 
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""

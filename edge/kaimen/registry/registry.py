@@ -314,22 +314,28 @@ class Registry:
             ).fetchone()
             self._seal(number, seal)
 
-    def remove_recording(self, name: str, number: int) -> None:
-        """Forget one recording of a student. Raises GalleryError and StorageError."""
+    def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
+        """Forget recordings of a student, all of them or none.
+
+        One of the passphrase has to stay. Raises GalleryError and StorageError.
+        """
         with self.database.writing() as database:
             student = self.student(name)
-            listed = {each.number: each.word for each in self.recordings.listed(name)}
-            if number not in listed:
+            listed = self.recordings.listed(name)
+            unknown = set(numbers) - {each.number for each in listed}
+            if unknown:
                 raise GalleryError(
-                    f"{name} has no recording {number}; see 'kaimen students {name} --recordings'"
+                    f"{name} has no recording {min(unknown)}; see 'kaimen students {name} "
+                    "--recordings'"
                 )
-            if list(listed.values()).count(listed[number]) == 1 and not listed[number]:
+            if all(each.number in numbers for each in listed if not each.word):
                 raise GalleryError(
-                    f"{number} is the last recording of {name}; add another before, or remove "
-                    "the student"
+                    f"{name} would be left with no recording; add another first, or remove the "
+                    "student"
                 )
-            database.execute(
-                "DELETE FROM recordings WHERE number = ? AND student = ?", (number, student.number)
+            database.executemany(
+                "DELETE FROM recordings WHERE number = ? AND student = ?",
+                [(number, student.number) for number in set(numbers)],
             )
         self._truncate_log()
 
