@@ -8,11 +8,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kaimen.audit import Audit
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE
@@ -300,6 +302,16 @@ def as_kaimen(statement: str) -> Spoil:
     return spoil
 
 
+def of_before_the_log(pi: Pi) -> None:
+    """Let the log know of a registry that was written three more times."""
+    vault = Vault.load(pi.key)
+    with closing(Registry(pi.data / "gallery.sqlite", vault)) as registry:
+        state = registry.database.state()
+    with Audit(pi.data / "audit", vault.derive("audit")) as log:
+        later = replace(state, changes=state.changes + 3)
+        log.write({"kind": "door", "event": "button", "registry": str(later)})
+
+
 def beside_its_gallery(pi: Pi) -> None:
     shutil.move(pi.key, pi.data / "k")
     pi.settings["gallery"]["key"] = str(pi.data / "k")
@@ -336,6 +348,7 @@ GALLERY: list[tuple[Spoil, str, str, str]] = [
     ),
     (in_sqlite("DELETE FROM students WHERE name = 's02'"), "seals", "broken", "taken out"),
     (in_sqlite("UPDATE vault SET changes = changes + 1"), "seals", "broken", "taken out"),
+    (of_before_the_log, "seals", "broken", "older than the log"),
     (in_sqlite("UPDATE recordings SET said = NULL"), "words", "attention", "12 students"),
     (lambda pi: (pi.data / "gallery.index").unlink(), "index", "attention", "cannot be read"),
     (changed("gallery.index"), "index", "attention", "changed"),

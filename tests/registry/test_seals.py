@@ -18,6 +18,7 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.registry.database import MEMORY, MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
+from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 
@@ -216,3 +217,19 @@ def test_whatever_kaimen_writes_fits_its_seals(steps: list[tuple[str, int]]) -> 
             roll = registry.roll()
             assert (roll.changed, roll.complete) == ([], True)
             assert registry.database.state().changes == 1 + place
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        ([], ""),
+        (["r:1", "r:7"], ""),
+        (["r:8"], "older than the log: it was written 7 times, and 8 times"),
+        (["r:7", "r:5", "r:6"], "older copy of the registry was put in its place"),
+        (["r:7", "q:1"], "with another registry"),
+        (["q:9", "r:2"], ""),
+    ],
+)
+def test_a_registry_that_went_back_is_told_by_what_was_noted(noted: list[str], said: str) -> None:
+    found = RegistryState("r", 7, 0).went_back(noted)
+    assert said in found and bool(found) == bool(said)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
 2 wrong usage or settings; 3 a recording could not be used; 4 encoder, gallery or bundle missing
-or damaged; 5 microphone or pins; 6 something could not be written; 130 interrupted.
+or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 130 interrupted.
 """
 
 from __future__ import annotations

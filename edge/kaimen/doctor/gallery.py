@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen import audit
 from kaimen.calibration.calibration import Calibration
 from kaimen.doctor.finding import (
     Finding,
@@ -77,7 +78,10 @@ def check(patient: Patient) -> Iterator[Finding]:
         roll, numbers, owners = registry.recognised(encoder)
         counted = Counted(encoder, len(np.unique(owners)), len(roll.changed))
         yield _students(registry, counted, installation)
-        yield _seals(roll)
+        noted: list[str] = []
+        with contextlib.suppress(PermissionError):  # the log has a line of its own
+            noted = audit.noted(installation.log_folder, vault.derive("audit"), "registry")
+        yield _seals(roll, registry.database.state().went_back(noted))
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
@@ -136,8 +140,8 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
     return ok("gallery", said, **numbers)
 
 
-def _seals(roll: Roll) -> Finding:
-    """Tell whether names, groups and consents are as Kaimen wrote them."""
+def _seals(roll: Roll, went_back: str) -> Finding:
+    """Tell whether names, groups and consents are as Kaimen wrote them, and the latest."""
     look = "find out who did it; then restore the newest backup with 'kaimen restore'"
     if roll.changed:
         named = ", ".join(roll.changed[:NAMED])
@@ -154,6 +158,13 @@ def _seals(roll: Roll) -> Finding:
             "seals",
             "something else than Kaimen put students into the registry, or they were taken out",
             look,
+            changed=0.0,
+        )
+    if went_back:
+        return broken(
+            "seals",
+            went_back,
+            f"if you did not do it yourself, {look}; students removed since may be back",
             changed=0.0,
         )
     return ok("seals", "names, groups and consents are as Kaimen wrote them", changed=0.0)

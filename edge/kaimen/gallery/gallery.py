@@ -147,8 +147,7 @@ class Gallery:
 
     @property
     def state(self) -> RegistryState:
-        """Which registry it is of, and how far that has come."""
-        self._current()
+        """Which registry it is of, and how far that had come when it was last looked at."""
         return self._state
 
     @property

@@ -45,6 +45,29 @@ class RegistryState:
     def __str__(self) -> str:
         return f"{self.registry}:{self.changes}"
 
+    def went_back(self, noted: Sequence[str]) -> str:
+        """Say what speaks against this being the latest state; ``noted`` are earlier ones' names.
+
+        Empty where nothing does. ``noted`` in the order in which they were seen.
+        """
+        seen = [each.rpartition(":") for each in noted]
+        if seen and seen[-1][0] != self.registry:
+            return "the log was written with another registry"
+        latest = 0
+        for registry, _, changes in seen:
+            if registry == self.registry:
+                if int(changes) < latest:
+                    return (
+                        "an older copy of the registry was put in its place while the log went on"
+                    )
+                latest = int(changes)
+        if latest > self.changes:
+            return (
+                f"the registry is older than the log: it was written {self.changes} times, and "
+                f"{latest} times when the gate last wrote"
+            )
+        return ""
+
 
 class Seals:
     """Makes and checks seals under one key."""
