@@ -162,6 +162,16 @@ def test_group_and_consent_are_changed_without_recordings(gate: Gate) -> None:
     assert gate.students("--group", "9c") == ["bowen"]
 
 
+def test_a_group_is_found_in_other_characters_and_shown_as_it_is_written(gate: Gate) -> None:
+    composed, decomposed = "[red]Ren\u00e9[/red]", "[red]Rene\u0301[/red] "
+    assert gate("students", "anning", "--set-group", decomposed)[0] == 0
+    assert gate.students("--group", composed) == gate.students("--group", decomposed) == ["anning"]
+    assert composed in gate.shown("students", "anning")
+    assert composed in gate.shown("students", "--count")
+    code, (said,) = gate("students", "anning", "--set-group", "7\na")
+    assert code == 2 and said["error"].startswith("--set-group: ")
+
+
 def test_a_change_must_say_whose_it_is(gate: Gate) -> None:
     assert gate("students", "--set-group", "8a")[0] == 2
     assert gate("students", "--remove", "anning", "--count")[0] == 2
