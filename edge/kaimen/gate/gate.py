@@ -140,7 +140,7 @@ class Gate:
         try:
             self.policy.answered(found, self._looked[1])
         except StorageError as error:
-            self._say(f"{error}; what was said now could be played back later")
+            self._say(f"{error}; what was said now is remembered only until the gate ends")
         return answer
 
 

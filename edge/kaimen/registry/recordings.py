@@ -40,6 +40,16 @@ class Known:
     said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recording of one student."""
+
+    number: int
+    word: str  # of a challenge; empty: the passphrase
+    source: str  # SHA-256 of the file it was made from, empty if unknown
+    said_by: str  # the phrase encoder of what was said
+
+
 class Recordings:
     """What is known of all recordings. Raises GalleryError where something was changed."""
 
@@ -66,6 +76,19 @@ class Recordings:
         return [
             Known(int(str(number)), str(name), str(word), str(source), bool(placed), bool(said))
             for number, name, word, source, placed, said in rows
+        ]
+
+    def listed(self, name: str) -> list[Listed]:
+        """A student's recordings, the passphrase's first."""
+        rows = self._database.read(
+            "SELECT recordings.number, word, source, said_by FROM recordings "
+            "JOIN students ON student = students.number WHERE name = ? "
+            "ORDER BY word, recordings.number",
+            as_kept(name),
+        )
+        return [
+            Listed(int(str(number)), str(word), str(source), str(said_by))
+            for number, word, source, said_by in rows
         ]
 
     def sources(self) -> dict[str, set[str]]:

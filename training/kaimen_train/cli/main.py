@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from kaimen.cli.commands import add_commands, parse
+from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError
 from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.screen import Screen, show_what_can_be_shown
@@ -37,7 +38,7 @@ COMMANDS = {
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """Return the command line; whole for the command that was chosen, which alone is loaded."""
-    top = argparse.ArgumentParser(prog="kaimen-train", description="Recordings become an encoder.")
+    top = CommandParser(prog="kaimen-train", description="Recordings become an encoder.")
     add_commands(top, COMMANDS, "kaimen_train.cli", chosen)
     return top
 
