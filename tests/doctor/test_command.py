@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE
+from kaimen.sound.bandwidth import limited
+from kaimen.sound.recording import read
 from kaimen.voice import ENCODERS, SHIPPED, SMALL
 from kaimen.voice.encoder import RUNTIMES, Card
 from tests.bundle.made import second
@@ -144,6 +146,7 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: pi.hears(noise(1.0, -40.0)), "noise floor", "attention", "-40 dB"),
     (lambda pi: pi.hears(noise(1.0, -20.0)), "noise floor", "broken", "-20 dB"),
     (lambda pi: pi.sound.write_text("no sound"), "microphone", "broken", "not a sound file"),
+    (lambda pi: pi.hears(limited(read(pi.sound), 4_000)), "band", "attention", "above 4 kHz"),
     (lambda pi: pi.door(mock=True), "pins", "attention", "mock = true"),
     (lambda pi: pi.remove("proc/device-tree/model"), "pins", "attention", "no Raspberry Pi"),
     (lambda pi: pi.remove("dev/gpiochip0"), "pins", "broken", "no /dev/gpiochip"),
@@ -312,6 +315,12 @@ GALLERY: list[tuple[Spoil, str, str, str]] = [
         "gallery",
         "attention",
         "2 of them without consent",
+    ),
+    (
+        in_sqlite("UPDATE recordings SET highest = 4000"),
+        "recordings",
+        "attention",
+        "no speech above 4 kHz",
     ),
     (in_sqlite("UPDATE recordings SET said = NULL"), "words", "attention", "12 students"),
     (lambda pi: (pi.data / "gallery.index").unlink(), "index", "attention", "cannot be read"),

@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         gallery = installation.gallery
         learned = installation.calibrate(arguments.fpir)
         _show(learned, screen)
+        if gallery.band.warning:
+            screen.note(gallery.band.warning)
         learned.require(gallery)
     return 0
 

@@ -104,8 +104,12 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         screen.result({"student": outcome.student, **_fields(refusal)})
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
-        what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-        screen.say(f"[red]✗[/red] {escape(what)}: {escape(reason)}")
+        screen.say(f"[red]✗[/red] {escape(_which(outcome, paths))}: {escape(reason)}")
+    for reason, paths in _remarks(outcome).items():
+        screen.result(
+            {"student": outcome.student, "paths": paths, "warning": reason},
+            f"[yellow]![/yellow] {escape(_which(outcome, paths))}: {escape(reason)}",
+        )
     said = {
         "student": outcome.student,
         "recordings": outcome.recordings,
@@ -122,6 +126,18 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     else:
         stays = "stays as they were" if outcome.recordings else "not enrolled"
         screen.say(f"[red]✗[/red] {name}: no recording could be used; {stays}")
+
+
+def _which(outcome: Outcome, paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
+
+
+def _remarks(outcome: Outcome) -> dict[str, list[str]]:
+    """Paths of recordings by what is to be said of them."""
+    found: dict[str, list[str]] = {}
+    for remark in outcome.remarks:
+        found.setdefault(remark.reason, []).append(remark.path)
+    return found
 
 
 def _fields(refusal: Refusal) -> dict[str, str | None]:

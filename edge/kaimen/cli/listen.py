@@ -14,6 +14,7 @@ from kaimen.gate.gate import Gate
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.sound.bandwidth import highest_speech
 from kaimen.sound.recording import Recording
 
 EXAMPLE = """example:
@@ -64,5 +65,8 @@ def _play(gate: Gate, path: Path, claim: str | None, screen: Screen) -> None:
         if claim:  # every phrase of the file is theirs
             gate.claim(claim)
         screen.result({"path": str(path), **answers.as_fields(answer)}, answers.as_line(answer))
+        warning = gate.policy.gallery.band.warning_of(highest_speech(answer.phrase.samples))
+        if warning:
+            screen.note(warning)
     if not heard:
         raise NoSpeech("no phrase is heard in it; the door stays shut", path)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 from kaimen.errors import DeviceError
-from kaimen.sound import SAMPLE_RATE
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.bandwidth import WIDE, band_of, highest_speech
 from kaimen.sound.loudness import Loudness, listened
 from kaimen.sound.microphone import Microphone
 from kaimen.sound.played import Played
-from kaimen.sound.quality import MOST_CLIPPED
+from kaimen.sound.quality import MOST_CLIPPED, is_voice
+from kaimen.sound.recording import said
 
 NOISY = -45.0  # dB of the noise floor, above which a voice some steps away hardly stands out
 DEAFENING = -25.0  # dB, above which none does
@@ -29,6 +31,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     found = Loudness.of(sound)
     yield _level(source.name, found)
     yield _floor(found)
+    yield from _band(sound)
     rate = source.rate if isinstance(source, Microphone) else SAMPLE_RATE
     yield _rate(rate, source.overruns, found.seconds)
 
@@ -55,6 +58,16 @@ def _floor(found: Loudness) -> Finding:
     mend = "move the microphone away from fans and the street, or turn it down if voices are loud"
     said = f"{said}: voices hardly stand out"
     return Finding("noise floor", state, said, mend, {"floor": found.floor})
+
+
+def _band(sound: Samples) -> Iterator[Finding]:
+    """Speech that is cut off, if anybody spoke."""
+    spoken = [phrase.samples for phrase in said(sound) if is_voice(phrase.samples)]
+    highest = max(map(highest_speech, spoken), default=WIDE)
+    band = band_of(highest)
+    if band is not None:
+        mend = "use a microphone of 16 kHz; a headset by Bluetooth is none"
+        yield attention("band", f"no speech above {band / 1000:g} kHz", mend, highest=highest)
 
 
 def _rate(rate: int, overruns: int, seconds: float) -> Finding:

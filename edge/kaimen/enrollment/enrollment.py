@@ -15,7 +15,7 @@ import numpy as np
 
 from kaimen.enrollment.duplicates import AlikeAnother, EnrolledVoices
 from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Judged, Refusal, Task, Work, rules
+from kaimen.enrollment.judging import Judged, Refusal, Remark, Task, Usable, Work, rules
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Refused, Student
@@ -43,6 +43,7 @@ class Outcome:
     status: Status
     recordings: int  # they are enrolled with
     refused: tuple[Refusal, ...] = ()
+    remarks: tuple[Remark, ...] = ()  # on recordings that enrolled them
 
 
 def enroll(
@@ -78,7 +79,10 @@ class _Enrollment:
         self._rules = rules(gallery.encoder)
         self._students: dict[str, Student] = {each.name: each for each in gallery.members}
         self._sources = gallery.registry.recordings.sources()
-        self._by_another = gallery.registry.recordings.without_words(said_by) if said_by else set()
+        # Known to an earlier release only: judged again.
+        self._again = gallery.registry.recordings.unmeasured()
+        if said_by:
+            self._again |= gallery.registry.recordings.without_words(said_by)
         self._refused = gallery.registry.refused(self._rules)
         self._voices = EnrolledVoices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()
@@ -89,7 +93,7 @@ class _Enrollment:
     def tasks(self, entries: Sequence[Entry]) -> Iterator[Task]:
         """What is to be judged."""
         for place, entry in enumerate(entries):
-            if entry.word or entry.student in self._by_another:
+            if entry.word or entry.student in self._again:
                 yield Task(place, entry)
                 continue
             refused = self._refused.get(entry.student, [])
@@ -132,7 +136,7 @@ class _Enrollment:
             evidence=[each.recorded.evidence for each in usable],
         )
         self._voices.add(entry.student, np.stack(points))
-        return Outcome(entry.student, Status.ENROLLED, len(usable), refused)
+        return Outcome(entry.student, Status.ENROLLED, len(usable), refused, _remarks(usable))
 
     def _write_word(self, entry: Entry, judged: Judged) -> Outcome:
         """A word of challenges, beside the passphrase of a student who is enrolled."""
@@ -152,7 +156,7 @@ class _Enrollment:
             evidence=[each.recorded.evidence for each in usable],
             word=entry.word,
         )
-        return Outcome(name, Status.ENROLLED, len(usable), refused)
+        return Outcome(name, Status.ENROLLED, len(usable), refused, _remarks(usable))
 
     def _keep(self, entry: Entry, paths: dict[str, str]) -> Outcome:
         refused = tuple(
@@ -178,3 +182,7 @@ class _Enrollment:
     def _recordings(self, entry: Entry) -> int:
         student = self._students.get(entry.student)
         return 0 if student is None else student.recordings
+
+
+def _remarks(usable: Sequence[Usable]) -> tuple[Remark, ...]:
+    return tuple(Remark(each.path, reason) for each in usable for reason in each.recorded.remarks)

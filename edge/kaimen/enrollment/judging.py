@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from kaimen.enrollment.entries import Entry
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
+from kaimen.sound.bandwidth import WIDER, band_of, nothing_above
 from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -39,6 +40,7 @@ class Recorded:
 
     voiceprint: Voiceprint
     evidence: Evidence = NOTHING
+    remarks: tuple[str, ...] = ()  # what costs score, though it enrolls: a sentence each
 
 
 Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingError
@@ -61,6 +63,14 @@ class Refusal:
     kind: str  # of error
     reason: str  # one sentence
     alike: str | None = None  # the student whose voice it is like
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What costs score in a recording that enrolls all the same."""
+
+    path: str
+    reason: str  # one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,8 @@ class Judge:
             samples = decode(contents)
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
-            return recorded(models, phrase.samples)
+            found = recorded(models, phrase.samples)
+            return replace(found, remarks=remarks(phrase.samples, found.evidence.highest))
 
         return cls(hear, encoder.card.strangers)
 
@@ -164,6 +175,12 @@ def recorded(models: Models, phrase: Samples) -> Recorded:
     """Return what is made of a phrase that enrolls its student. Raises NoSpeech."""
     utterance = Utterance(phrase, models.encoder)
     return Recorded(utterance.voiceprint, models.evidence(utterance))
+
+
+def remarks(phrase: Samples, highest: float | None) -> tuple[str, ...]:
+    """Return what of a phrase that enrolls costs score at the gate, a sentence each."""
+    band = None if highest is None else band_of(highest)
+    return () if band is None else (f"{nothing_above(band)}; {WIDER}",)
 
 
 def rules(encoder: str) -> str:

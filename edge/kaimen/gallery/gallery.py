@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
@@ -67,6 +68,7 @@ class Gallery:
         self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
         self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
+        self._band = GalleryBand()
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
 
@@ -113,6 +115,12 @@ class Gallery:
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
         return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def band(self) -> GalleryBand:
+        """How high the recordings reach: a probe is compared as if it reached no higher."""
+        self._current()
+        return self._band
 
     @property
     def space(self) -> str:
@@ -238,6 +246,8 @@ class Gallery:
     def _align(self, track: Track | None) -> None:
         """Bring members and index in line with the registry."""
         recordings, owners = self.registry.recordings.numbers(self.encoder)
+        highest = self.registry.recordings.highest_speech(self.encoder)
+        self._band = GalleryBand.of(highest)
         students = self.registry.students()
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if len(left) > len(self._index) // 2 or self._index.worn:

@@ -67,6 +67,9 @@ MIGRATIONS = (
     UPDATE vault SET encoder =
         coalesce((SELECT encoder FROM students ORDER BY number LIMIT 1), '');
     """,
+    """
+    ALTER TABLE recordings ADD COLUMN highest REAL;  -- Hz of its speech, or NULL: not measured
+    """,
 )
 
 
