@@ -35,8 +35,8 @@ class GalleryBand:
             )
         if self.others:
             return (
-                f"{self.others} students are enrolled from recordings by telephone or of 8 kHz, and "
-                "known less well; enroll them again from recordings of 16 kHz or more"
+                f"{self.others} students are enrolled from recordings by telephone or of 8 kHz, "
+                "and known less well; enroll them again from recordings of 16 kHz or more"
             )
         return ""
 
