@@ -146,7 +146,7 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: pi.hears(noise(1.0, -40.0)), "noise floor", "attention", "-40 dB"),
     (lambda pi: pi.hears(noise(1.0, -20.0)), "noise floor", "broken", "-20 dB"),
     (lambda pi: pi.sound.write_text("no sound"), "microphone", "broken", "not a sound file"),
-    (lambda pi: pi.hears(limited(read(pi.sound), 4_000)), "band", "attention", "above 4 kHz"),
+    (lambda pi: pi.hears(limited(read(pi.sound), 4_000)), "speech", "attention", "above 4 kHz"),
     (lambda pi: pi.door(mock=True), "pins", "attention", "mock = true"),
     (lambda pi: pi.remove("proc/device-tree/model"), "pins", "attention", "no Raspberry Pi"),
     (lambda pi: pi.remove("dev/gpiochip0"), "pins", "broken", "no /dev/gpiochip"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 from kaimen.errors import DeviceError
 from kaimen.sound import SAMPLE_RATE, Samples
-from kaimen.sound.bandwidth import WIDE, band_of, highest_speech
+from kaimen.sound.impairments import impairments
 from kaimen.sound.loudness import Loudness, listened
 from kaimen.sound.microphone import Microphone
 from kaimen.sound.played import Played
@@ -31,7 +31,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     found = Loudness.of(sound)
     yield _level(source.name, found)
     yield _floor(found)
-    yield from _band(sound)
+    yield from _speech(sound)
     rate = source.rate if isinstance(source, Microphone) else SAMPLE_RATE
     yield _rate(rate, source.overruns, found.seconds)
 
@@ -60,14 +60,14 @@ def _floor(found: Loudness) -> Finding:
     return Finding("noise floor", state, said, mend, {"floor": found.floor})
 
 
-def _band(sound: Samples) -> Iterator[Finding]:
-    """Speech that is cut off, if anybody spoke."""
-    spoken = [phrase.samples for phrase in said(sound) if is_voice(phrase.samples)]
-    highest = max(map(highest_speech, spoken), default=WIDE)
-    band = band_of(highest)
-    if band is not None:
-        mend = "use a microphone of 16 kHz; a headset by Bluetooth is none"
-        yield attention("band", f"no speech above {band / 1000:g} kHz", mend, highest=highest)
+def _speech(sound: Samples) -> Iterator[Finding]:
+    """What costs score in what was said, if anybody spoke."""
+    for phrase in said(sound):
+        if is_voice(phrase.samples):
+            for sentence in impairments(phrase.samples):
+                found, _, mend = sentence.partition("; ")
+                yield attention("speech", found, mend)
+            return
 
 
 def _rate(rate: int, overruns: int, seconds: float) -> Finding:

@@ -17,7 +17,7 @@ import numpy as np
 from kaimen.enrollment.entries import Entry
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
-from kaimen.sound.bandwidth import WIDER, band_of, nothing_above
+from kaimen.sound.impairments import impairments
 from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -130,7 +130,7 @@ class Judge:
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
             found = recorded(models, phrase.samples)
-            return replace(found, remarks=remarks(phrase.samples, found.evidence.highest))
+            return replace(found, remarks=impairments(phrase.samples, found.evidence.highest))
 
         return cls(hear, encoder.card.strangers)
 
@@ -163,7 +163,9 @@ class Judge:
                 refused.append(Refusal(name, source, type(error).__name__, error.reason))
         least = exceeded_by(self.strangers, LIKE_STRANGERS)
         kept, others = _alike(list(usable.values()), least)
-        reason = "not like the student's other recordings; check whose voice it is"
+        reason = (
+            "not like the student's other recordings; check whose voice it is, or whether two speak"
+        )
         if others and 2 * len(others) >= len(usable):
             kept, others = [], list(usable.values())
             reason = "the recordings are not of one voice; check who spoke"
@@ -175,12 +177,6 @@ def recorded(models: Models, phrase: Samples) -> Recorded:
     """Return what is made of a phrase that enrolls its student. Raises NoSpeech."""
     utterance = Utterance(phrase, models.encoder)
     return Recorded(utterance.voiceprint, models.evidence(utterance))
-
-
-def remarks(phrase: Samples, highest: float | None) -> tuple[str, ...]:
-    """Return what of a phrase that enrolls costs score at the gate, a sentence each."""
-    band = None if highest is None else band_of(highest)
-    return () if band is None else (f"{nothing_above(band)}; {WIDER}",)
 
 
 def rules(encoder: str) -> str:

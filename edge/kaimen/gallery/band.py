@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kaimen.sound.bandwidth import WIDER, band_of, band_of_most, nothing_above
+from kaimen.sound.bandwidth import band_of, band_of_most, nothing_above
+
+AGAIN = "enroll them again from recordings of 16 kHz or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,12 @@ class GalleryBand:
             more = f", and {self.others} students are known less well by it" if self.others else ""
             return (
                 f"of most recordings: {nothing_above(self.band)}, so that a phrase at the gate is "
-                f"heard no higher{more}; better {WIDER}"
+                f"heard no higher{more}; {AGAIN}"
             )
         if self.others:
             return (
                 f"{self.others} students are enrolled from recordings by telephone or of 8 kHz, "
-                "and known less well; enroll them again from recordings of 16 kHz or more"
+                f"and known less well; {AGAIN}"
             )
         return ""
 

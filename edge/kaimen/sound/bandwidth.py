@@ -24,7 +24,7 @@ WIDE = 6_400  # Hz, from which on a recording is as wide as a voiceprint needs
 # first there may still be images that a plain resampler leaves.
 BANDS = ((5_000, 4_000), (WIDE, 5_500))
 
-WIDER = "record at 16 kHz or more, and not by telephone"
+WIDER = "use a microphone of 16 kHz or more, no telephone and no Bluetooth"
 
 _BIN = SAMPLE_RATE / WINDOW * STEP  # Hz
 
