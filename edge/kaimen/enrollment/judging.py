@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kaimen.enrollment.entries import Entry
+from kaimen.enrollment.two_voices import SAID, halves_unlike, unlike_the_others
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
 from kaimen.sound.impairments import impairments
@@ -119,6 +120,7 @@ class Judge:
 
     hear: Hear
     strangers: dict[str, float]
+    two_voices: Callable[[bytes], bool] = lambda contents: False  # whether a file holds them
 
     @classmethod
     def by(cls, encoder: Encoder) -> Judge:
@@ -132,7 +134,10 @@ class Judge:
             found = recorded(models, phrase.samples)
             return replace(found, remarks=impairments(phrase.samples, found.evidence.highest))
 
-        return cls(hear, encoder.card.strangers)
+        def two_voices(contents: bytes) -> bool:
+            return halves_unlike(only_phrase(decode(contents)).samples, encoder)
+
+        return cls(hear, encoder.card.strangers, two_voices)
 
     def __call__(self, task: Task) -> Judged:
         """Judge a student's recordings, unless all files are the known ones."""
@@ -169,8 +174,23 @@ class Judge:
         if others and 2 * len(others) >= len(usable):
             kept, others = [], list(usable.values())
             reason = "the recordings are not of one voice; check who spoke"
+        kept = self._with_two_voices(kept, task)
         refused += [Refusal(x.path, x.source, NotLikeTheOthers.__name__, reason) for x in others]
         return Judged(task.place, tuple(kept), tuple(refused))
+
+    def _with_two_voices(self, kept: Sequence[Usable], task: Task) -> list[Usable]:
+        """What is kept, with a remark where two people seem to speak; few are heard again."""
+        points = np.array([each.recorded.voiceprint for each in kept], np.float32)
+        doubted = {kept[at].path for at in unlike_the_others(points)}
+        files = {shown(file): at for at, file in enumerate(task.entry.files)} if doubted else {}
+        found = []
+        for each in kept:
+            contents = _contents(task, files[each.path]) if each.path in doubted else None
+            if isinstance(contents, bytes) and self.two_voices(contents):
+                told = replace(each.recorded, remarks=(*each.recorded.remarks, SAID))
+                each = replace(each, recorded=told)
+            found.append(each)
+        return found
 
 
 def recorded(models: Models, phrase: Samples) -> Recorded:
