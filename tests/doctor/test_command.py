@@ -18,6 +18,8 @@ from kaimen.audit import Audit
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE
+from kaimen.sound.bandwidth import limited
+from kaimen.sound.recording import read
 from kaimen.voice import ENCODERS, SHIPPED, SMALL
 from kaimen.voice.encoder import RUNTIMES, Card
 from tests.bundle.made import second
@@ -172,6 +174,7 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: pi.hears(noise(1.0, -40.0)), "noise floor", "attention", "-40 dB"),
     (lambda pi: pi.hears(noise(1.0, -20.0)), "noise floor", "broken", "-20 dB"),
     (lambda pi: pi.sound.write_text("no sound"), "microphone", "broken", "not a sound file"),
+    (lambda pi: pi.hears(limited(read(pi.sound), 4_000)), "speech", "attention", "above 4 kHz"),
     (lambda pi: pi.door(mock=True), "pins", "attention", "mock = true"),
     (lambda pi: pi.remove("proc/device-tree/model"), "pins", "attention", "no Raspberry Pi"),
     (lambda pi: pi.remove("dev/gpiochip0"), "pins", "broken", "no /dev/gpiochip"),
@@ -373,6 +376,12 @@ GALLERY: list[tuple[Spoil, str, str, str]] = [
     (in_sqlite("DELETE FROM students WHERE name = 's02'"), "seals", "broken", "taken out"),
     (in_sqlite("UPDATE vault SET changes = changes + 1"), "seals", "broken", "taken out"),
     (of_before_the_log, "seals", "broken", "older than the log"),
+    (
+        in_sqlite("UPDATE recordings SET highest = 4000"),
+        "recordings",
+        "attention",
+        "no speech above 4 kHz",
+    ),
     (in_sqlite("UPDATE recordings SET said = NULL"), "words", "attention", "12 students"),
     (lambda pi: (pi.data / "gallery.index").unlink(), "index", "attention", "cannot be read"),
     (changed("gallery.index"), "index", "attention", "changed"),

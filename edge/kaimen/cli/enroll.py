@@ -25,7 +25,7 @@ from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
-from kaimen.terminal import BAD, GOOD, styled
+from kaimen.terminal import BAD, GOOD, WARNING, styled
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -167,8 +167,12 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         screen.result({"student": outcome.student, **_fields(refusal)})
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
-        what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-        screen.say(styled(BAD, f" {what}: {reason}"))
+        screen.say(styled(BAD, f" {_which(outcome, paths)}: {reason}"))
+    for reason, paths in _remarks(outcome).items():
+        screen.result(
+            {"student": outcome.student, "paths": paths, "warning": reason},
+            styled(WARNING, f" {_which(outcome, paths)}: {reason}"),
+        )
     said: dict[str, str | int] = {
         "student": outcome.student,
         "recordings": outcome.recordings,
@@ -188,6 +192,18 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     else:
         stays = "stays as they were" if outcome.recordings else "not enrolled"
         screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
+
+
+def _which(outcome: Outcome, paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
+
+
+def _remarks(outcome: Outcome) -> dict[str, list[str]]:
+    """Paths of recordings by what is to be said of them."""
+    found: dict[str, list[str]] = {}
+    for remark in outcome.remarks:
+        found.setdefault(remark.reason, []).append(remark.path)
+    return found
 
 
 def _fields(refusal: Refusal) -> dict[str, str | None]:

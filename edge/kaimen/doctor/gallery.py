@@ -30,6 +30,7 @@ from kaimen.doctor.finding import (
     require_readable,
 )
 from kaimen.errors import GalleryError
+from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.gallery import index_of
 from kaimen.gallery.index import Index
 from kaimen.installation import Installation
@@ -91,6 +92,10 @@ def check(patient: Patient) -> Iterator[Finding]:
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
+        band = GalleryBand.of(registry.recordings.highest_speech(encoder))
+    if band.warning:
+        found, _, mend = band.warning.partition("; ")
+        yield attention("recordings", found, mend, band=band.band, others=float(band.others))
     yield _index(index, vault, encoder, numbers)
     yield _calibration(installation.calibration_path, vault, counted)
 

@@ -21,6 +21,7 @@ from kaimen.enrollment.judging import (
     Judged,
     NotLikeTheOthers,
     Refusal,
+    Remark,
     Repeated,
     Task,
     Usable,
@@ -57,6 +58,7 @@ class Outcome:
     recordings: int  # they are enrolled with
     refused: tuple[Refusal, ...] = ()
     replaced: int = 0  # recordings that these came in place of
+    remarks: tuple[Remark, ...] = ()  # on recordings that enrolled them
 
 
 def enroll(
@@ -101,7 +103,10 @@ class _Enrollment:
         self._rules = rules(gallery.encoder)
         self._students: dict[str, Student] = {each.name: each for each in gallery.members}
         self._sources = gallery.registry.recordings.sources()
-        self._by_another = gallery.registry.recordings.without_words(said_by) if said_by else set()
+        # Known to an earlier release only: judged again.
+        self._again = gallery.registry.recordings.unmeasured()
+        if said_by:
+            self._again |= gallery.registry.recordings.without_words(said_by)
         self._refused = gallery.registry.refused(self._rules)
         self._voices = EnrolledVoices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()
@@ -112,7 +117,7 @@ class _Enrollment:
     def tasks(self, entries: Sequence[Entry]) -> Iterator[Task]:
         """What is to be judged."""
         for place, entry in enumerate(entries):
-            if entry.word or entry.student in self._by_another:
+            if entry.word or entry.student in self._again:
                 yield Task(place, entry)
                 continue
             refused = self._refused.get(entry.student, [])
@@ -165,7 +170,12 @@ class _Enrollment:
         self._voices.add(entry.student, np.stack(points))
         replaced = 0 if self._add else self._recordings(entry)
         return Outcome(
-            entry.student, Status.ENROLLED, before + len(usable), refused, replaced=replaced
+            entry.student,
+            Status.ENROLLED,
+            before + len(usable),
+            refused,
+            replaced=replaced,
+            remarks=_remarks(usable),
         )
 
     def _fitting(
@@ -208,7 +218,7 @@ class _Enrollment:
                 word=entry.word,
                 add=self._add,
             )
-        return Outcome(name, Status.ENROLLED, len(usable), refused)
+        return Outcome(name, Status.ENROLLED, len(usable), refused, remarks=_remarks(usable))
 
     def _keep(self, entry: Entry, paths: dict[str, str]) -> Outcome:
         refused = tuple(
@@ -235,3 +245,7 @@ class _Enrollment:
     def _recordings(self, entry: Entry) -> int:
         student = self._students.get(entry.student)
         return 0 if student is None else student.recordings
+
+
+def _remarks(usable: Sequence[Usable]) -> tuple[Remark, ...]:
+    return tuple(Remark(each.path, reason) for each in usable for reason in each.recorded.remarks)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
+from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
@@ -81,6 +82,7 @@ class Gallery:
         self._went_back = False  # whether indexes of other encoders are of no use any more
         self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
+        self._band = GalleryBand()
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
 
@@ -156,6 +158,12 @@ class Gallery:
     def state(self) -> RegistryState:
         """Return which registry it is of, and how far that had come when last looked at."""
         return self._state
+
+    @property
+    def band(self) -> GalleryBand:
+        """How high the recordings reach: a probe is compared as if it reached no higher."""
+        self._current()
+        return self._band
 
     @property
     def space(self) -> str:
@@ -324,6 +332,8 @@ class Gallery:
         roll, recordings, owners = self.registry.recognised(self.encoder)
         students = roll.students
         fits = self._index.fits(state) or not len(self._index)
+        highest = self.registry.recordings.highest_speech(self.encoder)
+        self._band = GalleryBand.of(highest)
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if not fits:
             self._went_back = True

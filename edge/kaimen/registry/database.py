@@ -99,6 +99,9 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE vault ADD COLUMN seal BLOB NOT NULL DEFAULT x'';  -- of the three
     ALTER TABLE students ADD COLUMN seal BLOB NOT NULL DEFAULT x'';  -- of a row, see seals.py
     """,
+    """
+    ALTER TABLE recordings ADD COLUMN highest REAL;  -- Hz of its speech, or NULL: not measured
+    """,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 SEALED = 6  # the same, for rows that are sealed

@@ -113,6 +113,29 @@ class Recordings:
         both = np.array(rows, np.int64).reshape(-1, 2)
         return both[:, 0].copy(), both[:, 1].copy()
 
+    def highest_speech(self, encoder: str) -> dict[str, list[float]]:
+        """Return how high the speech of each student's recordings reaches, in Hz.
+
+        Of an encoder's passphrases; recordings of earlier releases were not measured.
+        """
+        found: dict[str, list[float]] = {}
+        for name, highest in self._database.read(
+            "SELECT name, highest FROM recordings JOIN students ON student = students.number "
+            f"WHERE word = '' AND highest IS NOT NULL AND {PLACED} ORDER BY recordings.number",
+            encoder,
+            encoder,
+        ):
+            found.setdefault(str(name), []).append(float(str(highest)))
+        return found
+
+    def unmeasured(self) -> set[str]:
+        """Return the students who have a recording of which the band is not known."""
+        rows = self._database.read(
+            "SELECT DISTINCT name FROM recordings JOIN students ON student = students.number "
+            "WHERE word = '' AND highest IS NULL AND fingerprint IS NOT NULL"
+        )
+        return {str(name) for (name,) in rows}
+
     def voiceprints(
         self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None = None
     ) -> NDArray[np.float32]:

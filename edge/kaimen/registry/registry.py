@@ -217,9 +217,9 @@ class Registry:
                 )
             for voiceprint, source, more in zip(voiceprints, origins, kept, strict=True):
                 (recording,) = database.execute(
-                    "INSERT INTO recordings (student, source, voiceprint, word, said_by) "
-                    "VALUES (?, ?, x'', ?, ?) RETURNING number",
-                    (number, source, word, more.said_by),
+                    "INSERT INTO recordings (student, source, voiceprint, word, said_by, highest) "
+                    "VALUES (?, ?, x'', ?, ?, ?) RETURNING number",
+                    (number, source, word, more.said_by, more.highest),
                 ).fetchone()
                 point = self.recordings.sealed_point(
                     voiceprint, context_of(number, recording, encoder)

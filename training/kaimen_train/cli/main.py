@@ -23,6 +23,7 @@ COMMANDS = {
     "ladder": "train, export and measure every rung from the 39 features to the deep encoder",
     "endpointing": "measure what the gate's endpointing loses: whole, cut tightly, "
     "with offset, hum and noise",
+    "recorded": "measure what gain, gaps, sampling rates and formats of recordings cost",
     "claims": "compare rules for when a voice is another student's than the claimed one",
     "school": "draw a synthetic school from voices as they were measured",
     "speed": "time a phrase in int8, in float32 and at the peers, one thread each",
