@@ -279,6 +279,21 @@ def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
             monkeypatch.setattr(Path, name, refused)
 
+        opened = os.open
+
+        def refused_here(
+            name: str | Path,
+            flags: int,
+            *rest: object,
+            original: Callable = opened,
+            **named: object,
+        ) -> object:
+            if Path(name) == path or path in Path(name).parents:
+                raise refuse
+            return original(name, flags, *rest, **named)
+
+        monkeypatch.setattr(os, "open", refused_here)
+
 
 def test_a_folder_without_permission_is_named(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
