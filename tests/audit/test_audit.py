@@ -305,7 +305,7 @@ def test_lines_lost_on_a_full_disk_are_a_gap_after_a_restart(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         for _ in range(5):
-            with pytest.raises(StorageError, match="space"):
+            with pytest.raises(StorageError, match="disk is full"):
                 made.write({"verdict": "open"})
     made.close()
     assert verify(tmp_path, KEY).lost == 5
