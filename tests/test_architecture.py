@@ -23,6 +23,7 @@ FLOORS = (
         "interrupt",
         "names",
         "clock",
+        "local_time",
         "closing",
         "storage",
         "stderr",

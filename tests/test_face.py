@@ -19,7 +19,7 @@ NAMES = {
     "Voiceprint", "calibrate", "main_phrase", "mock_pins", "read",
 }  # fmt: skip
 HEAVY = ("gpiozero", "sounddevice", "soundfile", "tensorflow", "tflite_runtime", "numpy", "rich")
-HELP = {"kaimen.cli.commands", "kaimen.cli.main"}
+HELP = {"kaimen.cli.commands", "kaimen.cli.main", "kaimen.cli.parser"}
 
 
 def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:

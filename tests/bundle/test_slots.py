@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_what_is_active(place: Place, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StorageError, match="No space left"):
+        with pytest.raises(StorageError, match="disk is full"):
             place.install(2)
     assert place.active == b"1"
     assert not (place.slots.folder / "incoming").exists()

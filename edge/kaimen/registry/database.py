@@ -272,7 +272,10 @@ class Database:
 
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """Return the rows of a query. Raises GalleryError and StorageError."""
-        self._keep_up()
+        try:
+            self._keep_up()
+        except sqlite3.Error as error:  # it was closed
+            raise as_error(error, self.path) from None
         return self._rows(query, *values)
 
     def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
