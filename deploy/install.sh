@@ -25,7 +25,7 @@ pip install --no-deps --force-reinstall .
 if [ $# -eq 0 ]; then
     id kaimen >/dev/null 2>&1 || useradd --system --home-dir /var/lib/kaimen kaimen
     # The units join the groups of the devices, which a machine without such devices lacks.
-    for group in audio gpio; do
+    for group in audio gpio dialout input; do
         getent group $group >/dev/null || groupadd --system $group
     done
     install -d -o kaimen -g kaimen -m 750 /var/lib/kaimen

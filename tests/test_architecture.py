@@ -23,9 +23,11 @@ FLOORS = (
         "interrupt",
         "names",
         "local_time",
+        "clock",
         "closing",
         "storage",
         "stderr",
+        "output",
         "systemd",
         "progress",
         "spreadsheet",
@@ -119,6 +121,7 @@ def test_every_room_has_its_floor() -> None:
     assert {room_of(module) for module, _ in modules("kaimen")} - {""} <= FLOOR.keys()
 
 
+@pytest.mark.slow
 def test_no_import_goes_up() -> None:
     up = [each for each in inner() if FLOOR[each.rooms[1]] > FLOOR[each.rooms[0]]]
     assert [each for each in up if each.rooms not in ALLOWED_UP] == []

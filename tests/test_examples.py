@@ -18,6 +18,7 @@ SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | 
 LONGEST = 30  # lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_prints_what_its_page_says(example: Path, tmp_path: Path) -> None:
     ran = subprocess.run(

@@ -9,7 +9,7 @@ from typing import IO
 import pytest
 
 from kaimen.errors import StorageError
-from kaimen.storage import write_whole
+from kaimen.storage import clear_temporary, require_folder, write_whole
 
 
 def hello(file: IO[bytes]) -> None:
@@ -69,3 +69,34 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
         write_whole(tmp_path / "a" / "b.txt", hello)
     assert caught.value.exit_code == 6
     assert str(caught.value).startswith(f"{tmp_path / 'a' / 'b.txt'}: ")
+
+
+def test_what_a_killed_writer_left_is_gone_with_the_next_one(tmp_path: Path) -> None:
+    for name in (".b.txt-abcdefgh", ".b.txt-____0000", ".b.txt-short", ".a.txt-abcdefgh"):
+        (tmp_path / name).touch()
+    (tmp_path / ".b.txt-12345678").mkdir()  # of somebody else
+    write_whole(tmp_path / "b.txt", hello)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"b.txt", ".b.txt-short", ".a.txt-abcdefgh", ".b.txt-12345678"}
+
+
+def test_what_somebody_is_writing_is_not_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+
+    def write(file: IO[bytes]) -> None:
+        clear_temporary(path)
+        write_whole(tmp_path / "c.txt", hello)
+        clear_temporary(path)
+        hello(file)
+
+    write_whole(path, write)
+    assert path.read_bytes() == b"hello"
+
+
+def test_no_folder_is_made_for_what_somebody_names(tmp_path: Path) -> None:
+    require_folder(tmp_path / "x")
+    require_folder(Path("x"))
+    for path in (tmp_path / "no" / "x", tmp_path / "no" / "such" / "x"):
+        with pytest.raises(StorageError, match="there is no folder"):
+            require_folder(path)
+    assert list(tmp_path.iterdir()) == []

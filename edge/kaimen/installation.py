@@ -14,7 +14,7 @@ from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
+from kaimen.calibration.calibration import Calibration, aimed_at, beside, calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
@@ -204,29 +204,47 @@ class Installation(Closing):
     @property
     def calibration(self) -> Calibration:
         """The calibration that a door may be armed by. Raises GalleryError with what to do."""
-        kept = Calibration.load(self.calibration_path)
+        kept = Calibration.load(self.calibration_path, self.vault)
         kept.require(self.gallery_or_new)
         return kept
 
-    def calibrate(self, fpir: float | None = None) -> Calibration:
-        """Calibrate and keep it; for the FPIR it was last calibrated for unless one is given."""
-        path, gallery, encoder = self.calibration_path, self.gallery_or_new, self.encoder
-        if fpir is None:
-            try:
-                fpir = Calibration.load(path).fpir
-            except GalleryError:
-                fpir = FPIR
-        learned = calibrate(gallery, encoder.card, fpir, self._screen.progress)
-        learned = with_words(learned, gallery.registry, phrase_of(encoder))
-        learned.save(path)
-        return learned
+    @property
+    def disarmed(self) -> str:
+        """Return why no door can be armed now, and what to do; empty where one can."""
+        try:
+            _ = self.calibration
+        except GalleryError as error:
+            return str(error)
+        return ""
 
-    def calibrate_if_quick(self) -> Calibration | None:
-        """Calibrate where that takes no time; otherwise say how, and return None."""
-        if 0 < len(self.gallery_or_new) <= QUICK:
-            return self.calibrate()
-        self._screen.say("the door is armed again after 'kaimen calibrate'")
-        return None
+    def learn_calibration(self, fpir: float | None = None) -> Calibration:
+        """Calibrate and keep nothing; for the FPIR of before unless one is given."""
+        gallery, encoder = self.gallery_or_new, self.encoder
+        if fpir is None:
+            fpir = aimed_at(self.calibration_path, self.vault)
+        learned = calibrate(gallery, encoder.card, fpir, self._screen.progress)
+        return with_words(learned, gallery.registry, phrase_of(encoder))
+
+    def keep_calibration(self, learned: Calibration) -> None:
+        """Put it in the place of the one of before.
+
+        Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
+        """
+        learned.require(self.gallery_or_new)
+        learned.save(self.calibration_path, self.vault)
+
+    def calibrate_if_quick(self) -> str:
+        """Calibrate where that takes no time; return why no door is armed then, or nothing.
+
+        The one of before stays where the new one would arm no door.
+        """
+        if not 0 < len(self.gallery_or_new) <= QUICK:
+            return self.disarmed
+        try:
+            self.keep_calibration(self.learn_calibration())
+        except GalleryError as error:
+            return self.disarmed and str(error)
+        return ""
 
     @cached_property
     def checks(self) -> Checks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -15,8 +15,13 @@ def silenced() -> Iterator[None]:
     The MP3 decoder's and the runtimes' remarks name no file and no remedy; what matters
     becomes an error of ours.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
+    with suppress(OSError, ValueError, AttributeError):  # closed, full, or nobody reads it
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nobody reads it
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,9 +22,13 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
     """
     try:
         make_folder(path.parent)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
+        clear_temporary(path)
+        with (
+            _writing_in(path.parent),
+            tempfile.NamedTemporaryFile(
+                dir=path.parent, prefix=f".{path.name}-", delete=False
+            ) as file,
+        ):
             try:
                 write(file)
                 file.flush()
@@ -37,6 +44,62 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
         raise StorageError(
             f"{path}: cannot be written ({error.strerror}); what was there is untouched"
         ) from None
+
+
+def clear_temporary(*paths: Path) -> None:
+    """Delete what writers of these files left who were killed, unless somebody writes beside.
+
+    What cannot be deleted stays, and nothing is raised.
+    """
+    for path in paths:
+        temporary = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}")
+        with contextlib.suppress(OSError):
+            found = [
+                each
+                for each in path.parent.iterdir()
+                if temporary.fullmatch(each.name) and each.is_file()
+            ]
+            if found:
+                _clear(path.parent, found)
+
+
+def _clear(folder: Path, found: list[Path]) -> None:
+    with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):  # whoever writes here holds it, too
+        for path in found:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    """Keep others from deleting what is being written in a folder."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a file system without locks
+            stack.enter_context(_locked(folder, fcntl.LOCK_SH))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder, which ends with its holder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def require_folder(path: Path) -> None:
+    """Require that a file that somebody named can lie where they say. Raises StorageError.
+
+    No folder is made for it: where a disk is not plugged in, the file would lie on another one.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(
+            f"{path}: there is no folder {folder}; plug in the disk that belongs there, or make "
+            "the folder"
+        )
 
 
 def move_whole(folder: Path, to: Path) -> None:

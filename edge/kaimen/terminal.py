@@ -42,4 +42,5 @@ def _shown(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-GOOD, BAD = ("✓", "green"), ("✗", "red")  # in front of what went well, and of what did not
+# In front of what went well, of what did not, and of what somebody should know.
+GOOD, BAD, WARNING = ("✓", "green"), ("✗", "red"), ("!", "yellow")

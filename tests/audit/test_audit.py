@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import json
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -294,6 +296,114 @@ def test_a_full_disk_loses_lines_and_the_log_says_how_many(
     assert told == [("open", None), (None, 3), ("open", None)]
 
 
+@pytest.mark.parametrize("again", ["the same", "another"])
+def test_lines_lost_on_a_full_disk_are_a_gap_after_a_restart(
+    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = log(tmp_path)
+    made.write({"verdict": "open"})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        for _ in range(5):
+            with pytest.raises(StorageError, match="space"):
+                made.write({"verdict": "open"})
+    made.close()
+    assert verify(tmp_path, KEY).lost == 5
+    with made if again == "the same" else log(tmp_path) as restarted:
+        restarted.write({"verdict": "open"})
+    assert problems(tmp_path) == []
+    assert verify(tmp_path, KEY).lost == 5
+    assert [each.get("lost") for each in records(tmp_path)] == [None, 5, None]
+    with log(tmp_path) as later:
+        later.write({"verdict": "open"})
+    assert verify(tmp_path, KEY).lost == 5
+
+
+@given(steps=st.lists(st.sampled_from(["write", "lose", "restart", "kill"]), max_size=12))
+def test_every_line_is_written_or_counted_as_lost(steps: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
+        folder, whole, asked = Path(name), os.fsync, 0
+        made = log(folder)
+        for step in ("write", *steps, "write"):
+            if step in ("write", "lose"):
+                asked += 1
+                patched.setattr(os, "fsync", full if step == "lose" else whole)
+                with contextlib.suppress(StorageError):
+                    made.write({"verdict": "open"})
+            elif step == "restart":
+                made.close()
+                made = log(folder)
+            elif made._lock is not None:  # killed: nothing of it is heard any more
+                made._lock.close()
+                made = log(folder)
+        made.close()
+        found = verify(folder, KEY)
+        told = sum("verdict" in each for each in records(folder))
+        assert found.problems == [] and told + found.lost == asked
+
+
+def test_the_latest_lines_come_first_with_what_only_the_head_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, 12)
+    with log(tmp_path) as made, monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", full)
+        made.write({"verdict": "last"})
+    numbers = [each["number"] for each in audit.latest(tmp_path, KEY)]
+    assert numbers == list(range(13, 0, -1))
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"", b"\xff", b"{}", b"[1]", b"null"])
+def test_a_head_that_is_none_is_told_in_a_sentence(
+    content: bytes, spoiled: Callable[[], Path]
+) -> None:
+    folder = spoiled()
+    (folder / "head").write_bytes(content)
+    assert problems(folder) == ["head: changed, or of another key"]
+    with pytest.raises(StorageError, match="kaimen audit verify"), log(folder) as made:
+        made.write({"verdict": "open"})
+
+
+@pytest.mark.parametrize("last", [b"[" * 100_000, b"[]\n", b"1\n", b'{"number":"x","hash":1}\n'])
+def test_a_last_line_that_is_none_is_told_in_a_sentence(
+    last: bytes, spoiled: Callable[[], Path]
+) -> None:
+    folder = spoiled()
+    path = files_of(folder)[-1]
+    path.write_bytes(path.read_bytes() + last)
+    (problem,) = problems(folder)
+    assert problem.endswith("changed, cut off, or of another key")
+    with log(folder) as made:
+        made.write({"verdict": "open"})
+
+
+@pytest.mark.parametrize("name", ["audit-x.jsonl", "audit-1.jsonl", "audit-.jsonl"])
+def test_a_foreign_file_is_named_and_harms_nothing(
+    name: str, spoiled: Callable[[], Path], tmp_path: Path
+) -> None:
+    folder = spoiled()
+    (folder / name).write_bytes(b"[" * 100_000)
+    assert problems(folder) == [f"{name}: no file of this log; move it away"]
+    with log(folder) as made:
+        made.write({"verdict": "open"})
+    audit.copy(folder, KEY, tmp_path / "copy")
+    assert problems(tmp_path / "copy") == []
+
+
+def test_a_folder_called_like_a_file_of_the_log_is_named(spoiled: Callable[[], Path]) -> None:
+    folder = spoiled()
+    (folder / "audit-000000999.jsonl").mkdir()
+    assert problems(folder) == ["audit-000000999.jsonl: no file of this log; move it away"]
+
+
+def test_what_a_killed_gate_was_writing_is_gone_with_its_next_line(tmp_path: Path) -> None:
+    written(tmp_path, 1)
+    for number in range(6):
+        (tmp_path / f".head-abcdefg{number}").touch()
+    written(tmp_path, 1)
+    assert not [each.name for each in tmp_path.iterdir() if each.name.startswith(".")]
+
+
 def test_a_line_that_only_the_head_could_take_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +502,7 @@ def test_a_killed_gate_loses_no_line_it_was_told_is_written(tmp_path: Path) -> N
             told += 1 + len(writer.stdout.read().split())
     written(tmp_path, 1)
     assert problems(tmp_path) == []
+    assert not [each.name for each in tmp_path.iterdir() if each.name.startswith(".")]
     assert told + 1 <= len(records(tmp_path)) <= told + 11
     assert told > 20
 

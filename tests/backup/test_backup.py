@@ -13,6 +13,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -72,6 +73,7 @@ def there(pattern: Path, tmp_path: Path) -> Machine:
 def file(there: Machine, tmp_path: Path, capsys: Shown) -> Path:
     """A backup of it."""
     path = tmp_path / "stick" / "school.backup"
+    path.parent.mkdir()
     assert there.run(capsys, "backup", path) == 0
     return path
 
@@ -82,6 +84,7 @@ def plain(file: Path) -> bytes:
         return b"".join(iter(lambda: opener.read(1 << 20), b""))
 
 
+@pytest.mark.slow
 def test_an_empty_machine_becomes_the_school(
     there: Machine, file: Path, tmp_path: Path, capsys: Shown
 ) -> None:
@@ -92,6 +95,7 @@ def test_an_empty_machine_becomes_the_school(
             "pieces": ["registry", "key", "calibration", "heard", "audit", "bundles"],
             "settings": True,
             "bytes": file.stat().st_size,
+            "same_disk": True,
         }
     ]
     assert file.stat().st_mode & 0o777 == 0o600
@@ -225,6 +229,25 @@ def test_a_removal_under_another_key_counts(
     registry.close()
     assert here.run(capsys, "students", "--remove", "anning") == 0
     assert str(kept) in here.said[-1]["note"]
+
+
+def test_no_folder_is_made_for_a_backup(there: Machine, tmp_path: Path, capsys: Shown) -> None:
+    stick = tmp_path / "media" / "stick"
+    assert there.run(capsys, "backup", stick / "school.backup") == 6
+    assert "there is no folder" in there.said[-1]["error"]
+    assert not stick.parent.exists()
+
+
+def test_a_backup_on_the_schools_own_disk_is_said(
+    there: Machine, tmp_path: Path, capsys: Shown
+) -> None:
+    assert there.run(capsys, "backup", tmp_path / "school.backup") == 0
+    assert there.said[-1]["same_disk"] is True
+    shm = Path("/dev/shm")
+    if shm.is_dir() and shm.stat().st_dev != tmp_path.stat().st_dev:
+        with TemporaryDirectory(dir=shm) as other:
+            assert there.run(capsys, "backup", Path(other) / "school.backup") == 0
+        assert there.said[-1]["same_disk"] is False
 
 
 def test_a_school_is_not_replaced_unasked(there: Machine, file: Path, capsys: Shown) -> None:
@@ -430,6 +453,7 @@ def test_of_one_moment_while_others_write(there: Machine, tmp_path: Path, capsys
         registry.close()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_school(there: Machine, tmp_path: Path) -> None:
     large = there.school.pieces["bundles"] / "large"
     large.touch()

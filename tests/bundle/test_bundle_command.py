@@ -18,6 +18,7 @@ from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import indexes_of
 from kaimen.installation import Installation
+from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import Settings
 from kaimen.sound import SAMPLE_RATE
@@ -98,12 +99,14 @@ def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
     return Gate(tmp_path, capsys)
 
 
+@pytest.mark.slow
 def test_a_detector_that_knows_the_encoder_hears_phrases_beside_its_points(gate: Gate) -> None:
     file = gate.folder / "same.kaimen"
     code, (made,) = gate("bundle", "make", file, "--key", gate.key, "--version", "2")
     assert (code, made["loudspeaker"]) == (0, "beside")
 
 
+@pytest.mark.slow
 def test_a_bundle_is_made_inspected_installed_and_rolled_back(gate: Gate) -> None:
     network, card = second()
     (gate.folder / "second.tflite").write_bytes(network)
@@ -132,6 +135,7 @@ def test_a_bundle_is_made_inspected_installed_and_rolled_back(gate: Gate) -> Non
     assert "no way back" in gate.refused("rollback")["error"]
 
 
+@pytest.mark.slow
 def test_every_kind_of_bundle_that_is_refused_has_its_own_sentence(gate: Gate) -> None:
     good = gate.bundle(5)
     whole = good.read_bytes()
@@ -170,6 +174,7 @@ def test_every_kind_of_bundle_that_is_refused_has_its_own_sentence(gate: Gate) -
     assert all(":" in error or ";" in error for error in everything)
 
 
+@pytest.mark.slow
 def test_who_would_be_lost_is_named_and_keeps_the_bundle_out(gate: Gate) -> None:
     gate.enroll(*VOICES)
     code, said = gate("bundle", "install", gate.bundle())
@@ -186,6 +191,7 @@ def test_who_would_be_lost_is_named_and_keeps_the_bundle_out(gate: Gate) -> None
     assert gate.listen("bowen") == "bowen"
 
 
+@pytest.mark.slow
 def test_a_school_is_heard_again_and_either_encoder_knows_it(gate: Gate) -> None:
     gate.enroll(*VOICES)
     before = beside(gate.folder / "gallery.sqlite").read_bytes()
@@ -217,6 +223,7 @@ def test_a_bundle_that_is_given_again_goes_on_where_it_was(gate: Gate) -> None:
     assert Installation.open(Settings.read(gate.config)).state == state
 
 
+@pytest.mark.slow
 def test_a_damaged_bundle_is_repaired_by_installing_it_again(gate: Gate) -> None:
     gate.enroll("anning")
     file = gate.bundle()
@@ -241,6 +248,7 @@ def test_who_was_enrolled_since_is_named_on_the_way_back(gate: Gate) -> None:
     assert gate("bundle", "rollback")[1][0]["again"] == {"bowen": ["voice"]}
 
 
+@pytest.mark.slow
 def test_a_door_that_would_be_disarmed_keeps_the_bundle_out(gate: Gate) -> None:
     gate.enroll(*VOICES)
     file = gate.bundle()
@@ -249,6 +257,7 @@ def test_a_door_that_would_be_disarmed_keeps_the_bundle_out(gate: Gate) -> None:
     assert gate.listen("bowen") == "bowen"
 
 
+@pytest.mark.slow
 def test_what_no_slot_holds_is_forgotten(gate: Gate) -> None:
     gate.enroll("anning")
     registry = gate.folder / "gallery.sqlite"
@@ -384,8 +393,9 @@ def test_a_new_one_that_lets_fewer_in_is_not_taken_over(
     bundle = gate.bundle()
     identity = gate.install(bundle, "--from", RECORDINGS, "--trial", "2")["identity"]
     path = beside(gate.folder / "gallery.sqlite", identity)
-    kept = Calibration.load(path)
-    replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path)
+    vault = Vault.load(gate.folder / "key")
+    kept = Calibration.load(path, vault)
+    replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path, vault)
     code, said = gate("run", "--play", day("anning", "bowen"))
     assert code == 0
     (note,) = [line["note"] for line in said if "not taken over" in line.get("note", "")]

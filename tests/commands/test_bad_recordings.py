@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from kaimen.calibration.calibration import Calibration, beside
+from kaimen.cli.main import main
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS, VOICES
@@ -25,7 +26,7 @@ UNUSABLE = 3  # docs/use/commands.md
 
 Make = Callable[[Path], Path]
 
-pytestmark = pytest.mark.slow  # each command is a process of its own
+pytestmark = pytest.mark.slow
 
 
 def voice() -> np.ndarray:
@@ -117,12 +118,12 @@ BAD: dict[Make, tuple[int, int]] = {
 }
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "kaimen.toml"
-    gallery = tmp_path / "gallery" / "gallery.sqlite"
+def configured(folder: Path) -> Path:
+    """Write a configuration for a folder."""
+    path = folder / "kaimen.toml"
+    gallery = folder / "gallery" / "gallery.sqlite"
     path.write_text(
-        f'[gallery]\npath = "{gallery}"\nkey = "{tmp_path}/key"\n'
+        f'[gallery]\npath = "{gallery}"\nkey = "{folder}/key"\n'
         "[door]\nmock = true\nlease = 0.05\n"
         # A machine's takes are as alike as recordings.
         "[checks]\nreplay = false\nloudspeaker = false\n",
@@ -131,15 +132,33 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def kaimen(config: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kaimen.cli.main", *map(str, arguments)]
-    return subprocess.run(
-        [*command, "--config", str(config), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
-    )
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return configured(tmp_path)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended: what a process of its own would leave."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def kaimen(config: Path, capfd: pytest.CaptureFixture) -> Run:
+    """Run a command; what a library writes to the terminal by itself is seen, too."""
+
+    def run(*arguments: str | Path) -> Done:
+        capfd.readouterr()
+        code = main([*map(str, arguments), "--config", str(config), "--json"])
+        return Done(code, *capfd.readouterr())
+
+    return run
 
 
 def objects(output: str) -> list[dict]:
@@ -150,11 +169,21 @@ def is_one_sentence(fields: dict, path: Path) -> bool:
     return fields["path"] == str(path) and 10 < len(fields["error"]) < 160
 
 
-@pytest.fixture
-def enrolled(config: Path, tmp_path: Path) -> Path:
-    """A configuration with one student, and what its gallery holds."""
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one student, who is enrolled once for all tests."""
+    folder = tmp_path_factory.mktemp("school")
     takes = sorted((RECORDINGS / "anning").glob("phrase-[1-3].mp3"))
-    assert kaimen(config, "enroll", "--student", "anning", *takes).returncode == 0
+    given = ["enroll", "--student", "anning", *map(str, takes)]
+    assert main([*given, "--config", str(configured(folder)), "--json"]) == 0
+    return folder
+
+
+@pytest.fixture
+def enrolled(school: Path, config: Path, tmp_path: Path) -> Path:
+    """A configuration with one student, and what its gallery holds."""
+    shutil.copytree(school / "gallery", tmp_path / "gallery")
+    shutil.copy(school / "key", tmp_path / "key")
     return tmp_path / "gallery" / "gallery.sqlite"
 
 
@@ -164,18 +193,18 @@ def known(registry: Path) -> dict[str, list]:
     vault = Vault.load(registry.parents[1] / "key")
     gallery = Gallery.open(registry, vault, encoder.identity, encoder.card.dimension)
     return {
-        "threshold": [Calibration.load(beside(registry)).threshold],
+        "threshold": [Calibration.load(beside(registry), vault).threshold],
         **{student: gallery.voiceprints(student).tolist() for student in gallery.students},
     }
 
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
 def test_enrolling_a_bad_recording_changes_nothing(
-    make: Make, config: Path, enrolled: Path, tmp_path: Path
+    make: Make, kaimen: Run, enrolled: Path, tmp_path: Path
 ) -> None:
     before = known(enrolled)
     path = make(tmp_path)
-    done = kaimen(config, "enroll", "--student", "somebody", path)
+    done = kaimen("enroll", "--student", "somebody", path)
     assert done.returncode == BAD[make][0], done.stderr
     assert done.stderr == ""
     after = known(enrolled)
@@ -188,11 +217,11 @@ def test_enrolling_a_bad_recording_changes_nothing(
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
 def test_listening_to_a_bad_recording_opens_nothing_and_goes_on(
-    make: Make, config: Path, enrolled: Path, tmp_path: Path
+    make: Make, kaimen: Run, enrolled: Path, tmp_path: Path
 ) -> None:
     path = make(tmp_path)
     good = RECORDINGS / "anning" / "phrase-6.mp3"
-    done = kaimen(config, "listen", path, good)
+    done = kaimen("listen", path, good)
     assert done.returncode == BAD[make][1], done.stderr
     assert done.stderr == ""
     *answers, last = objects(done.stdout)
@@ -205,11 +234,11 @@ def test_listening_to_a_bad_recording_opens_nothing_and_goes_on(
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
 def test_embedding_a_bad_recording_keeps_the_good_ones(
-    make: Make, config: Path, tmp_path: Path
+    make: Make, kaimen: Run, tmp_path: Path
 ) -> None:
     path, out = make(tmp_path), tmp_path / "points.npz"
     good = RECORDINGS / "bowen" / "phrase-1.mp3"
-    done = kaimen(config, "embed", path, good, "--out", out)
+    done = kaimen("embed", path, good, "--out", out)
     assert done.returncode == BAD[make][0], done.stderr
     assert done.stderr == ""
     with np.load(out) as points:
@@ -218,16 +247,16 @@ def test_embedding_a_bad_recording_keeps_the_good_ones(
     assert embedded == ([str(path), str(good)] if BAD[make][0] == USABLE else [str(good)])
 
 
-def test_embedding_nothing_usable_writes_nothing(config: Path, tmp_path: Path) -> None:
+def test_embedding_nothing_usable_writes_nothing(kaimen: Run, tmp_path: Path) -> None:
     out = tmp_path / "points.npz"
-    assert kaimen(config, "embed", text(tmp_path), "--out", out).returncode == UNUSABLE
+    assert kaimen("embed", text(tmp_path), "--out", out).returncode == UNUSABLE
     assert not out.exists()
 
 
 def test_both_phrases_of_a_ten_minute_recording_are_answered_where_they_are(
-    config: Path, enrolled: Path, tmp_path: Path
+    kaimen: Run, enrolled: Path, tmp_path: Path
 ) -> None:
-    done = kaimen(config, "listen", ten_minutes(tmp_path))
+    done = kaimen("listen", ten_minutes(tmp_path))
     answers = objects(done.stdout)
     assert [answer["verdict"] for answer in answers] == ["open", "open"]
     assert answers[0]["began"] < 1 and 595 < answers[1]["ended"] < 600
@@ -254,8 +283,6 @@ def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_without_permission_is_named(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from kaimen.cli.main import main
-
     folder = tmp_path / "school"
     folder.mkdir()
     forbidden(folder, monkeypatch)
@@ -267,8 +294,6 @@ def test_a_folder_without_permission_is_named(
 def test_a_recording_without_permission_is_named(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from kaimen.cli.main import main
-
     path = write(tmp_path / "voice.wav", voice())
     forbidden(path, monkeypatch)
     out = tmp_path / "points.npz"

@@ -65,6 +65,7 @@ def test_every_part_is_an_object_of_its_own(
     assert all(each["resident_megabytes"] <= each["peak_megabytes"] for each in schools)
 
 
+@pytest.mark.slow
 def test_a_person_is_shown_tables(quick: None, capsys: pytest.CaptureFixture) -> None:
     assert main(["bench", "--points", "100", "--probes", "20"]) == 0
     shown = capsys.readouterr().out
@@ -72,6 +73,7 @@ def test_a_person_is_shown_tables(quick: None, capsys: pytest.CaptureFixture) ->
         assert title in shown
 
 
+@pytest.mark.slow
 def test_a_population_of_another_encoder_is_measured_all_the_same(
     quick: None, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,13 @@ microphone's."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +23,7 @@ import soxr
 from kaimen.cli.main import main
 from kaimen.door.client import Door
 from kaimen.errors import StorageError
+from kaimen.gate.watcher import Watcher
 from kaimen.rehearsal import RECORDINGS
 from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
@@ -105,6 +110,23 @@ def test_a_student_opens_a_stranger_does_not_and_the_relay_is_off_at_the_end(
     assert run(config, "--play", str(day)) == 0
     assert [each["verdict"] for each in answers(capsys)] == ["unknown", "open"]
     assert levels() == [1, 0]
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["program", "person"])
+def test_an_opening_is_in_the_log_whatever_happens_to_the_output(
+    options: list[str],
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    capsys: pytest.CaptureFixture,
+) -> None:
+    arguments = ["-m", "kaimen.cli.main", "run", "--config", str(config), "--play", str(day)]
+    for ends in (">/dev/full 2>&1", ">&- 2>&-", "2>&1 | true"):
+        command = ["bash", "-c", f'set -o pipefail; "$@" {ends}', "bash", sys.executable]
+        assert subprocess.run([*command, *arguments, *options], check=False).returncode == 0
+    assert main(["audit", "export", "--config", str(config)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["verdict"] for line in lines if "verdict" in line] == ["unknown", "open"] * 3
 
 
 def test_what_was_decided_is_in_the_log(
@@ -301,6 +323,116 @@ def test_a_gate_without_students_waits_for_them_with_its_door_shut(
     said = capsys.readouterr()
     assert said.out.count("never calibrated") == 1
     assert levels() == [1, 0]
+
+
+def full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """No space is left for a while; returns what frees it."""
+    real, full = os.open, [True]
+
+    def opened(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if full[0] and flags & os.O_CREAT and str(path).startswith(str(folder)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", opened)
+    return lambda: full.__setitem__(0, False)
+
+
+def forbidden_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """The key may not be read for a while; returns what allows it."""
+    real, forbidden = Path.read_bytes, [True]
+
+    def read_bytes(path: Path) -> bytes:
+        if forbidden[0] and path == folder / "key":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    return lambda: forbidden.__setitem__(0, False)
+
+
+@pytest.mark.parametrize("cause", [full_disk, forbidden_key])
+def test_a_gate_that_could_not_begin_begins_when_the_cause_is_gone(
+    cause: Callable[[Path, pytest.MonkeyPatch], Callable[[], None]],
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    end = cause(config.parent, monkeypatch)
+    slept: list[float] = []
+    told: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert not (config.parent / "trace").exists()
+        if len(slept) == 3:
+            end()
+            assert all("READY" not in each or "stays shut" in each for each in told)
+
+    monkeypatch.setattr("kaimen.cli.run.sleep", sleep)
+    monkeypatch.setattr("kaimen.cli.run.notify", lambda *lines: told.append(" ".join(lines)))
+    assert run(config, "--play", str(day), "--wait") == 0
+    assert len(slept) == 3 and max(slept) <= 10  # one more try, and it is there within 15 s
+    said = capsys.readouterr()
+    assert said.out.count("the door stays shut until then") == 1
+    assert levels() == [1, 0]
+    assert any("STATUS=listening" in each for each in told[3:])
+
+
+def test_bad_settings_are_not_waited_for(config: Path, capsys: pytest.CaptureFixture) -> None:
+    config.write_text("[door]\npin = 99\n")
+    assert run(config, "--wait") == 2
+
+
+def test_a_reader_that_is_not_there_is_said_and_voices_open(
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    capsys: pytest.CaptureFixture,
+) -> None:
+    assert run(config, "--play", str(day), "--reader", "/nonexistent") == 0
+    said = capsys.readouterr()
+    assert said.out.count("/nonexistent: the card reader cannot be read") == 1
+    assert "Traceback" not in said.err
+    assert levels() == [1, 0]
+
+
+def test_a_dead_watcher_shuts_the_door_is_logged_and_starves_the_watchdog(
+    config: Path,
+    day: Path,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    look, told = Watcher.look, []
+
+    def failing(watcher: Watcher) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise ValueError("odd")
+        look(watcher)
+
+    monkeypatch.setattr(Watcher, "look", failing)
+    monkeypatch.setattr("kaimen.gate.watcher.EVERY", 0.01)
+    monkeypatch.setattr("kaimen.cli.run.notify", lambda *lines: told.append(lines))
+    assert run(config, "--play", str(day)) == 0
+    found = answers(capsys)
+    assert {each["verdict"] for each in found} == {"refused"}
+    assert "the watcher ended" in found[0]["reason"]
+    assert 1 not in levels()
+    assert ("STATUS=the door stays shut: the watcher ended",) in told
+    assert main(["audit", "export", "--json", "--config", str(config)]) == 0
+    assert "the watcher ended (ValueError: odd)" in capsys.readouterr().out
+
+
+def test_a_pipe_is_no_recording_to_play(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert run(config, "--play", str(tmp_path / "pipe")) == 3
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "error" in each]
+    assert "pipe" in json.loads(line)["path"] and "not a recording" in json.loads(line)["error"]
 
 
 def test_a_gate_that_waits_ends_when_it_is_asked_to(

@@ -91,7 +91,7 @@ class Pi:
         """Settings of the door."""
         self.settings["door"].update(settings)
 
-    def enroll(self, *, words: bool = True, encoder: str = "") -> None:
+    def enroll(self, *, words: bool = True, encoder: str = "", group: str = "") -> None:
         """A school of noise, with its index, its calibration and a log."""
         vault = Vault()
         vault.save(self.key)
@@ -103,7 +103,7 @@ class Pi:
         shape = (phrase.card.parts, phrase.card.dimension)
         said = Evidence(np.ones(shape, np.float32), phrase.identity) if words else Evidence()
         for number, own in enumerate(school(STUDENTS, 3, card.dimension)):
-            gallery.enroll(f"s{number:02}", list(own), evidence=[said] * 3)
+            gallery.enroll(f"s{number:02}", list(own), group=group, evidence=[said] * 3)
         gallery.save()
         gallery.registry.close()
         self.calibrated(students=STUDENTS, encoder=identity)
@@ -111,7 +111,9 @@ class Pi:
             for _ in range(9):
                 log.write({"kind": "door", "event": "opened by button"})
 
-    def calibrated(self, *, students: int, encoder: str, fpir: float = 0.01) -> None:
+    def calibrated(
+        self, *, students: int, encoder: str, fpir: float = 0.01, strangers: int = 1_000
+    ) -> None:
         """A calibration for so many."""
         Calibration(
             threshold=0.6,
@@ -128,12 +130,17 @@ class Pi:
             trade=[],
             forecast=[],
             score=RULE,
-        ).save(beside(self.data / "gallery.sqlite"))
+            strangers=strangers,
+        ).save(beside(self.data / "gallery.sqlite"), Vault.load(self.key))
 
     def written(self) -> Path:
         """The settings as a file."""
         lines = []
         for section, values in self.settings.items():
+            if isinstance(values, list):
+                tables = [f"groups = {json.dumps(each['groups'])}" for each in values]
+                lines += [line for each in tables for line in (f"[[{section}]]", each)]
+                continue
             lines += [f"[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in values.items())]
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return self.config

@@ -94,6 +94,30 @@ def test_a_school_of_the_other_model_names_it(
     assert doctor(pi, capsys)[1]["gallery"]["state"] == "ok"
 
 
+def test_a_group_of_the_roster_that_nobody_has_is_named(
+    pi: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    pi.enroll(group="7a")
+    pi.settings["roster"] = [{"groups": ["7A", "staff"]}]
+    found = doctor(pi, capsys)[1]["roster"]
+    assert found["state"] == "attention"
+    assert "nobody is in '7A', 'staff'" in found["found"]
+    assert f"{STUDENTS} students are in no group" in found["found"]
+    assert "'7A' may be meant for '7a'" in found["mend"]
+    pi.settings["roster"] = [{"groups": ["7a"]}]
+    assert doctor(pi, capsys)[1]["roster"]["state"] == "ok"
+
+
+def test_a_small_school_is_told_what_its_own_recordings_show(
+    school: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    school.calibrated(students=STUDENTS, encoder=shipped(), strangers=20)
+    found = doctor(school, capsys)[1]["calibration"]
+    assert found["state"] == "attention"
+    assert "its own 20 strangers show no less than 15.0%" in found["found"]
+    assert "at most" not in found["found"]
+
+
 def test_people_get_a_table(school: Pi, capsys: pytest.CaptureFixture) -> None:
     school.write("sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
     assert school.examined() == 1

@@ -262,12 +262,8 @@ def test_a_disk_that_cannot_be_written(pi: Pi, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_clock_of_before_the_installation(pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Early(datetime.datetime):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> Early:
-            return cls(1970, 1, 1, 0, 5)
-
-    monkeypatch.setattr("kaimen.doctor.machine.datetime.datetime", Early)
+    early = datetime.datetime(1970, 1, 1, 0, 5)
+    monkeypatch.setattr("kaimen.doctor.machine.local_now", lambda: early)
     (found,) = machine.clock(patient(pi))
     assert found.state is Health.BROKEN and "1970-01-01" in found.found
 

@@ -98,6 +98,7 @@ def test_no_other_bytes_are_a_request(packet: bytes) -> None:
             request_from_bytes(packet)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80))
 def test_the_reason_of_a_refusal_arrives_as_it_was_given(why: str) -> None:
     assert notice_from_bytes(NotOpened(why).to_bytes()) == NotOpened(why)

@@ -184,6 +184,7 @@ def test_the_nearest_come_best_first_and_as_many_as_asked_for() -> None:
         assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 def test_the_shortlist_finds_every_student_that_an_exact_search_finds() -> None:
     points = school(500, 5, 32)
     assert points[..., 0].size > FEW  # so they are searched
@@ -194,6 +195,7 @@ def test_the_shortlist_finds_every_student_that_an_exact_search_finds() -> None:
         assert alike([approximate], [exact])
 
 
+@pytest.mark.slow
 def test_the_shortlist_never_scores_higher_than_an_exact_search() -> None:
     gallery = enrolled(school(500, 5, 32))
     for probe in school(100, 1, 32, seed=2)[:, 0]:  # strangers
@@ -259,6 +261,7 @@ def grouped(count: int) -> tuple[Gallery, np.ndarray]:
     return gallery, points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [30, 1500])
 def test_only_students_of_the_groups_are_looked_for(count: int) -> None:
     gallery, points = grouped(count)
@@ -370,6 +373,7 @@ def test_a_running_gallery_takes_over_what_another_process_changed(path: Path) -
     assert not running.refresh()
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
     points = school(600, 5, 8)
     path = tmp_path / "gallery.sqlite"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +16,9 @@ from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import beside, calibrate
 from kaimen.gallery.gallery import Gallery
+from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
+from kaimen.progress import Track
 from kaimen.registry.vault import Vault
 from tests.calibration.test_calibration import evidence
 from tests.gallery.points import school
@@ -30,7 +35,7 @@ def path(tmp_path: Path) -> Path:
     gallery = opened(path)
     for number in range(50):
         gallery.enroll(f"s{number:02}", list(POINTS[number]))
-    calibrate(gallery, CARD, 0.05).save(beside(path))
+    calibrate(gallery, CARD, 0.05).save(beside(path), VAULT)
     return path
 
 
@@ -39,14 +44,16 @@ def opened(path: Path) -> Gallery:
 
 
 class Watched:
-    """A gate's policy, its watcher, and what the watcher said."""
+    """A gate's policy, armed by its watcher, and what the watcher said since."""
 
     def __init__(self, path: Path) -> None:
         self.said: list[str] = []
         gallery = opened(path)
         gallery.refresh()
-        self.policy = AccessPolicy(gallery, Thresholds(0.5, 0.5))
+        self.policy = AccessPolicy(gallery, Thresholds())
         self.watcher = Watcher(self.policy, beside(path), self.said.append)
+        self.watcher.look()
+        assert self.said.pop() == "50 students; the door is armed"
 
     @property
     def shut(self) -> bool:
@@ -55,10 +62,11 @@ class Watched:
 
 def test_nothing_is_said_while_nothing_changes(path: Path) -> None:
     watched = Watched(path)
+    armed = watched.policy.thresholds
     watched.watcher.look()
     watched.watcher.look()
     assert watched.said == []
-    assert watched.policy.thresholds == Thresholds(0.5, 0.5)
+    assert watched.policy.thresholds == armed != Thresholds()
 
 
 def test_a_new_student_is_known_to_a_running_gate(path: Path) -> None:
@@ -72,10 +80,10 @@ def test_a_new_student_is_known_to_a_running_gate(path: Path) -> None:
 def test_a_new_calibration_is_taken_over(path: Path) -> None:
     watched = Watched(path)
     stricter = calibrate(opened(path), CARD, 0.02)
-    stricter.save(beside(path))
+    stricter.save(beside(path), VAULT)
     watched.watcher.look()
     assert watched.policy.thresholds == stricter.thresholds
-    assert watched.said == ["50 students; the door is armed"]
+    assert watched.said == []  # nothing that it had not said before
 
 
 def test_a_school_that_grew_too_much_shuts_the_door_until_it_is_calibrated(path: Path) -> None:
@@ -87,7 +95,7 @@ def test_a_school_that_grew_too_much_shuts_the_door_until_it_is_calibrated(path:
     assert watched.shut
     (said,) = watched.said
     assert "stays shut" in said and "kaimen calibrate" in said
-    calibrate(opened(path), CARD, 0.05).save(beside(path))
+    calibrate(opened(path), CARD, 0.05).save(beside(path), VAULT)
     watched.watcher.look()
     assert not watched.shut
 
@@ -105,14 +113,70 @@ def test_a_calibration_that_is_lost_shuts_the_door(path: Path, damage: str) -> N
     assert watched.shut
 
 
-def test_it_looks_by_itself_while_the_gate_runs(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    """One in a hurry."""
     monkeypatch.setattr("kaimen.gate.watcher.EVERY", 0.01)
+    monkeypatch.setattr("kaimen.gate.supervisor.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("kaimen.gate.supervisor.LONGEST_PAUSE", 0.01)
+    with Supervisor() as made:
+        yield made
+
+
+def test_it_looks_by_itself_while_the_gate_runs(path: Path, supervisor: Supervisor) -> None:
     watched = Watched(path)
-    with watched.watcher:
-        opened(path).enroll("new", list(POINTS[55]))
-        until = time.monotonic() + 30
-        while "new" not in watched.policy.gallery and time.monotonic() < until:
-            time.sleep(0.01)
+    supervisor.start("watcher", watched.watcher.run, patience=30)
+    opened(path).enroll("new", list(POINTS[55]))
+    until(lambda: "new" in watched.policy.gallery)
     assert watched.policy.gallery.nearest(cast(np.ndarray, POINTS[55, 0]))[0].student == "new"
+
+
+def test_a_consent_that_is_no_date_shuts_the_door_until_it_is_mended(
+    path: Path, supervisor: Supervisor
+) -> None:
+    watched = Watched(path)
+    supervisor.start("watcher", watched.watcher.run, patience=30)
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("UPDATE students SET consent = 'soon' WHERE name = 's03'")
+    until(lambda: watched.shut)
+    database.execute("PRAGMA foreign_keys = ON")
+    database.execute("DELETE FROM students WHERE name = 's07'")
+    time.sleep(0.1)
+    assert watched.shut  # nobody knows yet that s07 is gone
+    database.execute("UPDATE students SET consent = NULL WHERE name = 's03'")
+    until(lambda: not watched.shut and not supervisor.unwell())
+    assert "s07" not in watched.policy.gallery
+    database.close()
+
+
+def test_a_door_whose_watcher_fails_stays_shut(
+    path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(path)
+    broken = threading.Event()
+    real = watched.policy.gallery.refresh
+
+    def refresh(track: Track | None = None) -> bool:
+        if broken.is_set():
+            raise ValueError("Invalid isoformat string: 'soon'")
+        return real(track)
+
+    monkeypatch.setattr(watched.policy.gallery, "refresh", refresh)
+    supervisor.start("watcher", watched.watcher.run, patience=30)
+    broken.set()
+    until(lambda: bool(supervisor.unwell()))
+    assert watched.shut
+    broken.clear()
+    until(lambda: not supervisor.unwell())
+    assert not watched.shut
+    assert supervisor.events() == [
+        "the watcher ended (ValueError: Invalid isoformat string: 'soon'); it is begun again",
+        "the watcher works again",
+    ]

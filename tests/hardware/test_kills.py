@@ -137,6 +137,7 @@ def test_a_relay_goes_off_by_its_own_timer_though_the_door_is_stopped_and_goes_o
         assert [level.on for level in door.relay] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_killed_door_leaves_its_pin_and_rest_sees_to_it(tmp_path: Path) -> None:
     """With mock pins a level outlives its process in the trace only.
 

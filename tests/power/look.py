@@ -83,7 +83,7 @@ def look(machine: Machine, capsys: Shown) -> Found:
 
 def _calibration(machine: Machine) -> str | None:
     path = beside(machine.school.registry)
-    return Calibration.load(path).thresholds.source if path.exists() else None
+    return Calibration.load(path, machine.school.vault).thresholds.source if path.exists() else None
 
 
 def _lines(machine: Machine) -> tuple[str, ...]:

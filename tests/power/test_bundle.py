@@ -13,6 +13,8 @@ from tests.backup.machines import Machine, Shown
 from tests.bundle.made import key_in, real
 from tests.power.plug import KAIMEN, Plug
 
+pytestmark = pytest.mark.slow
+
 BUNDLE = """[bundle]
 path = "{folder}/data/bundles"
 trusted = "{folder}/configuration/trusted"

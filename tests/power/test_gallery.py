@@ -8,6 +8,8 @@ from tests.backup.machines import Machine, Shown, takes
 from tests.power.look import Found, look
 from tests.power.plug import KAIMEN, Plug
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def machine(plug: Plug, capsys: Shown) -> Machine:

@@ -11,7 +11,11 @@ from kaimen.backup.placing import journal_of
 from tests.backup.machines import Machine, Shown, takes
 from tests.power.disk import KEPT, LOST, Disk, images, put
 from tests.power.look import Found, look
-from tests.power.plug import KAIMEN, ROOT, SPREAD, Plug
+from tests.power.plug import KAIMEN, ROOT, Plug
+
+pytestmark = pytest.mark.slow
+
+STOPS = 12  # calls before which a restore is ended for real
 
 
 def what(found: Found) -> object:
@@ -129,7 +133,6 @@ def test_a_line_of_the_log(plug: Plug, school: Machine, capsys: Shown) -> None:
         plug.pull([KAIMEN[0], "-c", line], lambda: look(school, capsys).lines[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("plug", ["some"], indirect=True)
 def test_ended_for_real(plug: Plug, school: Machine, file: Path, capsys: Shown) -> None:
     """What was worked out is what a process leaves that ends there, and a new one opens it."""
@@ -139,9 +142,9 @@ def test_ended_for_real(plug: Plug, school: Machine, file: Path, capsys: Shown) 
     put(before, plug.folder)
     count = len(plug.calls(command))
     new = what(look(school, capsys))
-    for number in range(SPREAD):
+    for number in range(STOPS):
         put(before, plug.folder)
-        plug.stop(command, 1 + number * (count - 1) // (SPREAD - 1))
+        plug.stop(command, 1 + number * (count - 1) // (STOPS - 1))
         students = [*KAIMEN, *school.arguments("students")]
         subprocess.run(students, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         assert what(look(school, capsys)) in (old, new)

@@ -128,6 +128,7 @@ def test_another_process_sees_it_at_once_and_is_noticed(path: Path, registry: Re
     other.close()
 
 
+@pytest.mark.slow
 def test_two_processes_write_at_the_same_time(path: Path, registry: Registry) -> None:
     program = f"""
 import sys

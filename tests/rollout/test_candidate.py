@@ -42,7 +42,7 @@ class School:
         gallery = self.gallery()
         for voice in VOICES:
             gallery.enroll(voice, [self.encoder.embed(said(voice, each)) for each in range(1, 6)])
-        calibrate(gallery, self.encoder.card).save(self.calibration)
+        calibrate(gallery, self.encoder.card).save(self.calibration, self.vault)
         gallery.registry.close()
 
     def gallery(self) -> Gallery:
@@ -99,16 +99,16 @@ def test_who_was_enrolled_since_keeps_it_out_unless_they_were_to_be_lost(tmp_pat
 def test_without_a_calibration_that_fits_it_is_not_taken_over(tmp_path: Path) -> None:
     school = School(tmp_path)
     rival = school.understudy()
-    kept = Calibration.load(school.calibration)
+    kept = Calibration.load(school.calibration, school.vault)
     for change in (replace(kept, students=100), replace(kept, encoder="another"), None):
         if change is None:
             school.calibration.unlink()
         else:
-            change.save(school.calibration)
+            change.save(school.calibration, school.vault)
         assert "its calibration fits the school no longer" in rival.refusal(TRIAL)
     rival.close()
     with pytest.raises(GalleryError, match="never calibrated"):
         school.understudy()
-    replace(kept, score="").save(school.calibration)
+    replace(kept, score="").save(school.calibration, school.vault)
     with pytest.raises(GalleryError, match="another score"):
         school.understudy()

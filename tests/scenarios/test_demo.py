@@ -132,6 +132,7 @@ def test_two_students_are_no_class() -> None:
         plan(people)
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_is_played(visits: list[Visit]) -> None:
     counts = counted(visits)
     assert {kind: count.attempts for kind, count in counts.items()} == {
@@ -186,6 +187,7 @@ def test_what_went_wrong_is_said_by_kind(visits: list[Visit]) -> None:
     assert stranger.startswith("stranger: 1 of 5 were let in")
 
 
+@pytest.mark.slow
 def test_the_demo_draws_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     people = some_people(
         tmp_path / "class", {name: {"145": name} for name in ("s01", "s02", "s07")}
@@ -197,6 +199,7 @@ def test_the_demo_draws_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "promised" in picture.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_strangers_who_get_in_make_the_exit_code_one(tmp_path: Path) -> None:
     """Two people have one voice: each gets in while the other is away."""
     voices = {"a": {"12345": "s01"}, "b": {"12345": "s02"}, "c": {"12345": "s07"}}
@@ -205,6 +208,7 @@ def test_strangers_who_get_in_make_the_exit_code_one(tmp_path: Path) -> None:
     assert main(["demo", "--speech", str(people), "--json"]) == 1
 
 
+@pytest.mark.slow
 def test_students_who_are_not_let_in_make_the_exit_code_one(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -90,3 +90,11 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, lines: str, hint: str) -
 def test_a_roster_that_is_no_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"write \[\[roster\]\]"):
         read(tmp_path, "[roster]\ngroups = ['7a']\n")
+
+
+@pytest.mark.parametrize("key", ["opens", "closes"])
+@pytest.mark.parametrize("zone", ["Z", "+00:00", "+08:00"])
+def test_a_time_with_a_zone_is_refused_by_its_name(tmp_path: Path, key: str, zone: str) -> None:
+    text = f'[[roster]]\ngroups = ["a"]\n[[roster]]\ngroups = ["a"]\n{key} = "08:00{zone}"\n'
+    with pytest.raises(SettingsError, match=rf"kaimen.toml: \[\[roster\]\] 2 {key} has a zone"):
+        read(tmp_path, text)

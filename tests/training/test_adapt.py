@@ -151,6 +151,7 @@ def test_a_file_that_is_no_map_is_said_so(tmp_path: Path, content: bytes | None)
 
 
 # Keras 2.14 seeds itself in a way that Python has come to dislike.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:non-integer arguments to randrange")
 def test_a_folded_map_gives_the_points_that_mapping_afterwards_gives() -> None:
     tf = pytest.importorskip("tensorflow")
@@ -186,6 +187,7 @@ def test_a_folder_of_recordings_is_a_school() -> None:
     assert points.shape[1] == encoder.card.dimension
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("certain", [False, True])
 def test_the_old_encoder_is_kept_unless_the_gain_is_certain(
     certain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
@@ -204,6 +206,7 @@ def test_the_old_encoder_is_kept_unless_the_gain_is_certain(
     assert ("the encoder stays" in capsys.readouterr().out) != certain
 
 
+@pytest.mark.slow
 def test_an_encoder_without_its_float_network_is_not_adapted(tmp_path: Path) -> None:
     adapt = pytest.importorskip("kaimen_train.adapt.adapt")
     found, encoder, points, gained = demo_school()

@@ -55,6 +55,7 @@ def embedder(path: Path) -> Iterator[Any]:
     yield lambda sounds: np.stack([place(sound, scale) for sound in sounds])
 
 
+@pytest.mark.slow
 def test_what_adapting_buys_and_what_carrying_costs_are_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

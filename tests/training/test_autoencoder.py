@@ -63,6 +63,7 @@ def test_novelty_does_not_hear_how_loud_it_was(untrained: Autoencoder) -> None:
     assert untrained.novelty(heard + 3) == pytest.approx(found, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_are_kept_and_others_refused(untrained: Autoencoder, tmp_path: Path) -> None:
     path = tmp_path / "new" / "some.weights.h5"
     untrained.save(path)

@@ -73,6 +73,7 @@ def test_channels_of_one_size_make_the_same_points(
     assert spread[1] < 0.7 * spread[0]
 
 
+@pytest.mark.slow
 def test_joined_tensors_share_their_limits(
     network: campplus.keras.Model, windows: np.ndarray
 ) -> None:

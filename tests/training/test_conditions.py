@@ -76,6 +76,7 @@ def rows(tmp_path: Path) -> list[Row]:
     return read_manifest(tmp_path / "manifest.csv")
 
 
+@pytest.mark.slow
 def test_every_condition_is_measured(rows: list[Row], folder: Path) -> None:
     found = under_conditions(embedded(hear(rows), mfcc39.embed), mfcc39.embed, rows, folder)
     assert set(found) == {"mandarin20", "phrase"}
@@ -116,6 +117,7 @@ def test_cosines_of_the_classic_peer_rank_pairs_as_distances_do() -> None:
     assert np.argsort(-(points @ points.T)[above]).tolist() == np.argsort(distances[above]).tolist()
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_encoder_and_refers_to_nothing_outside(
     rows: list[Row], folder: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_the_encoder_of_the_gate_has_the_shape_it_was_shipped_with() -> None:
     assert network.count_params() == 1_003_888
 
 
+@pytest.mark.slow
 def test_every_block_has_weights_of_its_own() -> None:
     counts = [
         deep.build(shape=deep.DeepShape(2, 8, blocks, 4, 16, 5)).count_params()
@@ -100,6 +101,7 @@ def test_a_network_without_a_length_hears_any(frames: int) -> None:
     assert np.isfinite(points).all()
 
 
+@pytest.mark.slow
 def test_one_set_of_weights_serves_any_length(network: tf.keras.Model, heard: np.ndarray) -> None:
     free = deep.build(shape=SMALL)
     free.set_weights(network.get_weights())

@@ -80,6 +80,7 @@ def test_every_other_text_is_a_quick_look(rows: list[Row]) -> None:
     assert {row.text for row in some if row.corpus == "speechocean"} == {"c"}
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_object(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
     manifest = rows[0].file.parent / "manifest.csv"
     assert main.main(["endpointing", str(manifest), "--every", "2", "--json"]) == 0

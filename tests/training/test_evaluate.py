@@ -86,6 +86,7 @@ def figures(rows: list[Row]) -> dict[str, Any]:
     return evaluate(embedded(hear(rows), mean_spectra))
 
 
+@pytest.mark.slow
 def test_every_protocol_is_measured(figures: dict[str, Any]) -> None:
     assert set(figures) == {"pair", "phrase", "open_set", "wrong_phrase"}
     assert set(figures["pair"]) == {"mandarin20", "arabic40", "commands"}
@@ -203,6 +204,7 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
+@pytest.mark.slow
 @needs_encoder
 def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.CaptureFixture) -> None:
     folder = manifest.parent / "work"

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 WITHOUT_TRAINING = (
     "data.utterances",
     "data.surroundings",
@@ -14,6 +16,7 @@ WITHOUT_TRAINING = (
 )
 
 
+@pytest.mark.slow
 def test_tensorflow_is_left_to_those_who_train() -> None:
     """A clip is drawn without the seconds that TensorFlow takes to load."""
     named = ", ".join(f"kaimen_train.{module}" for module in WITHOUT_TRAINING)

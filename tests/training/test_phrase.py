@@ -296,11 +296,13 @@ def test_what_an_enrolled_speaker_says_is_measured(tiny_phrases: list[Row]) -> N
     json.dumps(found)
 
 
+@pytest.mark.slow
 @shipped
 def test_a_phrase_costs_less_than_the_voice() -> None:
     assert 0 < protocol.cost(PhraseEncoder(), Encoder()) < 1
 
 
+@pytest.mark.slow
 @shipped
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 def test_the_command_trains_exports_and_measures(

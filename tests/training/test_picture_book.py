@@ -35,6 +35,7 @@ def test_a_picture_has_its_highest_row_first() -> None:
     assert list(base64.b64decode(shown["bytes"])) == [255, 255, 0, 0, 0, 255]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.exists(), reason="needs ../shared/speech")
 def test_a_page_needs_phrases_to_draw() -> None:
     rows = [row for row in read_manifest(SPEECH) if row.corpus == "arabic40"][:1]
@@ -50,7 +51,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = read_manifest(SPEECH)
     # Two takes a speaker enroll and one probes: enough to draw, and soon done.
     few = [row for row in rows if row.split == "eval" and row.take in (1, 2, 6)]
-    picture_book.write([row for row in few if row.corpus == picture_book.PHRASED], out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_book, "SIZES", (20, 100, 500))
+        picture_book.write([row for row in few if row.corpus == picture_book.PHRASED], out)
     return out
 
 

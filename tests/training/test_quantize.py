@@ -41,6 +41,7 @@ def points(content: bytes) -> np.ndarray:
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_what_a_network_rounds_is_int8_and_the_rest_stays_float(network: tf.keras.Model) -> None:
     content = by_ranges(network)
     gate = tf.lite.Interpreter(model_content=content)

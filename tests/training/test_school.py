@@ -99,6 +99,7 @@ def test_a_population_is_found_again_in_what_was_drawn_from_it(
     assert np.sum(fitted.mean**2) == pytest.approx(0.3, abs=0.05)
 
 
+@pytest.mark.slow
 def test_pairs_of_the_fitted_population_are_as_those_of_the_true_one(
     truth: Population, fitted: Population
 ) -> None:
@@ -218,6 +219,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     return read_manifest(folder / "manifest.csv")
 
 
+@pytest.mark.slow
 def test_only_training_speakers_are_embedded(rows: list[Row], tmp_path: Path) -> None:
     voices, apart = school.embed(rows, tmp_path, Encoder())
     assert set(voices.speakers) == {f"s{number}" for number in range(6)}

@@ -89,6 +89,7 @@ def test_a_walk_anywhere_is_repeated_by_its_seed(untrained: Autoencoder, encoder
     assert first.distances[0, 0] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_walk_is_seen_and_heard(untrained: Autoencoder, encoder: Encoder, tmp_path: Path) -> None:
     walked = anywhere(untrained, encoder, 4, 0)
     for name in ("one", "two"):

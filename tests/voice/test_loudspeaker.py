@@ -287,6 +287,7 @@ def heard(sound: Samples) -> Samples:
     return main_phrase(sound).samples
 
 
+@pytest.mark.slow
 @shipped
 def test_the_shipped_detector_finds_simulated_replays_of_the_demo() -> None:
     detector, encoder = LoudspeakerDetector(), Encoder()

@@ -22,7 +22,7 @@ class Verdict(Enum):
     OPEN = "open"
     RETRY = "retry"  # more is asked for: once more, a claim, a word
     UNKNOWN = "unknown"
-    REFUSED = "refused"  # a recording, or not even looked for after too many unknown voices
+    REFUSED = "refused"  # a recording, or nobody was looked for: see ``wait`` and ``shut``
 
 
 # Checks of what a phrase must not be like: their scores are negative likenesses.
@@ -78,6 +78,7 @@ class Decision:
     nearest: tuple[Match, ...]
     claim: str | None = None  # who somebody said they are: then nobody else was looked for
     wait: float = 0.0  # seconds until the door hears again
+    shut: str = ""  # why the door opens for nobody, in words
     checks: tuple[Check, ...] = ()  # in order, up to the first that did not pass
     pooled: float | None = None  # the score, if it is of this try and the one before together
     ask: tuple[str, ...] = ()  # what is to be said next, of a challenge
@@ -112,6 +113,8 @@ class Decision:
 
     def told(self, *, nearest: bool = False) -> str:
         """Return the same; with ``nearest``, it says whom a voice is like that is turned away."""
+        if self.shut:
+            return f"the door stays shut: {self.shut}"
         if self.wait:
             return f"too many unknown voices; the door hears again in {math.ceil(self.wait)} s"
         if self.ask:
@@ -179,6 +182,11 @@ class Thresholds:
     common: NDArray[np.float32] | None = field(default=None, compare=False)  # how all say them
     phrase_by: str = ""  # the phrase encoder that both are of
 
+    @property
+    def armed(self) -> bool:
+        """Return whether anything at all is near enough to open."""
+        return min(self.anybody, self.claimed) < math.inf
+
 
 def decide(nearest: Sequence[Match], threshold: float, *, claim: str | None = None) -> Decision:
     """Open for the nearest student if the score reaches the threshold.
@@ -223,3 +231,8 @@ def pooled_point(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
 def refuse(threshold: float, wait: float) -> Decision:
     """Nobody is looked for, for ``wait`` more seconds."""
     return Decision(Verdict.REFUSED, threshold, (), wait=wait)
+
+
+def stay_shut(why: str) -> Decision:
+    """Nobody is looked for: the door is not to open for anybody now."""
+    return Decision(Verdict.REFUSED, math.inf, (), shut=why)

@@ -27,8 +27,10 @@ from kaimen.access.decision import (
     pooled_point,
     refuse,
     refuse_for_another,
+    stay_shut,
 )
 from kaimen.access.lockout import Lockout
+from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
 from kaimen.names import as_kept
@@ -41,6 +43,7 @@ from kaimen.voice.utterance import Utterance
 
 CLAIM = 10.0  # seconds for which a claim waits for its phrase
 AGAIN = 10.0  # seconds for which a try, or an asked word, waits for the next one
+BEHIND = datetime.timedelta(days=1)  # that a clock may be behind the newest enrollment
 ASKED = 3  # words of a challenge, at most
 FEWEST = 2  # words that a student must be enrolled with to be challenged
 
@@ -89,14 +92,16 @@ class AccessPolicy:
         checks: Checks | None = None,
         policy: str = "voice",
         retry: bool = False,
-        now: Callable[[], datetime.datetime] = datetime.datetime.now,
+        now: Callable[[], datetime.datetime] = local_now,
         clock: Callable[[], float] = time.monotonic,
         draw: random.Random | None = None,
+        unwell: Callable[[], str] = lambda: "",
     ) -> None:
         """Without ``checks`` the voice alone counts; a challenge needs them.
 
         Without a ``lockout`` nobody ever has to wait. With ``retry`` who is nearly known is asked
-        once more. ``thresholds`` may be changed at any moment.
+        once more. ``thresholds`` may be changed at any moment. While ``unwell`` says why not,
+        nothing opens.
         """
         self.gallery = gallery
         self.thresholds = thresholds
@@ -108,10 +113,16 @@ class AccessPolicy:
         self._now = now
         self._clock = clock
         self._draw = random.SystemRandom() if draw is None else draw
+        self._unwell = unwell
         self._claim: tuple[str, float] | None = None
         self._tried: Tried | None = None
         self._challenge: Challenge | None = None
         self._looks = 0  # at a phrase that was not at its end, and nobody's
+
+    @property
+    def shut(self) -> str:
+        """Return why the door opens for nobody just now; empty while it may."""
+        return self._unwell() or ("" if self.thresholds.armed else "it is not armed")
 
     def claim(self, student: str) -> None:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
@@ -130,6 +141,9 @@ class AccessPolicy:
 
     def decide(self, utterance: Utterance) -> Found:
         """What to answer; nothing is remembered before ``answered``."""
+        shut = self.shut
+        if shut:
+            return Found(stay_shut(shut))
         if self._challenge is not None and self._waits(self._challenge.at):
             return self._word(utterance, self._challenge)
         claim = self._claimed()
@@ -160,6 +174,8 @@ class AccessPolicy:
     def answered(self, found: Found, utterance: Utterance) -> None:
         """The decision is the answer that was given. Raises StorageError; all else is done."""
         decision = found.decision
+        if decision.shut:  # nobody tried anything: a student who waits is no unknown voice
+            return
         claim = self._claim
         if claim is not None and decision.claim == claim[0]:
             self._claim = None
@@ -231,10 +247,13 @@ class AccessPolicy:
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
         """Who of those who may enter now is nearest, or how near the claimed one is."""
         now = self._now()
-        groups = groups_at(self._roster, now)
+        groups, day = groups_at(self._roster, now), now.date()
+        if now.astimezone(datetime.UTC) + BEHIND < self.gallery.newest:
+            # The clock is wrong, and nobody knows whose hours these are, or whose consent ended.
+            groups, day = frozenset() if self._roster else None, datetime.date.max
         if claim is not None:
-            return self.gallery.claimed(claim, voiceprint, groups=groups, day=now.date())
-        return self.gallery.nearest(voiceprint, groups=groups, day=now.date(), sure=sure)
+            return self.gallery.claimed(claim, voiceprint, groups=groups, day=day)
+        return self.gallery.nearest(voiceprint, groups=groups, day=day, sure=sure)
 
     def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
         """Two tries, neither of them enough alone, looked for as one."""

@@ -11,7 +11,7 @@ copies them, and ``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
-from kaimen.audit.reading import Problem, Report, copy, export, verify
+from kaimen.audit.reading import Problem, Report, copy, export, latest, verify
 from kaimen.audit.records import pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 
@@ -25,6 +25,7 @@ __all__ = [
     "copy",
     "export",
     "files_of",
+    "latest",
     "pseudonym",
     "pseudonyms",
     "record_of",

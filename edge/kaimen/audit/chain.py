@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from kaimen.storage import write_whole
 
 BEGINNING = "0" * 64  # stands for the hash before the first line
 LONGEST = 1 << 20  # bytes that are read as one line
+LOCK = "lock"  # whoever writes the log holds it; it also tells how many lines are lost
+FILE = re.compile(r"audit-[0-9]{9,18}\.jsonl")
 TAIL = len(',"hash":""}\n') + 64  # bytes of a line that its hash does not cover
 
 Record = dict[str, Any]
@@ -41,15 +44,16 @@ class Head:
 
     @classmethod
     def load(cls, path: Path, key: bytes) -> Head | None:
-        """None where there is none. Raises ValueError for one that was changed."""
+        """None where there is none. Raises ValueError for one that was changed, and OSError."""
         try:
-            written = path.read_bytes()
+            with path.open("rb") as file:
+                written = file.read(2 * LONGEST)
         except FileNotFoundError:
             return None
         try:
             head = cls(*json.loads(written)[:-1])
             whole = head.rendered(key) == written
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             whole = False
         if not whole:
             raise ValueError("changed, or of another key")
@@ -57,8 +61,52 @@ class Head:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a log, oldest first."""
-    return sorted(folder.glob("audit-*.jsonl"))
+    """The files of a log, oldest first. Raises OSError."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in entries if FILE.fullmatch(each.name) and each.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((folder / name for name in names), key=number_of)
+
+
+def foreign(folder: Path) -> list[Path]:
+    """What is called like a file of a log, and is none. Raises OSError."""
+    ours = files_of(folder)
+    return [path for path in sorted(folder.glob("audit-*.jsonl")) if path not in ours]
+
+
+def number_of(path: Path) -> int:
+    """The number of a file's first line."""
+    return int(path.stem.removeprefix("audit-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How many records could not be written after a line, kept where no room is needed for it."""
+
+    count: int
+    after: int  # number of the line that was the last
+
+    def rendered(self) -> bytes:
+        """As it is written: always as long, so that it takes no more of a full disk."""
+        return f"{self.count:010} {self.after:020}\n".encode()
+
+    @classmethod
+    def parse(cls, written: bytes) -> Lost:
+        """What was written; of anything else, none."""
+        try:
+            return cls(*map(int, written.split()))
+        except (ValueError, TypeError):
+            return cls(0, 0)
+
+    @classmethod
+    def after_last(cls, folder: Path, head: Head | None) -> int:
+        """How many records are lost that no line tells of yet. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError), (folder / LOCK).open("rb") as file:
+            lost = cls.parse(file.read(100))
+            return lost.count if lost.after == (head or Head()).last else 0
+        return 0
 
 
 def hash_of(key: bytes, content: bytes) -> str:
@@ -102,5 +150,5 @@ def end_of(path: Path) -> tuple[int, str]:
     try:
         record = json.loads(path.read_bytes().splitlines()[-1])
         return int(record["number"]), str(record["hash"])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return 0, BEGINNING

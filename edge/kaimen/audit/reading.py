@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kaimen.audit.chain import BEGINNING, Head, Record, checked, files_of, lines_of, named
+from kaimen.audit.chain import (
+    BEGINNING,
+    Head,
+    Lost,
+    Record,
+    checked,
+    files_of,
+    foreign,
+    lines_of,
+    named,
+    number_of,
+)
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
 
@@ -29,6 +40,7 @@ class Report:
     first: str = ""  # time of the first line
     last: str = ""
     end: str = ""  # number and hash of the last line
+    lost: int = 0  # records that could not be written, as gaps in the log tell
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -39,12 +51,20 @@ def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -
     that somebody put back a whole older log. ``newest``: only of the file that is being written,
     in seconds however long the log is. Raises StorageError where there is no log.
     """
-    if not files_of(folder) and not (folder / "head").exists():
-        raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
+    with _readable(folder):
+        return _verify(folder, key, noted, newest=newest)
+
+
+def _verify(folder: Path, key: bytes, noted: str, *, newest: bool) -> Report:
+    _require_log(folder)
     while True:
         head, wrong = _head_of(folder, key)
         report = _verified(folder, key, head, noted, newest)
         report.problems[:0] = wrong
+        report.problems += [
+            Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
+        ]
+        report.lost += Lost.after_last(folder, head)
         now, _ = _head_of(folder, key)
         # Otherwise the gate removed an old file meanwhile.
         if (head and head.first) == (now and now.first):
@@ -53,10 +73,50 @@ def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -
 
 def export(folder: Path, key: bytes) -> Iterator[Record]:
     """The records in their order, as far as they can be read; ``verify`` says what is wrong."""
-    for _, content in lines_of(files_of(folder)):
-        record = checked(content, key)
-        if record is not None:
-            yield record
+    with _readable(folder):
+        for _, content in lines_of(files_of(folder)):
+            record = checked(content, key)
+            if record is not None:
+                yield record
+
+
+def latest(folder: Path, key: bytes) -> Iterator[Record]:
+    """The records, the latest first, as far as they can be read.
+
+    A line that the head alone has is among them. Raises StorageError where there is no log.
+    """
+    with _readable(folder):
+        _require_log(folder)
+        head = _head_of(folder, key)[0] or Head()
+        last = checked(head.line.encode(), key) if head.line else None
+        waiting = [] if last is None else [last]
+        for path in reversed(files_of(folder)):
+            found = [checked(content, key) for _, content in lines_of([path])]
+            for record in reversed([each for each in found if each is not None]):
+                if waiting and waiting[0]["number"] != record["number"]:
+                    yield waiting.pop()
+                waiting.clear()
+                yield record
+        yield from waiting
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Make a StorageError of what the disk says."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); call it as the "
+            "gate's own user"
+        ) from None
+
+
+def _require_log(folder: Path) -> None:
+    if not files_of(folder) and not (folder / "head").exists():
+        raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
 
 
 def copy(folder: Path, key: bytes, to: Path) -> None:
@@ -85,7 +145,7 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
 def _end_with(folder: Path, head: Head) -> None:
     """Leave out what was written after the head, and put in its line if only the head has it."""
     files = files_of(folder)
-    while files and int(files[-1].stem.removeprefix("audit-")) > head.last:
+    while files and number_of(files[-1]) > head.last:
         files.pop().unlink()
     path = files[-1] if files else folder / f"audit-{head.last:09}.jsonl"
     content, line = path.read_bytes() if files else b"", head.line.encode()
@@ -131,6 +191,8 @@ def _verified(folder: Path, key: bytes, head: Head | None, noted: str, newest: b
         elif number is not None and record["before"] != before:
             report.problems.append(Problem(place, "does not follow from the line before it"))
         number, before = record["number"], record["hash"]
+        if record.get("kind") == "gap":
+            report.lost += int(record["lost"])
         report.lines += 1
         report.first = report.first or record["at"]
         report.last, report.end = record["at"], named(record["number"], before)

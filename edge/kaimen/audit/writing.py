@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from kaimen.audit.chain import Head, Record, end_of, files_of, hash_of, is_torn
+from kaimen.audit.chain import LOCK, Head, Lost, Record, end_of, files_of, hash_of, is_torn
 from kaimen.closing import Closing
 from kaimen.errors import StorageError
 from kaimen.storage import make_folder
@@ -64,17 +64,35 @@ class Audit(Closing):
                 self._lost = 0
             self._chain(record)
         except StorageError:
-            self._lost += 1
+            self._lose()
             raise
         except OSError as error:
-            self._lost += 1
+            self._lose()
             raise StorageError(
                 f"{self._folder}: the log cannot be written ({error.strerror})"
             ) from None
 
+    def _lose(self) -> None:
+        """Count a record that could not be written, also for whoever opens the log next."""
+        self._lost += 1
+        self._keep(self._lost)
+
+    def _keep(self, lost: int) -> bool:
+        """Write over what is there, which takes no room on a full disk; whether it was taken."""
+        if self._lock is None:
+            return False
+        try:
+            os.pwrite(self._lock.fileno(), Lost(lost, self._head.last).rendered(), 0)
+            os.fdatasync(self._lock.fileno())
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
         """Let others write it."""
         if self._lock is not None:
+            if self._lost and self._keep(self._lost):
+                self._lost = 0  # whoever opens it next counts them
             self._lock.close()
             self._lock = None
 
@@ -83,11 +101,12 @@ class Audit(Closing):
         if self._lock is not None:
             return
         make_folder(self._folder, 0o700)
-        lock = (self._folder / "lock").open("wb")
+        lock = os.fdopen(os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._head = Head.load(self._folder / "head", self.key) or Head()
             self._complete()
+            self._lost += Lost.after_last(self._folder, self._head)
         except BaseException as error:
             lock.close()
             if isinstance(error, BlockingIOError):
@@ -99,6 +118,7 @@ class Audit(Closing):
                 ) from None
             raise
         self._lock = lock
+        self._keep(self._lost)  # room is taken while there is any
 
     def _chain(self, record: Record) -> None:
         """The head first: from then on the line is there, whatever happens."""
@@ -152,7 +172,9 @@ class Audit(Closing):
         path, _ = self._end()
         last = self._head.first - 1 if path is None else end_of(path)[0]
         if self._head.line and last == self._head.last - 1:
-            self._append()
+            self._missing = True
+            with contextlib.suppress(OSError):  # a full disk: before the next line
+                self._append()
 
     def _end(self) -> tuple[Path | None, int]:
         """The file that is being written, and its size."""

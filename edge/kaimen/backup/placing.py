@@ -17,7 +17,7 @@ from pathlib import Path
 from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import InUse, Lock, alone
-from kaimen.storage import forget, make_folder, sync, write_whole
+from kaimen.storage import clear_temporary, forget, make_folder, sync, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def settle(school: SchoolFiles) -> None:
 
     Raises GalleryError and StorageError.
     """
+    clear_temporary(*school.pieces.values(), journal_of(school))
     if not (journal_of(school).exists() or school.litter):
         return
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Collection
@@ -12,7 +13,7 @@ from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.backup.placing import place, settle_alone
 from kaimen.backup.school import SchoolFiles
-from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
 from kaimen.registry.erased import erasures
@@ -105,9 +106,9 @@ def restore(
         unpacked = school.unpacked()
         try:
             restored = _prepare(backup, school, unpacked, erased, track)
-            settings = _put_settings(config, backup.settings)
             with Audit(unpacked.pieces["audit"], unpacked.log_key) as log:
                 log.write({"kind": "restored", "backup": backup.at, "removed": restored.removed})
+            settings = _put_settings(config, backup.settings)
             when = school.now()
             kept = school.before(when).registry.parent if school.there else None
             place(school, when)
@@ -183,7 +184,8 @@ def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None
     registry.recordings.examine(track)
     there = school.there
     if "calibration" in there:
-        Calibration.load(school.pieces["calibration"])
+        with contextlib.suppress(UnkeyedCalibration):  # arms no door, and says so there
+            Calibration.load(school.pieces["calibration"], registry.vault)
     if "heard" in there:
         ReplayMemory.examine(school.pieces["heard"], registry.vault)
     if "audit" in there:

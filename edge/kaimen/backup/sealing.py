@@ -24,7 +24,8 @@ HEAD = struct.Struct(">16sBBB16s")
 CHUNK = 1 << 16  # bytes before they are sealed
 TAG = 16  # bytes that sealing adds
 PLACE = 11  # bytes of a nonce; the twelfth says whether the chunk is the last
-MOST_MEMORY = 1 << 30  # bytes: no file makes whoever opens it take more
+MOST_MEMORY = 256 << 20  # bytes: no file makes whoever opens it take more
+MOST_WORK = 512 << 20  # bytes gone through: four times what is written today
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ class Cost:
         known = 1 <= self.log_n <= 30 and 1 <= self.r <= 64 and 1 <= self.p <= 16
         if not known or self.log_n >= 16 * self.r:  # RFC 7914, 2: n is less than 2^(128 r / 8)
             raise GalleryError("not a backup that this Kaimen reads")
-        if self.memory > MOST_MEMORY:
-            raise GalleryError("a backup that takes too much memory to open")
+        if self.memory > MOST_MEMORY or self.memory * self.p > MOST_WORK:
+            raise GalleryError(
+                "a backup that takes too much memory or time to open; no Kaimen wrote it"
+            )
         return hashlib.scrypt(
             passphrase, salt=salt, n=1 << self.log_n, r=self.r, p=self.p,
             maxmem=self.memory + (128 * self.r * (self.p + 2)) + (1 << 20), dklen=32,

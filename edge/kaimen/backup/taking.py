@@ -27,6 +27,7 @@ class Taken:
     pieces: list[str]
     students: int
     bytes: int  # of the file
+    same_disk: bool  # whether it lies on the disk that the school lies on
 
 
 def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: bytes) -> Taken:
@@ -54,7 +55,9 @@ def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: byt
                 writer.finish()
 
             write_whole(file, write, private=True)
-            return Taken(pieces, students, file.stat().st_size)
+            made = file.stat()
+            same_disk = made.st_dev == school.registry.stat().st_dev
+            return Taken(pieces, students, made.st_size, same_disk)
     except OSError as error:
         if isinstance(error, StorageError):
             raise

@@ -4,17 +4,19 @@ FPIR = 1 - (1 - FMR)^N: a threshold belongs to a gallery size (ISO/IEC 19795-1),
 measured at the school's own, by leaving one out. What was never seen in n trials may still
 happen in 3/n of them (the rule of three, 95 %): no school is promised more than that.
 
-A small school has few strangers' scores and none in the tail, so a normal curve through them
-extends them, and the development strangers of the encoder's card, brought to this size, set
-the least the threshold may be.
+Evidence adds up: each recording is a stranger to the other students, and each N comparisons on
+the encoder's card are what one stranger to N students is. What the school itself shows, and what
+is known from other people alone, is always said apart.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import hmac
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,25 +24,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Retry, Thresholds
-from kaimen.calibration.leave_one_out import LeftOut, Pairs, leave_one_out, leave_two_out
+from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
+from kaimen.calibration.thresholds import (
+    GREY,
+    claim_threshold_of,
+    forecast_of,
+    interval_of,
+    missed,
+    pooled_threshold_of,
+    share,
+    shown_by,
+    threshold_of,
+    trade_of,
+)
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
 from kaimen.progress import Track
 from kaimen.registry.recordings import SHORT
+from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import Card
-from kaimen.voice.score import RULE, Scores
-from kaimen.voice.spread import HIGHEST, exceeded_by, spread_of
+from kaimen.voice.score import RULE
 
 FPIR = 0.01  # share of strangers let in that is aimed at
-THREE = 3.0  # the rule of three
-PLENTY = 10  # strangers above the threshold from which no curve is needed
 GROWTH = 0.1  # share by which a school may grow or shrink before it must be calibrated anew
-DRAWS = 200  # of the bootstrap
 FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
-GREY = 0.15  # of score below the first try's threshold, within which a second one is asked for
-SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
-TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
+AGAIN = "run 'kaimen calibrate'"
+
+
+class UnkeyedCalibration(GalleryError):
+    """A calibration of an earlier release, which holds no keyed hash."""
 
 
 class Enrolled(Protocol):
@@ -61,7 +74,7 @@ class Calibration:
     threshold: float
     interval: tuple[float, float]  # of the threshold, 95 %, by bootstrap over students
     fpir: float  # aimed at
-    promised: float  # the least FPIR that there is evidence for
+    promised: float  # the least FPIR that all evidence together shows
     encoder: str  # identity of the encoder whose points it is of
     students: int  # the gallery size it belongs to
     recordings: int  # each of them a stranger once
@@ -79,6 +92,8 @@ class Calibration:
     phrase_common: list[list[float]] | None = None  # how all say it, (parts, dimension)
     phrase_by: str = ""  # identity of the phrase encoder
     score: str = ""  # the rule it was learned by; none: that of earlier releases
+    strangers: int = 0  # the school's own: its recordings, where it has several students
+    compared: int = 0  # comparisons of other people, which the encoder's card counts
 
     @property
     def thresholds(self) -> Thresholds:
@@ -94,38 +109,35 @@ class Calibration:
             self.phrase_by,
         )
 
-    def save(self, path: Path) -> None:
-        """Write it in one step, with its checksum. Raises StorageError."""
+    def save(self, path: Path, vault: Vault) -> None:
+        """Write it in one step, with its keyed hash. Raises StorageError."""
         content = self._rendered()
-        whole = {"checksum": _checksum(content), "calibration": content}
+        whole = {"mac": _mac(content, vault), "calibration": content}
         write_whole(path, lambda file: file.write(json.dumps(whole).encode()))
 
     def _rendered(self) -> str:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
-        """Read it. Raises GalleryError with what to do."""
-        again = "run 'kaimen calibrate'"
-        try:
-            written = path.read_bytes()
-            whole = json.loads(written)
-            content = whole["calibration"]
-            sound = (
-                whole["checksum"] == _checksum(content) and json.dumps(whole).encode() == written
+    def load(cls, path: Path, vault: Vault) -> Calibration:
+        """Read what was written under this key. Raises GalleryError with what to do.
+
+        Raises UnkeyedCalibration for one of an earlier release, which anybody could have written.
+        """
+        whole, content = _read(path)
+        if not isinstance(content, str):
+            raise _damaged(path)
+        if "mac" not in whole and whole.get("checksum") == _checksum(content):
+            raise UnkeyedCalibration(
+                f"{path}: of an earlier release, without the school's key; {AGAIN}"
             )
-            fields: dict[str, Any] = json.loads(content)
-            fields.pop("pooled_threshold", None)  # of an earlier release
-            kept = cls(**{**fields, "interval": tuple(fields["interval"])})
-        except FileNotFoundError:
-            raise GalleryError(f"{path}: this school was never calibrated; {again}") from None
-        except OSError as error:
-            raise GalleryError(f"{path}: cannot be read ({error.strerror}); {again}") from None
+        mac = str(whole.get("mac")).encode()
+        if not hmac.compare_digest(mac, _mac(content, vault).encode()):
+            raise _damaged(path)
+        try:
+            return _of_fields(json.loads(content))
         except (ValueError, TypeError, KeyError):
-            sound = False
-        if not sound:
-            raise GalleryError(f"{path}: the calibration is damaged; {again}")
-        return kept
+            raise _damaged(path) from None
 
     def require(self, gallery: Enrolled) -> None:
         """Require that a door may be armed by it. Raises GalleryError with what to do."""
@@ -142,8 +154,76 @@ class Calibration:
             raise GalleryError(
                 f"{self.recordings} recordings are too few to promise an FPIR of {self.fpir:.2%}: "
                 "enroll more, or ask for less with "
-                f"'kaimen calibrate --fpir {math.ceil(self.promised * 1000) / 1000}'"
+                f"'kaimen calibrate --fpir {_rounded_up(self.promised)}'"
             )
+
+    @property
+    def shown(self) -> float:
+        """The least FPIR that the school's own strangers show, without anybody else's."""
+        return shown_by(self.strangers)
+
+    @property
+    def evidence(self) -> str:
+        """What is aimed at, and what stands behind it, in a sentence."""
+        if self.shown <= self.fpir:
+            return (
+                f"at most {self.fpir:.1%} of strangers are let in, as {self.strangers} of its own "
+                "show"
+            )
+        own = "it has no strangers of its own"
+        if self.strangers:
+            own = f"its own {self.strangers} strangers show no less than {self.shown:.1%}"
+        return f"aimed at {self.fpir:.1%} of strangers by other people's voices; {own}"
+
+
+def aimed_at(path: Path, vault: Vault) -> float:
+    """Return the FPIR that a school is calibrated for, to calibrate it anew.
+
+    A file that anybody could have written asks for no more than FPIR.
+    """
+    try:
+        return Calibration.load(path, vault).fpir
+    except UnkeyedCalibration:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            asked = float(json.loads(_read(path)[1])["fpir"])
+            return asked if 0 < asked < FPIR else FPIR
+    except GalleryError:
+        pass
+    return FPIR
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    """Return a file's fields, and what of them is the calibration. Raises GalleryError."""
+    try:
+        written = path.read_bytes()
+        whole = json.loads(written)
+        if json.dumps(whole).encode() == written:
+            return whole, whole["calibration"]
+    except FileNotFoundError:
+        raise GalleryError(f"{path}: this school was never calibrated; {AGAIN}") from None
+    except OSError as error:
+        raise GalleryError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise _damaged(path)
+
+
+def _rounded_up(share: float) -> str:
+    """Return a share with two digits that is no less."""
+    places = max(3, 1 - math.floor(math.log10(share)))
+    return f"{math.ceil(share * 10**places) / 10**places:.{places}f}".rstrip("0").rstrip(".")
+
+
+def _damaged(path: Path) -> GalleryError:
+    return GalleryError(f"{path}: the calibration is damaged, or of another key; {AGAIN}")
+
+
+def _of_fields(fields: dict[str, Any]) -> Calibration:
+    return Calibration(**{**fields, "interval": tuple(fields["interval"])})
+
+
+def _mac(content: str, vault: Vault) -> str:
+    return hmac.digest(vault.derive("calibration"), content.encode(), "sha256").hex()
 
 
 def _checksum(content: str) -> str:
@@ -189,145 +269,37 @@ def calibrate_points(
             "the encoder's card counts strangers by another score; "
             "make it anew with 'kaimen-train export'"
         )
+    students, several = len(counts), len(counts) > 1
     left_out = leave_one_out(points, counts, track)
-    several = len(counts) > 1
     strangers = left_out.strangers if several else left_out.strangers[:0]
     own = left_out.own[~np.isnan(left_out.own)]
-    threshold = _threshold(strangers, len(counts), card, fpir)
-    claims = left_out.claims.ravel()
-    claimed = exceeded_by(card.strangers, fpir)
-    if len(claims) * fpir >= PLENTY:
-        claimed = float(np.quantile(claims, 1 - fpir))
-    elif len(claims):
-        claimed = max(claimed, float(np.quantile(claims, 1 - fpir)))
-    first = _threshold(strangers, len(counts), card, fpir * FIRST_TRY)
+    others = card.strangers
+    threshold = threshold_of(strangers, students, others, fpir)
+    claimed = claim_threshold_of(left_out.claims.ravel(), others, fpir)
+    first = threshold_of(strangers, students, others, fpir * FIRST_TRY)
     pairs = leave_two_out(points, counts, track)
-    pooled = _pooled(strangers, pairs, first, fpir) if several else first
-    learned = Calibration(
+    pooled = pooled_threshold_of(strangers, pairs, first, fpir) if several else first
+    compared = int(others.get("scores", 0))
+    expected = share(strangers >= threshold)
+    return Calibration(
         first_threshold=first,
         both_threshold=pooled,
-        retry_fnir=_missed(left_out.own, pairs, first, pooled),
+        retry_fnir=missed(left_out.own, pairs, first, pooled),
         threshold=threshold,
-        interval=_interval(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
+        interval=interval_of(left_out, counts, fpir, threshold) if several else (threshold, 1.0),
         fpir=fpir,
-        promised=_promised(len(strangers), len(counts), card),
+        # Whoever comes to a gate of N is compared N times.
+        promised=shown_by(len(strangers) + compared / students),
         encoder=encoder,
-        students=len(counts),
+        students=students,
         recordings=len(points),
-        expected_fpir=_share(strangers >= threshold),
-        expected_fnir=_share(own < threshold),
+        strangers=len(strangers),
+        compared=compared,
+        expected_fpir=expected,
+        expected_fnir=share(own < threshold),
         claim_threshold=claimed,
-        claim_fnmr=_share(own < claimed),
-        trade=[],
-        forecast=[],
+        claim_fnmr=share(own < claimed),
+        trade=trade_of(strangers, own),
+        forecast=forecast_of(strangers, own, students, fpir, expected) if several else [],
         score=RULE,
     )
-    return replace(
-        learned,
-        trade=_trade(strangers, own),
-        forecast=_forecast(strangers, own, learned) if several else [],
-    )
-
-
-def _promised(strangers: int, students: int, card: Card) -> float:
-    """The least FPIR for which there is evidence, by the rule of three."""
-    of_school = THREE / strangers if strangers else 1.0
-    # A comparison between two of the card's speakers is one of N at the gate.
-    scores = card.strangers.get("scores", 0)
-    of_card = 1 - (1 - THREE / scores) ** students if scores > THREE else 1.0
-    return min(1.0, of_school, of_card)
-
-
-def _threshold(strangers: Scores, students: int, card: Card, fpir: float) -> float:
-    # One comparison may go wrong so rarely that N of them keep the promise.
-    threshold = exceeded_by(card.strangers, 1 - (1 - fpir) ** (1 / students))
-    if not len(strangers):
-        return threshold
-    measured = float(np.quantile(strangers, 1 - fpir))
-    if len(strangers) * fpir >= PLENTY:
-        return measured
-    measured = max(measured, exceeded_by(spread_of(strangers), fpir))
-    return measured if len(strangers) * fpir >= THREE else max(threshold, measured)
-
-
-def _pooled(strangers: Scores, pairs: Pairs, first: float, fpir: float) -> float:
-    """The threshold of two tries together, so that ``fpir`` of strangers pass by one or both.
-
-    Without the evidence it is the first try's, which spends a third of it.
-    """
-    if len(pairs.first) * fpir < PLENTY:
-        return first
-    scores = _visits(strangers, pairs, pairs.strangers, first)
-    return max(first - GREY, float(np.quantile(scores, 1 - fpir)))
-
-
-def _visits(alone: Scores, pairs: Pairs, together: Scores, first: float) -> Scores:
-    """What two tries come to: beyond every threshold if either is enough, or too little."""
-    one, other = alone[pairs.first], alone[pairs.first + 1]
-    asked = one >= first - GREY
-    enough = (one >= first) | (asked & (other >= first))
-    visits: Scores = np.where(asked & pairs.one_voice, together, -1)
-    visits[enough] = HIGHEST
-    return visits
-
-
-def _missed(own: Scores, pairs: Pairs, first: float, pooled: float) -> float | None:
-    """Share of students' recordings that, with the next one, would not let them in."""
-    there = ~np.isnan(pairs.own)
-    if not there.any():
-        return None
-    return _share(_visits(own, pairs, pairs.own, first)[there] < pooled)
-
-
-def _interval(
-    left_out: LeftOut, counts: NDArray[np.int64], fpir: float, threshold: float
-) -> tuple[float, float]:
-    """Of the threshold: other students might have been enrolled."""
-    random = np.random.default_rng(0)
-    order = np.argsort(left_out.strangers)
-    scores = left_out.strangers[order]
-    owners = np.repeat(np.arange(len(counts)), counts)[order]
-    found = []
-    for _ in range(DRAWS):
-        drawn = np.bincount(random.integers(0, len(counts), len(counts)), minlength=len(counts))
-        below = np.cumsum(drawn[owners])
-        found.append(scores[np.searchsorted(below, (1 - fpir) * below[-1])])
-    low, high = np.quantile(found, [0.025, 0.975])
-    return min(float(low), threshold), max(float(high), threshold)
-
-
-def _trade(strangers: Scores, own: Scores) -> list[dict[str, float | None]]:
-    """DET points, as far down as there is evidence."""
-    points: list[dict[str, float | None]] = []
-    for fpir in TRADE:
-        if len(strangers) * fpir >= THREE:
-            threshold = float(np.quantile(strangers, 1 - fpir))
-            points.append({"threshold": threshold, "fpir": fpir, "fnir": _share(own < threshold)})
-    return points
-
-
-def _forecast(
-    strangers: Scores, own: Scores, learned: Calibration
-) -> list[dict[str, float | None]]:
-    """What other sizes would bring: the highest of N' scores is that of N to the power N'/N."""
-    found: list[dict[str, float | None]] = []
-    # What was not seen at all is taken for half a time.
-    seen = max(learned.expected_fpir, 0.5 / len(strangers))
-    for students in SIZES:
-        growth = students / learned.students
-        level = (1 - learned.fpir) ** (1 / growth)
-        threshold = float(np.quantile(strangers, level))
-        known = (1 - level) * len(strangers) >= THREE
-        found.append(
-            {
-                "students": students,
-                "fpir": 1 - (1 - seen) ** growth,
-                "threshold": threshold if known else None,  # None: no evidence for it
-                "fnir": _share(own < threshold) if known else None,
-            }
-        )
-    return found
-
-
-def _share(which: NDArray[np.bool_]) -> float:
-    return float(np.mean(which)) if len(which) else 0.0

@@ -15,8 +15,8 @@ from kaimen.local_time import begin_of, local
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
-from kaimen.storage import write_whole
-from kaimen.terminal import BAD, GOOD, styled
+from kaimen.storage import require_folder, write_whole
+from kaimen.terminal import BAD, GOOD, WARNING, styled
 
 EXAMPLE = """example:
   kaimen audit verify
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         return _tell(report, screen)
     records = _chosen(installation, arguments)
     if arguments.csv:
+        require_folder(arguments.csv)
         _as_table(records, arguments.csv, screen)
     else:
         lines = Screen(as_json=True)
@@ -68,6 +69,7 @@ def _tell(report: Report, screen: Screen) -> int:
             "first": report.first or None,
             "last": report.last or None,
             "end": report.end or None,
+            "lost": report.lost,
             "problems": [{"place": each.place, "what": each.what} for each in report.problems],
         }
     )
@@ -75,6 +77,9 @@ def _tell(report: Report, screen: Screen) -> int:
         return CHANGED if report.problems else 0
     for each in report.problems:
         screen.out.print(styled(BAD, f" {each.place}: {each.what}"))
+    if report.lost:
+        missing = f" {report.lost} lines are missing: they could not be written"
+        screen.out.print(styled(WARNING, missing))
     kept = "empty"
     if report.lines:
         kept = f"{report.lines} lines, from {local(report.first)} to {local(report.last)}"

@@ -10,7 +10,8 @@ from kaimen.backup.taking import take
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
-from kaimen.terminal import GOOD, styled
+from kaimen.storage import require_folder
+from kaimen.terminal import GOOD, WARNING, styled
 
 EXAMPLE = """example:
   kaimen backup /media/stick/school.backup
@@ -32,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Write the backup."""
+    require_folder(arguments.file)
     school = Installation.open(Settings.read(arguments.config), screen).school
     secret = passphrase(arguments.passphrase_file, new=True)
     taken = take(school, arguments.config, arguments.file, secret)
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "pieces": taken.pieces,
             "settings": arguments.config is not None,
             "bytes": taken.bytes,
+            "same_disk": taken.same_disk,
         },
         styled(
             GOOD,
@@ -49,5 +52,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             f"{', '.join(taken.pieces)}",
         ),
     )
+    if taken.same_disk:
+        screen.say(
+            styled(
+                WARNING,
+                " it lies on the school's own disk, and is lost with it; put a copy on another one",
+            )
+        )
     screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
     return 0

@@ -14,7 +14,7 @@ from kaimen.bundle.bundle import TRIAL, Bundle, Policy, make
 from kaimen.bundle.selftest import parts_of, require_passed, takes_in
 from kaimen.bundle.signing import new_key, private_key, shown
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.errors import BundleError, EncoderError, GalleryError, SettingsError
+from kaimen.errors import BundleError, EncoderError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local
 from kaimen.rehearsal import RECORDINGS
@@ -22,6 +22,7 @@ from kaimen.rollout.coverage import lost
 from kaimen.rollout.install import install
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED, beside
 from kaimen.voice.encoder import RUNTIMES, Encoder
 from kaimen.voice.models import Models
@@ -99,6 +100,7 @@ def _make(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     """Write a bundle that passes its own self-test in every runtime that is here."""
     if arguments.key is None or arguments.version is None:
         raise SettingsError("'kaimen bundle make' needs --key FILE and --version N; see --help")
+    require_folder(arguments.file)
     key = private_key(arguments.key)
     chosen = TRIAL if arguments.trial is None else arguments.trial
     try:
@@ -248,8 +250,7 @@ def _arm(installation: Installation, screen: Screen) -> None:
     """See that the door can be armed again: the school may have changed meanwhile."""
     if not installation.settings.gallery.file.exists():
         return
-    try:
-        _ = installation.calibration
-    except GalleryError:
-        installation.calibrate_if_quick()
+    why_not = installation.disarmed and installation.calibrate_if_quick()
+    if why_not:
+        screen.say(f"the door is not armed: {why_not}")
     screen.say("a running gate takes it up by itself")

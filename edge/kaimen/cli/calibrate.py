@@ -8,13 +8,14 @@ from dataclasses import asdict
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
-from kaimen.errors import SettingsError
+from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 
 EXAMPLE = """example:
   kaimen calibrate --fpir 0.01
+  kaimen calibrate --fpir 0.001 --dry-run    (what it would be; nothing is changed)
 
 Every recording, with its own student left out, is a stranger; with only itself left out,
 its student. No threshold is copied from another school."""
@@ -23,6 +24,7 @@ its student. No threshold is copied from another school."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
+    parser.add_argument("--dry-run", action="store_true", help="show it, and keep nothing")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -32,9 +34,17 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
-        learned = installation.calibrate(arguments.fpir)
-        _show(learned, settings.gate.retry, screen)
-        learned.require(gallery)
+        learned = installation.learn_calibration(arguments.fpir)
+        try:
+            learned.require(gallery)
+        except GalleryError:
+            _show(learned, settings.gate.retry, screen)
+            raise
+        if not arguments.dry_run:
+            installation.keep_calibration(learned)
+        _show(learned, settings.gate.retry, screen)  # what is shown is on the disk
+        if arguments.dry_run:
+            screen.say("nothing is changed")
     return 0
 
 
@@ -48,6 +58,7 @@ def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
         f"{learned.expected_fnir:.1%} would not as students",
     )
     if not screen.as_json:
+        screen.out.print(learned.evidence)
         if learned.retry_fnir is not None:
             screen.out.print(_of_two_tries(learned, retry))
         if learned.phrase_fnmr is not None:

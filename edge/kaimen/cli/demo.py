@@ -22,6 +22,7 @@ from kaimen.rehearsal.tables import (
 from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder
 from kaimen.terminal import BAD, styled
 from kaimen.voice.encoder import Encoder
 
@@ -52,6 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll everybody, let the visitors come, show what happened; 0 if it is as promised."""
     if arguments.picture:
+        require_folder(arguments.picture)
         screen.remember()
     installation = Installation.open(Settings.read(arguments.config), screen)
     encoder = Encoder(arguments.encoder) if arguments.encoder else installation.encoder

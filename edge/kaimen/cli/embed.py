@@ -13,7 +13,7 @@ from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.sound.recording import main_phrase, read
-from kaimen.storage import write_whole
+from kaimen.storage import require_folder, write_whole
 from kaimen.voice.encoder import Encoder, Voiceprint
 
 EXAMPLE = """example:
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         named = _of_manifest(arguments.manifest, arguments.split)
     else:
         named = {str(path): path for path in arguments.files}
+    require_folder(arguments.out)
     encoder = Installation.open(Settings.read(arguments.config), screen).encoder
     vectors: dict[str, Voiceprint] = {}
     whole = refused = 0

@@ -6,6 +6,7 @@ import argparse
 import io
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.table import Table
@@ -18,12 +19,12 @@ from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import index_of
-from kaimen.installation import QUICK, Installation
+from kaimen.installation import Installation
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
-from kaimen.storage import write_whole
+from kaimen.storage import require_folder, write_whole
 from kaimen.terminal import BAD, GOOD, styled
 from kaimen.voice.models import phrase_of
 
@@ -64,6 +65,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Enroll, save the index, calibrate; 0 if every recording could be used."""
     entries = _asked_for(arguments)
+    if arguments.report:
+        require_folder(arguments.report)
     counts: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
@@ -159,7 +162,8 @@ def _finish(
     kept = index_of(path, gallery.space).exists()
     if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
         gallery.save(screen.progress)
-    calibration = _calibrated(installation, counts)
+    why_not = _why_not_armed(installation, counts)
+    calibration = None if why_not else installation.calibration
     screen.result(
         {
             "gallery": str(path),
@@ -167,31 +171,32 @@ def _finish(
             "recordings": gallery.recordings,
             "threshold": calibration and calibration.threshold,
             "expected_fnir": calibration and calibration.expected_fnir,
+            "armed": calibration is not None,
+            "reason": why_not or None,
             **{status.value: counts[status.value] for status in Status},
             "kinds": dict(kinds),
         },
         _summary(counts, kinds),
     )
-    threshold = f"; threshold {calibration.threshold:.3f}" if calibration else ""
     if not screen.as_json:
-        screen.out.print(
-            f"{len(gallery)} students with {gallery.recordings} recordings in {path}{threshold}"
+        screen.out.print(f"{len(gallery)} students with {gallery.recordings} recordings in {path}")
+    if calibration is None:
+        screen.say(f"the door is not armed: {why_not}")
+    else:
+        screen.say(
+            f"the door is armed: threshold {calibration.threshold:.3f}; {calibration.evidence}"
         )
-        if len(gallery) and calibration is None:
-            screen.say("before a door is armed: run 'kaimen calibrate'")
 
 
-def _calibrated(installation: Installation, counts: Counter[str]) -> Calibration | None:
-    """A calibration of the gallery as it is; None where that would take long."""
+def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
+    """Calibrate to the gallery as it is; why no door is armed by that, or nothing."""
     gallery = installation.gallery_or_new
     if not counts[Status.ENROLLED.value]:
-        try:
-            kept = Calibration.load(installation.calibration_path)
-        except GalleryError:
-            kept = None
-        if kept and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
-            return kept
-    return installation.calibrate() if 0 < len(gallery) <= QUICK else None
+        with suppress(GalleryError):
+            kept = Calibration.load(installation.calibration_path, installation.vault)
+            if (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
+                return installation.disarmed
+    return installation.calibrate_if_quick()
 
 
 def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:

@@ -8,6 +8,7 @@ or damaged; 5 microphone or pins; 6 something could not be written; 130 interrup
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
 from kaimen.cli.commands import add_commands, parse
-from kaimen.errors import KaimenError
+from kaimen.errors import KaimenError, StorageError
 from kaimen.interrupt import INTERRUPTED, end_in_order
+from kaimen.output import fill_standard_descriptors, let_go
 from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
@@ -34,6 +36,7 @@ COMMANDS = {
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
+    "log": "who was let in, who was not, and why, in plain words",
     "backup": "the school in one encrypted file",
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
@@ -68,6 +71,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    fill_standard_descriptors()
     show_what_can_be_shown()
     given = sys.argv[1:] if arguments is None else list(arguments)
     # Only options that end the program stand before a command.
@@ -87,8 +91,16 @@ def _run(chosen: argparse.Namespace, screen: Screen) -> int:
         screen.error(error)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read has enough
+        let_go()  # whoever read has enough
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        let_go()
+        from kaimen.terminal import BAD, styled
+
+        screen.beside.print(styled(BAD, " the output cannot be written: no space is left"))
+        return StorageError.exit_code
 
 
 if __name__ == "__main__":

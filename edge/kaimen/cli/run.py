@@ -11,20 +11,22 @@ from pathlib import Path
 from time import sleep
 from types import FrameType
 
+from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
-from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
-from kaimen.door.client import Door
-from kaimen.errors import DeviceError, GalleryError, KaimenError, StorageError
-from kaimen.gate.card_reader import read_claims
+from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
+from kaimen.gate import card_reader, watcher
+from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
+from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.output import best_effort
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -41,7 +43,7 @@ SIGHUP reads the settings again. SIGTERM ends it, with the relay off first; a do
 on, and ends its lease by itself."""
 
 
-LOOK = 2.0  # seconds between looks for a gallery that is not there
+RETRY = 5.0  # seconds between tries to begin, whatever keeps the gate from it
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +57,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--wait", action="store_true", help="wait for a gallery and its calibration"
     )
     parser.add_argument(
-        "--reader", type=Path, help="a file, pipe or terminal with a claimed student a line"
+        "--reader",
+        type=Path,
+        metavar="PATH",
+        help="a pipe, a serial line or a keyboard-like card reader: a claimed student a line",
     )
 
 
@@ -64,7 +69,6 @@ class Ready:
     """What a gate needs, read and found to fit together."""
 
     installation: Installation
-    calibration: Calibration
     calibrated: Path  # where that is kept
     state: SlotsState  # of the bundles, before anything was read
     lockout: Lockout
@@ -72,6 +76,11 @@ class Ready:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Listen until SIGINT or SIGTERM; the relay is off before the program ends."""
+    with best_effort():
+        return _run(arguments, screen)
+
+
+def _run(arguments: argparse.Namespace, screen: Screen) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the latter
         signal.signal(number, _stop)
     try:
@@ -88,8 +97,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             before, tries = ready.installation, ready.lockout.tries
             try:
                 ready = _ready(arguments, screen, tries)
-            except KaimenError as error:
-                screen.note(f"{error}; the old settings stay")
+            except Exception as error:  # whatever it was: the gate that served goes on
+                screen.note(f"{_reason(error)}; the old settings stay")
                 ready = replace(ready, state=before.state)
             else:
                 _pass_on(before, ready.installation)
@@ -112,8 +121,7 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
     with ExitStack() as stack:
         installation = Installation.open(Settings.read(arguments.config), screen)
         stack.enter_context(installation)
-        state, _ = installation.state, installation.gallery
-        kept = installation.calibration_path
+        state, _, _ = installation.state, installation.gallery, installation.calibration
         settings = installation.settings.gate
         lockout = Lockout(
             free=settings.free_tries,
@@ -122,41 +130,34 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
             path=installation.lockout_path,
             say=screen.note,
         )
-        ready = Ready(installation, installation.calibration, kept, state, lockout)
+        ready = Ready(installation, installation.calibration_path, state, lockout)
         stack.pop_all()  # it stays open
         return ready
 
 
 def _as_soon_as_ready(arguments: argparse.Namespace, screen: Screen) -> Ready:
-    """Return the same; with ``--wait``, wait until a school is enrolled and calibrated."""
+    """Return the same; with ``--wait``, try until it can be: a school is there, a disk is free.
+
+    Not modification times but a timer says when to try: permissions and full disks have none.
+    """
     said = ""
     while True:
         try:
             return _ready(arguments, screen)
-        except GalleryError as error:
-            if not arguments.wait:
+        except Exception as error:  # whatever it was: it may be mended
+            if not arguments.wait or isinstance(error, SettingsError):
                 raise
-            if str(error) != said:
-                said = str(error)
-                screen.note(f"{error}; the door stays shut until then")
-        seen = _changed(arguments)
-        while True:
-            notify("READY=1", "WATCHDOG=1")  # it does all that can be done
-            sleep(LOOK)
-            if _changed(arguments) != seen:
-                break
+            reason = _reason(error)
+        if reason != said:
+            said = reason
+            screen.note(f"{reason}; the door stays shut until then")
+        # The start is over and each try proves it alive; how it is, the status says.
+        notify("READY=1", f"STATUS=the door stays shut: {reason}", "WATCHDOG=1")
+        sleep(RETRY)
 
 
-def _changed(arguments: argparse.Namespace) -> dict[Path, int]:
-    """When files of the school were last written: no model is loaded to find nothing new."""
-    settings = Settings.read(arguments.config)
-    places = (settings.gallery.file.parent, settings.gallery.key_file.parent)
-    files = [each for place in places if place.is_dir() for each in place.iterdir()]
-    found = {}
-    for each in files:
-        with suppress(OSError):
-            found[each] = each.stat().st_mtime_ns
-    return found
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, KaimenError) else f"{type(error).__name__}: {error}"
 
 
 def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
@@ -167,31 +168,43 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         # Models, gallery and door stay open for the next time; what else is opened here does not.
         stack.callback(installation.close, "audit", "checks")
         door, audit, checks = installation.door, installation.audit, installation.checks
+        supervisor = stack.enter_context(Supervisor())
         policy = AccessPolicy(
             gallery,
-            ready.calibration.thresholds,
+            Thresholds(),  # until the watcher arms it
             roster=settings.roster,
             lockout=ready.lockout,
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
+            unwell=supervisor.unwell,
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
-        if settings.gate.policy != "voice" and not arguments.reader:
-            screen.note("nobody can say who they are: this door's policy needs --reader")
-        if arguments.reader:
-            read_claims(arguments.reader, policy.claim)
-        screen.say(f"{len(gallery)} students; Ctrl-C stops")
+        screen.say("Ctrl-C stops")
         written = _Written(gate, audit, screen, nearest=arguments.nearest)
-        stack.enter_context(Watcher(policy, ready.calibrated, screen.note))
+        _watch(supervisor, policy, ready.calibrated)
+        reader = arguments.reader or settings.reader.path
+        if reader:
+            _read(supervisor, policy, Path(reader), settings.reader.baud)
+        elif settings.gate.policy != "voice":
+            screen.note("nobody can say who they are: this door's policy needs a [reader]")
         takeover = stack.enter_context(
             Takeover(installation, ready.state, checks.models, written.bundle)
         )
-        heart = Heartbeat(gate.rehearse, lambda: _beat(door), every=watchdog_interval())
+
+        def beat() -> None:
+            door.alive()
+            # A thread that does not work any more is to be ended with all the others.
+            fed = [] if supervisor.unwell() else ["WATCHDOG=1"]
+            notify(f"STATUS={service.status}", *fed)
+
+        heart = Heartbeat(gate.rehearse, beat, every=watchdog_interval())
 
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
+            for text in supervisor.events():
+                written.said(text)
             heart()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
@@ -222,13 +235,20 @@ def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], L
     return lambda: Microphone(name)
 
 
-def _beat(door: Door) -> None:
-    door.alive()
-    notify("WATCHDOG=1")
+def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> None:
+    """Arm the policy by registry and calibration, now and whenever they change."""
+    watching = Watcher(policy, calibrated, supervisor.say)
+    supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
+
+
+def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
+    """Let a card reader say who comes."""
+    reading = CardReader(path, policy.claim, supervisor.say, baud=baud)
+    supervisor.start("card reader", reading.run, patience=card_reader.PATIENCE)
 
 
 class _Written:
-    """Shows and writes down what happens; a full disk keeps nobody outside."""
+    """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
     def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
         self._gate = gate
@@ -239,10 +259,6 @@ class _Written:
 
     def answer(self, answer: Answer) -> None:
         """One answer of the gate."""
-        self._screen.result(
-            answers.as_fields(answer, nearest=self._nearest),
-            answers.as_line(answer, nearest=self._nearest),
-        )
         self._write(
             record_of(
                 answer,
@@ -252,16 +268,25 @@ class _Written:
                 calibration=self._gate.policy.thresholds.source,
             )
         )
+        self._screen.result(
+            answers.as_fields(answer, nearest=self._nearest),
+            answers.as_line(answer, nearest=self._nearest),
+        )
 
     def event(self, text: str) -> None:
         """One of the door's."""
-        self._screen.result({"door": text})
         self._write({"kind": "door", "event": text})
+        self._screen.result({"door": text})
+
+    def said(self, text: str) -> None:
+        """What became of the gate's threads, and what they said."""
+        self._write({"kind": "gate", "event": text})
+        self._screen.note(text)
 
     def bundle(self, text: str) -> None:
         """How the trial of a bundle ended."""
-        self._screen.note(text)
         self._write({"kind": "bundle", "event": text})
+        self._screen.note(text)
 
     def _write(self, record: dict[str, object]) -> None:
         try:

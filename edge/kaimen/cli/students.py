@@ -55,10 +55,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _remove(student: str, installation: Installation, screen: Screen) -> None:
     installation.gallery.remove(student)
-    installation.calibrate_if_quick()
+    _calibrate(installation, screen)
     screen.result({"removed": student}, f"{student} is forgotten")
     for folder in installation.school.kept:
         screen.note(f"{folder}: the school before a restore may still know them; delete it")
+
+
+def _calibrate(installation: Installation, screen: Screen) -> None:
+    why_not = installation.calibrate_if_quick()
+    if why_not:
+        screen.say(f"the door is not armed: {why_not}")
 
 
 def _list(registry: Registry, screen: Screen) -> None:
@@ -100,5 +106,5 @@ def _carry(path: Path, installation: Installation, screen: Screen) -> None:
         raise GalleryError(f"{path}: no gallery there; nobody to carry over")
     carried = installation.gallery_or_new.registry.carry(space_map)
     if carried:
-        installation.calibrate_if_quick()
+        _calibrate(installation, screen)
     screen.result({"carried": carried}, f"{carried} students are carried over")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import math
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.thresholds import THREE
+from kaimen.clock import today
 from kaimen.doctor.finding import (
     Finding,
     Patient,
@@ -33,6 +36,7 @@ from kaimen.installation import Installation
 from kaimen.registry.database import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.settings.roster import Rule
 from kaimen.voice import PHRASE, beside
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
@@ -74,11 +78,13 @@ def check(patient: Patient) -> Iterator[Finding]:
         numbers, owners = registry.recordings.numbers(encoder)
         counted = Counted(encoder, len(np.unique(owners)))
         yield _students(registry, counted, installation)
+        if settings.roster:
+            yield _roster(registry, settings.roster)
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
     yield _index(index, vault, encoder, numbers)
-    yield _calibration(installation.calibration_path, counted)
+    yield _calibration(installation.calibration_path, vault, counted)
 
 
 def _damage(path: Path) -> Finding | None:
@@ -103,8 +109,8 @@ def _damage(path: Path) -> Finding | None:
 
 def _students(registry: Registry, counted: Counted, installation: Installation) -> Finding:
     everybody = registry.students()
-    today = datetime.date.today()
-    ended = sum(not student.consents(today) for student in everybody)
+    day = today()
+    ended = sum(not student.consents(day) for student in everybody)
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
@@ -140,6 +146,27 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
     return ok("gallery", said, **numbers)
 
 
+def _roster(registry: Registry, roster: Sequence[Rule]) -> Finding:
+    """Tell whether the groups of the roster and of the school are the same ones."""
+    groups = Counter(student.group for student in registry.students())
+    ruled = {group for rule in roster for group in rule.groups}
+    nobody = sorted(ruled - groups.keys())
+    outside = sum(count for group, count in groups.items() if group not in ruled)
+    measured = {"groups_of_nobody": float(len(nobody)), "students_outside": float(outside)}
+    said = []
+    if nobody:
+        said.append(f"nobody is in {', '.join(repr(group) for group in nobody)}")
+    if outside:
+        said.append(f"{outside} students are in no group that may enter")
+    if not said:
+        return ok("roster", f"{len(ruled)} groups, each with students", **measured)
+    spelled = {group.casefold().strip(): group for group in groups if group not in ruled}
+    meant = [(group, spelled.get(group.casefold().strip())) for group in nobody]
+    like = [f"{group!r} may be meant for {other!r}" for group, other in meant if other]
+    mend = "; ".join([*like, "compare [[roster]] groups with 'kaimen students'"])
+    return attention("roster", "; ".join(said), mend, **measured)
+
+
 def _words(registry: Registry, installation: Installation) -> Finding:
     phrase = PhraseCard.read(beside(installation.encoder_path, PHRASE).with_suffix(".json"))
     without = len(registry.recordings.without_words(phrase.sha256))
@@ -166,22 +193,22 @@ def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -
     return ok("index", f"{len(index)} recordings, those of the registry")
 
 
-def _calibration(path: Path, counted: Counted) -> Finding:
+def _calibration(path: Path, vault: Vault, counted: Counted) -> Finding:
     try:
-        kept = Calibration.load(path)
+        kept = Calibration.load(path, vault)
         kept.require(counted)
     except GalleryError as error:
         return of_error("calibration", error)
-    said = f"threshold {kept.threshold:.3f}, strangers let in at most {kept.fpir:.1%}"
+    said = f"threshold {kept.threshold:.3f}; {kept.evidence}"
+    measured = {"threshold": kept.threshold, "fpir": kept.fpir, "shown": kept.shown}
     if kept.fpir > RISKY:
-        return attention(
-            "calibration",
-            said,
-            "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'",
-            threshold=kept.threshold,
-            fpir=kept.fpir,
-        )
-    return ok("calibration", said, threshold=kept.threshold, fpir=kept.fpir)
+        mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
+        return attention("calibration", said, mend, **measured)
+    if kept.shown > RISKY:
+        enough = math.ceil(THREE / RISKY)
+        mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
+        return attention("calibration", said, mend, **measured)
+    return ok("calibration", said, **measured)
 
 
 def files(patient: Patient) -> Iterator[Finding]:

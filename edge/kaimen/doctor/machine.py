@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kaimen
+from kaimen.clock import local_now
 from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 
 LEAST = 32 << 20  # bytes: with less, nobody can be enrolled
@@ -22,7 +23,7 @@ SINCE = 16
 
 def clock(patient: Patient) -> Iterator[Finding]:
     """Tell whether the date can be believed: consents and the roster go by it."""
-    now = datetime.datetime.now()
+    now = local_now()
     installed = datetime.datetime.fromtimestamp(Path(kaimen.__file__).stat().st_mtime)
     said = f"{now:%Y-%m-%d %H:%M}"
     if now < installed:

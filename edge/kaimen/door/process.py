@@ -12,6 +12,7 @@ SETTINGS is the section [door] as JSON.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -261,7 +262,8 @@ def _journal(text: str) -> None:
     ready = select.poll()
     ready.register(2, select.POLLOUT)
     if [event for _, event in ready.poll(0) if event == select.POLLOUT]:
-        os.write(2, f"{text}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk
+            os.write(2, f"{text}\n".encode())
 
 
 @contextmanager

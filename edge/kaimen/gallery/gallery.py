@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
@@ -114,6 +115,11 @@ class Gallery:
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
         return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+
+    @property
+    def newest(self) -> datetime.datetime:
+        """When somebody was enrolled last, in UTC: no clock that is right is before it."""
+        return self._current().newest
 
     @property
     def space(self) -> str:
@@ -218,11 +224,14 @@ class Gallery:
                 path = index_of(self.registry.path, self.space)
                 self._index.save(path, self.registry.vault, self.encoder)
 
-    def refresh(self) -> bool:
-        """Take over what changed in the registry since; whether anything did."""
+    def refresh(self, track: Track | None = None) -> bool:
+        """Take over what changed in the registry since; whether anything did.
+
+        ``track`` shows how far it is where many were enrolled.
+        """
         if self._seen == self.registry.database.version():
             return False
-        self._take_over()
+        self._take_over(track)
         return True
 
     def _current(self, track: Track | None = None) -> Members:
@@ -306,7 +315,7 @@ class Gallery:
         with self._lock:
             members = self._members
             who = None if groups is None else frozenset(groups)
-            allowed, few = self._allowed(members, who, day or datetime.date.today())
+            allowed, few = self._allowed(members, who, day or today())
             if few:
                 return self._score(probe, np.flatnonzero(allowed), count)
             if sure < math.inf:
@@ -356,7 +365,7 @@ class Gallery:
             if place is None:
                 return []
             asked = self._members.students[place]
-            if not asked.consents(day or datetime.date.today()):
+            if not asked.consents(day or today()):
                 return []
             if groups is not None and asked.group not in groups:
                 return []

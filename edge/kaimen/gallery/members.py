@@ -17,6 +17,8 @@ from kaimen.voice.score import Points
 Numbers = NDArray[np.int64]
 Places = NDArray[np.int64]  # of students in ``Members.students``
 
+_NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
 
 @dataclass(frozen=True, eq=False)
 class Members:
@@ -35,6 +37,12 @@ class Members:
         """Of whose recordings are which; recordings' numbers are never used twice."""
         owners = np.array([student.number for student in self.students], np.int64)[self.owners]
         return hashlib.sha256(self.ascending.tobytes() + owners.tobytes()).hexdigest()
+
+    @cached_property
+    def newest(self) -> datetime.datetime:
+        """When the latest of them was enrolled, in UTC; what is no time is never the latest."""
+        found = [_time(student.enrolled) for student in self.students]
+        return max(found, default=_NEVER)
 
     @classmethod
     def of(
@@ -96,3 +104,10 @@ class Members:
             ],
             bool,
         )
+
+
+def _time(written: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(written).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return _NEVER

@@ -71,6 +71,13 @@ class Daemon:
         self._speaking = False
         self.reload = threading.Event()  # set: ``run`` ends with Reloaded at the next moment
 
+    @property
+    def status(self) -> str:
+        """Return how it is, in words."""
+        if self._gate.policy.shut:
+            return f"the door stays shut: {self._gate.policy.shut}"
+        return "waits for its microphone" if self._lacking else "listening"
+
     def run(self, find: Callable[[], Listener]) -> None:
         """Listen to what ``find`` finds, as long as there is sound, and find it anew when lost.
 

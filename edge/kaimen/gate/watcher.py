@@ -5,61 +5,64 @@ It works beside the gate, which goes on listening and answering meanwhile.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.calibration.calibration import Calibration
-from kaimen.closing import Closing
 from kaimen.errors import KaimenError
+from kaimen.gate.supervisor import Pulse
+from kaimen.progress import Step
 
 EVERY = 1.0  # seconds between looks
+PATIENCE = 25.0  # seconds a look may take: twice what a locked registry is waited for
 
 
-class Watcher(Closing):
-    """Looks at the registry and the calibration, and tells the gate's policy."""
+class Watcher:
+    """Looks at the registry and the calibration, and arms or disarms the gate's policy."""
 
     def __init__(self, policy: AccessPolicy, calibration: Path, say: Callable[[str], None]) -> None:
         self._policy = policy
         self._path = calibration
         self._say = say
-        self._seen = _changed(calibration)
+        self._seen: int | None = -1  # when the calibration was written that is in use; none yet
         self._said = ""
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._alive: Callable[[], None] = lambda: None
 
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def close(self) -> None:
-        """Stop looking."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(EVERY):
+    def run(self, pulse: Pulse) -> None:
+        """Look until it is told to stop; work for a supervised thread."""
+        self._alive = pulse.alive
+        while not pulse.stopped:
             self.look()
+            pulse.well()
+            pulse.wait(EVERY)
 
     def look(self) -> None:
         """Take over what changed. Where that leaves no valid threshold, nothing opens."""
         try:
-            changed = self._policy.gallery.refresh()
+            changed = self._policy.gallery.refresh(self._counted)
             seen = _changed(self._path)
             if not changed and seen == self._seen:
                 return
             self._seen = seen
-            learned = Calibration.load(self._path)
+            learned = Calibration.load(self._path, self._policy.gallery.registry.vault)
             learned.require(self._policy.gallery)
-        except KaimenError as error:
+        except BaseException as error:
             self._policy.thresholds = Thresholds()
             self._seen = None  # until it is well again
+            if not isinstance(error, KaimenError):
+                raise
             self._tell(f"the door stays shut: {error}")
         else:
             self._policy.thresholds = learned.thresholds
             self._tell(f"{len(self._policy.gallery)} students; the door is armed")
+
+    def _counted(self, steps: Iterable[Step], what: str, count: int) -> Iterable[Step]:
+        """Pass on the steps of a long work, each a sign of life."""
+        for step in steps:
+            self._alive()
+            yield step
 
     def _tell(self, text: str) -> None:
         if text != self._said:

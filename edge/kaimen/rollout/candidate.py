@@ -38,7 +38,7 @@ class Candidate:
         self._calibration = calibration
         self._checks = checks
         self._active = active
-        kept = Calibration.load(calibration)
+        kept = Calibration.load(calibration, gallery.registry.vault)
         kept.require(gallery)
         self._policy = AccessPolicy(
             gallery, kept.thresholds, roster=roster, checks=checks, retry=retry
@@ -58,7 +58,8 @@ class Candidate:
         """Why it must not become active: somebody would be lost, or no door armed."""
         try:
             self._gallery.refresh()
-            Calibration.load(self._calibration).require(self._gallery)
+            vault = self._gallery.registry.vault
+            Calibration.load(self._calibration, vault).require(self._gallery)
         except KaimenError:
             return "its calibration fits the school no longer; install it again, with --from"
         own = ModelIds(self._gallery.encoder, self._checks.models.said_by)

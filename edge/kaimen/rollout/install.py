@@ -153,7 +153,7 @@ def _calibrate(
 ) -> None:
     """Learn the new models' thresholds. Raises UnfitBundle if they would disarm the door."""
     try:
-        before = Calibration.load(installation.calibration_path)
+        before = Calibration.load(installation.calibration_path, installation.vault)
     except GalleryError:
         before = None
     aimed = fpir or manifest.policy.fpir or (before.fpir if before else FPIR)
@@ -168,4 +168,4 @@ def _calibrate(
                 f"with this bundle the door could not be armed: {error} (here: --fpir)"
             ) from None
         screen.say(str(error))
-    learned.save(beside(installation.settings.gallery.file, manifest.identity))
+    learned.save(beside(installation.settings.gallery.file, manifest.identity), installation.vault)

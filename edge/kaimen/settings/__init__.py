@@ -9,6 +9,7 @@ from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
+from kaimen.settings.reader import ReaderSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.settings import SYSTEM, Settings
 from kaimen.settings.sound import SoundSettings
@@ -21,6 +22,7 @@ __all__ = [
     "EncoderSettings",
     "GallerySettings",
     "GateSettings",
+    "ReaderSettings",
     "Rule",
     "Settings",
     "SoundSettings",

@@ -34,8 +34,8 @@ class Rule:
         rule = cls(
             tuple(name_of(group, where) for group in groups),
             _days(table.get("days", "mon-sun"), where),
-            _time(table.get("opens", "00:00"), where),
-            _time(table["closes"], where) if "closes" in table else datetime.time.max,
+            _time(table.get("opens", "00:00"), f"{where} opens"),
+            _time(table["closes"], f"{where} closes") if "closes" in table else datetime.time.max,
         )
         if rule.opens >= rule.closes:
             raise SettingsError(f"{where} opens must be before closes; write two for a night")
@@ -70,6 +70,11 @@ def _days(text: Any, where: str) -> tuple[int, ...]:
 
 def _time(text: Any, where: str) -> datetime.time:
     try:
-        return datetime.time.fromisoformat(text)
+        found = datetime.time.fromisoformat(text)
     except (TypeError, ValueError):
-        raise SettingsError(f'{where} opens and closes must be like "07:30"') from None
+        raise SettingsError(f'{where} must be like "07:30"') from None
+    if found.tzinfo is not None:
+        raise SettingsError(
+            f'{where} has a zone of its own ({text}); write the time on the wall, like "07:30"'
+        )
+    return found

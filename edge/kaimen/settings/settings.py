@@ -17,6 +17,7 @@ from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
+from kaimen.settings.reader import ReaderSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.section import filled, refuse_unknown
 from kaimen.settings.sound import SoundSettings
@@ -33,6 +34,7 @@ class Settings:
     bundle: BundleSettings = field(default_factory=BundleSettings)
     gallery: GallerySettings = field(default_factory=GallerySettings)
     gate: GateSettings = field(default_factory=GateSettings)
+    reader: ReaderSettings = field(default_factory=ReaderSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always

@@ -185,6 +185,11 @@ def write_exact(network: tf.keras.Model, card: Card, out: Path) -> Path:
 
 def from_weights(weights: Path, card: Card, out: Path) -> Path:
     """Write the float32 encoder of which ``card``'s was quantized. Raises EncoderError."""
+    return write_exact(float_network(weights, card), card, out)
+
+
+def float_network(weights: Path, card: Card) -> tf.keras.Model:
+    """Return the network of which ``card``'s encoder was quantized. Raises EncoderError."""
     if "adapted" in card.training:
         raise EncoderError(f"{card.name!r} was adapted to a school: its float network is not kept")
     network = RUNGS[card.name].make(card.frames)
@@ -193,7 +198,7 @@ def from_weights(weights: Path, card: Card, out: Path) -> Path:
     except (OSError, ValueError) as error:
         raise EncoderError(f"{weights}: not weights of {card.name!r} ({error})") from None
     rotate(network, card.training.get("rotation", 0))
-    return write_exact(network, card, out)
+    return network
 
 
 def agree(

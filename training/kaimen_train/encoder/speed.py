@@ -28,7 +28,8 @@ IN_A_ROW = 10  # calls a round, as a peer is called: a first one finds none of i
 
 def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
     """Median milliseconds by name, sound to point; the network alone where it says so."""
-    asked = [sys.executable, "-m", "kaimen_train.encoder.speed", str(encoder), str(float32)]
+    asked = [sys.executable, "-m", "kaimen_train.encoder.speed"]
+    asked += [str(encoder), str(float32), str(ROUNDS)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(asked, env=alone, capture_output=True, text=True, check=True)
     taken: dict[str, float] = json.loads(done.stdout)
@@ -44,7 +45,7 @@ def _sound() -> Samples:
     return random.normal(0, 0.1, round(PHRASE * SAMPLE_RATE)).astype(np.float32)
 
 
-def _times(encoder: Path, float32: Path) -> dict[str, float]:
+def _times(encoder: Path, float32: Path, rounds: int) -> dict[str, float]:
     """Median milliseconds; all take turns, so that all meet the same machine."""
     sound = _sound()
     work: dict[str, Callable[[], object]] = {}
@@ -58,7 +59,7 @@ def _times(encoder: Path, float32: Path) -> dict[str, float]:
             work[f"{kind}, {runtime}"] = partial(loaded.embed, sound)
             work[f"{kind}, {runtime}, network alone"] = partial(loaded.run, window)
     taken: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, once in work.items():
             for _ in range(IN_A_ROW):
                 began = time.perf_counter()
@@ -68,4 +69,4 @@ def _times(encoder: Path, float32: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_times(Path(sys.argv[1]), Path(sys.argv[2]))))
+    sys.stdout.write(json.dumps(_times(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))))

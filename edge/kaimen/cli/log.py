@@ -1,0 +1,116 @@
+"""``kaimen log``: who was let in, who was not, and why, in plain words."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import textwrap
+from collections.abc import Iterator
+from itertools import islice
+
+from kaimen.audit import Record, latest, pseudonyms
+from kaimen.audit.words import about, told, turned_away
+from kaimen.cli.answers import MARKS
+from kaimen.errors import SettingsError
+from kaimen.installation import Installation
+from kaimen.names import as_kept
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+
+EXAMPLE = """example:
+  kaimen log
+  kaimen log --student s0001 --refused    (why was I turned away?)
+  kaimen log --since 2026-09-01 --last 200 | less
+
+The times are local. The log holds no names, only keyed hashes: a student's name is shown where you
+give it, or ask for all with --names."""
+
+LAST = 20  # lines
+SHOWN = 6  # characters of a keyed hash
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--student", help="only the lines about this student")
+    parser.add_argument(
+        "--last", type=int, metavar="N", help=f"so many lines, {LAST} unless --since is given"
+    )
+    parser.add_argument(
+        "--since", type=datetime.date.fromisoformat, metavar="DAY", help="from this day on"
+    )
+    parser.add_argument("--refused", action="store_true", help="only of those who were not let in")
+    parser.add_argument("--names", action="store_true", help="show who is enrolled by name")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Show the latest lines, the oldest of them first."""
+    if arguments.last is not None and arguments.last < 1:
+        raise SettingsError("--last must be at least 1, for example 20")
+    with Installation.open(Settings.read(arguments.config), screen) as installation:
+        names = _names(installation, arguments)
+        found = _chosen(latest(installation.log_folder, installation.log_key), arguments, names)
+        last = arguments.last or (None if arguments.since else LAST)
+        records = list(islice(found, last))
+    for record in reversed(records):
+        _show(record, names, screen)
+    if not records:
+        screen.say("no such line is in the log")
+    return 0
+
+
+def _names(installation: Installation, arguments: argparse.Namespace) -> dict[str, str]:
+    """Names by keyed hash: of the student who is asked for, or of everybody."""
+    names = {as_kept(arguments.student)} if arguments.student else set()
+    if arguments.names and installation.has_registry:
+        names |= set(installation.registry.names())
+    key = installation.log_key
+    return {hashed: name for name in names for hashed in pseudonyms(key, name)}
+
+
+def _chosen(
+    records: Iterator[Record], arguments: argparse.Namespace, names: dict[str, str]
+) -> Iterator[Record]:
+    asked = as_kept(arguments.student) if arguments.student else None
+    wanted = {hashed for hashed, name in names.items() if name == asked}
+    for record in records:  # in the order of writing: a clock may have been set back
+        if wanted and not wanted & about(record):
+            continue
+        if arguments.since and _at(record).date() < arguments.since:
+            continue
+        if not arguments.refused or turned_away(record):
+            yield record
+
+
+def _at(record: Record) -> datetime.datetime:
+    """When it was, in local time."""
+    return datetime.datetime.fromisoformat(record["at"]).astimezone()
+
+
+def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
+    def named(hashed: str) -> str:
+        return names.get(hashed, f"#{hashed[:SHOWN]}")
+
+    text = told(record, named)
+    at = _at(record)
+    screen.result(
+        {
+            "number": record["number"],
+            "at": at.isoformat(timespec="seconds"),
+            "kind": record.get("kind"),
+            "verdict": record.get("verdict"),
+            "student": [names[each] for each in sorted(about(record)) if each in names],
+            "said": text,
+        }
+    )
+    if screen.as_json:
+        return
+    line = f"{at:%Y-%m-%d %H:%M:%S}  {text}"
+    if screen.out.is_terminal:
+        line = textwrap.fill(line, screen.out.width, subsequent_indent=" " * 21)
+    screen.out.print(line, soft_wrap=True, style=_style(record))
+
+
+def _style(record: Record) -> str:
+    marks = {verdict.value: mark for verdict, mark in MARKS.items()}
+    mark = marks.get(str(record.get("verdict")))
+    return mark[1] if mark else "dim"

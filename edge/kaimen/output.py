@@ -1,0 +1,94 @@
+"""Output that ends nothing: what cannot be shown is left out, and the gate goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+PIECE = 1024  # characters, at most PIPE_BUF bytes: a pipe that takes any takes all of them
+
+
+class BestEffort:
+    """A stream that takes what it can: closed, full, stuck or broken, it raises nothing.
+
+    Whoever reads too slowly misses lines, so that nobody waits at the door for them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or as much of it as is taken at once; return how long it is."""
+        with contextlib.suppress(OSError, ValueError):
+            for start in range(0, len(text), PIECE):
+                if not self._takes():
+                    break
+                self._stream.write(text[start : start + PIECE])
+                self._stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: every piece is flushed when it is written."""
+
+    def _takes(self) -> bool:
+        try:
+            number = self._stream.fileno()
+        except (OSError, ValueError):
+            return True  # no file: it never waits
+        ready = select.poll()
+        ready.register(number, select.POLLOUT)
+        return [event for _, event in ready.poll(0)] == [select.POLLOUT]
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """Let standard output and standard error be no reason to end, meanwhile and afterwards."""
+    before = sys.stdout, sys.stderr
+    with contextlib.ExitStack() as stack:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:  # it was closed when the program began
+                stream = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, cast(TextIO, BestEffort(stream)))
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+            let_go()
+
+
+def let_go() -> None:
+    """Drop what the standard streams no longer take, so that the program ends as it should."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except ValueError:  # closed
+            continue
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+
+
+def fill_standard_descriptors() -> None:
+    """Open nothing in place of standard streams that are closed.
+
+    Otherwise the next file that is opened would get their numbers, and the remarks of libraries.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
