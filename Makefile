@@ -7,7 +7,7 @@ UV := uv==0.13.9
 # A worker a core; a file stays on one worker, so that what it makes once is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test check train ladder evaluate bench deb emulated-pi peers lock clean
+.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -23,7 +23,11 @@ demo: setup
 	$(BIN)/kaimen demo
 
 test: setup
-	$(PYTEST)
+	$(PYTEST) -m "not installs"
+
+# The wheel in an empty environment of every Python found here; needs the package index.
+installs: setup
+	$(BIN)/python -m pytest -m installs
 
 check: setup
 	$(BIN)/ruff check .

@@ -28,6 +28,9 @@ class FakePortAudio(ModuleType):
     """Plays ``sound`` to whoever opens a stream, from a thread of its own."""
 
     PortAudioError = PortAudioError
+    rates: tuple[int, ...] = ()  # at which a device opens; all without
+    channels: tuple[int, ...] = ()  # with which it opens; all without
+    default = True  # whether there is a default device
 
     def __init__(self, *devices: dict[str, Any]) -> None:
         super().__init__("sounddevice")
@@ -36,6 +39,7 @@ class FakePortAudio(ModuleType):
         self.status: object = None  # what PortAudio says with every block
         self.opened: dict[str, Any] = {}
         self.closed = False
+        self.tries = 0  # to open a stream
         self.failure: Exception | None = None
 
     def _initialize(self) -> None:
@@ -47,11 +51,18 @@ class FakePortAudio(ModuleType):
     def query_devices(self, kind: str | None = None) -> Any:
         if self.failure is not None:
             raise self.failure
+        if kind is not None and not self.default:
+            raise PortAudioError("Error querying device -1")
         return self.devices if kind is None else self.devices[-1]
 
     def InputStream(self, **options: Any) -> FakePortAudio:  # sounddevice's name
+        self.tries += 1
         if self.failure is not None:
             raise self.failure
+        if self.rates and options["samplerate"] not in self.rates:
+            raise PortAudioError("Error opening InputStream: Invalid sample rate", -9997)
+        if self.channels and options["channels"] not in self.channels:
+            raise PortAudioError("Error opening InputStream: Invalid number of channels", -9998)
         self.opened = options
         return self
 
@@ -62,7 +73,7 @@ class FakePortAudio(ModuleType):
     def play(self) -> None:
         size = self.opened["blocksize"]
         for start in range(0, len(self.sound) - size + 1, size):
-            block = self.sound[start : start + size, np.newaxis].copy()
+            block = self.sound[start : start + size].reshape(size, -1).copy()
             self.opened["callback"](block, size, None, self.status)
             block[:] = np.nan  # PortAudio uses its memory again
 

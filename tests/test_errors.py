@@ -30,6 +30,7 @@ CODES = {
     "UnfitBundle": 4,
     "FailedSelfTest": 4,
     "StorageError": 6,
+    "DiskFull": 6,
     "DeviceError": 5,
     "MicrophoneLost": 5,
 }

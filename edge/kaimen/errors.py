@@ -108,6 +108,10 @@ class StorageError(KaimenError, OSError):
     exit_code = 6
 
 
+class DiskFull(StorageError):
+    """A disk has no room left; what was there before is untouched."""
+
+
 class DeviceError(KaimenError, OSError):
     """A microphone or a pin cannot be used."""
 

@@ -152,7 +152,7 @@ class Installation(Closing):
         """The gallery. Raises GalleryError where there is none or it knows nobody any more."""
         self._require_registry()
         gallery = self.gallery_or_new
-        others = len(gallery.registry) - len(gallery)
+        others = len(gallery.registry) - len(gallery) - gallery.left_out
         if others and not len(gallery):
             raise GalleryError(f"{self.school.registry}: {self.made_by_another()}")
         if others:
@@ -168,7 +168,11 @@ class Installation(Closing):
         if not school.registry.exists() and not school.key.exists():
             Vault().save(school.key)
         gallery = Gallery.open(
-            school.registry, self.vault, encoder.identity, encoder.card.dimension
+            school.registry,
+            self.vault,
+            encoder.identity,
+            encoder.card.dimension,
+            say=self._screen.note,
         )
         return self._to_close("gallery_or_new", gallery, gallery.close)
 
@@ -251,7 +255,8 @@ class Installation(Closing):
         """The gate's checks; what opens it is remembered, for the next time."""
         memory = None
         if self.settings.checks.replay:
-            memory = ReplayMemory(replay_memory_of(self.settings.gallery.file), self.vault)
+            path = replay_memory_of(self.settings.gallery.file)
+            memory = ReplayMemory(path, self.vault, say=self._screen.note)
         return self._checked("checks", memory)
 
     @cached_property

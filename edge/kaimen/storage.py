@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from kaimen.errors import StorageError
+from kaimen.errors import DiskFull, StorageError
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
@@ -41,9 +42,14 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
                 raise
         sync(path.parent)
     except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); what was there is untouched"
-        ) from None
+        raise unwritten(path, error) from None
+
+
+def unwritten(path: Path | str, error: OSError, kept: str = "what was there") -> StorageError:
+    """Return the error of a path that cannot be written; a full disk has a sentence of its own."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{path}: the disk is full; make room, then try again; {kept} is untouched")
+    return StorageError(f"{path}: cannot be written ({error.strerror}); {kept} is untouched")
 
 
 def clear_temporary(*paths: Path) -> None:
@@ -108,9 +114,7 @@ def move_whole(folder: Path, to: Path) -> None:
         folder.rename(to)
         sync(to.parent)
     except OSError as error:
-        raise StorageError(
-            f"{to}: cannot be written ({error.strerror}); what is in use is untouched"
-        ) from None
+        raise unwritten(to, error, "what is in use") from None
 
 
 def _umask() -> int:

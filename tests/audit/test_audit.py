@@ -287,7 +287,7 @@ def test_a_full_disk_loses_lines_and_the_log_says_how_many(
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", full)
             for _ in range(3):
-                with pytest.raises(StorageError, match="space"):
+                with pytest.raises(StorageError, match="disk is full"):
                     made.write({"verdict": "unknown"})
         assert problems(tmp_path) == []
         made.write({"verdict": "open"})

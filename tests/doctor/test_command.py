@@ -8,12 +8,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kaimen.audit import Audit
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE
+from kaimen.sound.bandwidth import limited
+from kaimen.sound.recording import read
 from kaimen.voice import ENCODERS, SHIPPED, SMALL
 from kaimen.voice.encoder import RUNTIMES, Card
 from tests.bundle.made import second
@@ -51,7 +57,7 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert list(found) == [
         "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
         "relay after a crash", "lease", "door", "encoder", "speed", "bundle",
-        "gallery", "words", "index", "calibration", "files", "key", "log",
+        "gallery", "seals", "words", "index", "calibration", "files", "key", "log",
         "disk", "card", "clock", "power", "kaimen-rest",
         "kaimen-door", "kaimen-gate", "hardening",
     ]  # fmt: skip
@@ -168,6 +174,7 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: pi.hears(noise(1.0, -40.0)), "noise floor", "attention", "-40 dB"),
     (lambda pi: pi.hears(noise(1.0, -20.0)), "noise floor", "broken", "-20 dB"),
     (lambda pi: pi.sound.write_text("no sound"), "microphone", "broken", "not a sound file"),
+    (lambda pi: pi.hears(limited(read(pi.sound), 4_000)), "speech", "attention", "above 4 kHz"),
     (lambda pi: pi.door(mock=True), "pins", "attention", "mock = true"),
     (lambda pi: pi.remove("proc/device-tree/model"), "pins", "attention", "no Raspberry Pi"),
     (lambda pi: pi.remove("dev/gpiochip0"), "pins", "broken", "no /dev/gpiochip"),
@@ -309,6 +316,29 @@ def in_sqlite(statement: str) -> Spoil:
     return spoil
 
 
+def as_kaimen(statement: str) -> Spoil:
+    """Write what Kaimen could have written, seals and all."""
+
+    def spoil(pi: Pi) -> None:
+        registry = Registry(pi.data / "gallery.sqlite", Vault.load(pi.key))
+        with registry.database._transaction() as database:
+            database.execute(statement)
+            registry.database._seal_all(database)
+        registry.close()
+
+    return spoil
+
+
+def of_before_the_log(pi: Pi) -> None:
+    """Let the log know of a registry that was written three more times."""
+    vault = Vault.load(pi.key)
+    with closing(Registry(pi.data / "gallery.sqlite", vault)) as registry:
+        state = registry.database.state()
+    with Audit(pi.data / "audit", vault.derive("audit")) as log:
+        later = replace(state, changes=state.changes + 3)
+        log.write({"kind": "door", "event": "button", "registry": str(later)})
+
+
 def beside_its_gallery(pi: Pi) -> None:
     shutil.move(pi.key, pi.data / "k")
     pi.settings["gallery"]["key"] = str(pi.data / "k")
@@ -323,19 +353,34 @@ GALLERY: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: (pi.data / "gallery.sqlite").write_text("x" * 99), "gallery", "broken", "damaged"),
     (in_sqlite("PRAGMA user_version = 1"), "gallery", "attention", "earlier Kaimen"),
     (in_sqlite("PRAGMA user_version = 99"), "gallery", "broken", "newer Kaimen"),
-    (in_sqlite("DELETE FROM students"), "gallery", "broken", "nobody is enrolled"),
-    (in_sqlite("UPDATE students SET encoder = 'x'"), "gallery", "broken", "another encoder"),
+    (as_kaimen("DELETE FROM students"), "gallery", "broken", "nobody is enrolled"),
+    (as_kaimen("UPDATE students SET encoder = 'x'"), "gallery", "broken", "another encoder"),
     (
-        in_sqlite("UPDATE students SET encoder = 'x' WHERE name = 's00'"),
+        as_kaimen("UPDATE students SET encoder = 'x' WHERE name = 's00'"),
         "gallery",
         "attention",
         "1 of another encoder",
     ),
     (
-        in_sqlite("UPDATE students SET consent = '2020-01-01' WHERE name < 's02'"),
+        as_kaimen("UPDATE students SET consent = '2020-01-01' WHERE name < 's02'"),
         "gallery",
         "attention",
         "2 of them without consent",
+    ),
+    (
+        in_sqlite("UPDATE students SET consent = NULL, class = 'x' WHERE name < 's02'"),
+        "seals",
+        "broken",
+        "s00, s01",
+    ),
+    (in_sqlite("DELETE FROM students WHERE name = 's02'"), "seals", "broken", "taken out"),
+    (in_sqlite("UPDATE vault SET changes = changes + 1"), "seals", "broken", "taken out"),
+    (of_before_the_log, "seals", "broken", "older than the log"),
+    (
+        in_sqlite("UPDATE recordings SET highest = 4000"),
+        "recordings",
+        "attention",
+        "no speech above 4 kHz",
     ),
     (in_sqlite("UPDATE recordings SET said = NULL"), "words", "attention", "12 students"),
     (lambda pi: (pi.data / "gallery.index").unlink(), "index", "attention", "cannot be read"),

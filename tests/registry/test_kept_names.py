@@ -6,6 +6,7 @@ import datetime
 import hmac
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.audit.records import pseudonyms
-from kaimen.errors import GalleryError
+from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.names import as_kept
 from kaimen.registry.database import MEMORY, MIGRATIONS, NAMES_KEPT
@@ -85,6 +86,30 @@ def test_names_of_an_earlier_registry_are_brought_into_one_form(tmp_path: Path) 
     registry.close()
 
 
+def test_names_of_an_earlier_registry_are_sealed_as_they_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    old_registry(path, [MAC, KEYBOARD, "Li"])
+    for _ in range(2):
+        with closing(Registry(path, VAULT)) as registry:
+            roll = registry.roll()
+            assert (len(roll.students), roll.changed, roll.complete) == (3, [], True)
+
+
+def test_an_earlier_registry_that_is_opened_with_another_key_stays_as_it_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    old_registry(path, [MAC, "Li"])
+    with pytest.raises(GalleryError, match="under another key"):
+        Registry(path, Vault())
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchall() == [(NAMES_KEPT - 1,)]
+        names = {name for (name,) in database.execute("SELECT name FROM students")}
+    assert names == {MAC, "Li"}
+    with closing(Registry(path, VAULT)) as registry:
+        assert [each.name for each in registry.students()] == ["Li", KEYBOARD]
+
+
 def test_two_students_whose_names_become_the_same_stay_two_and_are_told(tmp_path: Path) -> None:
     path = tmp_path / "gallery.sqlite"
     old_registry(path, [MAC, KEYBOARD, f"{KEYBOARD} (2)", f"{KEYBOARD} "])
@@ -143,6 +168,21 @@ def test_what_was_heard_of_a_name_from_a_mac_is_known_again_and_forgotten(tmp_pa
     memory = ReplayMemory(MEMORY, VAULT)
     memory.keep(MAC, heard)
     assert len(memory.of(KEYBOARD)) == 1
+    memory.forget(KEYBOARD)
+    assert memory.of(MAC) == []
+    memory.close()
+
+
+def test_what_waits_to_be_written_of_a_name_from_a_mac_is_known_and_forgotten(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gallery.heard.sqlite"
+    memory = ReplayMemory(path, VAULT)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError):
+            memory.keep(MAC, np.zeros((8, 4), np.uint8))
+    assert len(memory.of(KEYBOARD)) == len(memory.of(MAC)) == 1
     memory.forget(KEYBOARD)
     assert memory.of(MAC) == []
     memory.close()

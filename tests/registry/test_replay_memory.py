@@ -87,8 +87,12 @@ def test_a_line_that_was_changed_is_left_out(path: Path) -> None:
 def test_where_it_cannot_be_written_it_says_so(path: Path) -> None:
     memory = ReplayMemory(path, VAULT)
     memory._database.execute("PRAGMA query_only = ON")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="read-only"):
         memory.keep("Li", made(1))
+    assert len(memory.of("Li")) == 1  # until the program ends
+    memory._database.execute("PRAGMA query_only = OFF")
+    memory.keep("Li", made(2))
+    assert len(ReplayMemory(path, VAULT).of("Li")) == 2
     memory.close()
 
 

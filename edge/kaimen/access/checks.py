@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kaimen.access.decision import Check, Thresholds
-from kaimen.errors import GalleryError, NoSpeech
+from kaimen.errors import GalleryError, NoSpeech, StorageError
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.voice.encoder import Voiceprint
@@ -76,11 +76,14 @@ class Checks:
         encoder, phrase = self.models.encoder, self.models.phrase
         loudspeaker = self.models.loudspeaker
         points: Sequence[Voiceprint] = ()
+        heard: Sequence[Fingerprint] = ()
         try:
             known = self._registry.recordings.evidence(student, self.models.said_by, word)
             if loudspeaker is not None and loudspeaker.knows(encoder):
                 points = list(self._registry.recordings.of_word(student, word, encoder.identity))
-        except GalleryError:
+            if self._replay and self._memory is not None:
+                heard = self._memory.of(student, word)
+        except (GalleryError, StorageError):  # changed, or not to be read now: nobody knows
             yield Check("stored", 0.0, 1.0)
             return
         said = [each.said for each in known if each.said is not None]
@@ -95,8 +98,7 @@ class Checks:
             yield Check("loudspeaker", -score, -limits.threshold, -limits.grey)
         if self._replay:
             stored = [each.fingerprint for each in known if each.fingerprint is not None]
-            if self._memory is not None:
-                stored += self._memory.of(student, word)
+            stored += heard
             yield Check(
                 "replay", -max(coherences(utterance.samples, stored), default=0), -HEARD_BEFORE
             )

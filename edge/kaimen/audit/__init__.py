@@ -11,7 +11,7 @@ copies them, and ``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
-from kaimen.audit.reading import Problem, Report, copy, export, latest, verify
+from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
 from kaimen.audit.records import pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 
@@ -26,6 +26,7 @@ __all__ = [
     "export",
     "files_of",
     "latest",
+    "noted",
     "pseudonym",
     "pseudonyms",
     "record_of",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kaimen.audit.chain import (
     BEGINNING,
@@ -117,6 +118,18 @@ def _readable(folder: Path) -> Iterator[None]:
 def _require_log(folder: Path) -> None:
     if not files_of(folder) and not (folder / "head").exists():
         raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
+
+
+def noted(folder: Path, key: bytes, field: str) -> list[Any]:
+    """Return what the lines of the newest file and of the head say of something, in their order.
+
+    Raises OSError.
+    """
+    found = [checked(content, key) for _, content in lines_of(files_of(folder)[-1:])]
+    with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
+        head = Head.load(folder / "head", key)
+        found.append(checked(head.line.encode(), key) if head is not None else None)
+    return [record[field] for record in found if record is not None and field in record]
 
 
 def copy(folder: Path, key: bytes, to: Path) -> None:

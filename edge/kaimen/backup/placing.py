@@ -8,6 +8,7 @@ It names pieces, never paths, so that nobody who can write it moves any other fi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -99,9 +100,11 @@ def settle_alone(school: SchoolFiles) -> None:
         if journal is not None:
             _move(school, journal)
             forget(journal_of(school))
-        school.clear()
     except OSError as error:
         raise _interrupted(error) from None
+    # What is left over harms nobody: a gate on a disk that cannot be written goes on.
+    with contextlib.suppress(OSError):
+        school.clear()
 
 
 def _move(school: SchoolFiles, journal: Journal) -> None:

@@ -102,6 +102,11 @@ class SchoolFiles:
         return sorted(path for path in named if path.is_dir())
 
     @property
+    def damaged(self) -> list[Path]:
+        """Damaged files that were set aside, which nobody has deleted yet."""
+        return sorted(self.registry.parent.glob(f"{self.registry.stem}.*.damaged-*"))
+
+    @property
     def snapshot_prefix(self) -> str:
         """How folders are called in which backups are being taken."""
         return f".{self.registry.stem}.snapshot-"

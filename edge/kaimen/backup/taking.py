@@ -15,6 +15,7 @@ from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
+from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
 from kaimen.storage import write_whole
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
@@ -86,7 +87,10 @@ def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:
 
 
 def _copy(path: Path, to: Path) -> None:
-    """Copy a database without the pages of what was deleted from it. Raises GalleryError."""
+    """Copy a database without the pages of what was deleted from it.
+
+    Raises GalleryError and StorageError.
+    """
     try:
         database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         try:
@@ -94,4 +98,6 @@ def _copy(path: Path, to: Path) -> None:
         finally:
             database.close()
     except sqlite3.Error as error:
-        raise GalleryError(f"{path}: cannot be copied ({error}); nothing is backed up") from None
+        # Of two files, only the one that is read can be damaged; the other's disk may be full.
+        damaged = kind_of(error, path) is Failure.DAMAGED
+        raise as_error(error, path if damaged else to) from None

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         _show(learned, settings.gate.retry, screen)  # what is shown is on the disk
         if arguments.dry_run:
             screen.say("nothing is changed")
+        if gallery.band.warning:
+            screen.note(gallery.band.warning)
     return 0
 
 

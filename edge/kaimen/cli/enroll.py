@@ -14,18 +14,18 @@ from rich.table import Table
 from kaimen.calibration.calibration import Calibration
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
-from kaimen.enrollment.judging import Refusal
+from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
 from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.installation import Installation
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
-from kaimen.terminal import BAD, GOOD, styled
+from kaimen.terminal import BAD, GOOD, WARNING, styled
 from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
@@ -36,10 +36,12 @@ EXAMPLE = """example:
   kaimen enroll --from school/ --report refused.csv      (school/STUDENT/RECORDING.mp3)
   kaimen enroll --student s0001 --word 北京 anna/北京/*.mp3  (or school/STUDENT/WORD/RECORDING.mp3)
   kaimen enroll --from school.csv                        (student,path,group,consent)
+  kaimen enroll --student s0001 --add anna/one-more.mp3
+  kaimen enroll --from school/ --dry-run
 
-A student who is enrolled again is replaced; one whose files are the same as last time is left
-alone, so that a command that was interrupted goes on when it is given again. A recording that
-cannot be used is named and left out; the others count, and the exit code is then 3."""
+A student of --from whose files have changed is replaced; one whose files are the same as last
+time is left alone, so that a command that was interrupted goes on when it is given again. A
+recording that cannot be used is named and left out; the others count, and the exit code is 3."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was refused, as CSV"
     )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--add", action="store_true", help="add the files to what --student is enrolled with"
+    )
+    again.add_argument(
+        "--replace", action="store_true", help="put the files in place of all that --student has"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="judge the recordings, and write nothing"
+    )
     parser.add_argument("--cluster", metavar="ADDRESS", help="judge on a Dask cluster")
 
 
@@ -72,13 +84,17 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     refused: list[tuple[str, Refusal]] = []
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         encoder = installation.encoder
+        gallery = _gallery(installation, arguments.dry_run)
+        if arguments.student and not (arguments.add or arguments.replace):
+            _require_new(entries[0], gallery)
         if arguments.cluster is None:
             work = workers_for(encoder, len(entries))
         else:
             work = on_cluster(arguments.cluster, encoder)
         outcomes = enroll(
-            entries, installation.gallery_or_new, encoder.card, work,
+            entries, gallery, encoder.card, work,
             accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
+            add=arguments.add, dry=arguments.dry_run,
         )  # fmt: skip
         for outcome in screen.progress(outcomes, "enrolling", len(entries)):
             _show(outcome, screen)
@@ -87,13 +103,47 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             refused += [(outcome.student, refusal) for refusal in outcome.refused]
         if arguments.report:
             _report(arguments.report, refused)
-        _finish(installation, counts, kinds, screen)
+        if arguments.dry_run:
+            fields = {status.value: counts[status.value] for status in Status}
+            screen.result(
+                {"dry_run": True, **fields, "kinds": dict(kinds)}, _summary(counts, kinds)
+            )
+            screen.say("nothing was written")
+        else:
+            _finish(installation, counts, kinds, screen)
     return RecordingError.exit_code if refused else 0
+
+
+def _gallery(installation: Installation, dry: bool) -> Gallery:
+    """Return the gallery to enroll into; a dry run makes none where there is none."""
+    if dry and not installation.has_registry:
+        encoder = installation.encoder
+        return Gallery(encoder.identity, encoder.card.dimension)
+    return installation.gallery_or_new
+
+
+def _require_new(entry: Entry, gallery: Gallery) -> None:
+    """Require that recordings replace no others unasked. Raises SettingsError."""
+    listed = gallery.registry.recordings.listed(entry.student)
+    known = frozenset(each.source for each in listed if each.word == entry.word)
+    if not known or entry.student not in gallery:
+        return
+    sources = sources_of(map(contents_of, entry.files))
+    if not Task(0, entry, known).unchanged(sources) and set(sources) != {None}:
+        count = sum(each.word == entry.word for each in listed)
+        raise SettingsError(
+            f"{entry.student} is enrolled with {count} recordings; give --add to add these to "
+            "them, or --replace to put these in their place"
+        )
 
 
 def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     student, files, place = arguments.student, arguments.files, arguments.place
     alone = (student, files, arguments.group, arguments.consent, arguments.word)
+    if place is not None and (arguments.add or arguments.replace):
+        raise SettingsError(
+            "--add and --replace are of one --student; --from replaces whose files have changed"
+        )
     if place is not None and not any(alone):
         return entries_in(place)
     if place is None and student and files:
@@ -117,16 +167,23 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         screen.result({"student": outcome.student, **_fields(refusal)})
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
-        what = paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-        screen.say(styled(BAD, f" {what}: {reason}"))
-    said = {
+        screen.say(styled(BAD, f" {_which(outcome, paths)}: {reason}"))
+    for reason, paths in _remarks(outcome).items():
+        screen.result(
+            {"student": outcome.student, "paths": paths, "warning": reason},
+            styled(WARNING, f" {_which(outcome, paths)}: {reason}"),
+        )
+    said: dict[str, str | int] = {
         "student": outcome.student,
         "recordings": outcome.recordings,
         "refused": len(outcome.refused),
     }
     name = outcome.student
     if outcome.status is Status.ENROLLED:
-        more = f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
+        more = f" in place of {outcome.replaced}" if outcome.replaced else ""
+        more += f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
+        if outcome.replaced:
+            said["replaced"] = outcome.replaced
         screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
     elif outcome.status is Status.CHANGED:
         screen.result({**said, "changed": True}, styled(GOOD, f" {name}: group or consent"))
@@ -135,6 +192,18 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     else:
         stays = "stays as they were" if outcome.recordings else "not enrolled"
         screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
+
+
+def _which(outcome: Outcome, paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
+
+
+def _remarks(outcome: Outcome) -> dict[str, list[str]]:
+    """Paths of recordings by what is to be said of them."""
+    found: dict[str, list[str]] = {}
+    for remark in outcome.remarks:
+        found.setdefault(remark.reason, []).append(remark.path)
+    return found
 
 
 def _fields(refusal: Refusal) -> dict[str, str | None]:

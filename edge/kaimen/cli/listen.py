@@ -12,6 +12,7 @@ from kaimen.gate.gate import Gate
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.sound.bandwidth import highest_speech
 from kaimen.sound.recording import Recording
 from kaimen.terminal import styled
 
@@ -68,5 +69,8 @@ def _play(gate: Gate, path: Path, arguments: argparse.Namespace, screen: Screen)
             {"path": str(path), **answers.as_fields(answer, nearest=nearest)},
             answers.as_line(answer, nearest=nearest),
         )
+        warning = gate.policy.gallery.band.warning_of(highest_speech(answer.phrase.samples))
+        if warning:
+            screen.note(warning)
     if not heard:
         raise NoSpeech("no phrase is heard in it; the door stays shut", path)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
 2 wrong usage or settings; 3 a recording could not be used; 4 encoder, gallery or bundle missing
-or damaged; 5 microphone or pins; 6 something could not be written; 130 interrupted.
+or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from kaimen import __version__
 from kaimen.cli.commands import add_commands, parse
+from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError, StorageError
 from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.output import fill_standard_descriptors, let_go
@@ -51,11 +52,9 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
     Only that one is loaded: a relay that must go off waits for no library of another command.
     """
-    top = argparse.ArgumentParser(
-        prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens."
-    )
+    top = CommandParser(prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens.")
     top.add_argument("--version", action="version", version=f"kaimen {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = CommandParser(add_help=False)
     given = os.environ.get("KAIMEN_CONFIG")
     shared.add_argument(
         "--config",

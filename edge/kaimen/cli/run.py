@@ -289,8 +289,10 @@ class _Written:
         self._screen.note(text)
 
     def _write(self, record: dict[str, object]) -> None:
+        # An older registry put in its place is told by what the log knew of it.
+        registry = str(self._gate.policy.gallery.state)
         try:
-            self._audit.write(record)
+            self._audit.write({**record, "registry": registry})
             self._failed = False
         except StorageError as error:
             if not self._failed:

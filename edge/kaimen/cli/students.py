@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rich.table import Table
 
-from kaimen.errors import GalleryError
+from kaimen.clock import today
+from kaimen.enrollment.entries import day_of
+from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local_day
-from kaimen.registry.registry import Registry
+from kaimen.names import as_kept, name_of
+from kaimen.registry.export import export
+from kaimen.registry.registry import Registry, Student
 from kaimen.registry.space_map import SpaceMap
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder, write_whole
+from kaimen.terminal import styled
+
+SOON = datetime.timedelta(days=30)  # before a consent ends, it is marked
+ENDLESS = "none"  # instead of a day: until it is withdrawn
+MARKS: dict[str, str | tuple[str, str]] = {
+    "valid": "",
+    "soon": (" soon", "yellow"),
+    "ended": (" ended", "red"),
+}
 
 EXAMPLE = """example:
-  kaimen students
-  kaimen students --remove s0001
-  kaimen students --erased > removed.txt    (for 'kaimen restore --erased')
+  kaimen students                                 (all of them)
+  kaimen students 's00*' --group 7b --count
+  kaimen students s0001 --set-group 7c --set-consent 2027-07-31
+  kaimen students --group 7b --set-group 8b       (a whole group)
+  kaimen students s0001 --recordings
+  kaimen students s0001 --remove-recording 17
+  kaimen students s0001 --export s0001.json       (all that is kept of a student)
+  kaimen students --remove s0001 --remove s0002
+  kaimen students --erased > removed.txt          (for 'kaimen restore --erased')
   kaimen students --carry adapted.npz
 
 A student who is removed is gone at once: from the registry, the index and every running gate."""
@@ -26,7 +51,25 @@ A student who is removed is gone at once: from the registry, the index and every
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--remove", metavar="STUDENT", help="forget a student at once")
+    parser.add_argument("names", nargs="*", metavar="STUDENT", help="these; * stands for anything")
+    parser.add_argument("--group", help="those of this group")
+    parser.add_argument("--count", action="store_true", help="how many, by group and consent")
+    parser.add_argument("--recordings", action="store_true", help="their recordings, by number")
+    parser.add_argument("--set-group", metavar="GROUP", help="they are in this group from now on")
+    parser.add_argument(
+        "--set-consent", metavar="DATE", help=f"the last day of their consent, or {ENDLESS}"
+    )
+    parser.add_argument(
+        "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
+        help="forget this recording of one student; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="write all that is kept of one student"
+    )
+    parser.add_argument(
+        "--remove", metavar="STUDENT", action="append", default=[],
+        help="forget a student at once; may be repeated",
+    )  # fmt: skip
     parser.add_argument(
         "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
     )
@@ -39,44 +82,104 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
-    """List the students, or who was removed, forget one, or carry all into another space."""
+    """List students, change or forget some, or carry all into another space."""
+    _require_one_wish(arguments)
+    if arguments.export:
+        require_folder(arguments.export)
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         if arguments.carry:
             _carry(arguments.carry, installation, screen)
-        elif arguments.remove:
+            return 0
+        if arguments.remove:
             _remove(arguments.remove, installation, screen)
-        elif arguments.erased:
-            for hashed in sorted(installation.gallery.registry.erased()):
+            return 0
+        registry = installation.gallery.registry
+        if arguments.erased:
+            for hashed in sorted(registry.erased()):
                 screen.result({"erased": hashed}, hashed)
+            return 0
+        students = _chosen(registry, arguments.names, arguments.group)
+        if arguments.export:
+            _export(arguments.export, registry, _only(students, "--export"), screen)
+        elif arguments.remove_recording:
+            student = _only(students, "--remove-recording")
+            _remove_recordings(student, arguments.remove_recording, installation, screen)
+        elif arguments.set_group is not None or arguments.set_consent is not None:
+            _change(students, arguments, installation, screen)
+        elif arguments.recordings:
+            _list_recordings(students, registry, screen)
+        elif arguments.count:
+            screen.result(_counted(students), _summary(students))
         else:
-            _list(installation.gallery.registry, screen)
+            _list(students, screen)
+            _tell_apart(students, registry, screen)
     return 0
 
 
-def _remove(student: str, installation: Installation, screen: Screen) -> None:
-    installation.gallery.remove(student)
-    _calibrate(installation, screen)
-    screen.result({"removed": student}, f"{student} is forgotten")
-    for folder in installation.school.kept:
-        screen.note(f"{folder}: the school before a restore may still know them; delete it")
+def _require_one_wish(arguments: argparse.Namespace) -> None:
+    """Require that a command does one thing, and to whom is said. Raises SettingsError."""
+    changed = arguments.set_group is not None or arguments.set_consent is not None
+    wishes = {
+        "--carry": arguments.carry,
+        "--remove": arguments.remove,
+        "--erased": arguments.erased,
+        "--export": arguments.export,
+        "--remove-recording": arguments.remove_recording,
+        "--set-group or --set-consent": changed,
+        "--recordings": arguments.recordings,
+        "--count": arguments.count,
+    }
+    given = [name for name, wish in wishes.items() if wish]
+    if len(given) > 1:
+        raise SettingsError(f"{' and '.join(given)} do not go together; give one at a time")
+    whom = arguments.names or arguments.group is not None
+    if whom and given and given[0] in ("--carry", "--remove", "--erased"):
+        raise SettingsError(f"{given[0]} takes no other students; see --help")
+    if changed and not whom:
+        raise SettingsError(f"{given[0]} needs to know whose; name students or a --group")
 
 
-def _calibrate(installation: Installation, screen: Screen) -> None:
-    why_not = installation.calibrate_if_quick()
-    if why_not:
-        screen.say(f"the door is not armed: {why_not}")
+def _chosen(registry: Registry, names: Sequence[str], group: str | None) -> list[Student]:
+    """The students of these names and this group, in order. Raises GalleryError for nobody."""
+    everybody = registry.students()
+    group = None if group is None else as_kept(group)
+    there = {each.name for each in everybody}
+    wanted: set[str] = set()
+    for name in map(as_kept, names):
+        found = {name} if name in there else {each for each in there if fnmatchcase(each, name)}
+        if not found:
+            raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
+        wanted |= found
+    return [
+        each
+        for each in everybody
+        if (not names or each.name in wanted) and (group is None or each.group == group)
+    ]
 
 
-def _list(registry: Registry, screen: Screen) -> None:
-    table = Table("student", "group", "recordings", "enrolled", "consent until")
-    for student in registry.students():
+def _only(students: Sequence[Student], option: str) -> str:
+    if len(students) != 1:
+        raise SettingsError(f"{option} is of one student, not of {len(students)}; name one")
+    return students[0].name
+
+
+def _state(student: Student) -> str:
+    now = today()
+    if not student.consents(now):
+        return "ended"
+    return "valid" if student.consents(now + SOON) else "soon"
+
+
+def _list(students: Sequence[Student], screen: Screen) -> None:
+    table = Table("student", "group", "recs", "enrolled", "consent until", box=None, pad_edge=False)
+    for student in students:
         until = "" if student.consent is None else student.consent.isoformat()
         table.add_row(
             student.name,
             student.group,
             str(student.recordings),
             local_day(student.enrolled),
-            until,
+            styled(until, MARKS[_state(student)]),
         )
         screen.result(
             {
@@ -85,16 +188,129 @@ def _list(registry: Registry, screen: Screen) -> None:
                 "recordings": student.recordings,
                 "enrolled": student.enrolled,
                 "consent": until or None,
+                "consent_state": _state(student),
                 "encoder": student.encoder,
             }
         )
     if not screen.as_json:
         screen.out.print(table)
+        screen.out.print(_summary(students))
+
+
+def _tell_apart(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
+    """Say which of them had the same name in other characters."""
+    listed = {student.name for student in students}
     for name, other in registry.namesakes().items():
-        screen.note(
-            f"{name} was enrolled as {other} in other characters: find out who is who, then "
-            f"'kaimen students --remove' one of them, and enroll who stays as {other}"
+        if not listed.isdisjoint((name, other)):
+            screen.note(
+                f"{name} was enrolled as {other} in other characters: find out who is who, then "
+                f"'kaimen students --remove' one of them, and enroll who stays as {other}"
+            )
+
+
+def _counted(students: Sequence[Student]) -> dict[str, object]:
+    states = Counter(_state(student) for student in students)
+    return {
+        "students": len(students),
+        "recordings": sum(student.recordings for student in students),
+        "groups": dict(sorted(Counter(student.group for student in students).items())),
+        "consents_soon": states["soon"],
+        "consents_ended": states["ended"],
+    }
+
+
+def _summary(students: Sequence[Student]) -> str:
+    groups = sorted(Counter(student.group for student in students).items())
+    said = f"{len(students)} students"
+    if any(group for group, _ in groups):
+        said += ": " + ", ".join(f"{group or 'no group'} {count}" for group, count in groups)
+    states = Counter(_state(student) for student in students)
+    if states["ended"]:
+        said += f"; {states['ended']} without consent any more"
+    if states["soon"]:
+        said += f"; {states['soon']} consents end within {SOON.days} days"
+    return said
+
+
+def _list_recordings(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
+    table = Table("recording", "student", "word", "file's SHA-256", box=None, pad_edge=False)
+    for student in students:
+        for each in registry.recordings.listed(student.name):
+            source = each.source[:12]
+            table.add_row(str(each.number), student.name, each.word, source)
+            screen.result(
+                {
+                    "recording": each.number,
+                    "student": student.name,
+                    "word": each.word or None,
+                    "source": each.source or None,
+                }
+            )
+    if not screen.as_json:
+        screen.out.print(table)
+
+
+def _change(
+    students: Sequence[Student],
+    arguments: argparse.Namespace,
+    installation: Installation,
+    screen: Screen,
+) -> None:
+    """Change group or consent of all of them, or of nobody."""
+    until = arguments.set_consent
+    endless = until == ENDLESS
+    consent = None if until is None or endless else day_of(until, "--set-consent")
+    group = arguments.set_group and name_of(arguments.set_group, "--set-group")
+    gallery = installation.gallery
+    with gallery.registry.database.writing():
+        for student in students:
+            gallery.describe(student.name, group=group, consent=consent, until_withdrawn=endless)
+    for student in students:
+        screen.result({"changed": student.name})
+    if not screen.as_json:
+        screen.out.print(f"{len(students)} students are changed")
+
+
+def _export(path: Path, registry: Registry, student: str, screen: Screen) -> None:
+    content = json.dumps(export(registry, student), ensure_ascii=False, indent=1) + "\n"
+    write_whole(path, lambda file: file.write(content.encode()), private=True)
+    screen.result(
+        {"exported": student, "file": str(path)},
+        f"all that is kept of {student} is in {path}, unsealed",
+    )
+
+
+def _remove(students: Sequence[str], installation: Installation, screen: Screen) -> None:
+    gallery = installation.gallery
+    wanted = list(dict.fromkeys(map(as_kept, students)))
+    for student in wanted:  # before anybody is removed
+        gallery.registry.require(student)
+    for student in wanted:
+        gallery.remove(student)
+        screen.result({"removed": student}, f"{student} is forgotten")
+    _calibrate(installation, screen)
+    for folder in installation.school.kept:
+        screen.note(f"{folder}: the school before a restore may still know them; delete it")
+    for file in installation.school.damaged:
+        screen.note(f"{file}: a damaged file may still know them; delete it")
+
+
+def _remove_recordings(
+    student: str, numbers: Sequence[int], installation: Installation, screen: Screen
+) -> None:
+    installation.gallery.remove_recordings(student, numbers)
+    _calibrate(installation, screen)
+    for number in dict.fromkeys(numbers):
+        screen.result(
+            {"removed_recording": number, "student": student},
+            f"recording {number} of {student} is forgotten",
         )
+
+
+def _calibrate(installation: Installation, screen: Screen) -> None:
+    why_not = installation.calibrate_if_quick()
+    if why_not:
+        screen.say(f"the door is not armed: {why_not}")
 
 
 def _carry(path: Path, installation: Installation, screen: Screen) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen import audit
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.thresholds import THREE
 from kaimen.clock import today
@@ -30,11 +30,14 @@ from kaimen.doctor.finding import (
     require_readable,
 )
 from kaimen.errors import GalleryError
+from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.gallery import index_of
 from kaimen.gallery.index import Index
 from kaimen.installation import Installation
-from kaimen.registry.database import MIGRATIONS
-from kaimen.registry.registry import Registry
+from kaimen.registry.database import MIGRATIONS, PATIENCE
+from kaimen.registry.opening import open_file
+from kaimen.registry.registry import Registry, Roll
+from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
 from kaimen.voice import PHRASE, beside
@@ -42,6 +45,7 @@ from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
 RISKY = 0.05  # share of strangers let in, from which somebody should know it
+NAMED = 5  # students that a line names
 BEGIN = "begin with 'kaimen enroll'"
 
 
@@ -51,6 +55,7 @@ class Counted:
 
     encoder: str
     students: int
+    left_out: int = 0
 
     def __len__(self) -> int:
         return self.students
@@ -75,14 +80,22 @@ def check(patient: Patient) -> Iterator[Finding]:
     vault = Vault.load(settings.gallery.key_file)
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
-        numbers, owners = registry.recordings.numbers(encoder)
-        counted = Counted(encoder, len(np.unique(owners)))
+        roll, numbers, owners = registry.recognised(encoder)
+        counted = Counted(encoder, len(np.unique(owners)), len(roll.changed))
         yield _students(registry, counted, installation)
         if settings.roster:
             yield _roster(registry, settings.roster)
+        noted: list[str] = []
+        with contextlib.suppress(PermissionError):  # the log has a line of its own
+            noted = audit.noted(installation.log_folder, vault.derive("audit"), "registry")
+        yield _seals(roll, registry.database.state().went_back(noted))
         if settings.checks.phrase:
             yield _words(registry, installation)
         index = index_of(path, registry.recordings.space(encoder))
+        band = GalleryBand.of(registry.recordings.highest_speech(encoder))
+    if band.warning:
+        found, _, mend = band.warning.partition("; ")
+        yield attention("recordings", found, mend, band=band.band, others=float(band.others))
     yield _index(index, vault, encoder, numbers)
     yield _calibration(installation.calibration_path, vault, counted)
 
@@ -91,10 +104,12 @@ def _damage(path: Path) -> Finding | None:
     """What is wrong with the file, by SQLite's own check, which changes nothing."""
     restore = "restore the folder from its copy, or enroll again into a new gallery"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        with closing(open_file(path, (), PATIENCE).connection) as database:
             said = [str(line) for (line,) in database.execute("PRAGMA quick_check(1)")]
             (schema,) = database.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
+    except (OSError, sqlite3.Error) as error:
+        if kind_of(error, path) is not Failure.DAMAGED:
+            return of_error("gallery", as_error(error, path))
         return broken("gallery", f"{path}: damaged ({error})", restore)
     if said != ["ok"]:
         return broken("gallery", f"{path}: damaged ({said[0]})", restore)
@@ -165,6 +180,36 @@ def _roster(registry: Registry, roster: Sequence[Rule]) -> Finding:
     like = [f"{group!r} may be meant for {other!r}" for group, other in meant if other]
     mend = "; ".join([*like, "compare [[roster]] groups with 'kaimen students'"])
     return attention("roster", "; ".join(said), mend, **measured)
+
+
+def _seals(roll: Roll, went_back: str) -> Finding:
+    """Tell whether names, groups and consents are as Kaimen wrote them, and the latest."""
+    look = "find out who did it; then restore the newest backup with 'kaimen restore'"
+    if roll.changed:
+        named = ", ".join(roll.changed[:NAMED])
+        more = f" and {len(roll.changed) - NAMED} more" if len(roll.changed) > NAMED else ""
+        return broken(
+            "seals",
+            f"something else than Kaimen changed names, groups or consents: {named}{more} stay "
+            "outside",
+            f"{look}, or remove and enroll these again",
+            changed=float(len(roll.changed)),
+        )
+    if not roll.complete:
+        return broken(
+            "seals",
+            "something else than Kaimen put students into the registry, or they were taken out",
+            look,
+            changed=0.0,
+        )
+    if went_back:
+        return broken(
+            "seals",
+            went_back,
+            f"if you did not do it yourself, {look}; students removed since may be back",
+            changed=0.0,
+        )
+    return ok("seals", "names, groups and consents are as Kaimen wrote them", changed=0.0)
 
 
 def _words(registry: Registry, installation: Installation) -> Finding:

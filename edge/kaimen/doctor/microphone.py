@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 from kaimen.errors import DeviceError
-from kaimen.sound import SAMPLE_RATE
+from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound.impairments import impairments
 from kaimen.sound.loudness import Loudness, listened
 from kaimen.sound.microphone import Microphone
 from kaimen.sound.played import Played
-from kaimen.sound.quality import MOST_CLIPPED
+from kaimen.sound.quality import MOST_CLIPPED, is_voice
+from kaimen.sound.recording import said
 
 NOISY = -45.0  # dB of the noise floor, above which a voice some steps away hardly stands out
 DEAFENING = -25.0  # dB, above which none does
@@ -29,6 +31,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     found = Loudness.of(sound)
     yield _level(source.name, found)
     yield _floor(found)
+    yield from _speech(sound)
     rate = source.rate if isinstance(source, Microphone) else SAMPLE_RATE
     yield _rate(rate, source.overruns, found.seconds)
 
@@ -55,6 +58,16 @@ def _floor(found: Loudness) -> Finding:
     mend = "move the microphone away from fans and the street, or turn it down if voices are loud"
     said = f"{said}: voices hardly stand out"
     return Finding("noise floor", state, said, mend, {"floor": found.floor})
+
+
+def _speech(sound: Samples) -> Iterator[Finding]:
+    """What costs score in what was said, if anybody spoke."""
+    for phrase in said(sound):
+        if is_voice(phrase.samples):
+            for sentence in impairments(phrase.samples):
+                found, _, mend = sentence.partition("; ")
+                yield attention("speech", found, mend)
+            return
 
 
 def _rate(rate: int, overruns: int, seconds: float) -> Finding:

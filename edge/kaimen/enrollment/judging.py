@@ -9,14 +9,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kaimen.enrollment.entries import Entry
+from kaimen.enrollment.two_voices import SAID, halves_unlike, unlike_the_others
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
+from kaimen.sound.impairments import impairments
 from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -39,6 +41,7 @@ class Recorded:
 
     voiceprint: Voiceprint
     evidence: Evidence = NOTHING
+    remarks: tuple[str, ...] = ()  # what costs score, though it enrolls: a sentence each
 
 
 Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingError
@@ -61,6 +64,14 @@ class Refusal:
     kind: str  # of error
     reason: str  # one sentence
     alike: str | None = None  # the student whose voice it is like
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What costs score in a recording that enrolls all the same."""
+
+    path: str
+    reason: str  # one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,7 @@ class Judge:
 
     hear: Hear
     strangers: dict[str, float]
+    two_voices: Callable[[bytes], bool] = lambda contents: False  # whether a file holds them
 
     @classmethod
     def by(cls, encoder: Encoder) -> Judge:
@@ -119,9 +131,13 @@ class Judge:
             samples = decode(contents)
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
-            return recorded(models, phrase.samples)
+            found = recorded(models, phrase.samples)
+            return replace(found, remarks=impairments(phrase.samples, found.evidence.highest))
 
-        return cls(hear, encoder.card.strangers)
+        def two_voices(contents: bytes) -> bool:
+            return halves_unlike(only_phrase(decode(contents)).samples, encoder)
+
+        return cls(hear, encoder.card.strangers, two_voices)
 
     def __call__(self, task: Task) -> Judged:
         """Judge a student's recordings, unless all files are the known ones."""
@@ -152,12 +168,29 @@ class Judge:
                 refused.append(Refusal(name, source, type(error).__name__, error.reason))
         least = exceeded_by(self.strangers, LIKE_STRANGERS)
         kept, others = _alike(list(usable.values()), least)
-        reason = "not like the student's other recordings; check whose voice it is"
+        reason = (
+            "not like the student's other recordings; check whose voice it is, or whether two speak"
+        )
         if others and 2 * len(others) >= len(usable):
             kept, others = [], list(usable.values())
             reason = "the recordings are not of one voice; check who spoke"
+        kept = self._with_two_voices(kept, task)
         refused += [Refusal(x.path, x.source, NotLikeTheOthers.__name__, reason) for x in others]
         return Judged(task.place, tuple(kept), tuple(refused))
+
+    def _with_two_voices(self, kept: Sequence[Usable], task: Task) -> list[Usable]:
+        """What is kept, with a remark where two people seem to speak; few are heard again."""
+        points = np.array([each.recorded.voiceprint for each in kept], np.float32)
+        doubted = {kept[at].path for at in unlike_the_others(points)}
+        files = {shown(file): at for at, file in enumerate(task.entry.files)} if doubted else {}
+        found = []
+        for each in kept:
+            contents = _contents(task, files[each.path]) if each.path in doubted else None
+            if isinstance(contents, bytes) and self.two_voices(contents):
+                told = replace(each.recorded, remarks=(*each.recorded.remarks, SAID))
+                each = replace(each, recorded=told)
+            found.append(each)
+        return found
 
 
 def recorded(models: Models, phrase: Samples) -> Recorded:

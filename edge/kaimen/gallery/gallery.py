@@ -7,12 +7,13 @@ Recordings' numbers are never used twice, so which ones are there is all that mu
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import glob
 import hashlib
 import math
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.clock import today
-from kaimen.errors import GalleryError
+from kaimen.errors import GalleryError, StorageError
+from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
@@ -29,10 +31,11 @@ from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
 from kaimen.registry.lock import Lock
-from kaimen.registry.registry import Refused, Registry, Student
+from kaimen.registry.registry import Refused, Registry, Roll, Student
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
-from kaimen.storage import forget
+from kaimen.storage import forget, unwritten
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
 from kaimen.voice.score import Scores, centroids_of, combined, scores
@@ -60,31 +63,55 @@ class Gallery:
         *,
         registry: Registry | None = None,
         index: Index | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """The gallery of an encoder's identity; without a registry, one kept nowhere."""
+        """The gallery of an encoder's identity; without a registry, one kept nowhere.
+
+        ``say`` gets what an operator should know: whom the gate does not recognise any more, and
+        why the index is made anew.
+        """
         self.encoder = encoder
         self.dimension = dimension
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
+        self._say = say
+        self._said = ""
+        self._state = self.registry.database.state()  # of the registry, when it was last looked at
+        self._left_out = 0
+        self._went_back = False  # whether indexes of other encoders are of no use any more
         self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
+        self._band = GalleryBand()
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
 
     @classmethod
-    def open(cls, path: Path, vault: Vault, encoder: str, dimension: int) -> Gallery:
+    def open(
+        cls,
+        path: Path,
+        vault: Vault,
+        encoder: str,
+        dimension: int,
+        *,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> Gallery:
         """The gallery of a registry's file, which is made if need be, with the index beside it.
 
-        While it is open, no backup is restored over it. Raises GalleryError.
+        While it is open, no backup is restored over it. Raises GalleryError and StorageError.
         """
         in_use = Lock(path)
         registry = Registry(path, vault)
+        if registry.database.read_only:
+            say(f"{registry.database.read_only}; nobody can be enrolled or removed until then")
+        kept = index_of(path, registry.recordings.space(encoder))
         try:
-            index = Index.load(index_of(path, registry.recordings.space(encoder)), vault, encoder)
-        except GalleryError:
-            index = None  # it is made anew from the registry
-        gallery = cls(encoder, dimension, registry=registry, index=index)
+            index = Index.load(kept, vault, encoder)
+        except GalleryError as error:
+            index = None
+            if kept.exists():
+                say(f"{error}; the index is made anew from the registry")
+        gallery = cls(encoder, dimension, registry=registry, index=index, say=say)
         gallery._in_use = in_use
         return gallery
 
@@ -100,6 +127,12 @@ class Gallery:
 
     def __contains__(self, student: object) -> bool:
         return isinstance(student, str) and as_kept(student) in self._current().places
+
+    @property
+    def left_out(self) -> int:
+        """How many are enrolled and not recognised: something else changed their rows."""
+        self._current()
+        return self._left_out
 
     @property
     def members(self) -> list[Student]:
@@ -120,6 +153,17 @@ class Gallery:
     def newest(self) -> datetime.datetime:
         """When somebody was enrolled last, in UTC: no clock that is right is before it."""
         return self._current().newest
+
+    @property
+    def state(self) -> RegistryState:
+        """Return which registry it is of, and how far that had come when last looked at."""
+        return self._state
+
+    @property
+    def band(self) -> GalleryBand:
+        """How high the recordings reach: a probe is compared as if it reached no higher."""
+        self._current()
+        return self._band
 
     @property
     def space(self) -> str:
@@ -161,8 +205,11 @@ class Gallery:
         refused: Sequence[Refused] = (),
         evidence: Sequence[Evidence] = (),
         word: str = "",
+        add: bool = False,
     ) -> None:
         """Enroll a student, in place of what was known of their voice, or of a ``word``.
+
+        With ``add``, beside what was known of it.
 
         Raises GalleryError and StorageError; nothing was changed then.
         """
@@ -185,28 +232,57 @@ class Gallery:
             refused=refused,
             evidence=evidence,
             word=word,
+            add=add,
         )
         self._seen = None
 
     def describe(
-        self, student: str, *, group: str | None = None, consent: datetime.date | None = None
+        self,
+        student: str,
+        *,
+        group: str | None = None,
+        consent: datetime.date | None = None,
+        until_withdrawn: bool = False,
     ) -> None:
         """Change a student's group or consent; what is not given stays what it was."""
-        self.registry.describe(student, group=group, consent=consent)
+        self.registry.describe(
+            student, group=group, consent=consent, until_withdrawn=until_withdrawn
+        )
         self._seen = None
 
     def remove(self, student: str) -> None:
-        """Forget a student at once, in the index's file, too. Raises GalleryError."""
+        """Forget a student at once, in the index's file, too.
+
+        Raises GalleryError and StorageError; the student is known as before then.
+        """
         self.registry.require(student)
-        # The registry last: while they are in it, whatever was interrupted is begun again.
-        if isinstance(self.registry.path, Path):
-            for index in indexes_of(self.registry.path):  # other encoders' are made anew, too
-                forget(index)
-        if isinstance(self.registry.path, Path) and replay_memory_of(self.registry.path).exists():
-            memory = ReplayMemory(replay_memory_of(self.registry.path), self.registry.vault)
-            memory.forget(student)
-            memory.close()
+        path = self.registry.path
+        if isinstance(path, Path):
+            with self.registry.database.writing():
+                pass  # a disk that cannot be written says so before anything is deleted
+            # The registry last: while they are in it, whatever was interrupted is begun again.
+            try:
+                for index in indexes_of(path):  # other encoders' are made anew, too
+                    forget(index)
+            except OSError as error:
+                raise unwritten(index, error, f"{student}, who is known as before,") from None
+            if replay_memory_of(path).exists():
+                memory = ReplayMemory(replay_memory_of(path), self.registry.vault, say=self._say)
+                try:
+                    memory.forget(student)
+                finally:
+                    memory.close()
         self.registry.remove(student)
+        self._seen = None
+        with contextlib.suppress(StorageError):  # it is made anew from the registry
+            self.save()
+
+    def remove_recordings(self, student: str, numbers: Collection[int]) -> None:
+        """Forget recordings of a student, in the index's file, too.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        self.registry.remove_recordings(student, numbers)
         self._seen = None
         self.save()
 
@@ -217,6 +293,11 @@ class Gallery:
         """
         members = self._current(track)
         if isinstance(self.registry.path, Path):
+            if self._went_back:
+                for other in indexes_of(self.registry.path):
+                    with contextlib.suppress(OSError):
+                        forget(other)
+                self._went_back = False
             with self._lock:
                 index = self._index
                 if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
@@ -247,36 +328,76 @@ class Gallery:
 
     def _align(self, track: Track | None) -> None:
         """Bring members and index in line with the registry."""
-        recordings, owners = self.registry.recordings.numbers(self.encoder)
-        students = self.registry.students()
+        state = self.registry.database.state()
+        roll, recordings, owners = self.registry.recognised(self.encoder)
+        students = roll.students
+        fits = self._index.fits(state) or not len(self._index)
+        highest = self.registry.recordings.highest_speech(self.encoder)
+        self._band = GalleryBand.of(highest)
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
-        if len(left) > len(self._index) // 2 or self._index.worn:
+        if not fits:
+            self._went_back = True
+            self._say(
+                "the index is of another registry, or of a later state of this one; it is made anew"
+            )
+        if not fits or len(left) > len(self._index) // 2 or self._index.worn:
             index = Index(self.dimension)
             self._fill(index, recordings, track)
-            members = self._members_of(students, recordings, owners, index)
+            before = self._members if fits else None
+            members = self._members_of(students, recordings, owners, index, before)
             with self._lock:
                 self._index = index
                 self._members = members
         else:
             index = self._index
             there = np.isin(recordings, index.numbers, assume_unique=True)
-            members = self._members_of(students, recordings[there], owners[there], index)
+            members = self._members_of(
+                students, recordings[there], owners[there], index, self._members
+            )
             with self._lock:
                 self._members = members
                 index.remove(left)
             self._fill(index, recordings[~there], track)
-            members = self._members_of(students, recordings, owners, index)
+            members = self._members_of(students, recordings, owners, index, self._members)
             with self._lock:
                 self._members = members
+        index.registry, index.changes = state.registry, state.changes
+        self._state = state
+        self._left_out = len(roll.changed)
+        self._tell(roll)
+
+    def _tell(self, roll: Roll) -> None:
+        """Say once who is not recognised since something else than Kaimen changed the registry."""
+        said = ""
+        if roll.changed:
+            said = (
+                f"{len(roll.changed)} students stay outside: something else than Kaimen changed "
+                "their rows in the registry; see 'kaimen doctor'"
+            )
+        elif not roll.complete:
+            said = (
+                "something else than Kaimen put students into the registry, or took some out of "
+                "it; see 'kaimen doctor'"
+            )
+        if said and said != self._said:
+            self._say(said)
+        self._said = said
 
     def _members_of(
-        self, students: Sequence[Student], recordings: Numbers, owners: Numbers, index: Index
+        self,
+        students: Sequence[Student],
+        recordings: Numbers,
+        owners: Numbers,
+        index: Index,
+        before: Members | None,
     ) -> Members:
-        """Members with their centroids: of whoever changed, from points in the index."""
+        """Members with their centroids: of whoever changed since, from points in the index."""
         members = Members.of(students, recordings, owners, self.dimension)
-        was = members.as_before(self._members)
-        same = was >= 0
-        members.centroids[same] = self._members.centroids[was[same]]
+        same = np.zeros(len(members.students), bool)
+        if before is not None:
+            was = members.as_before(before)
+            same = was >= 0
+            members.centroids[same] = before.centroids[was[same]]
         changed = np.flatnonzero(~same)
         for start in range(0, len(changed), STRIDE):
             places = changed[start : start + STRIDE]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
 
@@ -42,6 +43,8 @@ class Index:
         self.dimension = dimension
         self.breadth = SEARCH_BREADTH
         self.tuned = 0  # how many points there were when the breadth was chosen
+        self.registry = ""  # whose points they are
+        self.changes = 0  # of the registry, until then
         self._numbers: Numbers = np.zeros(0, np.int64)  # ascending
         self._vacant = 0
         self._torn = False
@@ -65,6 +68,13 @@ class Index:
     def worn(self) -> bool:
         """Return whether so many points were removed that it should be built anew."""
         return self._torn or self._vacant > VACANT * max(1, len(self._numbers))
+
+    def fits(self, state: RegistryState) -> bool:
+        """Return whether it was made of this registry, in this state or an earlier one.
+
+        A registry that went back gives numbers a second time, to other recordings.
+        """
+        return self.registry == state.registry and self.changes <= state.changes
 
     def add(self, numbers: Numbers, points: NDArray[np.float32]) -> None:
         """Add points (points, dimension) under numbers that never were in it before."""
@@ -127,6 +137,8 @@ class Index:
             "breadth": self.breadth,
             "tuned": self.tuned,
             "vacant": self._vacant,
+            "registry": self.registry,
+            "changes": self.changes,
             "count": self._graph.get_current_count(),
         }
         with _nowhere() as graph:
@@ -148,6 +160,9 @@ class Index:
                 index.breadth = int(head["breadth"])
                 index.tuned = int(head["tuned"])
                 index._vacant = int(head["vacant"])
+                # An earlier Kaimen did not say: it fits no registry, and is made anew once.
+                index.registry = str(head.get("registry", ""))
+                index.changes = int(head.get("changes", 0))
                 index._numbers = np.frombuffer(next(pieces), "<i8").astype(np.int64)
                 for piece in pieces:
                     graph.write(piece)

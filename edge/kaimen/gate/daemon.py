@@ -31,9 +31,12 @@ class Reloaded(Exception):
 class Listener(Protocol):
     """A microphone, or what stands in for one."""
 
-    name: str
     floor: float | None
     overruns: int  # times sound was dropped
+
+    @property
+    def name(self) -> str:
+        """What is listened to, with its channel where there are several."""
 
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks as they are heard. Raises MicrophoneLost; ends if there is no more."""
@@ -114,12 +117,14 @@ class Daemon:
     def _listen(self, listener: Listener) -> None:
         self._gate.begin(listener.floor)
         meter = Meter()
-        heard = False
+        told = ""
         for block in listener.blocks():
-            if not heard:
-                heard, self._lacking = True, False
-                self._say(f"listening to {listener.name}")
-                self._door.show("idle")
+            if listener.name != told:  # another channel, too
+                first, told = not told, listener.name
+                self._say(f"listening to {told}")
+                if first:
+                    self._lacking = False
+                    self._door.show("idle")
             self._hear(block)
             found = meter.hear(block, listener.overruns)
             if found:

@@ -79,7 +79,7 @@ class Gate:
 
     def rehearse(self) -> None:
         """Embed a second of noise and search for it: a gate that can do this can decide."""
-        self.policy.rehearse(Utterance(_NOISE, self.encoder))
+        self.policy.rehearse(self._utterance(_NOISE))
 
     @property
     def speaking(self) -> bool:
@@ -128,8 +128,11 @@ class Gate:
             if self._glimpsed is not None and self._looked is not None:
                 self.policy.looked(self._glimpsed, self._looked[1])  # the phrase went on
                 self._glimpsed = None
-            self._looked = phrase.end, Utterance(phrase.samples, self.encoder)
+            self._looked = phrase.end, self._utterance(phrase.samples)
         return self.policy.decide(self._looked[1])
+
+    def _utterance(self, samples: Samples) -> Utterance:
+        return Utterance(samples, self.encoder, self.policy.gallery.band.band)
 
     def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
         if found.decision.opens:
@@ -140,7 +143,7 @@ class Gate:
         try:
             self.policy.answered(found, self._looked[1])
         except StorageError as error:
-            self._say(f"{error}; what was said now could be played back later")
+            self._say(f"{error}; what was said now is remembered only until the gate ends")
         return answer
 
 

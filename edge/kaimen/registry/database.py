@@ -1,24 +1,42 @@
 """The registry's file: an SQLite database that any process may open, and that survives a plug.
 
 It is in WAL mode, so that the gate reads while an operator writes. A transaction is written as a
-whole or not at all, and is on the disk when it ends.
+whole or not at all, and is on the disk when it ends. On a disk that cannot be written the file is
+read all the same, and written again as soon as the disk can be.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kaimen.errors import GalleryError, StorageError
+from kaimen.errors import GalleryError
 from kaimen.registry.kept_names import keep_names
+from kaimen.registry.opening import OpenDatabase, open_file
+from kaimen.registry.seals import (
+    SEALED_FIELDS,
+    RegistryState,
+    Seals,
+    is_whole,
+    new_registry,
+    number_of,
+)
+from kaimen.registry.sqlite_errors import as_error, error_of
 from kaimen.registry.vault import Vault
-from kaimen.storage import make_folder
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
+RETRY = 5.0  # seconds between looks whether a disk can be written again
 MEMORY = ":memory:"
+SETTINGS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # an enrolled student survives a pulled plug
+    "secure_delete = ON",
+    "foreign_keys = ON",
+)
 
 # Each brings the schema from one version to the next; what was released is never edited.
 MIGRATIONS: tuple[str, ...] = (
@@ -74,106 +92,196 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT NOT NULL  -- that both had
     );
     """,
+    """
+    ALTER TABLE vault ADD COLUMN registry TEXT NOT NULL DEFAULT '';  -- which one it is
+    ALTER TABLE vault ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;  -- transactions so far
+    ALTER TABLE vault ADD COLUMN total BLOB NOT NULL DEFAULT x'';  -- of all students' seals
+    ALTER TABLE vault ADD COLUMN seal BLOB NOT NULL DEFAULT x'';  -- of the three
+    ALTER TABLE students ADD COLUMN seal BLOB NOT NULL DEFAULT x'';  -- of a row, see seals.py
+    """,
+    """
+    ALTER TABLE recordings ADD COLUMN highest REAL;  -- Hz of its speech, or NULL: not measured
+    """,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
+SEALED = 6  # the same, for rows that are sealed
 
 
 class Database:
     """An open database. One thread at a time; other processes and threads open their own."""
 
     def __init__(self, path: Path | str, vault: Vault) -> None:
-        """Open the file at ``path``, or make it. Raises GalleryError."""
+        """Open the file at ``path``, or make it. Raises GalleryError and StorageError."""
         self.path = path
         self.vault = vault
-        if path != MEMORY:
-            try:
-                # SQLite gives its files the mode of the first one.
-                make_folder(Path(path).parent)
-                Path(path).touch(mode=0o600)
-            except OSError as error:
-                raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
-        try:
-            self._database = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            for setting in (
-                "journal_mode = WAL",
-                "synchronous = FULL",  # an enrolled student survives a pulled plug
-                "secure_delete = ON",
-                "foreign_keys = ON",
-            ):
-                self._database.execute(f"PRAGMA {setting}")
-        except sqlite3.Error as error:
-            raise self._unusable(error) from None
-        # A connection refers to itself: nobody would close it until some time later.
-        weakref.finalize(self, self._database.close)
+        self.seals = Seals(vault)
+        self._delta = 0  # by which a transaction changes the total of all seals
+        self._opened_before = 0  # times
+        self._use(self._open())
         self._migrate()
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing can be written; empty where it can."""
+        why = self._opened.read_only
+        return "" if why is None else str(error_of(why, self.path))
 
     def close(self) -> None:
         """Close the database; in a file, nothing is lost."""
-        self._database.close()
+        self._closing()
 
-    def _unusable(self, error: sqlite3.Error) -> GalleryError:
-        return GalleryError(f"{self.path}: not a registry that can be used ({error})")
+    def _open(self) -> OpenDatabase:
+        try:
+            if self.path != MEMORY:
+                return open_file(Path(self.path), SETTINGS, PATIENCE)
+            connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA foreign_keys = ON")
+            return OpenDatabase(connection, MEMORY)
+        except (OSError, sqlite3.Error) as error:
+            raise as_error(error, self.path) from None
+
+    def _use(self, opened: OpenDatabase) -> None:
+        self._opened = opened
+        self._database = opened.connection
+        self._look_again = time.monotonic() + RETRY
+        # A connection refers to itself: nobody would close it until some time later.
+        self._closing = weakref.finalize(self, opened.connection.close)
+
+    def _keep_up(self, *, at_once: bool = False) -> None:
+        """Open the file anew where another is in its place, or its disk can be written again."""
+        if self._database.in_transaction:
+            return
+        due = at_once or time.monotonic() >= self._look_again
+        if not self._opened.is_stale and not (due and self._opened.read_only is not None):
+            return
+        before, close = self._opened, self._closing
+        self._use(self._open())
+        try:
+            self._migrate()
+        except BaseException:
+            self._closing()
+            self._use(before)
+            raise
+        self._opened_before += 1
+        close()
 
     def _migrate(self) -> None:
         if self._schema() < len(MIGRATIONS):
-            with self.writing() as database:
+            if self._opened.read_only is not None:
+                raise error_of(self._opened.read_only, self.path)
+            with self._transaction() as database:
                 before = self._schema()
                 for script in MIGRATIONS[before:]:
                     for statement in script.split(";"):
                         database.execute(statement)
-                if before < NAMES_KEPT:
-                    keep_names(database)
-                database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-                if not self.read("SELECT identity FROM vault"):
+                if not database.execute("SELECT identity FROM vault").fetchall():
                     database.execute(
                         "INSERT INTO vault (identity) VALUES (?)", (self.vault.identity,)
                     )
+                self._require_key()  # under another one, nothing is written
+                if before < NAMES_KEPT:
+                    keep_names(database)
+                if before < SEALED:
+                    self._seal_all(database)  # with the names that are kept
+                database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         if self._schema() > len(MIGRATIONS):
             raise GalleryError(f"{self.path}: made by a newer Kaimen; update this one")
-        if self.read("SELECT identity FROM vault") != [(self.vault.identity,)]:
+        self._require_key()
+
+    def _require_key(self) -> None:
+        if self._rows("SELECT identity FROM vault") != [(self.vault.identity,)]:
             raise GalleryError(
                 f"{self.path}: sealed under another key; set [gallery] key to that one's file"
             )
 
+    def _seal_all(self, database: sqlite3.Connection) -> None:
+        """Seal what an earlier Kaimen wrote unsealed."""
+        registry = new_registry()
+        rows = database.execute(f"SELECT {SEALED_FIELDS} FROM students").fetchall()
+        sealed = [(self.seals.row(registry, row), row[0]) for row in rows if is_whole(row)]
+        database.executemany("UPDATE students SET seal = ? WHERE number = ?", sealed)
+        total = sum(number_of(seal) for seal, _ in sealed)
+        self._write_state(database, RegistryState(registry, 0, 0).after(total))
+
+    def _write_state(self, database: sqlite3.Connection, state: RegistryState) -> None:
+        database.execute(
+            "UPDATE vault SET registry = ?, changes = ?, total = ?, seal = ?",
+            (state.registry, state.changes, state.packed, self.seals.state(state)),
+        )
+
+    def state(self) -> RegistryState:
+        """Return which registry it is, and how often it was written."""
+        ((registry, changes, total, seal),) = self.read(
+            "SELECT registry, changes, total, seal FROM vault"
+        )
+        return self.seals.read_state(registry, changes, total, seal)
+
+    def exchange(self, before: bytes, after: bytes) -> None:
+        """Say, in a transaction, that a student's seal gives way to another, or to none."""
+        self._delta += number_of(after) - number_of(before)
+
     def _schema(self) -> int:
-        return int(str(self.read("PRAGMA user_version")[0][0]))
+        return int(str(self._rows("PRAGMA user_version")[0][0]))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it or nothing, and on the disk at the end."""
+        """A transaction: all of it or nothing, and on the disk at the end.
+
+        One inside another is part of it. Raises StorageError where it cannot be written: nothing
+        was changed then.
+        """
+        if self._database.in_transaction:
+            yield self._database
+            return
+        self._keep_up(at_once=self._opened.read_only is not None)
+        if self._opened.read_only is not None:
+            raise error_of(self._opened.read_only, self.path)
+        self._delta = 0
+        with self._transaction() as database:
+            yield database
+            state = self.state()
+            if state.whole:  # what somebody else changed stays known as changed
+                self._write_state(database, state.after(self._delta))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path}: cannot be written ({error}); what was there is untouched"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise self._unusable(error) from None
+        except sqlite3.Error as error:
+            raise as_error(error, self.path) from None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Everything read in here is of one moment, whatever others write meanwhile."""
+        if self._database.in_transaction:
+            yield
+            return
         self.read("BEGIN")
         try:
             yield
         finally:
-            self.read("COMMIT")
+            if self._database.in_transaction:
+                self.read("COMMIT")
 
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
-        """Return the rows of a query. Raises GalleryError."""
+        """Return the rows of a query. Raises GalleryError and StorageError."""
+        self._keep_up()
+        return self._rows(query, *values)
+
+    def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         try:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise as_error(error, self.path) from None
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""
-        return int(str(self.read("PRAGMA data_version")[0][0]))
+        changed = int(str(self.read("PRAGMA data_version")[0][0]))
+        return (self._opened_before << 32) + changed

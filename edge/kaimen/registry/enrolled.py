@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
-from kaimen.errors import GalleryError
+from kaimen.registry.database import PATIENCE
+from kaimen.registry.opening import open_file
+from kaimen.registry.sqlite_errors import as_error
 from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
 
@@ -15,17 +16,17 @@ from kaimen.voice.encoder import Card
 def enrolled(registry: Path) -> dict[str, int]:
     """Return how many students each model enrolled;
 
-    Raises GalleryError where there is a registry that cannot be read, and EncoderError.
+    Raises GalleryError and StorageError where there is a registry that cannot be read, and
+    EncoderError.
     """
     cards = {name: Card.read(path.with_suffix(".json")) for name, path in ENCODERS.items()}
     students: dict[str, int] = {}
     try:
         if registry.exists():
-            place = f"file:{quote(str(registry))}?mode=ro"
-            with closing(sqlite3.connect(place, uri=True)) as database:
+            with closing(open_file(registry, (), PATIENCE).connection) as database:
                 students = dict(
                     database.execute("SELECT encoder, count(*) FROM students GROUP BY encoder")
                 )
     except (OSError, sqlite3.Error) as error:
-        raise GalleryError(f"{registry}: cannot be read ({error})") from None
+        raise as_error(error, registry) from None
     return {name: students.get(card.sha256, 0) for name, card in cards.items()}

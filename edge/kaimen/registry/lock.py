@@ -5,6 +5,7 @@ A lock on a file beside the registry (flock): whoever ends, or is killed, has le
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kaimen.errors import StorageError
-from kaimen.storage import make_folder
+from kaimen.storage import make_folder, unwritten
 
 PATIENCE = 10.0  # seconds to wait for somebody who is alone in it
 PAUSE = 0.05  # seconds between two looks
@@ -54,16 +55,32 @@ def alone(registry: Path) -> Iterator[None]:
 
 
 def _try(registry: Path, how: int) -> int | None:
-    """A descriptor that holds the lock; None while others hold it otherwise."""
+    """A descriptor that holds the lock; None while others hold it otherwise.
+
+    Raises StorageError where it cannot be held. A disk that cannot be written holds it on what is
+    there: the lock's file, or the folder.
+    """
     path = registry.with_suffix(".lock")
     try:
         make_folder(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(path)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be made ({error.strerror})") from None
+        raise unwritten(path, error) from None
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)

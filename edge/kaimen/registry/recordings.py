@@ -40,6 +40,16 @@ class Known:
     said: bool  # whether the phrase encoder did, or there is nothing said of it to be known
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recording of one student."""
+
+    number: int
+    word: str  # of a challenge; empty: the passphrase
+    source: str  # SHA-256 of the file it was made from, empty if unknown
+    said_by: str  # the phrase encoder of what was said
+
+
 class Recordings:
     """What is known of all recordings. Raises GalleryError where something was changed."""
 
@@ -68,6 +78,19 @@ class Recordings:
             for number, name, word, source, placed, said in rows
         ]
 
+    def listed(self, name: str) -> list[Listed]:
+        """A student's recordings, the passphrase's first."""
+        rows = self._database.read(
+            "SELECT recordings.number, word, source, said_by FROM recordings "
+            "JOIN students ON student = students.number WHERE name = ? "
+            "ORDER BY word, recordings.number",
+            as_kept(name),
+        )
+        return [
+            Listed(int(str(number)), str(word), str(source), str(said_by))
+            for number, word, source, said_by in rows
+        ]
+
     def sources(self) -> dict[str, set[str]]:
         """SHA-256 of the files that each student was enrolled from."""
         found: dict[str, set[str]] = {}
@@ -89,6 +112,29 @@ class Recordings:
         )
         both = np.array(rows, np.int64).reshape(-1, 2)
         return both[:, 0].copy(), both[:, 1].copy()
+
+    def highest_speech(self, encoder: str) -> dict[str, list[float]]:
+        """Return how high the speech of each student's recordings reaches, in Hz.
+
+        Of an encoder's passphrases; recordings of earlier releases were not measured.
+        """
+        found: dict[str, list[float]] = {}
+        for name, highest in self._database.read(
+            "SELECT name, highest FROM recordings JOIN students ON student = students.number "
+            f"WHERE word = '' AND highest IS NOT NULL AND {PLACED} ORDER BY recordings.number",
+            encoder,
+            encoder,
+        ):
+            found.setdefault(str(name), []).append(float(str(highest)))
+        return found
+
+    def unmeasured(self) -> set[str]:
+        """Return the students who have a recording of which the band is not known."""
+        rows = self._database.read(
+            "SELECT DISTINCT name FROM recordings JOIN students ON student = students.number "
+            "WHERE word = '' AND highest IS NULL AND fingerprint IS NOT NULL"
+        )
+        return {str(name) for (name,) in rows}
 
     def voiceprints(
         self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None = None

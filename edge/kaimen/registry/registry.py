@@ -7,6 +7,7 @@ returns.
 from __future__ import annotations
 
 import datetime
+import hmac
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,14 @@ from kaimen.names import as_kept, name_of
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.recordings import Known, Recordings, context_of
+from kaimen.registry.seals import SEALED_FIELDS, number_of
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
+
+ROW = f"{SEALED_FIELDS}, seal"
+COUNTED = "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,15 @@ class Student:
     def consents(self, day: datetime.date) -> bool:
         """Return whether the student may be recognised on this day."""
         return self.consent is None or day <= self.consent
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Everybody at one moment, and what was changed by something else than Kaimen."""
+
+    students: list[Student]
+    changed: list[str]  # names in rows whose seal does not fit: nobody is known by them
+    complete: bool  # whether no whole row was put in or taken out
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +85,67 @@ class Registry:
         """How many students are enrolled, by whichever encoder."""
         return int(str(self.database.read("SELECT count(*) FROM students")[0][0]))
 
+    def roll(self) -> Roll:
+        """Everybody, in the order of their names, and what is not as it was written."""
+        rows = self.database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
+        state = self.database.state()
+        found, changed, total = [], [], 0
+        for *row, seal, recordings in rows:
+            total += number_of(_bytes(seal))
+            if self._is_sealed(row, seal, state.registry):
+                found.append(_student(row, recordings))
+            else:
+                changed.append(str(row[1]))
+        return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
+
     def students(self) -> list[Student]:
-        """Everybody, in the order of their names."""
-        rows = self.database.read(
-            "SELECT number, name, class, consent, enrolled, encoder, "
-            "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
-            "FROM students ORDER BY name"
-        )
-        return [_student(row) for row in rows]
+        """Everybody whose row is as it was written, in the order of their names."""
+        return self.roll().students
+
+    def recognised(self, encoder: str) -> tuple[Roll, NDArray[np.int64], NDArray[np.int64]]:
+        """Return everybody, an encoder's recordings of them, ascending, and whose those are.
+
+        Recordings and owners are numbers. Whose row was changed is recognised by nothing.
+        """
+        with self.database.reading():
+            roll = self.roll()
+            recordings, owners = self.recordings.numbers(encoder)
+        known = np.isin(owners, [student.number for student in roll.students])
+        return roll, recordings[known], owners[known]
 
     def student(self, name: str) -> Student:
         """One of them. Raises GalleryError."""
         rows = self.database.read(
-            "SELECT number, name, class, consent, enrolled, encoder, "
-            "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '') "
-            "FROM students WHERE name = ?",
-            as_kept(name),
+            f"SELECT {ROW}, {COUNTED} FROM students WHERE name = ?", as_kept(name)
         )
         if not rows:
             raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
-        return _student(rows[0])
+        *row, seal, recordings = rows[0]
+        if not self._is_sealed(row, seal, self.database.state().registry):
+            raise GalleryError(
+                f"{name}: something else than Kaimen changed this student's name, group or "
+                "consent; remove and enroll them again"
+            )
+        return _student(row, recordings)
+
+    def _is_sealed(self, row: Sequence[object], seal: object, registry: str) -> bool:
+        return hmac.compare_digest(_bytes(seal), self.database.seals.row(registry, row))
+
+    def _seal(self, number: int, before: bytes) -> None:
+        """Seal a student's row as it is now, in a transaction; ``before``: its seal until now."""
+        ((*row,),) = self.database.read(
+            f"SELECT {SEALED_FIELDS} FROM students WHERE number = ?", number
+        )
+        seal = self.database.seals.row(self.database.state().registry, row)
+        self.database.read("UPDATE students SET seal = ? WHERE number = ?", seal, number)
+        self.database.exchange(before, seal)
+
+    def _drop(self, database: sqlite3.Connection, name: str) -> None:
+        """Delete a student's row and all recordings, in a transaction."""
+        for (seal,) in database.execute(
+            "DELETE FROM students WHERE name = ? RETURNING seal", (name,)
+        ).fetchall():
+            self.database.exchange(_bytes(seal), b"")
 
     def enroll(
         self,
@@ -104,12 +159,14 @@ class Registry:
         refused: Sequence[Refused] = (),
         evidence: Sequence[Evidence] = (),
         word: str = "",
+        add: bool = False,
     ) -> None:
         """Enroll a student in place of what was known of their voice, for good.
 
-        Files of theirs that were ``refused`` are remembered in place of earlier ones. A group and
-        a consent that are not given stay what they were. ``evidence`` is each recording's. With a
-        ``word``, recordings are of that word of a challenge, beside those of the passphrase.
+        With ``add``, beside what was known of it. Files of theirs that were ``refused`` are
+        remembered in place of earlier ones. A group and a consent that are not given stay what they
+        were. ``evidence`` is each recording's.
+        With a ``word``, recordings are of that word of a challenge, beside those of the passphrase.
         Raises UnfitName, GalleryError and StorageError; nothing was changed then.
         """
         name = name_of(name, str(self.path))
@@ -119,17 +176,25 @@ class Registry:
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self.database.writing() as database:
-            before = database.execute(
-                "SELECT number, encoder FROM students WHERE name = ?", (name,)
-            ).fetchone()
-            if word and (before is None or not self.recordings.knows(before[0], encoder)):
+            row = database.execute(f"SELECT {ROW} FROM students WHERE name = ?", (name,)).fetchone()
+            if row is not None and not self._is_sealed(
+                row[:-1], row[-1], self.database.state().registry
+            ):
+                self._drop(database, name)  # nobody knows whose it was
+                row = None
+            before = None if row is None else _student(row[:-1], 0)
+            if word and (before is None or not self.recordings.knows(before.number, encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
-            if before is not None and before[1] != encoder and not word:
+            if before is not None and before.encoder != encoder and not word:
+                if add:
+                    raise GalleryError(
+                        f"{name} is enrolled by another encoder; replace all of their recordings"
+                    )
                 # Words of another latent space, too.
-                database.execute("DELETE FROM recordings WHERE student = ?", before[:1])
+                database.execute("DELETE FROM recordings WHERE student = ?", (before.number,))
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (encoder,))
             # Words come into the space they were said in, beside a passphrase of two spaces.
-            home = before[1] if word else encoder
+            home = before.encoder if word and before is not None else encoder
             (number,) = database.execute(
                 "INSERT INTO students (name, class, consent, enrolled, encoder) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -145,14 +210,16 @@ class Registry:
                     group is not None,
                 ),
             ).fetchone()
-            database.execute(
-                "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
-            )
+            self._seal(number, b"" if row is None else _bytes(row[-1]))
+            if not add:
+                database.execute(
+                    "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
+                )
             for voiceprint, source, more in zip(voiceprints, origins, kept, strict=True):
                 (recording,) = database.execute(
-                    "INSERT INTO recordings (student, source, voiceprint, word, said_by) "
-                    "VALUES (?, ?, x'', ?, ?) RETURNING number",
-                    (number, source, word, more.said_by),
+                    "INSERT INTO recordings (student, source, voiceprint, word, said_by, highest) "
+                    "VALUES (?, ?, x'', ?, ?, ?) RETURNING number",
+                    (number, source, word, more.said_by, more.highest),
                 ).fetchone()
                 point = self.recordings.sealed_point(
                     voiceprint, context_of(number, recording, encoder)
@@ -230,34 +297,70 @@ class Registry:
         return found
 
     def describe(
-        self, name: str, *, group: str | None = None, consent: datetime.date | None = None
+        self,
+        name: str,
+        *,
+        group: str | None = None,
+        consent: datetime.date | None = None,
+        until_withdrawn: bool = False,
     ) -> None:
         """Change a student's group or consent; what is not given stays what it was.
 
-        Raises UnfitName and StorageError.
+        ``until_withdrawn``: the consent has no last day any more. Raises UnfitName, GalleryError
+        and StorageError; nothing was changed then.
         """
         group = name_of(group, str(self.path)) if group else group
         with self.database.writing() as database:
-            database.execute(
-                "UPDATE students SET class = coalesce(?, class), consent = coalesce(?, consent) "
-                "WHERE name = ?",
-                (group, consent and consent.isoformat(), as_kept(name)),
+            number = self.student(name).number
+            (seal,) = database.execute(
+                "UPDATE students SET class = coalesce(?, class), "
+                "consent = CASE WHEN ? THEN NULL ELSE coalesce(?, consent) END "
+                "WHERE number = ? RETURNING seal",
+                (group, until_withdrawn, consent and consent.isoformat(), number),
+            ).fetchone()
+            self._seal(number, seal)
+
+    def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
+        """Forget recordings of a student, all of them or none.
+
+        One of the passphrase has to stay. Raises GalleryError and StorageError.
+        """
+        with self.database.writing() as database:
+            student = self.student(name)
+            listed = self.recordings.listed(name)
+            unknown = set(numbers) - {each.number for each in listed}
+            if unknown:
+                raise GalleryError(
+                    f"{name} has no recording {min(unknown)}; see 'kaimen students {name} "
+                    "--recordings'"
+                )
+            if all(each.number in numbers for each in listed if not each.word):
+                raise GalleryError(
+                    f"{name} would be left with no recording; add another first, or remove the "
+                    "student"
+                )
+            database.executemany(
+                "DELETE FROM recordings WHERE number = ? AND student = ?",
+                [(number, student.number) for number in set(numbers)],
             )
+        self._truncate_log()
 
     def require(self, name: str) -> None:
         """Raises GalleryError where nothing is known of a student."""
-        refused = "SELECT 1 FROM refused WHERE student = ? LIMIT 1"
-        if not self.database.read(refused, as_kept(name)):
-            self.student(name)
+        if as_kept(name) not in self.names():
+            raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
 
     def remove(self, name: str) -> None:
         """Forget a student: no more than a keyed hash stays in the file. Raises GalleryError."""
         self.require(name)
         name = as_kept(name)
         with self.database.writing() as database:
-            database.execute("DELETE FROM students WHERE name = ?", (name,))
+            self._drop(database, name)
             database.execute("DELETE FROM refused WHERE student = ?", (name,))
             _list_erased(database, [erasure(self.vault, name)])
+        self._truncate_log()
+
+    def _truncate_log(self) -> None:
         # What the log of changes still holds goes as soon as no reader needs it.
         self.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -325,8 +428,13 @@ def _add_point(database: sqlite3.Connection, recording: int, model: str, sealed:
     )
 
 
-def _student(row: tuple[object, ...]) -> Student:
-    number, name, group, consent, enrolled, encoder, recordings = row
+def _bytes(seal: object) -> bytes:
+    return seal if isinstance(seal, bytes) else b""
+
+
+def _student(row: Sequence[object], recordings: object) -> Student:
+    """Return a student from a row that is as it was written."""
+    number, name, group, consent, enrolled, encoder = row
     return Student(
         number=int(str(number)),
         name=str(name),

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import hmac
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import as_kept, forms_of
-from kaimen.registry.database import MEMORY
+from kaimen.registry.database import MEMORY, RETRY
 from kaimen.registry.evidence import pack, unpack_fingerprint
+from kaimen.registry.opening import OpenDatabase, open_file, set_aside
+from kaimen.registry.sqlite_errors import UNWRITABLE, Failure, as_error, error_of, kind_of
 from kaimen.registry.vault import Vault
+from kaimen.storage import unwritten
 from kaimen.voice.fingerprint import Fingerprint
 
 KEPT = 10  # of each student's phrases, and of each of their words
 PATIENCE = 1.0  # seconds to wait for another process's transaction
+SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS heard (
@@ -31,6 +38,8 @@ CREATE TABLE IF NOT EXISTS heard (
 CREATE INDEX IF NOT EXISTS heard_of ON heard (student, phrase);
 """
 
+Answer = TypeVar("Answer")
+
 
 def replay_memory_of(registry: Path) -> Path:
     """Where the memory of a registry's gate is kept."""
@@ -38,36 +47,86 @@ def replay_memory_of(registry: Path) -> Path:
 
 
 class ReplayMemory:
-    """An open memory; one thread at a time."""
+    """An open memory; one thread at a time.
 
-    def __init__(self, path: Path | str, vault: Vault) -> None:
-        """Open the memory at ``path``, or make it; one that cannot be read is begun anew.
+    What cannot be written is remembered until the program ends, and written as soon as it can be.
+    """
 
-        Raises StorageError.
+    def __init__(
+        self, path: Path | str, vault: Vault, *, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """Open the memory at ``path``, or make it.
+
+        One that is proven damaged is set aside, and a new one begun; ``say`` gets a sentence about
+        it, and about one that cannot be written. Raises GalleryError and StorageError for one that
+        cannot be read now: it may be whole.
         """
         self._path = path
         self._vault = vault
         self._key = vault.derive("heard")
-        try:
-            self._database = self._opened()
-        except sqlite3.DatabaseError:
-            try:
-                for each in (path, f"{path}-wal", f"{path}-shm"):
-                    Path(each).unlink(missing_ok=True)
-                self._database = self._opened()
-            except (OSError, sqlite3.Error) as error:
-                raise StorageError(f"{path}: cannot be made ({error})") from None
+        self._say = say
+        self._unwritten: dict[tuple[str, str], list[bytes]] = {}  # sealed, the latest last
+        self._use(self._open())
+        if self._opened.read_only is not None:
+            say(
+                f"{error_of(self._opened.read_only, path)}; what opens the door is remembered "
+                "only until the gate ends"
+            )
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._path != MEMORY:
-            Path(self._path).touch(mode=0o600)
-        database = sqlite3.connect(
-            self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    def _open(self) -> OpenDatabase:
+        if self._path == MEMORY:
+            return _in_memory(None)
+        path = Path(self._path)
+        try:
+            return _opened(path)
+        except (OSError, sqlite3.Error) as error:
+            if kind_of(error, path) is not Failure.DAMAGED:
+                raise as_error(error, path) from None
+            return self._begun_anew(error)
+
+    def _begun_anew(self, error: Exception) -> OpenDatabase:
+        """Set a damaged file aside, and begin another. Raises StorageError."""
+        path = Path(self._path)
+        try:
+            aside = set_aside(path)
+            opened = _opened(path)
+        except OSError as other:
+            raise unwritten(path, other) from None
+        except sqlite3.Error as other:
+            raise as_error(other, path) from None
+        self._say(
+            f"{path}: damaged ({error}), and begun anew: recordings of what opened the door before "
+            f"are not known any more; the old file is {aside.name}"
         )
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
-            database.execute(f"PRAGMA {setting}")
-        database.executescript(SCHEMA)
-        return database
+        return opened
+
+    def _use(self, opened: OpenDatabase) -> None:
+        self._opened = opened
+        self._database = opened.connection
+        self._look_again = time.monotonic() + RETRY
+
+    def _keep_up(self) -> None:
+        """Open the file anew where another is in its place, or its disk can be written again."""
+        due = self._opened.read_only is not None and time.monotonic() >= self._look_again
+        if due or self._opened.is_stale:
+            before = self._opened.connection
+            self._use(self._open())
+            before.close()
+
+    def _attempt(self, do: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Do something with the database. Raises GalleryError and StorageError."""
+        self._keep_up()
+        try:
+            return do(self._database)
+        except sqlite3.Error as error:
+            if kind_of(error, self._path) is not Failure.DAMAGED or self._path == MEMORY:
+                raise as_error(error, self._path) from None
+            self._database.close()
+            self._use(self._begun_anew(error))
+        try:
+            return do(self._database)
+        except sqlite3.Error as error:
+            raise as_error(error, self._path) from None
 
     @staticmethod
     def examine(path: Path, vault: Vault) -> None:
@@ -80,31 +139,33 @@ class ReplayMemory:
                 for whose, sealed in database.execute("SELECT phrase, fingerprint FROM heard"):
                     vault.unseal(sealed, f"heard, {whose}")
         except sqlite3.Error as error:
-            raise GalleryError(f"{path}: damaged ({error})") from None
+            raise as_error(error, path) from None
 
     def close(self) -> None:
         """Close it; what was kept stays."""
         self._database.close()
 
     def of(self, student: str, word: str = "") -> list[Fingerprint]:
-        """A student's, the latest first; what cannot be read is left out."""
+        """A student's, the latest first; what was changed is left out.
+
+        Raises GalleryError and StorageError where it cannot be read now.
+        """
         found: list[Fingerprint] = []
         for form in forms_of(f"{student}\0{word}"):
             found += self._of(*form.split("\0"))
         return found
 
     def _of(self, student: str, word: str) -> list[Fingerprint]:
-        whose = self._hash(student, word)
-        found = []
-        try:
-            rows = self._database.execute(
+        who, whose = self._hash(student), self._hash(student, word)
+        rows = self._attempt(
+            lambda database: database.execute(
                 "SELECT fingerprint FROM heard WHERE student = ? AND phrase = ? "
                 "ORDER BY number DESC",
-                (self._hash(student), whose),
+                (who, whose),
             ).fetchall()
-        except sqlite3.Error:
-            return []
-        for (sealed,) in rows:
+        )
+        found = []
+        for sealed in [*reversed(self._unwritten.get((who, whose), [])), *(row[0] for row in rows)]:
             try:
                 found.append(unpack_fingerprint(self._vault.unseal(sealed, f"heard, {whose}")))
             except (GalleryError, ValueError):
@@ -112,39 +173,91 @@ class ReplayMemory:
         return found
 
     def keep(self, student: str, fingerprint: Fingerprint, word: str = "") -> None:
-        """Remember one more, and forget what is older than the last KEPT. Raises StorageError."""
+        """Remember one more, and forget what is older than the last KEPT.
+
+        Raises StorageError where it cannot be written: it is known until the program ends.
+        """
         student, word = as_kept(student), as_kept(word)
         who, whose = self._hash(student), self._hash(student, word)
         sealed = self._vault.seal(pack(fingerprint), f"heard, {whose}")
+        waiting = self._unwritten.setdefault((who, whose), [])
+        waiting[:] = [*waiting, sealed][-KEPT:]
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.execute(
+            self._keep_up()
+            if self._opened.read_only is not None:
+                raise error_of(self._opened.read_only, self._path)
+            self._attempt(self._write)
+        except GalleryError as error:
+            raise StorageError(str(error)) from None
+        self._unwritten.clear()
+
+    def _write(self, database: sqlite3.Connection) -> None:
+        """Write all that waits, in one transaction."""
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            for (who, whose), waiting in self._unwritten.items():
+                database.executemany(
                     "INSERT INTO heard (student, phrase, fingerprint) VALUES (?, ?, ?)",
-                    (who, whose, sealed),
+                    [(who, whose, sealed) for sealed in waiting],
                 )
-                self._database.execute(
+                database.execute(
                     "DELETE FROM heard WHERE student = ? AND phrase = ? AND number NOT IN "
                     "(SELECT number FROM heard WHERE student = ? AND phrase = ? "
                     "ORDER BY number DESC LIMIT ?)",
                     (who, whose, who, whose, KEPT),
                 )
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path}: cannot be written ({error})") from None
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
 
     def forget(self, student: str) -> None:
-        """Nothing of a student stays in the file. Raises StorageError."""
-        try:
-            for form in forms_of(student):
-                self._database.execute("DELETE FROM heard WHERE student = ?", (self._hash(form),))
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path}: cannot be written ({error})") from None
+        """Nothing of a student stays in the file. Raises GalleryError and StorageError."""
+        hashes = [self._hash(form) for form in forms_of(student)]
+        for key in [key for key in self._unwritten if key[0] in hashes]:
+            del self._unwritten[key]
+        self._keep_up()
+        if self._opened.read_only is not None:
+            raise error_of(self._opened.read_only, self._path)
+
+        def clear(database: sqlite3.Connection) -> None:
+            database.executemany(
+                "DELETE FROM heard WHERE student = ?", [(hashed,) for hashed in hashes]
+            )
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        self._attempt(clear)
 
     def _hash(self, student: str, word: str | None = None) -> str:
         told = student if word is None else f"{student}\0{word}"
         return hmac.digest(self._key, told.encode(), "sha256").hex()[:32]
+
+
+def _opened(path: Path) -> OpenDatabase:
+    """Open a file, or make it; in memory alone where it cannot be made. OSError, sqlite3.Error."""
+    try:
+        opened = open_file(path, SETTINGS, PATIENCE)
+    except (OSError, sqlite3.Error) as error:
+        why = kind_of(error, path)
+        if why in UNWRITABLE and not (path.exists() and path.stat().st_size):
+            return _in_memory(why)
+        raise
+    try:
+        if opened.read_only is None:
+            opened.connection.executescript(SCHEMA)
+        elif not opened.connection.execute("SELECT name FROM sqlite_master").fetchall():
+            raise sqlite3.OperationalError("nothing in it")
+    except sqlite3.Error as error:
+        opened.connection.close()
+        why = opened.read_only or kind_of(error, path)
+        if why in UNWRITABLE:  # nothing was ever kept in it
+            return _in_memory(why)
+        raise
+    return opened
+
+
+def _in_memory(why: Failure | None) -> OpenDatabase:
+    connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
+    connection.executescript(SCHEMA)
+    return OpenDatabase(connection, MEMORY, why)

@@ -49,7 +49,7 @@ class Candidate:
         self._gallery.refresh()
         if claim is not None:
             self._policy.claim(claim)
-        utterance = Utterance(samples, self._checks.models.encoder)
+        utterance = Utterance(samples, self._checks.models.encoder, self._gallery.band.band)
         found = self._policy.decide(utterance)
         self._policy.answered(found, utterance)
         return found.decision

@@ -151,7 +151,7 @@ class Interview:
             verdict = ("no", "yes")
         else:
             good, said = judged(found)
-            self._dialogue.say(f"  {'✓' if good else '✗'} {said}")
+            self._dialogue.say(f"  {'✓' if good else '✗'} {self._trials.heard}: {said}")
             verdict = ("yes", "no") if good else ("no", "yes")
         kept = self._dialogue.choose(
             f"Keep {name or 'the default microphone'}?",

@@ -37,6 +37,7 @@ class Trials(Closing):
         """``began``: the door as it was set before; ``play``: a recording for a microphone."""
         self._began = began
         self._play = play
+        self.heard = ""  # what was listened to last: its name, and the channel of several
         self._pins: Factory | None = None
         self._relay: DoorSettings | None = None  # that was tried last
 
@@ -62,7 +63,9 @@ class Trials(Closing):
     def listen(self, name: str, show: Callable[[Samples], object]) -> Loudness:
         """Listen for some seconds. Raises DeviceError and RecordingError."""
         source = Played.open(self._play) if self._play else Microphone(name or None)
-        return Loudness.of(listened(source, LISTENED, show))
+        sound = listened(source, LISTENED, show)
+        self.heard = source.name
+        return Loudness.of(sound)
 
     def lease(self, door: DoorSettings) -> None:
         """Switch the relay on for one short lease, and wait for its end. Raises DeviceError."""

@@ -25,12 +25,12 @@ def best_channel(sound: Samples) -> tuple[Samples, int]:
     """
     if sound.shape[1] == 1:
         return sound[:, 0], 0
-    measured = [_voice_and_noise(_levels(each)) for each in sound.T]
-    clearness = [voice - max(noise, QUIETEST) for voice, noise in measured]
-    least = max(clearness) - AS_CLEAR
+    heard = [_levels(each) for each in sound.T]
+    clear = [clearness(each) for each in heard]
+    least = max(clear) - AS_CLEAR
     loudness = [
-        voice if clear >= least else -np.inf
-        for (voice, _), clear in zip(measured, clearness, strict=True)
+        _voice_and_noise(each)[0] if how_clear >= least else -np.inf
+        for each, how_clear in zip(heard, clear, strict=True)
     ]
     best = int(np.argmax(loudness))
     return np.ascontiguousarray(sound[:, best]), best
@@ -40,6 +40,12 @@ def _levels(channel: Samples) -> Samples:
     """The levels of a channel, taken piece by piece: a long one would fill the memory."""
     pieces = [channel[at : at + TOGETHER] for at in range(0, len(channel), TOGETHER)]
     return np.concatenate([levels(np.ascontiguousarray(piece)) for piece in pieces] or [NO_LEVELS])
+
+
+def clearness(heard: Samples) -> float:
+    """Return how far in dB a channel's sound rises above its own noise, given its levels."""
+    voice, noise = _voice_and_noise(heard)
+    return voice - max(noise, QUIETEST)
 
 
 def _voice_and_noise(heard: Samples) -> tuple[float, float]:

@@ -1,9 +1,9 @@
-"""A microphone as a source: any PortAudio device, at its own rate, resampled to 16 kHz."""
+"""A microphone as a source: any PortAudio device, at a rate that opens, resampled to 16 kHz."""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,15 @@ import soxr
 
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
+from kaimen.sound.alsa import listed_as
+from kaimen.sound.channel_stream import ChannelStream
 from kaimen.sound.high_pass import HighPass
 
 PATIENCE = 2.0  # seconds without sound after which a microphone is lost
+RATES = (16_000, 48_000, 44_100, 32_000, 96_000, 8_000)  # Hz, tried after the listed one
+MOST_CHANNELS = 8  # of a microphone; a sound server lists as many as it could mix
+PAIR = 2  # channels that are asked of a sound server
+WRONG_RATE, WRONG_CHANNELS = -9997, -9998  # PortAudio's errors that another try may mend
 WAITING = 500  # blocks kept while a decision is made; more is counted as an overrun
 
 
@@ -59,24 +65,68 @@ class Microphone:
     def __init__(self, name: str | None = None) -> None:
         self._portaudio = _refreshed()
         self._device = self._find(name)
-        self.name: str = self._device["name"]
-        self.rate = int(self._device["default_samplerate"])
+        self._listed = int(self._device["default_samplerate"])
+        self._stream = ChannelStream()
+        self.rate = self._listed  # Hz; once it is open, at which it opened
+        self.channels = 0  # that it opened with; 0: not open yet
         self.overruns = 0  # times PortAudio had to drop sound
+
+    @property
+    def name(self) -> str:
+        """Its name; once it is open, what else is to be known: a rate not listed, the channel."""
+        said = [str(self._device["name"])]
+        if self.rate != self._listed:
+            said.append(f"{self.rate / 1000:g} kHz ({self._listed / 1000:g} does not open)")
+        if self.channels > 1:
+            said.append(f"channel {self._stream.channel + 1} of {self.channels}")
+        return ", ".join(said)
 
     def _find(self, name: str | None) -> dict[str, Any]:
         devices = _inputs(self._portaudio)
-        try:
-            if not name and devices:
-                return dict(self._portaudio.query_devices(kind="input"))
-        except self._portaudio.PortAudioError as error:
-            raise MicrophoneLost(f"no microphone can be asked for: {error}") from None
         if not devices:
             raise MicrophoneLost("no microphone is connected; plug one in, or check 'arecord -l'")
-        matching = [d for d in devices if name and name.lower() in d["name"].lower()]
+        if not name:
+            return self._default(devices)
+        wanted = (listed_as(name) or name).lower()
+        matching = [d for d in devices if wanted in d["name"].lower()]
         if not matching:
             known = ", ".join(sorted({d["name"] for d in devices}))
             raise MicrophoneLost(f"no microphone is called {name!r}; connected: {known}")
         return dict(matching[0])
+
+    def _default(self, devices: list[dict[str, Any]]) -> dict[str, Any]:
+        """The system's; where a service has none, the first card."""
+        try:
+            return dict(self._portaudio.query_devices(kind="input"))
+        except self._portaudio.PortAudioError:
+            cards = [each for each in devices if "(hw:" in each["name"]]
+            return dict((cards or devices)[0])
+
+    def _opened(self, keep: Callable[[Samples, int, Any, Any], None]) -> Any:
+        """A stream at the first rate and number of channels that open. Raises PortAudioError."""
+        most = int(self._device["max_input_channels"])
+        usual = most if most <= MOST_CHANNELS else PAIR
+        failed: Exception | None = None
+        for rate in dict.fromkeys((self._listed, *RATES)):
+            for channels in dict.fromkeys((usual, min(most, PAIR), 1)):
+                try:
+                    stream = self._portaudio.InputStream(
+                        device=self._device["index"],
+                        samplerate=rate,
+                        channels=channels,
+                        dtype="float32",
+                        blocksize=rate * BLOCK // SAMPLE_RATE,
+                        callback=keep,
+                    )
+                except self._portaudio.PortAudioError as error:
+                    if error.args[1:2] not in ((WRONG_RATE,), (WRONG_CHANNELS,)):
+                        raise
+                    failed = failed or error
+                    continue
+                self.rate, self.channels = rate, channels
+                return stream
+        assert failed is not None
+        raise failed
 
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks of shape (BLOCK,) as they are heard. Raises MicrophoneLost."""
@@ -86,33 +136,41 @@ class Microphone:
             if status:
                 self.overruns += 1
             try:
-                heard.put_nowait(data[:, 0].copy())
+                heard.put_nowait(data.copy())
             except queue.Full:
                 self.overruns += 1
 
-        high_pass = HighPass(self.rate)
-        resampler = soxr.ResampleStream(self.rate, SAMPLE_RATE, 1, dtype="float32")
-        rest = np.zeros(0, np.float32)
         try:
-            with self._portaudio.InputStream(
-                device=self._device["index"],
-                samplerate=self.rate,
-                channels=1,
-                dtype="float32",
-                blocksize=self.rate * BLOCK // SAMPLE_RATE,
-                callback=keep,
-            ):
+            with self._opened(keep):
+                convert = _Converter(self.rate, self.channels)
+                rest = np.zeros(0, np.float32)
                 while True:
                     try:
-                        sound = high_pass(np.nan_to_num(heard.get(timeout=PATIENCE)))
+                        sound = heard.get(timeout=PATIENCE)
                     except queue.Empty:
                         raise MicrophoneLost(
                             f"{self.name}: no sound for {PATIENCE:g} s; check its plug"
                         ) from None
-                    sound = resampler.resample_chunk(sound)
-                    rest = np.concatenate((rest, np.clip(sound, -1, 1)))
+                    rest = np.concatenate((rest, self._stream(convert(sound))))
                     whole = len(rest) // BLOCK * BLOCK
                     yield from rest[:whole].reshape(-1, BLOCK)
                     rest = rest[whole:]
         except self._portaudio.PortAudioError as error:
             raise MicrophoneLost(f"{self.name}: {error}; check its plug") from None
+
+
+class _Converter:
+    """Brings blocks of several channels to 16 kHz, each without an offset and hum."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._high_passes = [HighPass(rate) for _ in range(channels)]
+        self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, channels, dtype="float32")
+
+    def __call__(self, block: Samples) -> Samples:
+        passed = [
+            each(np.nan_to_num(channel))
+            for each, channel in zip(self._high_passes, block.T, strict=True)
+        ]
+        sound = self._resampler.resample_chunk(np.stack(passed, axis=1))
+        clipped: Samples = np.clip(sound, -1, 1)
+        return clipped

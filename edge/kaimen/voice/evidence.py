@@ -1,4 +1,4 @@
-"""What is kept of a recording beside its voiceprint: what was said, and a fingerprint of it."""
+"""What is kept of a recording beside its voiceprint: what was said, a fingerprint, its band."""
 
 from __future__ import annotations
 
@@ -15,3 +15,4 @@ class Evidence:
     said: PhraseEmbedding | None = None
     said_by: str = ""  # identity of the phrase encoder that made it
     fingerprint: Fingerprint | None = None
+    highest: float | None = None  # Hz: how high its speech reaches; None: not measured

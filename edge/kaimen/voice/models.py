@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kaimen.sound.bandwidth import highest_speech
 from kaimen.voice import LOUDSPEAKER, PHRASE, beside
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.evidence import Evidence
@@ -34,7 +35,8 @@ class Models:
     def evidence(self, heard: Utterance) -> Evidence:
         """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
         said = None if self.phrase is None else self.phrase.embed_features(heard.features)
-        return Evidence(said, self.said_by, fingerprint(heard.samples))
+        samples = heard.samples
+        return Evidence(said, self.said_by, fingerprint(samples), highest_speech(samples))
 
 
 def phrase_of(encoder: Encoder) -> PhraseEncoder:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kaimen.sound import Samples
+from kaimen.sound.bandwidth import limited
 from kaimen.voice import features
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.features import Features
@@ -17,6 +18,7 @@ class Utterance:
 
     samples: Samples
     encoder: Encoder
+    band: int | None = None  # Hz: of the recordings that the voice is compared with; None: wide
 
     @cached_property
     def features(self) -> Features:
@@ -25,5 +27,6 @@ class Utterance:
 
     @cached_property
     def voiceprint(self) -> Voiceprint:
-        """Whose voice it is, as a point. Raises NoSpeech."""
-        return self.encoder.embed(self.samples)
+        """Whose voice it is, as a point, heard no higher than ``band``. Raises NoSpeech."""
+        heard = self.samples if self.band is None else limited(self.samples, self.band)
+        return self.encoder.embed(heard)

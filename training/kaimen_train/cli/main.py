@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from kaimen.cli.commands import add_commands, parse
+from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError
 from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.screen import Screen, show_what_can_be_shown
@@ -22,6 +23,7 @@ COMMANDS = {
     "ladder": "train, export and measure every rung from the 39 features to the deep encoder",
     "endpointing": "measure what the gate's endpointing loses: whole, cut tightly, "
     "with offset, hum and noise",
+    "recorded": "measure what gain, gaps, sampling rates and formats of recordings cost",
     "claims": "compare rules for when a voice is another student's than the claimed one",
     "school": "draw a synthetic school from voices as they were measured",
     "speed": "time a phrase in int8, in float32 and at the peers, one thread each",
@@ -37,7 +39,7 @@ COMMANDS = {
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """Return the command line; whole for the command that was chosen, which alone is loaded."""
-    top = argparse.ArgumentParser(prog="kaimen-train", description="Recordings become an encoder.")
+    top = CommandParser(prog="kaimen-train", description="Recordings become an encoder.")
     add_commands(top, COMMANDS, "kaimen_train.cli", chosen)
     return top
 

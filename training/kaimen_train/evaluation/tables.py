@@ -211,6 +211,36 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     yield table
 
 
+def recorded(impairments: Sequence[Figures], formats: Sequence[Figures]) -> Iterator[Table]:
+    """What ``kaimen_train.evaluation.recorded`` found; a table of each that was measured."""
+    if impairments:
+        table = titled(
+            "loss of score", "corpus", "probes", "impairment", "loss", "of one in ten", "FNIR, %"
+        )
+        for each in impairments:
+            losses = (f"{each[key]:.2f}" for key in ("loss", "loss_of_one_in_ten"))
+            said = (each["corpus"], str(each["probes"]), each["impairment"])
+            table.add_row(*said, *losses, percent(each["fnir"]))
+        yield table
+    if formats:
+        names = ("enrolled at", "as", "channels", "heard as", "threshold", "at 16 kHz", "at 48 kHz")
+        table = titled("FNIR, %", "corpus", "probes", *names)
+        for each in formats:
+            band = "wide" if each["band"] is None else f"{each['band'] / 1000:g} kHz"
+            table.add_row(
+                each["corpus"],
+                str(each["probes"]),
+                f"{each['rate'] / 1000:g} kHz",
+                each["form"],
+                str(each["channels"]),
+                band,
+                f"{each['threshold']:.2f}",
+                percent(each["fnir_16000"]),
+                percent(each["fnir_48000"]),
+            )
+        yield table
+
+
 def claims(found: Iterable[Figures]) -> Iterator[Table]:
     """What a claim turns away and lets in, by corpus, threshold and rule."""
     names = ("of", "students", "FMR", "threshold", "another", "true refused", "false opened")

@@ -1,0 +1,50 @@
+"""How high the recordings of a gallery reach, and what that means at the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaimen.sound.bandwidth import band_of, band_of_most, nothing_above
+
+AGAIN = "enroll them again from recordings of 16 kHz or more"
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryBand:
+    """The band that most recordings share, and how many students were recorded otherwise."""
+
+    band: int | None = None  # Hz that most recordings are cut to; None: they are wide
+    others: int = 0  # students whose recordings are mostly of another band
+
+    @classmethod
+    def of(cls, highest: Mapping[str, Sequence[float]]) -> GalleryBand:
+        """Return the band of students' recordings, given how high each reaches in Hz."""
+        band = band_of_most([each for own in highest.values() for each in own])
+        others = sum(band_of(float(np.median(own))) != band for own in highest.values())
+        return cls(band, others)
+
+    @property
+    def warning(self) -> str:
+        """What is to be said of it, and what to do; nothing of wide recordings."""
+        if self.band is not None:
+            more = f", and {self.others} students are known less well by it" if self.others else ""
+            return (
+                f"of most recordings: {nothing_above(self.band)}, so that a phrase at the gate is "
+                f"heard no higher{more}; {AGAIN}"
+            )
+        if self.others:
+            return (
+                f"{self.others} students are enrolled from recordings by telephone or of 8 kHz, "
+                f"and known less well; {AGAIN}"
+            )
+        return ""
+
+    def warning_of(self, highest: float) -> str:
+        """What is to be said of a phrase at the gate that reaches so high (Hz), or nothing."""
+        band = band_of(highest)
+        if band is None or (self.band is not None and self.band <= band):
+            return ""
+        return f"{nothing_above(band)}, and the school's recordings do; use another microphone"
