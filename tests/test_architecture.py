@@ -22,6 +22,7 @@ FLOORS = (
         "errors",
         "interrupt",
         "names",
+        "local_time",
         "clock",
         "local_time",
         "closing",

@@ -75,7 +75,7 @@ def test_ctrl_c_in_the_first_second_shows_nothing(command: str, tmp_path: Path) 
         (["xyzzy"], "the commands are demo, setup,"),
         (["listen", "--clam", "x", "y.wav"], "'--clam' is not understood; did you mean --claim?"),
         (["students", "--remoev=x"], "did you mean --remove?"),
-        (["doctor", "li"], "'li' is not understood; see --help"),
+        (["calibrate", "li"], "'li' is not understood; see --help"),
         (["a\x1b[2J"], r"'a\x1b[2J'"),
     ],
 )

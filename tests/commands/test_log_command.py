@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hmac
 import json
 import time
 from collections.abc import Iterator
@@ -175,3 +176,27 @@ STUDENT = st.none() | st.just("0123456789abcdef")
 )
 def test_every_line_of_any_release_is_told(record: dict[str, Any]) -> None:
     assert told(record, lambda hashed: hashed)
+
+
+def test_a_name_from_a_mac_finds_the_lines_of_either_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    vault = Vault()
+    vault.save(tmp_path / "key")
+    key, mac = vault.derive("audit"), "Rene\u0301"
+    before = hmac.digest(key, f"student {mac}".encode(), "sha256").hex()[:16]
+    with Audit(tmp_path / "audit", key) as log:
+        for hashed in (before, pseudonym(key, "Ren\u00e9")):
+            log.write(
+                {"kind": "decision", "verdict": "open", "student": hashed, "nearest": [],
+                 "score": 0.9, "threshold": 0.8, "checks": {}}
+            )  # fmt: skip
+    config = tmp_path / "kaimen.toml"
+    config.write_text(
+        f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/key"\n',
+        encoding="utf-8",
+    )
+    for name in (mac, "Ren\u00e9"):
+        assert main(["log", "--student", name, "--config", str(config), "--json"]) == 0
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [each["student"] for each in found] == [["Ren\u00e9"], ["Ren\u00e9"]]

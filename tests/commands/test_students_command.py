@@ -225,8 +225,9 @@ def test_two_names_that_were_swapped_by_hand_are_said_and_open_for_neither(gate:
     assert gate.opens(takes("anning", "5")[0]) == "anning"
 
 
-def test_a_list_fits_into_sixty_columns(gate: Gate) -> None:
+def test_a_list_fits_into_sixty_columns(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     gate("students", "anning", "--set-consent", (TODAY - datetime.timedelta(days=1)).isoformat())
+    monkeypatch.setattr("kaimen.terminal.UNWRAPPED", 60)
     lines = gate.shown("students").splitlines()
     assert max(map(len, lines)) <= 60
     assert any("anning" in line and "7a" in line and "ended" in line for line in lines)

@@ -150,6 +150,7 @@ def as_before_seals(path: Path, *statements: str) -> None:
     by_hand(
         path,
         *statements,
+        "ALTER TABLE recordings DROP COLUMN highest",
         *(f"ALTER TABLE vault DROP COLUMN {name}" for name in ("registry", "changes", "total")),
         "ALTER TABLE vault DROP COLUMN seal",
         "ALTER TABLE students DROP COLUMN seal",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,10 @@ from kaimen.door.pins import Change
 from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import SettingsError
 from kaimen.rehearsal import RECORDINGS, VOICES, promise
+from kaimen.rehearsal.attack import Count
 from kaimen.rehearsal.day import Visit, counted, day
 from kaimen.rehearsal.promise import Limit
-from kaimen.rehearsal.tables import counts_table, visits_table
+from kaimen.rehearsal.tables import counts_table, visits_table, what_went_wrong
 from kaimen.rehearsal.visitors import Kind, Visitor, plan
 from kaimen.screen import Screen
 from kaimen.voice.encoder import Encoder
@@ -152,6 +155,36 @@ def test_the_tables_fit_a_terminal_of_sixty_and_of_a_hundred_columns(visits: lis
         assert isinstance(out.file, io.StringIO)
         shown = out.file.getvalue()
         assert "…" not in shown and "stranger" in shown and "✓" in shown
+
+
+def test_long_names_give_way_to_the_verdict_at_sixty_columns(visits: list[Visit]) -> None:
+    named = [
+        replace(visit, visitor=replace(visit.visitor, name="a name that is long " * 3))
+        for visit in visits
+    ]
+    out = Console(width=60, file=io.StringIO())
+    out.print(visits_table(named, 60))
+    assert isinstance(out.file, io.StringIO)
+    shown = out.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= 60
+    assert shown.count("✓") + shown.count("✗") == len(chosen_of(shown)) > 3
+
+
+def chosen_of(shown: str) -> list[str]:
+    """The lines of a table that begin a visit, by what opened or not."""
+    return [line for line in shown.splitlines() if " open" in line or " shut" in line]
+
+
+def test_what_went_wrong_is_said_by_kind(visits: list[Visit]) -> None:
+    nothing = {kind: Limit(1_000_000, 0) for kind in Kind}
+    counts = {
+        Kind.STUDENT: Count("student", 5, 3, Counter({"no phrase": 2})),
+        Kind.STRANGER: Count("stranger", 5, 1, Counter({"voice": 4})),
+        Kind.NO_VOICE: Count("noise", 5, 0, Counter({"voice": 5})),
+    }
+    student, stranger = what_went_wrong(counts, nothing)
+    assert student.startswith("student: 2 of 5 were not let in as themselves (by no phrase 2)")
+    assert stranger.startswith("stranger: 1 of 5 were let in")
 
 
 @pytest.mark.slow

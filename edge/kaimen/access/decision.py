@@ -29,10 +29,6 @@ class Verdict(Enum):
 TOO_MUCH = ("loudspeaker", "replay")
 
 
-# Checks of what a phrase must not be like: their scores are negative likenesses.
-TOO_MUCH = ("loudspeaker", "replay")
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """What must be so besides the voice: the higher its score, the more it is."""

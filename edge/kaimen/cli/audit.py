@@ -11,7 +11,7 @@ from typing import IO
 
 from kaimen.audit import Record, Report, export, pseudonyms, verify
 from kaimen.installation import Installation
-from kaimen.local_time import begin_of
+from kaimen.local_time import begin_of, local
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
@@ -80,9 +80,9 @@ def _tell(report: Report, screen: Screen) -> int:
     if report.lost:
         missing = f" {report.lost} lines are missing: they could not be written"
         screen.out.print(styled(WARNING, missing))
-    kept = (
-        f"{report.lines} lines, from {report.first} to {report.last}" if report.lines else "empty"
-    )
+    kept = "empty"
+    if report.lines:
+        kept = f"{report.lines} lines, from {local(report.first)} to {local(report.last)}"
     if report.problems:
         screen.out.print(f"the log is not as it was written: {kept}")
         return CHANGED

@@ -8,11 +8,12 @@ import textwrap
 from collections.abc import Iterator
 from itertools import islice
 
-from kaimen.audit import Record, latest, pseudonym
+from kaimen.audit import Record, latest, pseudonyms
 from kaimen.audit.words import about, told, turned_away
 from kaimen.cli.answers import MARKS
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
+from kaimen.names import as_kept
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 
@@ -59,16 +60,18 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _names(installation: Installation, arguments: argparse.Namespace) -> dict[str, str]:
     """Names by keyed hash: of the student who is asked for, or of everybody."""
-    names = {arguments.student} if arguments.student else set()
+    names = {as_kept(arguments.student)} if arguments.student else set()
     if arguments.names and installation.has_registry:
         names |= set(installation.registry.names())
-    return {pseudonym(installation.log_key, name): name for name in names}
+    key = installation.log_key
+    return {hashed: name for name in names for hashed in pseudonyms(key, name)}
 
 
 def _chosen(
     records: Iterator[Record], arguments: argparse.Namespace, names: dict[str, str]
 ) -> Iterator[Record]:
-    wanted = {hashed for hashed, name in names.items() if name == arguments.student}
+    asked = as_kept(arguments.student) if arguments.student else None
+    wanted = {hashed for hashed, name in names.items() if name == asked}
     for record in records:  # in the order of writing: a clock may have been set back
         if wanted and not wanted & about(record):
             continue
