@@ -229,7 +229,10 @@ def test_listening_to_a_bad_recording_opens_nothing_and_goes_on(
     if BAD[make][1] == UNUSABLE:
         assert len(answers) == 1 and is_one_sentence(answers[0], path)
     else:
-        assert {answer["verdict"] for answer in answers} <= {"open", "unknown"}
+        assert {answer["verdict"] for answer in answers if "note" not in answer} <= {
+            "open",
+            "unknown",
+        }
 
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)

@@ -37,7 +37,7 @@ def test_a_student_more(plug: Plug, machine: Machine, capsys: Shown) -> None:
 
 def test_a_student_again(plug: Plug, machine: Machine, capsys: Shown) -> None:
     machine.enroll(capsys, "anning", "bowen")
-    command = machine.arguments("enroll", "--student", "bowen", *takes("bowen")[:4])
+    command = machine.arguments("enroll", "--student", "bowen", "--replace", *takes("bowen")[:4])
     plug.pull(
         [*KAIMEN, *command], lambda: students(look(machine, capsys)), said='"student": "bowen"'
     )

@@ -270,7 +270,8 @@ class Site:
             for name, points in self.points.items():
                 gallery.enroll(name, points, group="class")
             gallery.save()
-            calibrate(gallery, encoder.card).save(beside(self.folder / "gallery.sqlite"))
+            learned = calibrate(gallery, encoder.card)
+            learned.save(beside(self.folder / "gallery.sqlite"), installation.vault)
             self.vault, self.encoder = installation.vault, encoder
             self.log_key = installation.log_key
         first, *others = day.sessions
@@ -453,7 +454,7 @@ def test_an_hour_of_disturbances_opens_for_students_alone(
     monkeypatch.setattr(Door, "start", partial(Door.start, trace=tmp_path / "trace"))
     monkeypatch.setattr(Played, "open", lambda path: world)
 
-    def heard(answer: Answer) -> dict[str, Any]:
+    def heard(answer: Answer, **_: object) -> dict[str, Any]:
         world.heard(answer)
         return {}
 
