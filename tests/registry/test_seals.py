@@ -154,7 +154,6 @@ def as_before_seals(path: Path, *statements: str) -> None:
         *(f"ALTER TABLE vault DROP COLUMN {name}" for name in ("registry", "changes", "total")),
         "ALTER TABLE vault DROP COLUMN seal",
         "ALTER TABLE students DROP COLUMN seal",
-        "ALTER TABLE recordings DROP COLUMN highest",
         f"PRAGMA user_version = {SEALED - 1}",
     )
 
