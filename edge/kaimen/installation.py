@@ -242,7 +242,10 @@ class Installation(Closing):
 
         The one of before stays where the new one would arm no door.
         """
-        if not 0 < len(self.gallery_or_new) <= QUICK:
+        students = len(self.gallery_or_new)
+        if not students:
+            return "nobody is enrolled"
+        if students > QUICK:
             return self.disarmed
         try:
             self.keep_calibration(self.learn_calibration())

@@ -186,6 +186,16 @@ def test_nothing_usable_at_all_is_no_crash(
     assert (said[-1]["students"], said[-1]["threshold"]) == (0, None)
 
 
+def test_who_enrolled_nobody_is_not_sent_to_calibrate(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "empty.mp3").touch()
+    given = ["enroll", "--student", "s", str(tmp_path / "empty.mp3"), "--config", str(config)]
+    assert main(given) == REFUSED
+    assert "the door is not armed: nobody is enrolled" in (said := capsys.readouterr().err)
+    assert "calibrate" not in said
+
+
 def test_a_large_school_is_told_to_calibrate(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
