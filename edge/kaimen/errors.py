@@ -118,5 +118,9 @@ class DeviceError(KaimenError, OSError):
     exit_code = 5
 
 
+class OpeningRefused(DeviceError):
+    """The door is there and well enough to say why it did not open."""
+
+
 class MicrophoneLost(DeviceError):
     """The microphone is not there, or stopped delivering sound."""

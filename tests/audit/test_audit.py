@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from kaimen import audit
 from kaimen.access.decision import decide
 from kaimen.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
+from kaimen.audit.words import told, turned_away
 from kaimen.errors import StorageError
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
@@ -511,3 +512,14 @@ def test_a_log_is_for_its_owner_alone(whole: Path) -> None:
     assert whole.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in whole.iterdir() if path.name != "lock")
     assert audit.KEPT * audit.LARGEST <= 1 << 30
+
+
+def test_a_door_that_did_not_open_is_no_opening_in_the_words_of_the_log() -> None:
+    knew = {"kind": "decision", "verdict": "open", "student": "ab", "score": 0.9, "threshold": 0.8}
+    assert told(knew, str) == "opened for ab (0.90, 0.80 is needed)"
+    assert not turned_away(knew)
+    shut = {**knew, "not_opened": "the door did not open: held for too long"}
+    assert told(shut, str) == (
+        "knew ab (0.90, 0.80 is needed); the door did not open: held for too long"
+    )
+    assert turned_away(shut)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gpiozero.pins.mock import MockFactory
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli.main import COMMANDS, main
+from kaimen.door.pins import mock_pins
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
@@ -61,6 +63,31 @@ def test_the_public_commands_are_these() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("option", "real"), [([], 0), (["--no-relay"], 0), (["--relay"], 1)])
+def test_a_recording_switches_the_real_relay_only_when_asked(
+    config: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    option: list[str],
+    real: int,
+) -> None:
+    claimed: list[int] = []
+
+    def real_pins() -> MockFactory:
+        claimed.append(1)
+        return mock_pins()
+
+    for module in ("kaimen.door.pins", "kaimen.installation"):
+        monkeypatch.setattr(f"{module}.on_a_pi", lambda: True)
+    monkeypatch.setattr("kaimen.door.pins.real_pins", real_pins)
+    config.write_text(config.read_text().replace("mock = true", "mock = false"))
+    for voice in ("anning", "bowen"):
+        assert run(capsys, "enroll", "--student", voice, *takes(voice), "--config", config)[0] == 0
+    probe = RECORDINGS / "bowen" / "phrase-6.mp3"
+    code, said = run(capsys, "listen", *option, probe, "--config", config)
+    assert (code, said[-1]["verdict"], len(claimed)) == (0, "open", real)
+
+
 def test_enrolled_students_are_listed_heard_and_removed(
     config: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -77,6 +104,7 @@ def test_enrolled_students_are_listed_heard_and_removed(
     assert (code, answer["verdict"], answer["student"]) == (0, "open", "bowen")
     assert [near["student"] for near in answer["nearest"]] == ["bowen", "anning"]
     assert answer["score"] >= answer["threshold"] > 0
+    assert answer["opened"] is True
 
     assert run(capsys, "students", "--remove", "bowen", "--config", config)[0] == 0
     code, (answer,) = run(capsys, "listen", probe, "--config", config)

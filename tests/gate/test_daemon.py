@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,7 @@ from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import Relay
-from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.errors import DeviceError, MicrophoneLost, OpeningRefused
 from kaimen.gate.daemon import Daemon, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
@@ -146,6 +148,47 @@ def test_what_is_no_lost_microphone_ends_the_service(scene: Callable[..., Scene]
     here = scene([], DeviceError("PortAudio is not installed"))
     with pytest.raises(DeviceError, match="PortAudio"):
         here.run()
+
+
+def test_a_door_that_does_not_open_is_said_and_the_gate_goes_on(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OpeningRefused("the door did not open: held for too long")
+
+    both = in_a_room(silence(0.5), spoken(0.6), silence(0.5), spoken(0.6), silence(0.5))
+    here = scene([LI, STRANGER], Microphone(both, pulled=False))
+    monkeypatch.setattr(here.relay, "open", refuse)
+    here.run()
+    first, second = here.told
+    assert (first.decision.student, first.opened) == ("Li", False)
+    assert first.not_opened == "the door did not open: held for too long"
+    assert first.not_opened in here.said
+    assert second.decision.student is None
+    assert here.shown[:3] == ["idle", "listening", "fault"]
+
+
+def test_what_opened_is_told_before_a_request_to_end_is_heard(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = scene([LI], Microphone(ONE, pulled=False))
+    opened = here.relay.open
+
+    def open_and_be_stopped() -> None:
+        opened()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(here.relay, "open", open_and_be_stopped)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            here.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [answer.decision.student for answer in here.told] == ["Li"]
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -44,6 +44,7 @@ def record_of(
     return {
         "kind": "decision",
         "verdict": decision.verdict.value,
+        "not_opened": answer.not_opened or None,
         "student": decision.student and pseudonym(key, decision.student),
         "claim": decision.claim and pseudonym(key, decision.claim),
         "score": decision.score,

@@ -27,7 +27,8 @@ def told(record: Record, named: Named) -> str:
 
 def turned_away(record: Record) -> bool:
     """Return whether a line tells of somebody who was not let in."""
-    return record.get("kind") == "decision" and record.get("verdict") != Verdict.OPEN.value
+    opened = record.get("verdict") == Verdict.OPEN.value and not record.get("not_opened")
+    return record.get("kind") == "decision" and not opened
 
 
 def about(record: Record) -> set[str]:
@@ -40,7 +41,9 @@ def _decision(record: Record, named: Named) -> str:
     verdict, figures = record.get("verdict"), _against(record.get("score"), record.get("threshold"))
     tries = " in two tries" if record.get("pooled") is not None else ""
     if verdict == Verdict.OPEN.value:
-        return f"opened for {named(record['student'])}{tries}{figures}"
+        student = f"{named(record['student'])}{tries}{figures}"
+        why = record.get("not_opened")
+        return f"knew {student}; {why}" if why else f"opened for {student}"
     claim = f", who claimed to be {named(record['claim'])}" if record.get("claim") else ""
     word = {"retry": "asked for another try", "refused": "refused"}.get(str(verdict), "unknown")
     return f"{word}{claim}: {_why(record, named, tries, figures)}"

@@ -36,6 +36,7 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
     named = nearest or decision.opens or decision.ask or decision.claim
     return {
         "verdict": decision.verdict.value,
+        "opened": answer.opened,
         "student": decision.student,
         "score": decision.score,
         "threshold": decision.threshold if math.isfinite(decision.threshold) else None,
@@ -50,7 +51,7 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
             {"student": each.student if named else None, "score": each.score}
             for each in decision.nearest
         ],
-        "reason": decision.told(nearest=nearest),
+        "reason": _reason(answer, nearest=nearest),
         "began": seconds_into(answer.phrase.start),
         "ended": seconds_into(answer.phrase.end),
         "latency": answer.latency,
@@ -63,4 +64,9 @@ def as_line(answer: Answer, *, nearest: bool) -> Text:
     decision = answer.decision
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
     took = (f"  {answer.latency * 1000:.0f} ms", "dim")
-    return styled(MARKS[decision.verdict], f" {at}  {decision.told(nearest=nearest)}", took)
+    return styled(MARKS[decision.verdict], f" {at}  {_reason(answer, nearest=nearest)}", took)
+
+
+def _reason(answer: Answer, *, nearest: bool) -> str:
+    told = answer.decision.told(nearest=nearest)
+    return f"{told}; {answer.not_opened}" if answer.not_opened else told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from kaimen.access.policy import AccessPolicy
@@ -21,7 +22,7 @@ EXAMPLE = """example:
   kaimen listen --json day.mp3 | jq .verdict
 
 A recording may last up to half an hour and hold many phrases. Each phrase is answered as at the
-gate, the relay included (simulated where there is no Pi)."""
+gate. The relay is simulated unless --relay is given."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +30,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC, MP3 and more)")
     answers.add_nearest(parser)
     parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
+    parser.add_argument(
+        "--relay",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="switch the relay of this Pi, too; without, it is simulated",
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Answer every phrase of every file; 0 if all files could be heard."""
     settings = Settings.read(arguments.config)
+    if not arguments.relay:
+        settings = replace(settings, door=replace(settings.door, mock=True))
     refused = 0
     with Installation.open(settings, screen) as installation:
         policy = AccessPolicy(

@@ -40,7 +40,7 @@ from kaimen.door.protocol import (
     Show,
     notice_from_bytes,
 )
-from kaimen.errors import DeviceError
+from kaimen.errors import DeviceError, OpeningRefused
 from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
@@ -154,14 +154,15 @@ class Door(Closing):
         """Ask for one lease; a second opening begins a new lease.
 
         Waits 0.1 s at most for the door to say that it did; that it takes longer is no error.
-        Raises DeviceError when the door is gone, takes no words, or says why it did not open.
+        Raises OpeningRefused when the door says why it did not open, and DeviceError when it is
+        gone or takes no words.
         """
         with self._lock:
             self._send(Open(time.monotonic() + WANTED))
             self._opening, self._refusal = True, ""
         self._wait(lambda: not self._opening, ANSWER)
         if self._refusal:
-            raise DeviceError(f"the door did not open: {self._refusal}")
+            raise OpeningRefused(f"the door did not open: {self._refusal}")
         self._require()
 
     def show(self, what: str) -> None:

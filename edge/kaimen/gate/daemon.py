@@ -13,6 +13,7 @@ from typing import Protocol
 from kaimen.access.decision import Verdict
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.gate import Answer, Gate
+from kaimen.interrupt import uninterrupted
 from kaimen.sound import Samples
 from kaimen.sound.meter import Meter
 
@@ -135,11 +136,15 @@ class Daemon:
 
     def _hear(self, block: Samples) -> None:
         answered = False
-        for answer in self._gate.hear(block):
-            answered = True
-            self._tell(answer)
-            if not answer.decision.opens:  # that it is open the door shows by itself
-                self._door.show(SHOWN[answer.decision.verdict])
+        with uninterrupted():  # what opened is written down before a signal ends the program
+            for answer in self._gate.hear(block):
+                answered = True
+                self._tell(answer)
+                if answer.not_opened:
+                    self._say(answer.not_opened)
+                    self._door.show("fault")
+                elif not answer.decision.opens:  # that it is open the door shows by itself
+                    self._door.show(SHOWN[answer.decision.verdict])
         if self._gate.speaking != self._speaking:
             self._speaking = self._gate.speaking
             if self._speaking:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kaimen.access.decision import Decision
 from kaimen.access.policy import AccessPolicy, Found
-from kaimen.errors import StorageError
+from kaimen.errors import OpeningRefused, StorageError
 from kaimen.sound import SAMPLE_RATE, Samples, Source
 from kaimen.sound.endpoint import Endpointer, Phrase
 from kaimen.voice.encoder import Encoder
@@ -27,7 +27,7 @@ class Opens(Protocol):
     """What a gate switches: a relay, or the door that has one."""
 
     def open(self) -> None:
-        """Let somebody through. Raises DeviceError."""
+        """Let somebody through. Raises OpeningRefused with the reason, or DeviceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Answer:
     decision: Decision
     phrase: Phrase
     computed: float  # seconds of computing from the block that ended the phrase to the relay
+    not_opened: str = ""  # why the door stayed shut although the decision opens
+
+    @property
+    def opened(self) -> bool:
+        """Return whether somebody was let through."""
+        return self.decision.opens and not self.not_opened
 
     @property
     def latency(self) -> float:
@@ -135,10 +141,14 @@ class Gate:
         return Utterance(samples, self.encoder, self.policy.gallery.band.band)
 
     def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
+        not_opened = ""
         if found.decision.opens:
-            self.door.open()
+            try:
+                self.door.open()
+            except OpeningRefused as error:  # to start again would not make it open
+                not_opened = str(error)
         self._glimpsed = None
-        answer = Answer(found.decision, phrase, time.perf_counter() - began)
+        answer = Answer(found.decision, phrase, time.perf_counter() - began, not_opened)
         assert self._looked is not None
         try:
             self.policy.answered(found, self._looked[1])
