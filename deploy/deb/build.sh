@@ -12,6 +12,8 @@ arch=${1:-arm64}
 suite=${2:-bookworm}
 out=$tree/build/deb
 root=$out/$suite-$arch/root
+. "$here/vector-flags"
+export VECTOR_FLAGS
 case $suite in
     bookworm) python=3.11 ;;
     trixie) python=3.13 ;;
@@ -73,7 +75,7 @@ root=$root cache=$out/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
     if [ "$(versions usr/src)" != "$(versions opt/kaimen)" ]; then
         rm -rf "$root/opt/kaimen"
         inside python3 -m venv --without-pip /opt/kaimen
-        HNSWLIB_NO_NATIVE=1 inside $pip install --require-hashes -r /usr/src/requirements.lock
+        HNSWLIB_NO_NATIVE=1 CXXFLAGS=$VECTOR_FLAGS CFLAGS=$VECTOR_FLAGS inside $pip install --require-hashes -r /usr/src/requirements.lock
         cp "$root/usr/src/requirements.lock" "$root/opt/kaimen/"
     fi
     inside $pip install --no-deps --force-reinstall /usr/src/kaimen

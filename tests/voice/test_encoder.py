@@ -206,44 +206,6 @@ def test_an_encoder_is_known_by_its_content(plain: Encoder) -> None:
     assert plain.identity == hashlib.sha256(b"network").hexdigest()
 
 
-def test_a_changed_network_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.write_bytes(b"another")
-    assert "not the file its card describes" in refusal(path)
-
-
-def test_an_encoder_without_a_card_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.with_suffix(".json").unlink()
-    assert "no card" in refusal(path)
-
-
-def test_a_card_without_an_encoder_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.unlink()
-    assert "cannot be read" in refusal(path)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"name": "x", "colour": 1}', "\ud7ff"])
-def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path)
-    path.with_suffix(".json").write_text(text)
-    assert "not an encoder's card" in refusal(path)
-
-
-def test_a_card_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.with_suffix(".json").write_bytes(b"\xff\xfe\xff")
-    assert "not an encoder's card" in refusal(path)
-
-
-@pytest.mark.parametrize("name", sorted(features.constants()))
-def test_an_encoder_trained_with_other_features_is_refused(tmp_path: Path, name: str) -> None:
-    others = features.constants()
-    others[name] *= 2
-    assert "other features" in refusal(write(tmp_path, features=others))
-
-
 @pytest.mark.parametrize("shape", ["frames", "values", "dimension"])
 def test_shapes_other_than_the_cards_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str

@@ -245,42 +245,10 @@ def test_one_frame_is_stretched_too() -> None:
     np.testing.assert_array_equal(stretched(heard, 5), np.ones((5, features.MELS)))
 
 
-def test_a_changed_network_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.write_bytes(b"another")
-    assert "not the file its card describes" in refusal(path)
-
-
-def test_a_phrase_encoder_without_a_card_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.with_suffix(".json").unlink()
-    assert "no card beside the phrase encoder" in refusal(path)
-
-
-def test_a_card_without_a_network_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    path.unlink()
-    assert "cannot be read" in refusal(path)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"name": "x", "colour": 1}'])
-def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
-    path = write(tmp_path)
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
-    assert "not a phrase encoder's card" in refusal(path)
-
-
 def test_the_card_of_another_encoder_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.with_suffix(".json").write_bytes(PHRASE.with_name("encoder.json").read_bytes())
     assert "not a phrase encoder's card" in refusal(path)
-
-
-@pytest.mark.parametrize("name", sorted(features.constants()))
-def test_other_features_are_refused(tmp_path: Path, name: str) -> None:
-    others = features.constants()
-    others[name] *= 2
-    assert "other features" in refusal(write(tmp_path, features=others))
 
 
 def test_another_softness_is_refused(tmp_path: Path) -> None:
