@@ -26,6 +26,7 @@ FLOORS = (
         "clock",
         "local_time",
         "closing",
+        "language",
         "storage",
         "stderr",
         "output",

@@ -11,7 +11,7 @@ import numpy as np
 
 DIMENSION = 192
 TAKES = 5
-LINKS, BUILD_BREADTH, SEARCH_BREADTH, SHORTLIST = 16, 200, 128, 50  # as the gallery's index
+LINKS, BUILD_BREADTH, SEARCH_BREADTH, SHORTLIST = 16, 200, 128, 50
 
 
 def main(engine: str, points: int, built: bool, probes: int) -> None:
@@ -26,8 +26,9 @@ def main(engine: str, points: int, built: bool, probes: int) -> None:
     if engine.startswith("hnswlib"):
         import hnswlib
 
-        graph = hnswlib.Index(engine.removeprefix("hnswlib-"), DIMENSION)
-        graph.init_index(points, LINKS, BUILD_BREADTH)
+        _, space, breadth = engine.split("-")
+        graph = hnswlib.Index(space, DIMENSION)
+        graph.init_index(points, LINKS, int(breadth))
         graph.set_num_threads(1)
         graph.add_items(gallery, np.arange(points))
         graph.set_ef(SEARCH_BREADTH)

@@ -74,10 +74,10 @@ while read -r name at engine; do
     echo "$name build $(less "$built" "$empty" 1)"
     echo "$name search $(less "$searched" "$built" $PROBES)"
 done <<ENGINES
-hnswlib-plain-ip $out/plain hnswlib-ip
-hnswlib-vectors-ip $out/vectors hnswlib-ip
-hnswlib-plain-l2 $out/plain hnswlib-l2
-hnswlib-vectors-l2 $out/vectors hnswlib-l2
+plain-hnswlib-ip-200 $out/plain hnswlib-ip-200
+vectors-hnswlib-ip-200 $out/vectors hnswlib-ip-200
+vectors-hnswlib-l2-200 $out/vectors hnswlib-l2-200
+vectors-hnswlib-l2-100 $out/vectors hnswlib-l2-100
 usearch-float $out/peers-site usearch
 usearch-int8 $out/peers-site usearch-int8
 faiss $out/peers-site faiss

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.gallery.match import Match
+from kaimen.language import later, text
 
 ANOTHER = 0.1  # of score that another student may be nearer than the claimed one
 ALIKE = 0.4  # cosine from which on two tries are of one voice
@@ -52,8 +53,15 @@ class Check:
     def figures(self) -> str:
         """The score and what it had to reach, for a person: of what is bad, how much at most."""
         if self.name in TOO_MUCH:
-            return f"{-self.score:.3f}, at most {-self.threshold:.3f} may be"
-        return f"{self.score:.3f}, the threshold is {self.threshold:.3f}"
+            return text(
+                "{score}, at most {most} may be",
+                score=f"{-self.score:.3f}",
+                most=f"{-self.threshold:.3f}",
+            )
+        needed = text(
+            "{what} is {threshold}", what=text("the threshold"), threshold=f"{self.threshold:.3f}"
+        )
+        return f"{self.score:.3f}, {needed}"
 
     def with_try(self, before: Check) -> Check:
         """Return the same of two tries: their mean decides, and there is no third."""
@@ -62,10 +70,10 @@ class Check:
 
 # What is said of somebody whose voice is known and who does not pass.
 FAILED = {
-    "phrase": "but these are not the words that were enrolled",
-    "loudspeaker": "but it sounds like a loudspeaker",
-    "replay": "but it was heard before: a recording",
-    "stored": "but what is stored of them was changed; enroll them again",
+    "phrase": later("but these are not the words that were enrolled"),
+    "loudspeaker": later("but it sounds like a loudspeaker"),
+    "replay": later("but it was heard before: a recording"),
+    "stored": later("but what is stored of them was changed; enroll them again"),
 }
 
 
@@ -114,51 +122,63 @@ class Decision:
     def told(self, *, nearest: bool = False) -> str:
         """Return the same; with ``nearest``, it says whom a voice is like that is turned away."""
         if self.shut:
-            return f"the door stays shut: {self.shut}"
+            return text("the door stays shut: {why}", why=self.shut)
         if self.wait:
-            return f"too many unknown voices; the door hears again in {math.ceil(self.wait)} s"
+            return text(
+                "too many unknown voices; the door hears again in {seconds} s",
+                seconds=math.ceil(self.wait),
+            )
         if self.ask:
-            return f"{self.nearest[0].student} is asked to say: {', '.join(self.ask)}"
+            who, words = self.nearest[0].student, ", ".join(self.ask)
+            return text("{student} is asked to say: {words}", student=who, words=words)
         if self.wanted:
             return self.wanted
         if not self.nearest:
             if self.claim is not None:
-                return f"{self.claim} is not enrolled, or may not enter now"
-            return "nobody is enrolled who may enter now"
+                return text("{student} is not enrolled, or may not enter now", student=self.claim)
+            return text("nobody is enrolled who may enter now")
         best = self.nearest[0]
-        tries = "" if self.pooled is None else " in two tries"
-        known = f"{best.student} at {best.score:.3f}{tries}"
+        tries = "" if self.pooled is None else text(" in two tries")
+        score = f"{best.score:.3f}"
+        known = text("{student} at {score}{tries}", student=best.student, score=score, tries=tries)
         if self.opens:
-            return f"{known}, {self._needed}"
+            return known + text(", ") + self._needed
         if self.another is not None:
-            nearer = f"the voice is nearer to another student's by {self.another - best.score:.3f}"
-            return f"claimed to be {known}, but {nearer}"
-        again = "; say it once more" if self.verdict is Verdict.RETRY else ""
+            return text(
+                "claimed to be {known}, but the voice is nearer to another student's by {score}",
+                known=known,
+                score=f"{self.another - best.score:.3f}",
+            )
+        again = text("; say it once more") if self.verdict is Verdict.RETRY else ""
         if self.failed is not None:
-            whose = f"like {best.student}" if nearest or self.claim else "the voice is known"
-            return f"{whose}, {FAILED[self.failed.name]} ({self.failed.figures}){again}"
+            whose = text("the voice is known")
+            if nearest or self.claim:
+                whose = text("like {student}", student=best.student)
+            return f"{whose}{text(', ')}{text(FAILED[self.failed.name])} ({self.failed.figures}){again}"
         if not math.isfinite(self.threshold):
-            return "no voice opens this door: it is not armed; run 'kaimen calibrate'"
+            return text("no voice opens this door: it is not armed; run 'kaimen calibrate'")
         if self.claim is not None:
-            known = f"claimed to be {known}"
+            known = text("claimed to be {known}", known=known)
         elif nearest:
-            known = f"nearest is {known}"
+            known = text("nearest is {known}", known=known)
+        elif again:
+            known = text("a voice that is nearly known")
         else:
-            known = f"a voice nobody has{tries}" if not again else "a voice that is nearly known"
+            known = text("a voice nobody has{tries}", tries=tries)
         below = self.threshold - best.score  # infinite, or no number, where the score is none
-        far = f"{below:.3f} too low: " if math.isfinite(below) else ""
-        return f"{known}, {far}{self._needed}{again}"
+        far = text("{score} too low: ", score=f"{below:.3f}") if math.isfinite(below) else ""
+        return f"{known}{text(', ')}{far}{self._needed}{again}"
 
     @property
     def _needed(self) -> str:
-        what = "the threshold"
+        what = text("the threshold")
         if self.first_of_two:
-            what = "the threshold of a first try"
+            what = text("the threshold of a first try")
         elif self.pooled is not None:
-            what = "the threshold of two tries"
+            what = text("the threshold of two tries")
         elif self.claim is not None:
-            what = "the threshold of a claim"
-        return f"{what} is {self.threshold:.3f}"
+            what = text("the threshold of a claim")
+        return text("{what} is {threshold}", what=what, threshold=f"{self.threshold:.3f}")
 
 
 @dataclass(frozen=True, slots=True)

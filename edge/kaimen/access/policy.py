@@ -33,6 +33,7 @@ from kaimen.access.lockout import Lockout
 from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
+from kaimen.language import text
 from kaimen.names import as_kept
 from kaimen.settings.roster import Rule, groups_at
 from kaimen.sound.quality import is_voice
@@ -152,7 +153,7 @@ class AccessPolicy:
         if wait:
             return Found(refuse(thresholds.anybody, wait))
         if claim is None and self._policy != "voice":
-            wanted = "this door wants to know first who you are"
+            wanted = text("this door wants to know first who you are")
             return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
         return self._phrase(utterance, claim)
 
@@ -298,7 +299,9 @@ class AccessPolicy:
         """A passphrase that would open asks for words instead."""
         words = [] if self._checks is None else self._checks.words(student)
         if len(words) < FEWEST:
-            wanted = f"enrolled with fewer than {FEWEST} words that this door could ask for"
+            wanted = text(
+                "enrolled with fewer than {count} words that this door could ask for", count=FEWEST
+            )
             return Found(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
         asked = tuple(self._draw.sample(words, min(ASKED, len(words))))
         return self._asking(decision, Challenge(student, asked, self._clock()))
@@ -318,7 +321,7 @@ class AccessPolicy:
         if decision.opens:
             decision = self._checked(decision, utterance, student, word=word)
         if decision.opens and self._checks.another_word(utterance, student, word):
-            wanted = f"asked to say {word}, and said another word"
+            wanted = text("asked to say {word}, and said another word", word=word)
             decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
         if decision.opens and left:
             return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)

@@ -10,13 +10,14 @@ from rich.text import Text
 
 from kaimen.access.decision import Verdict
 from kaimen.gate.gate import Answer, seconds_into
+from kaimen.language import later, text
 from kaimen.terminal import styled
 
 MARKS = {
-    Verdict.OPEN: ("open   ", "green"),
-    Verdict.RETRY: ("retry  ", "cyan"),
-    Verdict.UNKNOWN: ("unknown", "yellow"),
-    Verdict.REFUSED: ("refused", "red"),
+    Verdict.OPEN: (later("open   "), "green"),
+    Verdict.RETRY: (later("retry  "), "cyan"),
+    Verdict.UNKNOWN: (later("unknown"), "yellow"),
+    Verdict.REFUSED: (later("refused"), "red"),
 }
 
 
@@ -64,7 +65,8 @@ def as_line(answer: Answer, *, nearest: bool) -> Text:
     decision = answer.decision
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
     took = (f"  {answer.latency * 1000:.0f} ms", "dim")
-    return styled(MARKS[decision.verdict], f" {at}  {_reason(answer, nearest=nearest)}", took)
+    mark, style = MARKS[decision.verdict]
+    return styled((text(mark), style), f" {at}  {_reason(answer, nearest=nearest)}", took)
 
 
 def _reason(answer: Answer, *, nearest: bool) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 # A matrix of a few kilobytes is not worth waking a second thread for: answers came late.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from kaimen import __version__
+from kaimen import __version__, language
 from kaimen.cli.commands import add_commands, parse
 from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError, StorageError
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only options that end the program stand before a command.
     name = given[0] if given else None
     chosen = parse(parser(name), given, COMMANDS)
+    language.choose(language.ENGLISH if chosen.json else language.of_terminal())
     end_in_order()
     try:
         return _run(chosen, Screen(as_json=chosen.json))

@@ -28,7 +28,7 @@ from kaimen.storage import write_whole
 # them is one that a compiler turns into vector instructions; that for inner products is not.
 SPACE = "l2"
 LINKS = 16  # HNSW's M
-BUILD_BREADTH = 200  # HNSW's ef_construction
+BUILD_BREADTH = 100  # HNSW's ef_construction
 SEARCH_BREADTH = 128  # HNSW's ef, where none was chosen by measured recall
 ROOM = 1.1  # times as many points as there are fit in before it must grow
 VACANT = 0.1  # share of vacant places from which building anew is better

@@ -14,6 +14,7 @@ from kaimen.access.decision import Verdict
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.gate import Answer, Gate
 from kaimen.interrupt import uninterrupted
+from kaimen.language import text
 from kaimen.sound import Samples
 from kaimen.sound.meter import Meter
 
@@ -105,7 +106,7 @@ class Daemon:
 
     def _lost(self, error: DeviceError) -> None:
         if not self._lacking:
-            self._say(f"{error}; the gate waits for it")
+            self._say(text("{error}; the gate waits for it", error=error))
             self._door.show("fault")
         self._lacking = True
 
@@ -122,7 +123,7 @@ class Daemon:
         for block in listener.blocks():
             if listener.name != told:  # another channel, too
                 first, told = not told, listener.name
-                self._say(f"listening to {told}")
+                self._say(text("listening to {microphone}", microphone=told))
                 if first:
                     self._lacking = False
                     self._door.show("idle")

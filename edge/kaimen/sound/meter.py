@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kaimen.language import text
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE, Samples
 
 WINDOW = 10 * SAMPLE_RATE  # samples over which a microphone is judged
@@ -40,14 +41,20 @@ class Meter:
         self._peak = 0.0
         self._overruns = overruns
         changed, self._said = judged != self._said, judged
-        return (judged or "the microphone is well again") if changed else None
+        return (judged or text("the microphone is well again")) if changed else None
 
     def _judge(self, overruns: int) -> str:
         if self._peak < MUTE:
-            return "the microphone is mute; turn it on, or up with 'alsamixer'"
+            return text("the microphone is mute; turn it on, or up with 'alsamixer'")
         if self._clipped > MOST_CLIPPED * self._heard:
             share = self._clipped / self._heard
-            return f"too loud: {share:.0%} of the sound is cut off; turn the microphone down"
+            return text(
+                "too loud: {share} of the sound is cut off; turn the microphone down",
+                share=f"{share:.0%}",
+            )
         if overruns > self._overruns:
-            return f"sound was dropped {overruns - self._overruns} times; is the machine too busy?"
+            return text(
+                "sound was dropped {times} times; is the machine too busy?",
+                times=overruns - self._overruns,
+            )
         return ""
