@@ -154,7 +154,8 @@ class Decision:
             whose = text("the voice is known")
             if nearest or self.claim:
                 whose = text("like {student}", student=best.student)
-            return f"{whose}{text(', ')}{text(FAILED[self.failed.name])} ({self.failed.figures}){again}"
+            why = text(FAILED[self.failed.name])
+            return f"{whose}{text(', ')}{why} ({self.failed.figures}){again}"
         if not math.isfinite(self.threshold):
             return text("no voice opens this door: it is not armed; run 'kaimen calibrate'")
         if self.claim is not None:
