@@ -34,6 +34,7 @@ COMMANDS = {
     "listen": "recordings through the whole gate",
     "enroll": "recordings become students of the gallery",
     "students": "who is enrolled",
+    "erase": "a student is gone for good, with a certificate that others can check",
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
