@@ -348,7 +348,7 @@ class Installation(Closing):
     @cached_property
     def audit(self) -> Audit:
         """Open that log for writing. Raises GalleryError."""
-        audit = Audit(self.log_folder, self.log_key)
+        audit = Audit(self.log_folder, self.log_key, days=self.settings.privacy.keep_log)
         return self._to_close("audit", audit, audit.close)
 
 
