@@ -45,6 +45,7 @@ class Restored:
     students: int
     removed: int  # who were in the backup, and are on a list of removed students
     unknown: str  # why the list of the school before could not be read, or empty
+    revoked: bool = False  # whether its key was renewed since: what was stolen then fits again
     kept: Path | None = None  # where the school before is
     settings: Path | None = None  # where the backup's lie, if they are not this machine's
 
@@ -151,7 +152,7 @@ def _prepare(
     try:
         _check(unpacked, registry, track)
         removed, unknown = _keep_removed(school, unpacked, registry, erased)
-        return Restored(len(registry), removed, unknown)
+        return Restored(len(registry), removed, unknown, _is_revoked(school, registry.vault))
     finally:
         registry.close()
 
@@ -216,6 +217,16 @@ def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None
 def _same_list(one: Vault, other: Vault) -> bool:
     """Return whether two keys call whoever was removed the same: also after a renewal."""
     return one.derive("erased") == other.derive("erased")
+
+
+def _is_revoked(school: SchoolFiles, vault: Vault) -> bool:
+    """Return whether the school that is there has renewed this key."""
+    if not school.key.exists():
+        return False
+    with contextlib.suppress(GalleryError):
+        present = school.vault
+        return present.identity != vault.identity and _same_list(present, vault)
+    return False
 
 
 def _keep_removed(

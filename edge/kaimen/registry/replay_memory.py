@@ -239,8 +239,17 @@ class ReplayMemory:
             time.sleep(PAUSE)
 
     def _hash(self, student: str, word: str | None = None) -> str:
-        told = student if word is None else f"{student}\0{word}"
-        return hmac.digest(self._key, told.encode(), "sha256").hex()[:32]
+        return _hashed(self._key, student, word)
+
+
+def hash_of(vault: Vault, student: str, word: str | None = None) -> str:
+    """Return what a student, or a word of one, is called in the memory of a key."""
+    return _hashed(vault.derive("heard"), student, word)
+
+
+def _hashed(key: bytes, student: str, word: str | None) -> str:
+    told = student if word is None else f"{student}\0{word}"
+    return hmac.digest(key, told.encode(), "sha256").hex()[:32]
 
 
 def _truncated(database: sqlite3.Connection) -> list[tuple[int, ...]]:

@@ -23,8 +23,9 @@ KEY = 32  # bytes
 NONCE = 12  # bytes
 HEADER = "kaimen-key-1"
 RENEWED = "kaimen-key-2"  # the same, with the keys that outlive a renewal
-# What must be recognised again after a new key: lines of the log, and names of who was removed.
-CARRIED = ("audit", "erased")
+# What must be recognised again after a new key: lines of the log, names of who was removed, and
+# whose PINs were wrong.
+CARRIED = ("audit", "erased", "pins")
 
 
 class Vault:
