@@ -45,6 +45,7 @@ FLOORS = (
     ("enrollment", "audit", "rehearsal"),
     ("installation",),
     ("rollout", "backup", "bench", "setup"),
+    ("privacy",),
     ("doctor", "console", "fleet"),
     ("cli",),
 )

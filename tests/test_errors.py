@@ -22,6 +22,7 @@ CODES = {
     "NoSpeech": 3,
     "EncoderError": 4,
     "GalleryError": 4,
+    "CertificateError": 4,
     "BundleError": 4,
     "TruncatedBundle": 4,
     "ForgedBundle": 4,

@@ -102,6 +102,12 @@ class FailedSelfTest(BundleError):
     """Its models do not do here what they did where the bundle was made."""
 
 
+class CertificateError(KaimenError, ValueError):
+    """A certificate of an erasure that is forged, of another school, or of somebody else."""
+
+    exit_code = 4
+
+
 class StorageError(KaimenError, OSError):
     """Something could not be written; what was there before is untouched."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from kaimen.access.checks import Checks
-from kaimen.audit import Audit
+from kaimen.audit import Audit, write_waiting
 from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
@@ -21,7 +21,7 @@ from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
 from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
-from kaimen.errors import GalleryError
+from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.enrolled import enrolled
 from kaimen.registry.registry import Registry
@@ -32,6 +32,7 @@ from kaimen.settings import ChecksSettings, Settings
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models, detector_of, phrase_of
 
+TOLD_AT_ONCE = 100  # events that are brought into the log before they are struck off
 QUICK = 1_000  # students that are calibrated in a second or two
 
 Part = TypeVar("Part")
@@ -152,7 +153,7 @@ class Installation(Closing):
         """The gallery. Raises GalleryError where there is none or it knows nobody any more."""
         self._require_registry()
         gallery = self.gallery_or_new
-        others = len(gallery.registry) - len(gallery) - gallery.left_out
+        others = gallery.registry.with_voice - len(gallery) - gallery.left_out
         if others and not len(gallery):
             raise GalleryError(f"{self.school.registry}: {self.made_by_another()}")
         if others:
@@ -318,6 +319,23 @@ class Installation(Closing):
         return self.settings.gallery.file.with_suffix(".lockout.json")
 
     @property
+    def pin_lockout_path(self) -> Path:
+        """Where wrong PINs are counted, beside the registry."""
+        return self.settings.gallery.file.with_suffix(".pins.json")
+
+    @property
+    def certificates_folder(self) -> Path:
+        """Where certificates of erasures are kept, beside the registry."""
+        return self.settings.gallery.file.parent / "certificates"
+
+    def tell_log(self) -> None:
+        """Bring into the log what commands left for it; a gate at work does it by itself."""
+        with suppress(StorageError):
+            while write_waiting(self.audit, self.registry.events, TOLD_AT_ONCE):
+                pass
+        self.close("audit")
+
+    @property
     def log_folder(self) -> Path:
         """The folder of the log of what the gate decides, beside the registry."""
         return self.settings.gallery.file.parent / "audit"
@@ -330,7 +348,7 @@ class Installation(Closing):
     @cached_property
     def audit(self) -> Audit:
         """Open that log for writing. Raises GalleryError."""
-        audit = Audit(self.log_folder, self.log_key)
+        audit = Audit(self.log_folder, self.log_key, days=self.settings.privacy.keep_log)
         return self._to_close("audit", audit, audit.close)
 
 

@@ -103,6 +103,19 @@ def test_old_files_are_removed_and_the_rest_is_still_a_chain(tmp_path: Path) -> 
     assert problems(tmp_path)
 
 
+def test_lines_are_kept_for_as_many_days_as_are_set(tmp_path: Path) -> None:
+    day = datetime.datetime(2026, 9, 1, 12, tzinfo=datetime.UTC)
+    for later in range(10):
+        now = day + datetime.timedelta(days=later)
+        with Audit(tmp_path, KEY, days=3, now=lambda now=now: now) as audit:
+            audit.write({"kind": "door", "event": f"day {later}"})
+        os.utime(files_of(tmp_path)[-1], (now.timestamp(), now.timestamp()))
+    assert [each["event"] for each in records(tmp_path)] == [
+        f"day {later}" for later in range(6, 10)
+    ]
+    assert problems(tmp_path) == []
+
+
 def test_the_newest_file_can_be_verified_alone(tmp_path: Path) -> None:
     written(tmp_path)
     report = verify(tmp_path, KEY, newest=True)

@@ -248,7 +248,7 @@ except StorageError as error:
         [sys.executable, "-c", program], cwd=project, check=False, capture_output=True
     )
     assert (ended.returncode, ended.stderr) == (6, b"")
-    np.testing.assert_array_equal(contents(registry)["Li"], POINTS[0])
+    np.testing.assert_allclose(contents(registry)["Li"], POINTS[0], atol=1e-6)
 
 
 def test_who_was_enrolled_from_what_is_remembered(registry: Registry) -> None:
@@ -293,9 +293,13 @@ def test_words_are_no_part_of_the_passphrase(registry: Registry) -> None:
     assert registry.student("Li").recordings == 3
     assert registry.recordings.sources() == {"Li": {"a", "b", "c"}}
     assert len(registry.recordings.numbers("encoder")[0]) == 3
-    np.testing.assert_array_equal(registry.recordings.of_word("Li", "北京", "encoder"), POINTS[1])
+    np.testing.assert_allclose(
+        registry.recordings.of_word("Li", "北京", "encoder"), POINTS[1], atol=1e-6
+    )
     registry.enroll("Li", POINTS[2], "encoder", word="北京")
-    np.testing.assert_array_equal(registry.recordings.of_word("Li", "北京", "encoder"), POINTS[2])
+    np.testing.assert_allclose(
+        registry.recordings.of_word("Li", "北京", "encoder"), POINTS[2], atol=1e-6
+    )
     registry.remove("Li")
     assert registry.recordings.words("Li") == []
 
@@ -348,9 +352,13 @@ def test_points_of_either_encoder_are_found_without_anything_being_swapped(
     numbers = both.recordings.numbers("one")[0]
     assert len(numbers) == 6
     assert both.recordings.numbers("two")[0].tolist() == numbers[:3].tolist()
-    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:3], "one"), POINTS[0])
-    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:3]), POINTS[0])
-    np.testing.assert_array_equal(both.recordings.voiceprints(numbers[:1], "two"), POINTS[2, :1])
+    np.testing.assert_allclose(
+        both.recordings.voiceprints(numbers[:3], "one"), POINTS[0], atol=1e-6
+    )
+    np.testing.assert_allclose(both.recordings.voiceprints(numbers[:3]), POINTS[0], atol=1e-6)
+    np.testing.assert_allclose(
+        both.recordings.voiceprints(numbers[:1], "two"), POINTS[2, :1], atol=1e-6
+    )
     with pytest.raises(GalleryError, match="of another encoder"):
         both.recordings.voiceprints(numbers[3:], "two")
     np.testing.assert_allclose(both.recordings.evidence("Li", "others")[0].said, -SAID, atol=2e-3)
@@ -397,7 +405,7 @@ def test_words_come_beside_a_passphrase_of_two_encoders(both: Registry) -> None:
     both.enroll("Li", POINTS[3], "two", word="北京")
     assert both.recordings.words("Li", "two") == both.recordings.words("Li") == ["北京"]
     assert both.recordings.words("Li", "one") == []
-    np.testing.assert_array_equal(both.recordings.of_word("Li", "北京", "two"), POINTS[3])
+    np.testing.assert_allclose(both.recordings.of_word("Li", "北京", "two"), POINTS[3], atol=1e-6)
     assert len(both.recordings.of_word("Li", "北京", "one")) == 0
     assert both.student("Li").encoder == "one"
     with pytest.raises(GalleryError, match="enroll the passphrase"):

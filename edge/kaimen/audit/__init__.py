@@ -12,8 +12,10 @@ copies them, and ``records`` says what is in a line.
 
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
-from kaimen.audit.records import pseudonym, pseudonyms, record_of
+from kaimen.audit.records import record_of
+from kaimen.audit.waiting import write_waiting
 from kaimen.audit.writing import KEPT, LARGEST, Audit
+from kaimen.registry.pseudonyms import pseudonym, pseudonyms
 
 __all__ = [
     "KEPT",
@@ -31,4 +33,5 @@ __all__ = [
     "pseudonyms",
     "record_of",
     "verify",
+    "write_waiting",
 ]

@@ -8,6 +8,16 @@ from typing import Any
 from kaimen.access.decision import FAILED, Verdict
 from kaimen.audit.chain import Record
 
+PRIVACY = {  # what became of one student
+    "consent given": "consent was given",
+    "consent withdrawn": "consent was withdrawn",
+    "consent ended": "consent ended",
+    "voice erased": "the voice is erased",
+    "erased": "erased for good",
+    "pin set": "a PIN was set",
+    "pin removed": "the PIN was removed",
+}
+
 Named = Callable[[str], str]  # what a student's keyed hash is shown as
 
 
@@ -22,7 +32,14 @@ def told(record: Record, named: Named) -> str:
         return f"{record.get('lost')} lines are missing here: they could not be written"
     if kind == "restored":
         return f"a backup of {record.get('backup')} was restored"
+    if kind in PRIVACY:
+        return f"{named(record['student'])}: {PRIVACY[kind]}{_details(record)}"
     return str(record.get("event", kind))
+
+
+def _details(record: Record) -> str:
+    until = f", until {record['until']}" if record.get("until") else ""
+    return f" by the {record['by']}{until}" if record.get("by") else until
 
 
 def turned_away(record: Record) -> bool:

@@ -40,13 +40,18 @@ class Audit(Closing):
         *,
         largest: int = LARGEST,
         kept: int = KEPT,
+        days: int = 0,
         now: Callable[[], datetime.datetime] = _utc,
     ) -> None:
-        """A folder's log, in files of ``largest`` bytes; the last ``kept`` full ones stay."""
+        """A folder's log, in files of ``largest`` bytes; the last ``kept`` full ones stay.
+
+        With ``days``, a day has files of its own, and files of more than so many days ago go.
+        """
         self.key = key
         self._folder = folder
         self._largest = largest
         self._kept = kept
+        self._days = days
         self._now = now
         self._lock: IO[bytes] | None = None
         self._head = Head()
@@ -127,7 +132,7 @@ class Audit(Closing):
         whole = {"number": number, "at": at, **_plain(record), "before": self._head.hash}
         body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         found = hash_of(self.key, body.encode())
-        old = files_of(self._folder)[: -1 - self._kept]
+        old = self._old(files_of(self._folder))
         first, origin = end_of(old[-1]) if old else (self._head.first - 1, self._head.origin)
         line = f'{body[:-1]},"hash":"{found}"}}\n'
         head = Head(first + 1, origin, number, found, line)
@@ -139,10 +144,20 @@ class Audit(Closing):
         with contextlib.suppress(OSError):
             self._append()
 
+    def _old(self, files: list[Path]) -> list[Path]:
+        """The files that go, oldest first: what is left must begin where they end."""
+        surplus = len(files[: -1 - self._kept])
+        if self._days:
+            first = (self._now() - datetime.timedelta(days=self._days)).timestamp()
+            # A file was last written when its last line was; the one being written stays.
+            while surplus < len(files) - 1 and files[surplus].stat().st_mtime < first:
+                surplus += 1
+        return files[:surplus]
+
     def _append(self) -> None:
         """Bring the head's line to where it belongs."""
         path, size = self._end()
-        if path is None or not 0 < size < self._largest or is_torn(path):
+        if path is None or not 0 < size < self._largest or self._is_over(path) or is_torn(path):
             path, size = self._folder / f"audit-{self._head.last:09}.jsonl", 0
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -157,6 +172,11 @@ class Audit(Closing):
         finally:
             os.close(descriptor)
         self._missing = False
+
+    def _is_over(self, path: Path) -> bool:
+        """Return whether the day of a file is over, where each day has files of its own."""
+        written = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date()
+        return bool(self._days) and written != self._now().astimezone(datetime.UTC).date()
 
     def _complete(self) -> None:
         """Cut off what a pulled plug left of the last line, and append what it left in the head."""

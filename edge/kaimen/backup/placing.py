@@ -12,7 +12,9 @@ import contextlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kaimen.backup.school import BACKED_UP, SchoolFiles
@@ -28,6 +30,7 @@ class Journal:
     when: str  # UTC; names where the old school is kept
     old: list[str]  # pieces to be moved aside
     new: list[str]  # pieces to be put in place
+    purge: bool = False  # whether what was moved aside is deleted then
 
     @classmethod
     def load(cls, path: Path, school: SchoolFiles) -> Journal | None:
@@ -35,7 +38,9 @@ class Journal:
         try:
             journal = cls(**json.loads(path.read_bytes()))
             if not re.fullmatch(r"\d{8}T\d{6}Z", journal.when) or not (
-                {*journal.old} <= {*school.pieces} and {*journal.new} <= {*BACKED_UP}
+                {*journal.old} <= {*school.pieces}
+                and {*journal.new} <= {*BACKED_UP}
+                and isinstance(journal.purge, bool)
             ):
                 raise ValueError
         except FileNotFoundError:
@@ -53,15 +58,18 @@ def journal_of(school: SchoolFiles) -> Path:
     return school.registry.with_suffix(".restore.json")
 
 
-def place(school: SchoolFiles, when: str) -> None:
+def place(
+    school: SchoolFiles, when: str, *, stays: Collection[str] = (), purge: bool = False
+) -> None:
     """Put what was unpacked in the place of what is there; the caller is alone in the school.
 
-    What is there is kept beside. Raises StorageError; the old school is in place then, or the next
+    What is there is kept beside, or with ``purge`` deleted; pieces that ``stays`` names are left
+    where they are. Raises StorageError; the old school is in place then, or the next
     command puts the new one there.
     """
     unpacked = school.unpacked()
     new = [name for name in unpacked.there if name in BACKED_UP]
-    old = school.there
+    old = [name for name in school.there if name not in stays]
     if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
         old.remove("key")
         new.remove("key")
@@ -73,9 +81,13 @@ def place(school: SchoolFiles, when: str) -> None:
             make_folder(school.before(when).registry.parent, 0o700)
     except OSError as error:
         raise _interrupted(error) from None
-    journal = json.dumps(asdict(Journal(when, old, new))).encode()
-    write_whole(journal_of(school), lambda file: file.write(journal), private=True)
+    _write(Journal(when, old, new, purge), school)
     settle_alone(school)
+
+
+def _write(journal: Journal, school: SchoolFiles) -> None:
+    content = json.dumps(asdict(journal)).encode()
+    write_whole(journal_of(school), lambda file: file.write(content), private=True)
 
 
 def settle(school: SchoolFiles) -> None:
@@ -99,6 +111,10 @@ def settle_alone(school: SchoolFiles) -> None:
     try:
         if journal is not None:
             _move(school, journal)
+            if journal.purge:
+                # From here on nothing is moved: what was put in place must not be moved aside.
+                _write(replace(journal, old=[], new=[]), school)
+                _purge(school.before(journal.when))
             forget(journal_of(school))
     except OSError as error:
         raise _interrupted(error) from None
@@ -119,6 +135,14 @@ def _move(school: SchoolFiles, journal: Journal) -> None:
         if os.path.lexists(unpacked[name]):
             unpacked[name].rename(pieces[name])
     _sync_folders(unpacked, pieces)
+
+
+def _purge(before: SchoolFiles) -> None:
+    """Delete a school that was moved aside; its key first, without which the rest is noise."""
+    forget(before.key)
+    if before.registry.parent.exists():
+        shutil.rmtree(before.registry.parent)
+        sync(before.registry.parent.parent)
 
 
 def _sync_folders(*schools: dict[str, Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from kaimen.registry.erased import erasures
 from kaimen.registry.lock import Lock, alone
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, write_whole
 
 SPARE = 64 << 20  # bytes that a disk must have besides
@@ -34,6 +35,7 @@ class Content:
     at: str  # when it was made, UTC
     settings: bytes | None
     size: int  # bytes, unpacked
+    identity: str = ""  # under which it is listed; empty for one of an earlier release
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Restored:
     students: int
     removed: int  # who were in the backup, and are on a list of removed students
     unknown: str  # why the list of the school before could not be read, or empty
+    revoked: bool = False  # whether its key was renewed since: what was stolen then fits again
     kept: Path | None = None  # where the school before is
     settings: Path | None = None  # where the backup's lie, if they are not this machine's
 
@@ -57,7 +60,8 @@ def read_through(file: Path, passphrase: bytes) -> Content:
                 settings = content.read()
             elif name == MADE:
                 made = json.loads(content.read())
-    return Content(file, passphrase, str(made.get("at", "")), settings, size)
+    at, identity = str(made.get("at", "")), str(made.get("identity", ""))
+    return Content(file, passphrase, at, settings, size, identity)
 
 
 def check(
@@ -71,11 +75,27 @@ def check(
 
     Raises GalleryError and StorageError.
     """
+    with unpacked(backup, school, erased=erased, track=track) as (_, restored):
+        return restored
+
+
+@contextlib.contextmanager
+def unpacked(
+    backup: Content,
+    school: SchoolFiles,
+    *,
+    erased: Collection[str] = (),
+    track: Track | None = None,
+) -> Iterator[tuple[SchoolFiles, Restored]]:
+    """A backup unpacked beside a school, checked, without whoever was removed; gone afterwards.
+
+    Raises GalleryError and StorageError.
+    """
     in_use = Lock(school.registry) if school.registry.exists() else None
     try:
         with school.aside() as folder:
             aside = SchoolFiles(Path(folder) / school.registry.name, Path(folder) / school.key.name)
-            return _prepare(backup, school, aside, erased, track)
+            yield aside, _prepare(backup, school, aside, erased, track)
     finally:
         if in_use is not None:
             in_use.leave()
@@ -103,10 +123,10 @@ def restore(
                 f"{school.pieces[school.there[0]]}: a school is there already; with --over it is "
                 "kept beside and replaced"
             )
-        unpacked = school.unpacked()
+        aside = school.unpacked()
         try:
-            restored = _prepare(backup, school, unpacked, erased, track)
-            with Audit(unpacked.pieces["audit"], unpacked.log_key) as log:
+            restored = _prepare(backup, school, aside, erased, track)
+            with Audit(aside.pieces["audit"], aside.log_key) as log:
                 log.write({"kind": "restored", "backup": backup.at, "removed": restored.removed})
             settings = _put_settings(config, backup.settings)
             when = school.now()
@@ -132,7 +152,7 @@ def _prepare(
     try:
         _check(unpacked, registry, track)
         removed, unknown = _keep_removed(school, unpacked, registry, erased)
-        return Restored(len(registry), removed, unknown)
+        return Restored(len(registry), removed, unknown, _is_revoked(school, registry.vault))
     finally:
         registry.close()
 
@@ -194,6 +214,21 @@ def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None
             raise GalleryError(f"the audit log: {problems[0].place}: {problems[0].what}")
 
 
+def _same_list(one: Vault, other: Vault) -> bool:
+    """Return whether two keys call whoever was removed the same: also after a renewal."""
+    return one.derive("erased") == other.derive("erased")
+
+
+def _is_revoked(school: SchoolFiles, vault: Vault) -> bool:
+    """Return whether the school that is there has renewed this key."""
+    if not school.key.exists():
+        return False
+    with contextlib.suppress(GalleryError):
+        present = school.vault
+        return present.identity != vault.identity and _same_list(present, vault)
+    return False
+
+
 def _keep_removed(
     school: SchoolFiles, unpacked: SchoolFiles, registry: Registry, erased: Collection[str]
 ) -> tuple[int, str]:
@@ -208,7 +243,7 @@ def _keep_removed(
             finally:
                 present.close()
             gone |= {name for name in names if listed.intersection(erasures(present.vault, name))}
-            hashes |= listed if present.vault.identity == registry.vault.identity else set()
+            hashes |= listed if _same_list(present.vault, registry.vault) else set()
         except (GalleryError, StorageError) as error:
             unknown = str(error)
     memory = ReplayMemory(unpacked.pieces["heard"], registry.vault)

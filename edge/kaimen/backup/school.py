@@ -129,7 +129,8 @@ class SchoolFiles:
         """What was unpacked, or was being backed up, when it was interrupted."""
         unpacked = self.unpacked()
         snapshots = self.registry.parent.glob(f"{self.snapshot_prefix}*")
-        found = (unpacked.key, unpacked.registry.parent, *snapshots)
+        nothing_kept = [path for path in self.kept if not any(path.iterdir())]
+        found = (unpacked.key, unpacked.registry.parent, *snapshots, *nothing_kept)
         return [path for path in found if path.exists()]
 
     def clear(self) -> None:

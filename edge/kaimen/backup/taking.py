@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import secrets
 import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,6 +16,7 @@ from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
 from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
 from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
@@ -29,6 +33,7 @@ class Taken:
     students: int
     bytes: int  # of the file
     same_disk: bool  # whether it lies on the disk that the school lies on
+    listed: bool  # whether the registry lists it among those that hold its students
 
 
 def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: bytes) -> Taken:
@@ -44,21 +49,13 @@ def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: byt
             snapshot = SchoolFiles(Path(folder) / school.registry.name, school.key)
             students = _freeze(school, snapshot)
             found = {**school.pieces, **{name: snapshot.pieces[name] for name in snapshot.there}}
-            pieces = [name for name in BACKED_UP if name in school.there]
-
-            def write(out: IO[bytes]) -> None:
-                writer = Writer(out, passphrase)
-                writer.add(MADE, _made(students))
-                if settings is not None:
-                    writer.add_path(SETTINGS, settings)
-                for name in pieces:
-                    writer.add_path(name, found[name])
-                writer.finish()
-
-            write_whole(file, write, private=True)
+            pieces = {name: found[name] for name in BACKED_UP if name in school.there}
+            kept = None if settings is None else settings.read_bytes()
+            listed = write_pieces(file, passphrase, pieces, kept, students)
             made = file.stat()
             same_disk = made.st_dev == school.registry.stat().st_dev
-            return Taken(pieces, students, made.st_size, same_disk)
+            known = _list(school, listed)
+            return Taken([*pieces], students, made.st_size, same_disk, known)
     except OSError as error:
         if isinstance(error, StorageError):
             raise
@@ -67,10 +64,43 @@ def take(school: SchoolFiles, settings: Path | None, file: Path, passphrase: byt
         in_use.leave()
 
 
-def _made(students: int) -> bytes:
-    """When, by what, and how much."""
+def write_pieces(
+    file: Path, passphrase: bytes, pieces: Mapping[str, Path], settings: bytes | None, students: int
+) -> Backup:
+    """Write the pieces of a school into a sealed file, in one step; how it is to be listed.
+
+    Raises StorageError, and OSError for a piece that cannot be read.
+    """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return json.dumps({"version": __version__, "at": now, "students": students}).encode()
+    backup = Backup(secrets.token_hex(8), now, str(file.absolute()))
+    made = {
+        "version": __version__,
+        "at": now,
+        "students": students,
+        "identity": backup.identity,
+    }
+
+    def write(out: IO[bytes]) -> None:
+        writer = Writer(out, passphrase)
+        writer.add(MADE, json.dumps(made).encode())
+        if settings is not None:
+            writer.add(SETTINGS, settings)
+        for name, path in pieces.items():
+            writer.add_path(name, path)
+        writer.finish()
+
+    write_whole(file, write, private=True)
+    return backup
+
+
+def _list(school: SchoolFiles, backup: Backup) -> bool:
+    """List a backup in the registry; whether that could be written."""
+    with closing(Registry(school.registry, school.vault)) as registry:
+        try:
+            registry.erasures.add_backup(backup)
+        except StorageError:
+            return False
+    return True
 
 
 def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:

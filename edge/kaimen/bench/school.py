@@ -65,7 +65,8 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
     enrolling = once(enter)
     # Numbers rise in the order of enrolment, so these are the points' own.
     numbers, _ = registry.recordings.numbers(encoder.identity)
-    flat = points.reshape(-1, dimension)
+    rotation = registry.recordings.rotation(encoder.identity, dimension)
+    flat = rotation.apply(points.reshape(-1, dimension))
     index = Index(dimension)
 
     def build() -> None:

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "settings": arguments.config is not None,
             "bytes": taken.bytes,
             "same_disk": taken.same_disk,
+            "listed": taken.listed,
         },
         styled(
             GOOD,
@@ -58,6 +59,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
                 WARNING,
                 " it lies on the school's own disk, and is lost with it; put a copy on another one",
             )
+        )
+    if not taken.listed:
+        screen.note(
+            "the school's disk cannot be written, so that the backup is not listed there; "
+            "certificates of 'kaimen erase' will not name it"
         )
     screen.say("try it: 'kaimen restore --check' with this file; keep the passphrase elsewhere")
     return 0

@@ -34,6 +34,8 @@ COMMANDS = {
     "listen": "recordings through the whole gate",
     "enroll": "recordings become students of the gallery",
     "students": "who is enrolled",
+    "erase": "a student is gone for good, with a certificate that others can check",
+    "renew": "a new key and new voiceprints out of the old, without new recordings",
     "calibrate": "the threshold that fits this school",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",

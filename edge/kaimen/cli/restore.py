@@ -81,6 +81,7 @@ def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen
             "backup": content.at,
             "students": restored.students,
             "removed": restored.removed,
+            "revoked": restored.revoked,
             "kept": None if restored.kept is None else str(restored.kept),
             "settings": None if restored.settings is None else str(restored.settings),
         },
@@ -90,6 +91,11 @@ def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen
         screen.say(
             f"{restored.removed} who were removed since are not brought back; "
             "run 'kaimen calibrate'"
+        )
+    if restored.revoked:
+        screen.note(
+            "this backup is of before 'kaimen renew', and brings the old key back: voiceprints "
+            "that were stolen then fit again; run 'kaimen renew' once more"
         )
     if restored.unknown:
         screen.note(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from types import FrameType
 from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, record_of
+from kaimen.audit import Audit, record_of, write_waiting
 from kaimen.bundle.slots import SlotsState
 from kaimen.cli import answers
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
@@ -27,6 +28,8 @@ from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
 from kaimen.output import best_effort
+from kaimen.privacy.erasing import go_on
+from kaimen.registry.events import Events
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -43,6 +46,8 @@ SIGHUP reads the settings again. SIGTERM ends it, with the relay off first; a do
 on, and ends its lease by itself."""
 
 
+LOOK = 1.0  # seconds between looks at what commands left for the log
+AT_ONCE = 5  # of it, so that a phrase never waits long
 RETRY = 5.0  # seconds between tries to begin, whatever keeps the gate from it
 
 
@@ -122,6 +127,8 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
         installation = Installation.open(Settings.read(arguments.config), screen)
         stack.enter_context(installation)
         state, _, _ = installation.state, installation.gallery, installation.calibration
+        with suppress(StorageError):  # a gate on a disk that cannot be written serves all the same
+            go_on(installation)
         settings = installation.settings.gate
         lockout = Lockout(
             free=settings.free_tries,
@@ -181,7 +188,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
-        written = _Written(gate, audit, screen, nearest=arguments.nearest)
+        events = installation.registry.events
+        written = _Written(gate, audit, events, screen, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         reader = arguments.reader or settings.reader.path
         if reader:
@@ -205,6 +213,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
                 written.event(str(event))
             for text in supervisor.events():
                 written.said(text)
+            written.waiting()
             heart()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
@@ -250,8 +259,12 @@ def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -
 class _Written:
     """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
-    def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
+    def __init__(
+        self, gate: Gate, audit: Audit, events: Events, screen: Screen, *, nearest: bool
+    ) -> None:
         self._gate = gate
+        self._events = events
+        self._look_at = 0.0
         self._audit = audit
         self._screen = screen
         self._nearest = nearest
@@ -282,6 +295,14 @@ class _Written:
         """What became of the gate's threads, and what they said."""
         self._write({"kind": "gate", "event": text})
         self._screen.note(text)
+
+    def waiting(self) -> None:
+        """What commands left for the log; asked for often, and looked at once a second."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK
+        with suppress(KaimenError):  # the next look may be luckier; the doctor tells of the rest
+            write_waiting(self._audit, self._events, AT_ONCE)
 
     def bundle(self, text: str) -> None:
         """How the trial of a bundle ended."""

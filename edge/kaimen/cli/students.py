@@ -18,6 +18,7 @@ from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local_day
 from kaimen.names import as_kept, name_of
+from kaimen.registry.consents import GUARDIAN, STUDENT, Consent, purposes_of
 from kaimen.registry.export import export
 from kaimen.registry.registry import Registry, Student
 from kaimen.registry.space_map import SpaceMap
@@ -38,6 +39,9 @@ EXAMPLE = """example:
   kaimen students                                 (all of them)
   kaimen students 's00*' --group 7b --count
   kaimen students s0001 --set-group 7c --set-consent 2027-07-31
+  kaimen students s0001 --set-consent 2027-07-31 --guardian "Li Na" --given 2026-09-01
+  kaimen students s0001 --consents                (the ledger: who gave it, for what, until when)
+  kaimen students s0001 --withdraw-consent        (unknown at once, erased the next night)
   kaimen students --group 7b --set-group 8b       (a whole group)
   kaimen students s0001 --recordings
   kaimen students s0001 --remove-recording 17
@@ -58,6 +62,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set-group", metavar="GROUP", help="they are in this group from now on")
     parser.add_argument(
         "--set-consent", metavar="DATE", help=f"the last day of their consent, or {ENDLESS}"
+    )
+    parser.add_argument(
+        "--guardian", metavar="NAME", help="with --set-consent: the guardian who gave it"
+    )
+    parser.add_argument(
+        "--by-student", action="store_true", help="with --set-consent: the student gave it"
+    )
+    parser.add_argument(
+        "--purpose", action="append", default=[], metavar="TEXT",
+        help="with --set-consent: what it is for, if not for the doors alone; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--given", metavar="DATE", help="with --set-consent: the day it was given, if not today"
+    )
+    parser.add_argument("--consents", action="store_true", help="the ledger of their consents")
+    parser.add_argument(
+        "--withdraw-consent", action="store_true", help="nobody is recognised by it from now on"
     )
     parser.add_argument(
         "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
@@ -84,6 +105,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """List students, change or forget some, or carry all into another space."""
     _require_one_wish(arguments)
+    _require_with_consent(arguments)
     if arguments.export:
         require_folder(arguments.export)
     with Installation.open(Settings.read(arguments.config), screen) as installation:
@@ -104,6 +126,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         elif arguments.remove_recording:
             student = _only(students, "--remove-recording")
             _remove_recordings(student, arguments.remove_recording, installation, screen)
+        elif arguments.consents:
+            _list_consents(students, registry, screen)
+        elif arguments.withdraw_consent:
+            _withdraw(students, installation, screen)
         elif arguments.set_group is not None or arguments.set_consent is not None:
             _change(students, arguments, installation, screen)
         elif arguments.recordings:
@@ -127,6 +153,8 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
         "--remove-recording": arguments.remove_recording,
         "--set-group or --set-consent": changed,
         "--recordings": arguments.recordings,
+        "--consents": arguments.consents,
+        "--withdraw-consent": arguments.withdraw_consent,
         "--count": arguments.count,
     }
     given = [name for name, wish in wishes.items() if wish]
@@ -135,8 +163,23 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
     whom = arguments.names or arguments.group is not None
     if whom and given and given[0] in ("--carry", "--remove", "--erased"):
         raise SettingsError(f"{given[0]} takes no other students; see --help")
-    if changed and not whom:
+    if (changed or arguments.withdraw_consent) and not whom:
         raise SettingsError(f"{given[0]} needs to know whose; name students or a --group")
+
+
+def _require_with_consent(arguments: argparse.Namespace) -> None:
+    """Require that what is said of a consent comes with one. Raises SettingsError."""
+    said = {
+        "--guardian": arguments.guardian,
+        "--by-student": arguments.by_student,
+        "--purpose": arguments.purpose,
+        "--given": arguments.given,
+    }
+    alone = [name for name, value in said.items() if value]
+    if alone and arguments.set_consent is None:
+        raise SettingsError(f"{alone[0]} goes with --set-consent DATE (or {ENDLESS}); see --help")
+    if arguments.guardian and arguments.by_student:
+        raise SettingsError("--guardian and --by-student do not go together; give who gave it")
 
 
 def _chosen(registry: Registry, names: Sequence[str], group: str | None) -> list[Student]:
@@ -261,14 +304,72 @@ def _change(
     endless = until == ENDLESS
     consent = None if until is None or endless else day_of(until, "--set-consent")
     group = arguments.set_group and name_of(arguments.set_group, "--set-group")
-    gallery = installation.gallery
-    with gallery.registry.database.writing():
+    given = None
+    if until is not None:
+        given = _consent(arguments, None if consent is None else consent.isoformat())
+    registry = installation.gallery.registry
+    with registry.database.writing():
         for student in students:
-            gallery.describe(student.name, group=group, consent=consent, until_withdrawn=endless)
+            if given is not None:
+                registry.consent(student.name, given)
+            if group is not None:
+                registry.describe(student.name, group=group)
+    installation.tell_log()
     for student in students:
         screen.result({"changed": student.name})
     if not screen.as_json:
         screen.out.print(f"{len(students)} students are changed")
+
+
+def _consent(arguments: argparse.Namespace, until: str | None) -> Consent:
+    """Return a consent as it was given on the command line. Raises SettingsError and UnfitName."""
+    by = STUDENT if arguments.by_student else ""
+    guardian = ""
+    if arguments.guardian:
+        by, guardian = GUARDIAN, name_of(arguments.guardian, "--guardian")
+    day = today() if arguments.given is None else day_of(arguments.given, "--given")
+    return Consent(by, guardian, purposes_of(arguments.purpose), day.isoformat(), until)
+
+
+def _withdraw(students: Sequence[Student], installation: Installation, screen: Screen) -> None:
+    registry = installation.gallery.registry
+    with registry.database.writing():
+        for student in students:
+            registry.withdraw_consent(student.name, today())
+    installation.tell_log()
+    for student in students:
+        screen.result(
+            {"withdrawn": student.name},
+            f"{student.name} is recognised no more; 'kaimen erase --ended' erases the voice",
+        )
+
+
+def _list_consents(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
+    table = Table("student", "given", "by", "for", "until", "withdrawn", box=None, pad_edge=False)
+    for student in students:
+        for each in registry.consents.of(student.number):
+            by = each.guardian or each.by or "not written down"
+            table.add_row(
+                student.name,
+                each.given,
+                by,
+                ", ".join(each.purposes),
+                each.until or "withdrawn",
+                each.withdrawn or "",
+            )
+            screen.result(
+                {
+                    "student": student.name,
+                    "given": each.given,
+                    "by": each.by or None,
+                    "guardian": each.guardian or None,
+                    "purposes": list(each.purposes),
+                    "until": each.until,
+                    "withdrawn": each.withdrawn,
+                }
+            )
+    if not screen.as_json:
+        screen.out.print(table)
 
 
 def _export(path: Path, registry: Registry, student: str, screen: Screen) -> None:

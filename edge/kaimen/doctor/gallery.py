@@ -123,7 +123,7 @@ def _damage(path: Path) -> Finding | None:
 
 
 def _students(registry: Registry, counted: Counted, installation: Installation) -> Finding:
-    everybody = registry.students()
+    everybody = [student for student in registry.students() if student.encoder]
     day = today()
     ended = sum(not student.consents(day) for student in everybody)
     said = f"{len(counted)} students"

@@ -75,6 +75,8 @@ class Gallery:
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
+        # Points are kept and compared where the key puts them: see ``Rotation``.
+        self._rotation = self.registry.recordings.rotation(encoder, dimension)
         self._say = say
         self._said = ""
         self._state = self.registry.database.state()  # of the registry, when it was last looked at
@@ -179,14 +181,16 @@ class Gallery:
         """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
         self._current()
         with self._lock:
-            return self._index.points(self._members.of_student(self._place(student)))
+            kept = self._index.points(self._members.of_student(self._place(student)))
+        return self._rotation.undo(kept)
 
     def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """All points, each student's together, and how many each student has."""
         self._current()
         with self._lock:
             members = self._members
-            return self._index.points(members.recordings), np.diff(members.starts)
+            kept, counts = self._index.points(members.recordings), np.diff(members.starts)
+        return self._rotation.undo(kept), counts
 
     def _place(self, student: str) -> int:
         try:
@@ -413,7 +417,7 @@ class Gallery:
         every = starts if track is None else track(starts, "building the index", len(starts))
         for start in every:
             numbers = recordings[start : start + step]
-            points = self.registry.recordings.voiceprints(numbers, self.encoder)
+            points = self.registry.recordings.kept(numbers, self.encoder)
             with self._lock:
                 index.add(numbers, points)
 
@@ -433,6 +437,7 @@ class Gallery:
         need not look further, and only who looked far may turn somebody away.
         """
         self._current()
+        probe = self._rotation.apply(probe)
         with self._lock:
             members = self._members
             who = None if groups is None else frozenset(groups)
@@ -465,6 +470,7 @@ class Gallery:
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """Return the same by scoring everybody: what the shortlist is measured against."""
         self._current()
+        probe = self._rotation.apply(probe)
         with self._lock:
             return self._score(probe, np.arange(len(self._members.students)), count)
 
@@ -481,6 +487,7 @@ class Gallery:
         Nothing for one who is not enrolled or whom ``nearest`` would not look for.
         """
         self._current()
+        probe = self._rotation.apply(probe)
         with self._lock:
             place = self._members.places.get(as_kept(student))
             if place is None:

@@ -25,10 +25,11 @@ from kaimen.registry.seals import (
     new_registry,
     number_of,
 )
-from kaimen.registry.sqlite_errors import as_error, error_of
+from kaimen.registry.sqlite_errors import Failure, as_error, error_of
 from kaimen.registry.vault import Vault
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction
+PAUSE = 0.1  # seconds between looks whether nobody reads any more
 RETRY = 5.0  # seconds between looks whether a disk can be written again
 MEMORY = ":memory:"
 SETTINGS = (
@@ -102,6 +103,32 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE recordings ADD COLUMN highest REAL;  -- Hz of its speech, or NULL: not measured
     """,
+    """
+    ALTER TABLE vault ADD COLUMN rotated INTEGER NOT NULL DEFAULT 0;  -- see rotation.py
+    CREATE TABLE consents (  -- the ledger: who consented, for what, until when
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        student INTEGER NOT NULL REFERENCES students ON DELETE CASCADE,
+        sealed BLOB NOT NULL
+    );
+    CREATE INDEX consents_of ON consents (student);
+    CREATE TABLE pins (  -- of students who may enter by a card and a number
+        student INTEGER PRIMARY KEY REFERENCES students ON DELETE CASCADE,
+        sealed BLOB NOT NULL
+    );
+    CREATE TABLE events (  -- what the log is still to be told
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        sealed BLOB NOT NULL
+    );
+    CREATE TABLE erasing (  -- who is being erased: an interrupted one goes on
+        identity TEXT PRIMARY KEY,
+        sealed BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE backups (  -- that were taken, and still hold who was enrolled then
+        identity TEXT PRIMARY KEY,
+        at TEXT NOT NULL,  -- when, UTC
+        place TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 SEALED = 6  # the same, for rows that are sealed
@@ -143,6 +170,7 @@ class Database:
     def _use(self, opened: OpenDatabase) -> None:
         self._opened = opened
         self._database = opened.connection
+        self._rotated: bool | None = None
         self._look_again = time.monotonic() + RETRY
         # A connection refers to itself: nobody would close it until some time later.
         self._closing = weakref.finalize(self, opened.connection.close)
@@ -176,7 +204,9 @@ class Database:
                         database.execute(statement)
                 if not database.execute("SELECT identity FROM vault").fetchall():
                     database.execute(
-                        "INSERT INTO vault (identity) VALUES (?)", (self.vault.identity,)
+                        "INSERT INTO vault (identity, rotated) VALUES (?, ?)",
+                        # One that is kept nowhere is stolen from nowhere.
+                        (self.vault.identity, self.path != MEMORY),
                     )
                 self._require_key()  # under another one, nothing is written
                 if before < NAMES_KEPT:
@@ -215,6 +245,13 @@ class Database:
             "SELECT registry, changes, total, seal FROM vault"
         )
         return self.seals.read_state(registry, changes, total, seal)
+
+    @property
+    def rotated(self) -> bool:
+        """Return whether voiceprints are kept in a space of their own: see ``Rotation``."""
+        if self._rotated is None:
+            self._rotated = bool(self.read("SELECT rotated FROM vault")[0][0])
+        return self._rotated
 
     def exchange(self, before: bytes, after: bytes) -> None:
         """Say, in a transaction, that a student's seal gives way to another, or to none."""
@@ -283,6 +320,18 @@ class Database:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise as_error(error, self.path) from None
+
+    def compact(self) -> None:
+        """Leave nothing in the file, or in its log, of what was deleted from it.
+
+        Raises GalleryError and StorageError, also while somebody reads what was there before.
+        """
+        self.read("VACUUM")
+        until = time.monotonic() + PATIENCE
+        while self.read("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+            if time.monotonic() > until:
+                raise error_of(Failure.BUSY, self.path)
+            time.sleep(PAUSE)
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""

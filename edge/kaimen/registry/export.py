@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def export(registry: Registry, name: str) -> dict[str, Any]:
             {"source_sha256": source, "kind": kind, "reason": reason}
             for source, kind, reason in refused
         ],
+        "consents": [asdict(each) for each in registry.consents.of(student.number)],
+        "pin": registry.pins.has(student.number),
         "heard": _heard(registry, name, sorted({each.word for each in listed})),
     }
 

@@ -5,7 +5,7 @@ Each opens only as the one recording it is of, and as made by the one model that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import Database
 from kaimen.registry.evidence import pack, unpack_fingerprint, unpack_said
+from kaimen.registry.rotation import Rotation
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
 from kaimen.voice.phrase import PhraseEmbedding
@@ -56,6 +57,12 @@ class Recordings:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._vault = database.vault
+
+    def rotation(self, encoder: str, dimension: int) -> Rotation:
+        """Return how an encoder's voiceprints are moved before they are kept."""
+        if not self._database.rotated:
+            return Rotation.none(dimension)
+        return Rotation.of(self._vault, encoder, dimension)
 
     def space(self, encoder: str) -> str:
         """What tells files derived of an encoder's points from others': nothing for the first's."""
@@ -141,9 +148,21 @@ class Recordings:
     ) -> NDArray[np.float32]:
         """The voiceprints of recordings, (recordings, dimension). Raises GalleryError.
 
-        Those of an encoder; each student's own one's without.
+        Those of an encoder; each student's own one's without. As the encoder made them.
         """
-        points = []
+        found = []
+        for home, kept in self._kept(numbers, encoder):
+            found.append(self.rotation(home, len(kept)).undo(kept))
+        return np.array(found, np.float32)
+
+    def kept(self, numbers: Sequence[int] | NDArray[np.int64], encoder: str) -> NDArray[np.float32]:
+        """Return the same as they are kept: see ``rotation``. Raises GalleryError."""
+        return np.array([kept for _, kept in self._kept(numbers, encoder)], np.float32)
+
+    def _kept(
+        self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield the encoder and the kept point of each recording."""
         for number in numbers:
             rows = self._database.read(
                 "SELECT student, encoder, voiceprint, sealed FROM recordings "
@@ -162,8 +181,7 @@ class Recordings:
                     f"{self._database.path}: recording {number} is of another encoder"
                 )
             context = context_of(int(str(student)), int(number), encoder or str(home))
-            points.append(np.frombuffer(self._vault.unseal(sealed, context), "<f4"))
-        return np.array(points, np.float32)
+            yield encoder or str(home), np.frombuffer(self._vault.unseal(sealed, context), "<f4")
 
     def words(self, name: str, encoder: str | None = None) -> list[str]:
         """The words of a challenge that a student is enrolled with, in order.
@@ -250,7 +268,8 @@ class Recordings:
     def without_words(self, said_by: str) -> set[str]:
         """Students with no recording that a phrase encoder could compare a phrase with."""
         rows = self._database.read(
-            "SELECT name FROM students WHERE NOT EXISTS (SELECT 1 FROM recordings "
+            "SELECT name FROM students WHERE encoder != '' "
+            "AND NOT EXISTS (SELECT 1 FROM recordings "
             f"WHERE student = students.number AND word = '' AND {SAID})",
             said_by,
             said_by,
@@ -267,9 +286,11 @@ class Recordings:
             )
         )  # fmt: skip
 
-    def sealed_point(self, voiceprint: Voiceprint, context: str) -> bytes:
-        """Return a voiceprint as it is stored."""
-        return self._vault.seal(np.asarray(voiceprint, "<f4").tobytes(), context)
+    def sealed_point(self, voiceprint: Voiceprint, encoder: str, context: str) -> bytes:
+        """Return an encoder's voiceprint as it is stored."""
+        point = np.asarray(voiceprint, np.float32)
+        moved = self.rotation(encoder, len(point)).apply(point)
+        return self._vault.seal(moved.astype("<f4").tobytes(), context)
 
     def sealed_said(self, said: PhraseEmbedding, context: str) -> bytes:
         """Return what a phrase encoder made as it is stored."""

@@ -16,10 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
+from kaimen.registry.consents import OPENING, Consent, Consents
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
+from kaimen.registry.erasures import Erasures
+from kaimen.registry.events import Events
+from kaimen.registry.pins import Pins
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.seals import SEALED_FIELDS, number_of
 from kaimen.registry.space_map import SpaceMap
@@ -76,6 +81,10 @@ class Registry:
         self.vault = vault
         self.database = Database(path, vault)
         self.recordings = Recordings(self.database)
+        self.consents = Consents(self.database)
+        self.erasures = Erasures(self.database)
+        self.events = Events(self.database)
+        self.pins = Pins(self.database)
 
     def close(self) -> None:
         """Close the file; nothing is lost."""
@@ -84,6 +93,12 @@ class Registry:
     def __len__(self) -> int:
         """How many students are enrolled, by whichever encoder."""
         return int(str(self.database.read("SELECT count(*) FROM students")[0][0]))
+
+    @property
+    def with_voice(self) -> int:
+        """How many of them have recordings; the others enter by card and PIN alone."""
+        rows = self.database.read("SELECT count(*) FROM students WHERE encoder != ''")
+        return int(str(rows[0][0]))
 
     def roll(self) -> Roll:
         """Everybody, in the order of their names, and what is not as it was written."""
@@ -172,7 +187,7 @@ class Registry:
         name = name_of(name, str(self.path))
         group = name_of(group, str(self.path)) if group else group
         word = name_of(word, str(self.path)) if word else word
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = _now()
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self.database.writing() as database:
@@ -185,7 +200,7 @@ class Registry:
             before = None if row is None else _student(row[:-1], 0)
             if word and (before is None or not self.recordings.knows(before.number, encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
-            if before is not None and before.encoder != encoder and not word:
+            if before is not None and before.encoder not in (encoder, "") and not word:
                 if add:
                     raise GalleryError(
                         f"{name} is enrolled by another encoder; replace all of their recordings"
@@ -211,6 +226,9 @@ class Registry:
                 ),
             ).fetchone()
             self._seal(number, b"" if row is None else _bytes(row[-1]))
+            if consent is not None:
+                given = Consent("", "", (OPENING,), now[:10], str(consent))
+                self.consents.add(number, given)
             if not add:
                 database.execute(
                     "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
@@ -222,7 +240,7 @@ class Registry:
                     (number, source, word, more.said_by, more.highest),
                 ).fetchone()
                 point = self.recordings.sealed_point(
-                    voiceprint, context_of(number, recording, encoder)
+                    voiceprint, encoder, context_of(number, recording, encoder)
                 )
                 if home != encoder:
                     _add_point(database, recording, encoder, point)
@@ -261,7 +279,7 @@ class Registry:
                         database,
                         known.number,
                         encoder,
-                        self.recordings.sealed_point(voiceprint, context),
+                        self.recordings.sealed_point(voiceprint, encoder, context),
                     )
                 if not known.said and more.said is not None:
                     context = context_of(owner[0], known.number, more.said_by)
@@ -319,6 +337,111 @@ class Registry:
                 (group, until_withdrawn, consent and consent.isoformat(), number),
             ).fetchone()
             self._seal(number, seal)
+            if consent is not None or until_withdrawn:
+                until = None if until_withdrawn else str(consent)
+                given = Consent("", "", (OPENING,), _today(), until)
+                self._write_consent(number, as_kept(name), given)
+
+    def consent(self, name: str, consent: Consent) -> None:
+        """Write down that a student may be recognised, by whose word, for what and until when.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        with self.database.writing():
+            student = self.student(name)
+            self._set_consent(student.number, consent.until)
+            self._write_consent(student.number, student.name, consent)
+
+    def withdraw_consent(self, name: str, day: datetime.date) -> None:
+        """Write down that a consent was withdrawn: from this day on nobody is recognised by it.
+
+        The voice is erased at the next 'kaimen erase --ended'. Raises GalleryError and
+        StorageError; nothing was changed then.
+        """
+        with self.database.writing():
+            student = self.student(name)
+            if not self.consents.withdraw(student.number, day):
+                given = Consent("", "", (OPENING,), student.enrolled[:10], None)
+                self.consents.add(student.number, given)  # of before there was a ledger
+                self.consents.withdraw(student.number, day)
+            self._set_consent(student.number, str(day - datetime.timedelta(days=1)))
+            self.events.note("consent withdrawn", student.name)
+
+    def _set_consent(self, number: int, until: str | None) -> None:
+        with self.database.writing() as database:
+            (seal,) = database.execute(
+                "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
+            ).fetchone()
+            self._seal(number, seal)
+
+    def _write_consent(self, number: int, name: str, consent: Consent) -> None:
+        self.consents.add(number, consent)
+        self.events.note(
+            "consent given",
+            name,
+            by=consent.by,
+            purposes=list(consent.purposes),
+            given=consent.given,
+            until=consent.until,
+        )
+
+    def admit(self, name: str, pin: str, *, group: str | None = None, new: bool = False) -> None:
+        """Let a student enter by card and PIN; a ``new`` one needs no voice.
+
+        Raises UnfitName, UnfitPin, GalleryError and StorageError; nothing was changed then.
+        """
+        with self.database.writing() as database:
+            if as_kept(name) not in {student.name for student in self.students()}:
+                if not new:
+                    raise GalleryError(
+                        f"{as_kept(name)} is not enrolled; with --new they enter by card and PIN "
+                        "alone"
+                    )
+                (number,) = database.execute(
+                    "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
+                    "RETURNING number",
+                    (name_of(name, str(self.path)), group or "", _now()),
+                ).fetchone()
+                self._seal(number, b"")
+                for hashed in erasures(self.vault, name):
+                    database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
+            student = self.student(name)
+            self.pins.set(student.number, pin)
+            self.events.note("pin set", student.name)
+
+    def withdraw_pin(self, name: str) -> None:
+        """Let a student enter by PIN no more; one without a voice is to be erased instead.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        with self.database.writing():
+            student = self.student(name)
+            if not self.pins.has(student.number):
+                raise GalleryError(f"{student.name} has no PIN")
+            if not student.recordings:
+                raise GalleryError(
+                    f"{student.name} has no voice here either; 'kaimen erase {student.name}' ends "
+                    "it all"
+                )
+            self.pins.remove(student.number)
+            self.events.note("pin removed", student.name)
+
+    def remove_voice(self, name: str) -> None:
+        """Forget all recordings of a student; group, consents and PIN stay.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        with self.database.writing() as database:
+            student = self.student(name)
+            database.execute("DELETE FROM recordings WHERE student = ?", (student.number,))
+            database.execute("DELETE FROM refused WHERE student = ?", (student.name,))
+            (seal,) = database.execute(
+                "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",
+                (student.number,),
+            ).fetchone()
+            self._seal(student.number, seal)
+            self.events.note("voice erased", student.name)
+        self._truncate_log()
 
     def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, all of them or none.
@@ -426,6 +549,14 @@ def _add_point(database: sqlite3.Connection, recording: int, model: str, sealed:
         "INSERT OR IGNORE INTO points (recording, model, sealed) VALUES (?, ?, ?)",
         (recording, model, sealed),
     )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _today() -> str:
+    return today().isoformat()
 
 
 def _bytes(seal: object) -> bytes:

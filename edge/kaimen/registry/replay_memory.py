@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import as_kept, forms_of
-from kaimen.registry.database import MEMORY, RETRY
+from kaimen.registry.database import MEMORY, PAUSE, RETRY
 from kaimen.registry.evidence import pack, unpack_fingerprint
 from kaimen.registry.opening import OpenDatabase, open_file, set_aside
 from kaimen.registry.sqlite_errors import UNWRITABLE, Failure, as_error, error_of, kind_of
@@ -229,9 +229,31 @@ class ReplayMemory:
 
         self._attempt(clear)
 
+    def compact(self) -> None:
+        """Leave nothing in the file of what was deleted from it. Raises StorageError."""
+        self._attempt(lambda database: database.execute("VACUUM").fetchall())
+        until = time.monotonic() + PATIENCE
+        while self._attempt(_truncated)[0][0]:
+            if time.monotonic() > until:
+                raise error_of(Failure.BUSY, self._path)
+            time.sleep(PAUSE)
+
     def _hash(self, student: str, word: str | None = None) -> str:
-        told = student if word is None else f"{student}\0{word}"
-        return hmac.digest(self._key, told.encode(), "sha256").hex()[:32]
+        return _hashed(self._key, student, word)
+
+
+def hash_of(vault: Vault, student: str, word: str | None = None) -> str:
+    """Return what a student, or a word of one, is called in the memory of a key."""
+    return _hashed(vault.derive("heard"), student, word)
+
+
+def _hashed(key: bytes, student: str, word: str | None) -> str:
+    told = student if word is None else f"{student}\0{word}"
+    return hmac.digest(key, told.encode(), "sha256").hex()[:32]
+
+
+def _truncated(database: sqlite3.Connection) -> list[tuple[int, ...]]:
+    return database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _opened(path: Path) -> OpenDatabase:

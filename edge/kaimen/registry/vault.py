@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -21,14 +22,24 @@ from kaimen.storage import write_whole
 KEY = 32  # bytes
 NONCE = 12  # bytes
 HEADER = "kaimen-key-1"
+RENEWED = "kaimen-key-2"  # the same, with the keys that outlive a renewal
+# What must be recognised again after a new key: lines of the log, names of who was removed, and
+# whose PINs were wrong.
+CARRIED = ("audit", "erased", "pins")
 
 
 class Vault:
     """Seals and opens under one key."""
 
-    def __init__(self, key: bytes | None = None) -> None:
-        """A vault under ``key`` (32 bytes); under a new one that nobody keeps without."""
+    def __init__(
+        self, key: bytes | None = None, carried: Mapping[str, bytes] | None = None
+    ) -> None:
+        """A vault under ``key`` (32 bytes); under a new one that nobody keeps without.
+
+        ``carried`` are derived keys of an earlier one, by what they are for.
+        """
         self._key = secrets.token_bytes(KEY) if key is None else key
+        self._carried = dict(carried or {})
         self._cipher = AESGCM(self._key)
 
     def __repr__(self) -> str:
@@ -41,7 +52,13 @@ class Vault:
 
     def derive(self, purpose: str) -> bytes:
         """A key of 32 bytes for something else; of no use for anything sealed."""
+        if purpose in self._carried:
+            return self._carried[purpose]
         return hmac.digest(self._key, f"kaimen {purpose}".encode(), "sha256")
+
+    def renewed(self) -> Vault:
+        """Return a vault under a new key that still recognises the log and who was removed."""
+        return Vault(carried={purpose: self.derive(purpose) for purpose in CARRIED})
 
     def seal(self, content: bytes, context: str) -> bytes:
         """Encrypt; the same ``context`` opens it again."""
@@ -57,7 +74,7 @@ class Vault:
 
     def save(self, path: Path) -> None:
         """Write the key for its owner alone. Raises StorageError."""
-        write_whole(path, lambda file: file.write(_rendered(self._key)), private=True)
+        write_whole(path, lambda file: file.write(self._rendered()), private=True)
 
     @classmethod
     def load(cls, path: Path) -> Vault:
@@ -72,15 +89,18 @@ class Vault:
         except OSError as error:
             raise GalleryError(f"{path}: the key cannot be read ({error.strerror})") from None
         try:
-            key = bytes.fromhex(written.decode("ascii").split()[1])
-            whole = len(key) == KEY and written == _rendered(key)
-        except (ValueError, IndexError):
+            _, first, *others = written.decode("ascii").split()[:-1]
+            key, *carried = map(bytes.fromhex, (first, *others))
+            vault = cls(key, dict(zip(CARRIED, carried, strict=True)) if carried else None)
+            whole = {len(each) for each in (key, *carried)} == {KEY}
+        except ValueError:
             whole = False
-        if not whole:
+        if not whole or written != vault._rendered():
             raise GalleryError(f"{path}: the key is damaged; restore it from its copy")
-        return cls(key)
+        return vault
 
-
-def _rendered(key: bytes) -> bytes:
-    check = hashlib.sha256(key).hexdigest()[:16]
-    return f"{HEADER} {key.hex()} {check}\n".encode()
+    def _rendered(self) -> bytes:
+        keys = [self._key, *self._carried.values()]
+        check = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
+        words = [RENEWED if self._carried else HEADER, *(key.hex() for key in keys), check]
+        return f"{' '.join(words)}\n".encode()

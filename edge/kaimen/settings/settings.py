@@ -17,6 +17,7 @@ from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
+from kaimen.settings.privacy import PrivacySettings
 from kaimen.settings.reader import ReaderSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.section import filled, refuse_unknown
@@ -35,6 +36,7 @@ class Settings:
     gallery: GallerySettings = field(default_factory=GallerySettings)
     gate: GateSettings = field(default_factory=GateSettings)
     reader: ReaderSettings = field(default_factory=ReaderSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always

@@ -1,0 +1,109 @@
+"""Patience with wrong PINs: each student's are counted, and outlive the program.
+
+A try is written down before the PIN is compared: who pulls the plug gains no try. Some are free,
+each after those costs twice the wait of the one before, and in the end the PIN is of no use any
+more until the operator sets another (NIST SP 800-63B-4, 3.2.2: at most 100 in a row).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kaimen.errors import StorageError
+from kaimen.names import as_kept
+from kaimen.registry.vault import Vault
+from kaimen.storage import write_whole
+
+FREE = 3  # wrong PINs in a row before the first wait
+FIRST = 30.0  # seconds of it, doubled by each further one
+LONGEST = 3600.0  # seconds
+MOST = 20  # wrong ones in a row, after which the PIN is locked
+
+
+@dataclass(slots=True)
+class Wrong:
+    """A student's wrong PINs in a row."""
+
+    count: int = 0
+    until: float = 0.0  # seconds since the epoch: no PIN is compared before
+
+
+class PinLockout:
+    """The wrong PINs of a school, kept in a file."""
+
+    def __init__(
+        self, path: Path | None, vault: Vault, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Those that are kept at ``path``; kept nowhere without."""
+        self._path = path
+        self._key = vault.derive("pins")
+        self._clock = clock
+        self._damaged = False
+        self._wrong = self._read()
+
+    def wait(self, student: str) -> float:
+        """Return for how many seconds no PIN of a student is compared; infinite: locked."""
+        wrong = self._of(student)
+        if wrong.count >= MOST:
+            return float("inf")
+        # A clock that was set back makes nobody wait longer than the longest wait.
+        return min(max(0.0, wrong.until - self._clock()), LONGEST)
+
+    def begin(self, student: str) -> None:
+        """Count a try as wrong until it turns out right. Raises StorageError: compare nothing."""
+        wrong = self._of(student)
+        wrong.count += 1
+        beyond = wrong.count - FREE
+        if beyond > 0:
+            wrong.until = self._clock() + min(LONGEST, FIRST * 2.0 ** (beyond - 1))
+        self._wrong[self._hash(student)] = wrong
+        self._keep()
+
+    def forget(self, student: str) -> None:
+        """The PIN was right, or is another one now, or the student left. Raises StorageError."""
+        if self._wrong.pop(self._hash(student), None) is not None:
+            self._keep()
+
+    def _of(self, student: str) -> Wrong:
+        # Of a damaged file nobody knows how many were wrong: only one more is free.
+        unknown = FREE - 1 if self._damaged else 0
+        return self._wrong.get(self._hash(student), Wrong(unknown))
+
+    def _hash(self, student: str) -> str:
+        return hmac.digest(self._key, as_kept(student).encode(), "sha256").hex()[:32]
+
+    def _read(self) -> dict[str, Wrong]:
+        if self._path is None:
+            return {}
+        try:
+            kept = json.loads(self._path.read_bytes())
+            found = {str(name): Wrong(**fields) for name, fields in kept["wrong"].items()}
+            mac = self._mac(found)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StorageError(f"{self._path}: cannot be read ({error.strerror})") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            self._damaged = True
+            return {}
+        self._damaged = not hmac.compare_digest(str(kept.get("mac")).encode(), mac.encode())
+        return found
+
+    def _keep(self) -> None:
+        if self._path is None:
+            return
+        kept = {
+            "wrong": {name: asdict(each) for name, each in self._wrong.items()},
+            "mac": self._mac(self._wrong),
+        }
+        content = json.dumps(kept).encode()
+        write_whole(self._path, lambda file: file.write(content), private=True)
+
+    def _mac(self, wrong: dict[str, Wrong]) -> str:
+        told = json.dumps({name: asdict(each) for name, each in wrong.items()}, sort_keys=True)
+        return hmac.digest(self._key, told.encode(), "sha256").hex()

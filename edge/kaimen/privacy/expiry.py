@@ -1,0 +1,45 @@
+"""What becomes of voices whose consent ended: they are erased, not only unknown."""
+
+from __future__ import annotations
+
+import datetime
+
+from kaimen.clock import today
+from kaimen.installation import Installation
+from kaimen.privacy.certificate import Certificate
+from kaimen.privacy.erasing import erase, forget_voice
+from kaimen.registry.registry import Registry, Student
+
+
+def is_due(registry: Registry, days: int) -> list[Student]:
+    """Return whose voices are to be erased: consent withdrawn, or ended so many days ago.
+
+    Raises GalleryError.
+    """
+    latest = today() - datetime.timedelta(days=days)
+    return [
+        student
+        for student in registry.students()
+        if student.consent is not None
+        and not student.consents(today())
+        and (student.consent < latest or registry.consents.is_withdrawn(student.number))
+        and (student.recordings or not registry.pins.has(student.number))
+    ]
+
+
+def end_consents(installation: Installation, days: int) -> dict[str, Certificate | None]:
+    """Erase whoever is due; by name, the certificate, or None for one whose card and PIN stay.
+
+    Raises GalleryError and StorageError; who was not reached yet is due the next time, too.
+    """
+    registry = installation.registry
+    ended: dict[str, Certificate | None] = {}
+    for student in is_due(registry, days):
+        registry.events.note("consent ended", student.name)
+        if registry.pins.has(student.number):
+            forget_voice(installation, student.name)
+            ended[student.name] = None
+        else:
+            ended[student.name] = erase(installation, student.name)
+    installation.tell_log()
+    return ended

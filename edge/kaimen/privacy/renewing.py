@@ -1,0 +1,96 @@
+"""A new key for a school, and other voiceprints out of the old ones: whole, or not at all.
+
+The new school is written beside the old one and checked, then takes its place in the one step of a
+restore, which goes on by itself after a power cut. The old key and all that it opens are deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaimen.backup.placing import place, settle_alone
+from kaimen.backup.school import SchoolFiles
+from kaimen.calibration.calibration import Calibration
+from kaimen.errors import GalleryError, StorageError
+from kaimen.progress import Track
+from kaimen.registry.lock import alone
+from kaimen.registry.registry import Registry
+from kaimen.registry.renewing import renew_registry, renew_replay_memory, unlinked
+from kaimen.registry.vault import Vault
+from kaimen.storage import make_folder, unwritten
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What was renewed."""
+
+    students: int
+    key: str  # identity of the new one
+
+
+def renew(school: SchoolFiles, track: Track | None = None) -> Renewed:
+    """Give a school that nobody uses just now a new key.
+
+    Raises InUse, GalleryError and StorageError; the old school is in place then, or the next
+    command puts the new one there.
+    """
+    with alone(school.registry):
+        settle_alone(school)
+        if not school.registry.exists():
+            raise GalleryError(f"{school.registry}: no gallery there; begin with 'kaimen enroll'")
+        with closing(Registry(school.registry, school.vault)) as registry:
+            if registry.erasures.under_way():
+                raise GalleryError(
+                    "somebody is being erased; finish it with 'kaimen erase --go-on', then try "
+                    "again"
+                )
+            new, students = unlinked(registry), len(registry)
+        aside = school.unpacked()
+        try:
+            try:
+                make_folder(aside.registry.parent, 0o700)
+                stays = _write(school, aside, new, track)
+            except OSError as error:
+                if isinstance(error, StorageError):
+                    raise
+                raise unwritten(error.filename or aside.registry, error) from None
+            place(school, school.now(), stays=stays, purge=True)
+        finally:
+            settle_alone(school)
+    return Renewed(students, new.identity)
+
+
+def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | None) -> list[str]:
+    """Write the school of a new key beside the old one; the pieces that stay as they are."""
+    old, pieces, there = school.vault, school.pieces, school.there
+    new.save(aside.key)
+    renew_registry(school.registry, aside.registry, old, new, track)
+    if "heard" in there:
+        with closing(Registry(school.registry, old)) as registry:
+            renew_replay_memory(pieces["heard"], aside.pieces["heard"], registry, new)
+    _renew_calibration(pieces["calibration"], aside.pieces["calibration"], old, new)
+    stays = ["audit"]  # its key is carried over
+    if "bundles" in there:
+        _renew_bundles(pieces["bundles"], aside.pieces["bundles"], old, new)
+    with closing(Registry(aside.registry, new)) as registry:
+        registry.events.note("renewed", key=new.identity)
+        registry.recordings.examine(track)
+    return stays
+
+
+def _renew_calibration(path: Path, to: Path, old: Vault, new: Vault) -> None:
+    """One that cannot be read armed no door, and is left out."""
+    with contextlib.suppress(GalleryError):
+        Calibration.load(path, old).save(to, new)
+
+
+def _renew_bundles(folder: Path, to: Path, old: Vault, new: Vault) -> None:
+    """Copy what is installed, less the indexes, with the calibrations under the new key."""
+    ours = shutil.ignore_patterns("*.calibration.json", ".*.index")
+    shutil.copytree(folder, to, symlinks=True, ignore=ours)
+    for path in folder.glob("*.calibration.json"):
+        _renew_calibration(path, to / path.name, old, new)

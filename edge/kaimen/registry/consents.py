@@ -1,0 +1,95 @@
+"""The ledger of consents: who gave one, for what, from when until when, and when it was withdrawn.
+
+Entries are sealed, since they name guardians, and are never changed but by a withdrawal. What the
+gate goes by is the student's last day of consent, which each entry sets in the same transaction.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from kaimen.errors import GalleryError
+from kaimen.registry.database import Database
+
+STUDENT, GUARDIAN = "student", "guardian"
+OPENING = "opening this school's doors"  # the purpose, where none is given
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One entry of the ledger. Days are ISO 8601."""
+
+    by: str  # who gave it: STUDENT or GUARDIAN; empty: nobody wrote that down
+    guardian: str  # the guardian's name
+    purposes: tuple[str, ...]
+    given: str
+    until: str | None  # the last day; None: until it is withdrawn
+    withdrawn: str | None = None
+    number: int = 0
+
+
+class Consents:
+    """The ledger of a registry."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, student: int) -> list[Consent]:
+        """Return a student's entries, the oldest first. Raises GalleryError."""
+        rows = self._database.read(
+            "SELECT number, sealed FROM consents WHERE student = ? ORDER BY number", student
+        )
+        return [self._opened(int(str(number)), student, sealed) for number, sealed in rows]
+
+    def add(self, student: int, consent: Consent) -> None:
+        """Write an entry, in a transaction of the caller's."""
+        with self._database.writing() as database:
+            (number,) = database.execute(
+                "INSERT INTO consents (student, sealed) VALUES (?, x'') RETURNING number",
+                (student,),
+            ).fetchone()
+        self._write(student, replace(consent, number=number))
+
+    def withdraw(self, student: int, day: datetime.date) -> int:
+        """Mark all that were not withdrawn before; how many, in a transaction of the caller's."""
+        standing = [each for each in self.of(student) if each.withdrawn is None]
+        for each in standing:
+            self._write(student, replace(each, withdrawn=day.isoformat()))
+        return len(standing)
+
+    def is_withdrawn(self, student: int) -> bool:
+        """Return whether the latest entry was withdrawn. Raises GalleryError."""
+        found = self.of(student)
+        return bool(found) and found[-1].withdrawn is not None
+
+    def _write(self, student: int, consent: Consent) -> None:
+        sealed = self._database.vault.seal(
+            json.dumps(asdict(consent), ensure_ascii=False).encode(),
+            _context(consent.number, student),
+        )
+        with self._database.writing() as database:
+            database.execute(
+                "UPDATE consents SET sealed = ? WHERE number = ?", (sealed, consent.number)
+            )
+
+    def _opened(self, number: int, student: int, sealed: object) -> Consent:
+        content = self._database.vault.unseal(
+            sealed if isinstance(sealed, bytes) else b"", _context(number, student)
+        )
+        try:
+            fields = json.loads(content)
+            return Consent(**{**fields, "purposes": tuple(fields["purposes"])})
+        except (ValueError, TypeError, KeyError):
+            raise GalleryError(f"consent {number}: written by a newer Kaimen") from None
+
+
+def purposes_of(given: Sequence[str]) -> tuple[str, ...]:
+    """Return what a consent is for."""
+    return tuple(given) or (OPENING,)
+
+
+def _context(number: int, student: int) -> str:
+    return f"consent {number} of student {student}"
