@@ -8,14 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit, write_waiting
 from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import Calibration, aimed_at, beside, calibrate
+from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside, calibrate
 from kaimen.calibration.phrase_threshold import with_words
+from kaimen.calibration.thresholds import threshold_of
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
@@ -221,6 +224,23 @@ class Installation(Closing):
         except GalleryError as error:
             return str(error)
         return ""
+
+    @property
+    def threshold_of_a_try(self) -> float:
+        """Return the score that a single try is asked for.
+
+        By other people's voices alone where the school is not calibrated.
+        """
+        try:
+            thresholds = self.calibration.thresholds
+        except GalleryError:
+            students = max(1, len(self.gallery_or_new))
+            nobody = np.zeros(0, np.float32)
+            return threshold_of(nobody, students, self.encoder.card.strangers, FPIR)
+        gate = self.settings.gate
+        if gate.policy != "voice":
+            return thresholds.claimed
+        return thresholds.retry.first if gate.retry and thresholds.retry else thresholds.anybody
 
     def learn_calibration(self, fpir: float | None = None) -> Calibration:
         """Calibrate and keep nothing; for the FPIR of before unless one is given."""

@@ -44,6 +44,9 @@ REQUESTS: list[tuple[bytes, Request]] = [
     (b"show refused", Show("refused")),
     (b"show idle", Show("idle")),
     (b"show fault", Show("fault")),
+    (b"show enrolling", Show("enrolling")),
+    (b"show kept", Show("kept")),
+    (b"show enrolled", Show("enrolled")),
 ]
 NOTICES: list[tuple[bytes, Notice]] = [
     (b"relay on", RelayStatus(True)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
+from kaimen.cli import at_microphone
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
@@ -38,6 +39,10 @@ EXAMPLE = """example:
   kaimen enroll --from school.csv                        (student,path,group,consent)
   kaimen enroll --student s0001 --add anna/one-more.mp3
   kaimen enroll --from school/ --dry-run
+  kaimen enroll --microphone s0001                       (five takes, with advice)
+  kaimen enroll --microphone s0001 --add                 (another day: two are safer than one)
+  kaimen enroll --microphone s0001 --replace-recording 17
+  kaimen enroll --kiosk s0001                            (at the running gate, by its lights)
 
 A student of --from whose files have changed is replaced; one whose files are the same as last
 time is left alone, so that a command that was interrupted goes on when it is given again. A
@@ -72,6 +77,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="judge the recordings, and write nothing"
     )
     parser.add_argument("--cluster", metavar="ADDRESS", help="judge on a Dask cluster")
+    at_microphone.add(parser)
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -83,20 +89,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
     with Installation.open(Settings.read(arguments.config), screen) as installation:
-        encoder = installation.encoder
         gallery = _gallery(installation, arguments.dry_run)
-        if arguments.student and not (arguments.add or arguments.replace):
-            _require_new(entries[0], gallery)
-        if arguments.cluster is None:
-            work = workers_for(encoder, len(entries))
-        else:
-            work = on_cluster(arguments.cluster, encoder)
-        outcomes = enroll(
-            entries, gallery, encoder.card, work,
-            accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
-            add=arguments.add, dry=arguments.dry_run,
-        )  # fmt: skip
-        for outcome in screen.progress(outcomes, "enrolling", len(entries)):
+        outcomes = _outcomes(entries, arguments, installation, gallery, screen)
+        for outcome in outcomes:
             _show(outcome, screen)
             counts[outcome.status.value] += 1
             kinds.update(refusal.kind for refusal in outcome.refused)
@@ -112,6 +107,37 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         else:
             _finish(installation, counts, kinds, screen)
     return RecordingError.exit_code if refused else 0
+
+
+def _outcomes(
+    entries: Sequence[Entry],
+    arguments: argparse.Namespace,
+    installation: Installation,
+    gallery: Gallery,
+    screen: Screen,
+) -> Iterator[Outcome]:
+    """Yield what became of each student, from files or from a microphone."""
+    new = not (arguments.add or arguments.replace or arguments.replace_recording is not None)
+    if arguments.microphone or arguments.kiosk:
+        if new and entries[0].student in gallery:
+            raise SettingsError(
+                f"{entries[0].student} is enrolled; give --add for takes of another day, or "
+                "--replace for new ones"
+            )
+        return at_microphone.outcomes(entries[0], arguments, installation, gallery, screen)
+    encoder = installation.encoder
+    if arguments.student and new:
+        _require_new(entries[0], gallery)
+    if arguments.cluster is None:
+        work = workers_for(encoder, len(entries))
+    else:
+        work = on_cluster(arguments.cluster, encoder)
+    outcomes = enroll(
+        entries, gallery, encoder.card, work,
+        accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
+        add=arguments.add, dry=arguments.dry_run,
+    )  # fmt: skip
+    return screen.progress(outcomes, "enrolling", len(entries))
 
 
 def _gallery(installation: Installation, dry: bool) -> Gallery:
@@ -139,6 +165,11 @@ def _require_new(entry: Entry, gallery: Gallery) -> None:
 
 def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     student, files, place = arguments.student, arguments.files, arguments.place
+    heard = arguments.microphone or arguments.kiosk
+    if heard and (student or files or place or arguments.word):
+        raise SettingsError("--microphone and --kiosk name the student and take no recordings")
+    if not heard and (arguments.play or arguments.replace_recording is not None):
+        raise SettingsError("--play and --replace-recording go with --microphone STUDENT")
     alone = (student, files, arguments.group, arguments.consent, arguments.word)
     if place is not None and (arguments.add or arguments.replace):
         raise SettingsError(
@@ -146,7 +177,8 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
         )
     if place is not None and not any(alone):
         return entries_in(place)
-    if place is None and student and files:
+    student = heard or student
+    if place is None and student and (files or heard):
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
         return [
             Entry(
@@ -157,7 +189,9 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
                 name_of(arguments.word, "--word") if arguments.word else "",
             )
         ]
-    raise SettingsError("give --student NAME with recordings, or --from PLACE; see --help")
+    raise SettingsError(
+        "give --student NAME with recordings, --from PLACE or --microphone NAME; see --help"
+    )
 
 
 def _show(outcome: Outcome, screen: Screen) -> None:

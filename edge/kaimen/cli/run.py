@@ -24,6 +24,7 @@ from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
+from kaimen.gate.loan import Lender, loan_path
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
@@ -222,7 +223,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             written.answer(answer)
             takeover.hear(answer)
 
-        service = Daemon(gate, door, alive, tell=tell, say=screen.note)
+        lender = _lender(stack, installation, screen)
+        service = Daemon(gate, door, alive, tell=tell, say=screen.note, lender=lender)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
         notify("READY=1")
         try:
@@ -234,6 +236,16 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             else:
                 door.rest()
                 screen.note("stopped; the relay is off")
+
+
+def _lender(stack: ExitStack, installation: Installation, screen: Screen) -> Lender | None:
+    """Return who lends the microphone; a gate that cannot lend it opens all the same."""
+    try:
+        path = loan_path(installation.settings.gallery.file)
+        return stack.enter_context(Lender(path, installation.door.show))
+    except DeviceError as error:
+        screen.note(str(error))
+        return None
 
 
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:

@@ -166,7 +166,7 @@ class Door(Closing):
         self._require()
 
     def show(self, what: str) -> None:
-        """Light and sound: listening, unknown, again, refused, idle or fault.
+        """Light and sound: one of ``kaimen.door.patterns.SHOWS``.
 
         Raises ValueError for anything else, and DeviceError.
         """

@@ -34,13 +34,19 @@ PATTERNS: dict[str, Pattern] = {
     ),
     "unknown": Pattern(red=(0.6, 0.3), buzzer=(0.6, math.inf), lasts=1.8),
     "refused": Pattern(red=(0.1, 0.2), buzzer=(0.1, 0.1, 0.1, 0.1, 0.1, math.inf), lasts=3.0),
+    # While somebody is enrolled at the gate: say the phrase; a take is good; all are there.
+    "enrolling": Pattern(green=(0.6, 0.2, 0.2, 0.2)),
+    "kept": Pattern(green=(0.1, 0.1, 0.1, 0.3), buzzer=(0.05, 0.1, 0.05, math.inf), lasts=1.0),
+    "enrolled": Pattern(green=(0.3, 0.1), buzzer=(0.3, 0.1, 0.3, math.inf), lasts=3.0),
     "fault": Pattern(red=(0.1, 0.2, 0.1, 1.6)),
     "held": Pattern(red=(0.5, 0.5), buzzer=(0.5, 0.5)),
     "resent": Pattern(red=(1.0, 0.5), buzzer=(1.0, 0.5)),
     "forced": Pattern(red=(0.1, 0.1), buzzer=(0.1, 0.1)),
 }
 
-SHOWS = ("listening", "unknown", "again", "refused", "idle", "fault")  # may be asked for
+SHOWS = (  # may be asked for
+    "listening", "unknown", "again", "refused", "idle", "fault", "enrolling", "kept", "enrolled",
+)  # fmt: skip
 
 
 def is_on(blink: Blink, since: float) -> bool:

@@ -51,6 +51,16 @@ class Lights(Protocol):
         """Show what the gate does. Raises DeviceError."""
 
 
+class Lends(Protocol):
+    """Who may borrow the microphone for a while."""
+
+    def take(self, block: Samples, name: str) -> bool:
+        """Pass a block on; whether the microphone of this name is lent now."""
+
+    def end(self, reason: str) -> None:
+        """End the loan, if there is one."""
+
+
 class Daemon:
     """Keeps a gate listening."""
 
@@ -62,16 +72,20 @@ class Daemon:
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
+        lender: Lends | None = None,
     ) -> None:
         """``heart`` is called for every block, and while a microphone is waited for.
 
-        ``tell`` gets every answer, ``say`` what an operator should know.
+        ``tell`` gets every answer, ``say`` what an operator should know. While the ``lender`` has
+        lent the microphone, nothing is decided.
         """
         self._gate = gate
         self._door = door
         self._heart = heart
         self._tell = tell
         self._say = say
+        self._lender = lender
+        self._lent = False
         self._lacking = False  # a microphone
         self._speaking = False
         self.reload = threading.Event()  # set: ``run`` ends with Reloaded at the next moment
@@ -81,7 +95,9 @@ class Daemon:
         """Return how it is, in words."""
         if self._gate.policy.shut:
             return f"the door stays shut: {self._gate.policy.shut}"
-        return "waits for its microphone" if self._lacking else "listening"
+        if self._lacking:
+            return "waits for its microphone"
+        return "somebody is being enrolled" if self._lent else "listening"
 
     def run(self, find: Callable[[], Listener]) -> None:
         """Listen to what ``find`` finds, as long as there is sound, and find it anew when lost.
@@ -109,6 +125,8 @@ class Daemon:
             self._say(text("{error}; the gate waits for it", error=error))
             self._door.show("fault")
         self._lacking = True
+        if self._lender is not None:
+            self._lender.end(str(error))
 
     def _pause(self) -> None:
         # A gate that waits for its microphone is alive: starting it again would find none either.
@@ -127,13 +145,23 @@ class Daemon:
                 if first:
                     self._lacking = False
                     self._door.show("idle")
-            self._hear(block)
+            if not self._is_lent(block, listener):
+                self._hear(block)
             found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)
             self._heart()
             if self.reload.is_set():
                 raise Reloaded
+
+    def _is_lent(self, block: Samples, listener: Listener) -> bool:
+        """Return whether a block is somebody else's; what was half said before or after is lost."""
+        lent = self._lender is not None and self._lender.take(block, listener.name)
+        if lent != self._lent:
+            self._lent, self._speaking = lent, False
+            self._gate.begin(listener.floor)
+            self._say("the microphone is " + ("lent to an enrollment" if lent else "back"))
+        return lent
 
     def _hear(self, block: Samples) -> None:
         answered = False

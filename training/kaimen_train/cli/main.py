@@ -25,6 +25,7 @@ COMMANDS = {
     "with offset, hum and noise",
     "recorded": "measure what gain, gaps, sampling rates and formats of recordings cost",
     "claims": "compare rules for when a voice is another student's than the claimed one",
+    "coach": "fit and measure the chance of being turned away that an enrollment predicts",
     "school": "draw a synthetic school from voices as they were measured",
     "speed": "time a phrase in int8, in float32 and at the peers, one thread each",
     "loudspeaker": "train the detector of loudspeakers on simulated replays, and measure it",

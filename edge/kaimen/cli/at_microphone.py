@@ -1,0 +1,217 @@
+"""Enrollment at a microphone for the command line: the meter, the door's lights, the events."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from kaimen.enrollment.advice import Advice
+from kaimen.enrollment.at_microphone import BEEP, HeardLevel, enroll_takes, takes_at
+from kaimen.enrollment.coach import WANTED, Coach, TakeJudgement
+from kaimen.enrollment.door_lights import DoorLights
+from kaimen.enrollment.enrollment import Outcome, Status
+from kaimen.enrollment.entries import Entry
+from kaimen.errors import GalleryError, SettingsError
+from kaimen.gallery.gallery import Gallery
+from kaimen.gate.loan import LentMicrophone, NoGate, loan_path
+from kaimen.installation import Installation
+from kaimen.screen import Screen
+from kaimen.sound import Source
+from kaimen.sound.microphone import Microphone
+from kaimen.sound.played import Played
+from kaimen.terminal import BAD, GOOD, styled
+from kaimen.voice.models import Models, phrase_of
+from kaimen.voice.score import Points
+
+COLUMNS = 60  # of the meter
+BAR = 30  # characters of it: 2 dB each
+LOWEST = -60.0  # dB at its left
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an enrollment at a microphone."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--microphone", metavar="STUDENT",
+        help=f"enroll this student at the gate's microphone: {WANTED} takes, with advice",
+    )  # fmt: skip
+    where.add_argument(
+        "--kiosk", metavar="STUDENT",
+        help="the same at the running gate, by the door's lights and sounds alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--replace-recording", metavar="NUMBER", type=int,
+        help="one take at the microphone comes in place of this recording",
+    )  # fmt: skip
+    parser.add_argument(
+        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
+    )
+
+
+def outcomes(
+    entry: Entry,
+    arguments: argparse.Namespace,
+    installation: Installation,
+    gallery: Gallery,
+    screen: Screen,
+) -> Iterator[Outcome]:
+    """Hear a student's takes, then enroll them; nothing is written before the last one is good.
+
+    Raises SettingsError, DeviceError, NoSpeech, GalleryError and StorageError.
+    """
+    number, add = arguments.replace_recording, arguments.add
+    before = _others(gallery, entry.student, number) if add or number is not None else None
+    encoder = installation.encoder
+    coach = Coach(
+        Models(encoder, phrase_of(encoder)),
+        installation.threshold_of_a_try,
+        before=before,
+        wanted=WANTED if number is None else 1,
+    )
+    with _source(arguments, installation) as source:
+        lights = _lights_of(source) if arguments.kiosk else None
+        _hear(source, coach, screen, lights)
+    outcome = enroll_takes(
+        entry, coach.judged(), gallery, encoder.card,
+        said_by=phrase_of(encoder).identity, accept_alike=arguments.accept_alike,
+        add=add, in_place_of=number, dry=arguments.dry_run,
+    )  # fmt: skip
+    yield outcome
+    if outcome.status is Status.ENROLLED and not (add or number or arguments.dry_run):
+        screen.say(f"another day: kaimen enroll --microphone {entry.student} --add")
+
+
+def _others(gallery: Gallery, student: str, number: int | None) -> Points:
+    """Return the voiceprints that takes are added to: all but the recording they replace.
+
+    Raises GalleryError for a recording that is not there.
+    """
+    recordings = gallery.registry.recordings
+    own = [each.number for each in recordings.listed(student) if not each.word]
+    if student not in gallery:
+        raise GalleryError(f"{student} is not enrolled; leave --add and --replace-recording out")
+    if number is not None and number not in own:
+        raise GalleryError(
+            f"{student} has no recording {number}; see 'kaimen students {student} --recordings'"
+        )
+    others = [each for each in own if each != number]
+    return recordings.voiceprints(others, gallery.encoder)
+
+
+def _source(
+    arguments: argparse.Namespace, installation: Installation
+) -> AbstractContextManager[Source]:
+    """Return the running gate's microphone, or the gate's own where none runs."""
+    if arguments.play:
+        return nullcontext(Played.open(arguments.play))
+    path = loan_path(installation.settings.gallery.file)
+    if arguments.kiosk or path.exists():
+        try:
+            return LentMicrophone(path)
+        except NoGate:
+            if arguments.kiosk:
+                raise
+    return nullcontext(Microphone(installation.settings.sound.microphone or None))
+
+
+def _lights_of(source: Source) -> Callable[[str], None]:
+    if not isinstance(source, LentMicrophone):
+        raise SettingsError("--kiosk is of the running gate; leave --play out")
+    return source.show
+
+
+def _hear(
+    source: Source, coach: Coach, screen: Screen, lights: Callable[[str], None] | None
+) -> None:
+    """Let the coach hear all takes; ``lights`` are the door's, where a student looks at them."""
+    shown = _Shown(screen, live=lights is None)
+    door = None if lights is None else DoorLights(lights)
+    with shown:
+        for event in takes_at(source, coach, deaf=0.0 if door is None else BEEP):
+            shown.event(event)
+            if door is not None:
+                door.event(event)
+
+
+class _Shown:
+    """What a person at the terminal, or a program, sees of it."""
+
+    def __init__(self, screen: Screen, *, live: bool) -> None:
+        self._screen = screen
+        self._advice = Advice.SPEAK
+        self._progress = 0
+        self._live = None
+        if live and not screen.as_json and screen.beside.is_terminal:
+            self._live = Live(console=screen.beside, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> None:
+        self._screen.say("" if self._live else Advice.SPEAK.english)
+        if self._live is not None:
+            self._live.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def event(self, event: HeardLevel | TakeJudgement) -> None:
+        """Show a level, or what became of a take."""
+        if isinstance(event, HeardLevel):
+            self._level(event)
+        else:
+            self._take(event)
+
+    def _level(self, event: HeardLevel) -> None:
+        if self._screen.as_json:
+            fields = {"event": "level", "level": round(event.level, 1), "speaking": event.speaking}
+            self._screen.result(fields)
+        elif self._live is not None:
+            told = [self._advice.english, self._advice.chinese]
+            lines = Group(meter(event, self._progress), *map(Text, told))
+            self._live.update(lines, refresh=True)
+
+    def _take(self, event: TakeJudgement) -> None:
+        self._advice, self._progress = event.advice, event.progress
+        self._screen.result(as_fields(event), None if self._live is not None else _line(event))
+        if self._live is not None:
+            self._screen.say(_line(event))
+
+
+def meter(event: HeardLevel, progress: int) -> Text:
+    """Return the level as a bar of at most COLUMNS columns, and how far the enrollment is."""
+    filled = round(BAR * min(1.0, max(0.0, (event.level - LOWEST) / -LOWEST)))
+    bar = "█" * filled + "░" * (BAR - filled)
+    heard = "speaking" if event.speaking else ""
+    return styled(f"{bar} {event.level:4.0f} dB {progress:3d} % {heard}")
+
+
+def as_fields(event: TakeJudgement) -> dict[str, object]:
+    """Return a judgement for a program."""
+    return {
+        "event": "take",
+        "take": event.number,
+        "kept": event.kept,
+        "advice": event.advice.name.lower(),
+        "english": event.advice.english,
+        "chinese": event.advice.chinese,
+        "reason": event.reason or None,
+        "good": event.good,
+        "progress": event.progress,
+        "chance": event.chance,
+        "complete": event.complete,
+        "quality": event.quality and asdict(event.quality),
+    }
+
+
+def _line(event: TakeJudgement) -> Text:
+    """Return a judgement for a person, in one line."""
+    why = f" ({event.reason})" if event.reason else ""
+    chance = "" if event.chance is None else f"; turned away about {event.chance:.0%} of the time"
+    said = f" take {event.number}{why}: {event.advice.english} {event.progress} %{chance}"
+    return styled(GOOD if event.kept else BAD, said)
