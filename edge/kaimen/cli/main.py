@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
 2 wrong usage or settings; 3 a recording could not be used; 4 encoder, gallery or bundle missing
-or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 130 interrupted.
+or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 7 no update can be had;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ COMMANDS = {
     "enroll": "recordings become students of the gallery",
     "students": "who is enrolled",
     "calibrate": "the threshold that fits this school",
+    "update": "a newer Kaimen, by apt, and nothing else of the machine",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
     "log": "who was let in, who was not, and why, in plain words",
