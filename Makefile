@@ -7,7 +7,7 @@ UV := uv==0.13.9
 # A worker a core; a file stays on one worker, so that what it makes once is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi peers lock clean
+.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi release peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -55,14 +55,20 @@ evaluate: setup
 bench: setup
 	$(BIN)/kaimen bench
 
-# The package for a Pi; as root, ten minutes, later one.
-deb:
-	deploy/deb/build.sh arm64 bookworm
+# The package for a Pi of Debian 12 (bookworm) or 13 (trixie); as root, ten minutes, later one.
+SUITE ?= bookworm
+ARCH ?= arm64
+deb: setup
+	deploy/deb/build.sh $(ARCH) $(SUITE)
 
-# A Raspberry Pi in QEMU with Kaimen on it, and what its pin does; as root, half an hour.
+# A Raspberry Pi in QEMU with Kaimen on it, and what its pin does; as root, an hour.
 emulated-pi: setup
-	deploy/emulated-pi/build.sh
-	$(BIN)/python deploy/emulated-pi/check.py
+	deploy/emulated-pi/build.sh $(SUITE)
+	$(BIN)/python deploy/emulated-pi/check.py --suite $(SUITE)
+
+# All packages of a tag, signed and ready to be shown: TAG, KEY, URL and CONTACT; as root.
+release: setup
+	KEY="$(KEY)" URL="$(URL)" CONTACT="$(CONTACT)" deploy/release.sh "$(TAG)"
 
 # GE2E and CAM++, teachers and peers to measure against, need torch: an environment of their own.
 peers: .venv-peers/.ready
@@ -77,7 +83,7 @@ peers: .venv-peers/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
 
 lock: setup
-	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
+	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra release --extra dev -o requirements.lock
 	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:

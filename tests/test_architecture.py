@@ -38,7 +38,7 @@ FLOORS = (
     ),
     ("settings", "sound"),
     ("voice", "acoustics"),
-    ("registry", "door", "bundle"),
+    ("registry", "door", "bundle", "update"),
     ("gallery",),
     ("access",),
     ("calibration", "gate"),

@@ -34,6 +34,7 @@ CODES = {
     "DiskFull": 6,
     "DeviceError": 5,
     "MicrophoneLost": 5,
+    "UpdateError": 7,
 }
 KINDS = [
     kind

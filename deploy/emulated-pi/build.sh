@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Builds the emulated Pi: an SD card of Debian's arm64 packages with Kaimen's own package on it, to
 # be installed there, and the kernel, initrd and board description to boot it with.
-#   deploy/emulated-pi/build.sh [FOLDER]     into build/emulated-pi unless told otherwise
+#   deploy/emulated-pi/build.sh [SUITE]     bookworm unless told otherwise; into build/emulated-pi/SUITE
 # Needs root. What was built stays: only Kaimen's package and the card are made again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "${TREE:-$here/../..}" && pwd)
 python=${PYTHON:-$tree/.venv/bin/python}
-out=${1:-$tree/build/emulated-pi}
+suite=${1:-bookworm}
+out=$tree/build/emulated-pi/$suite
 root=$out/root
 
 needed="mmdebstrap qemu-aarch64-static:qemu-user-static qemu-system-aarch64:qemu-system-arm
-    mke2fs:e2fsprogs fdtput:device-tree-compiler cpio:cpio"
+    mke2fs:e2fsprogs fdtput:device-tree-compiler cpio:cpio xz:xz-utils arch-test:arch-test"
 missing=
 for each in $needed; do
     command -v "${each%%:*}" >/dev/null || missing+=" ${each##*:}"
@@ -21,7 +22,7 @@ done
 [ -x "$python" ] || { echo "no $python: make setup" >&2; exit 1; }
 mkdir -p "$out"
 
-say() { echo "emulated Pi: $* ($SECONDS s)"; }
+say() { echo "emulated Pi, $suite: $* ($SECONDS s)"; }
 
 if [ ! -e "$out/.root" ]; then
     say "Debian for arm64"
@@ -34,14 +35,13 @@ if [ ! -e "$out/.root" ]; then
         --include=systemd-sysv,udev,kmod,alsa-utils,linux-image-arm64,busybox-static \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
-        bookworm "$root"
+        "$suite" "$root"
     touch "$out/.root"
 fi
 
 say "Kaimen's package"
-"$tree/deploy/deb/build.sh" arm64 bookworm
-rm -rf "$root"/root/kaimen*.deb
-cp "$tree"/build/deb/kaimen_*_bookworm_arm64.deb "$root/root/kaimen.deb"
+"$tree/deploy/deb/build.sh" arm64 "$suite"
+cp "$tree/build/deb/$suite-arm64/kaimen.deb" "$root/root/"
 chroot "$root" groupadd --force --system gpio # Raspberry Pi OS has it
 
 say "recordings"
@@ -69,10 +69,12 @@ install -D "$root/bin/busybox" "$initrd/bin/busybox"
 install "$here/init" "$initrd/init"
 mkdir "$initrd/card" "$initrd/dev"
 for each in mmc/host/bcm2835 mmc/host/sdhci-iproc fs/ext4/ext4 crypto/crc32c_generic; do
-    # What a module needs stands after it, the innermost last.
-    sed -n "s,^\([^:]*/$each.ko\):,\1,p" "$modules/modules.dep" | tr ' ' '\n' | tac
+    # What a module needs stands after it, the innermost last. Some Debians compress them.
+    sed -n "s,^\([^:]*/$each.ko\(.xz\)\?\):,\1,p" "$modules/modules.dep" | tr ' ' '\n' | tac
 done >"$initrd/modules"
 (cd "$modules" && xargs -a "$initrd/modules" cp --parents -t "$initrd")
+find "$initrd" -name '*.ko.xz' -exec xz --decompress {} +
+sed -i 's/[.]xz$//' "$initrd/modules"
 (cd "$initrd" && find . | cpio --quiet -o -H newc | gzip) >"$out/initrd"
 rm -f "$out/card.img"
 truncate -s 2G "$out/card.img" # QEMU wants a power of two

@@ -1,7 +1,8 @@
 """Boots the emulated Pi and shows that its door opens for whom it should, and for how long.
 
-    python deploy/emulated-pi/check.py                            all of it
-    python deploy/emulated-pi/check.py --phrases 3 --kills 4      a short form
+    python deploy/emulated-pi/check.py                                    all of it
+    python deploy/emulated-pi/check.py --suite trixie                     of Debian 13
+    python deploy/emulated-pi/check.py --phrases 3 --kills 4 --starts 5   a short form
 
 Kaimen's service runs as on any Pi; phrases are played into its microphone, and its relay's pin is
 read from outside. The exit code is 1 if anything was not as it should be.
@@ -20,15 +21,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pi import Pi, PiError, Watch
+from report import Report
+from starts import start_often
 
-FOLDER = Path(__file__).parents[2] / "build" / "emulated-pi"
+TREE = Path(__file__).parents[2]
+FOLDER = TREE / "build" / "emulated-pi"
 PIN = 17
 LEASE = 3.0  # seconds, as in kaimen.toml beside this
 LARGEST = 250_000  # kilobytes, installed
@@ -58,25 +61,6 @@ KILL = (
 )
 
 
-@dataclass
-class Report:
-    """What was found, said as it is found."""
-
-    began: float = field(default_factory=time.monotonic)
-    found: dict[str, Any] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        """Something for whoever watches, with the time since the beginning."""
-        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
-
-    def check(self, right: bool, text: str) -> None:
-        """Something that must be so."""
-        self.say(f"{'✓' if right else '✗'} {text}")
-        if not right:
-            self.wrong.append(text)
-
-
 def main() -> int:
     """Everything in turn."""
     options = _options()
@@ -102,6 +86,7 @@ def main() -> int:
         report.found["readings"] = watch.readings
         report.found["longest_gap"] = watch.longest_gap
         report.say(f"{watch.readings} readings, {watch.longest_gap * 1000:.0f} ms apart at most")
+        start_often(pi, report, PIN, options.starts)
     report.found["seconds"] = time.monotonic() - report.began
     report.found["wrong"] = report.wrong
     (options.folder / "report.json").write_text(json.dumps(report.found, indent=1))
@@ -113,11 +98,14 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="what build.sh made")
+    parser.add_argument("--suite", default="bookworm", help="which Debian build.sh made")
     parser.add_argument("--phrases", type=int, default=10, help="of each kind, at most 10")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--starts", type=int, default=100, help="of the door, for each polarity")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.folder = FOLDER / options.suite
+    return options
 
 
 def show_board(pi: Pi, report: Report) -> None:
@@ -251,7 +239,7 @@ def here(command: str, *arguments: str, fine: tuple[int, ...] = (0,)) -> str:
     """What `kaimen` says on this machine, of the tree that the package was built from."""
     done = subprocess.run(
         [sys.executable, "-m", "kaimen.cli.main", command, *arguments],
-        cwd=FOLDER.parents[1], capture_output=True, text=True,
+        cwd=TREE, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode not in fine:
         raise PiError(f"kaimen {command} here: {done.stderr.strip()}")

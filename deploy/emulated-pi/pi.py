@@ -1,7 +1,8 @@
 """A Raspberry Pi 3B in QEMU: a console that runs commands, and a pin that is read from outside.
 
 The standard library is enough. The pin is read from the registers of the emulated BCM2837
-through QEMU's monitor, so that no program inside takes part in it.
+through QEMU's monitor, so that no program inside takes part in it. Whoever must not miss a
+moment follows every write to these registers instead.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 REGISTERS = 0x3F200000  # of the BCM2837's pins: six words of functions, ..., levels at word 13
 LEVELS = 13
 OUTPUT = 0b001  # a pin's function, three bits each, ten pins a word
+WRITES = "memory_region_ops_write"  # what QEMU calls a write to any device's registers
+PINS = b"name 'bcm2835_gpio'"  # and whose registers the pins are
 BOOTING = 300.0  # seconds until there is a shell
 KERNEL = (
     "console=ttyS1,115200 root=/dev/mmcblk1 rootwait rw quiet loglevel=1 "
@@ -41,6 +44,7 @@ class Pi:
         self.folder = folder
         self._say = say
         self._numbers = itertools.count(1)
+        self._written: Callable[[int, int], None] | None = None  # told of each write
 
     def __enter__(self) -> Pi:
         self._sockets = tempfile.TemporaryDirectory(prefix="pi-")
@@ -55,10 +59,11 @@ class Pi:
             "-qmp", f"unix:{place}/monitor,server=on,wait=off",
         ]  # fmt: skip
         self._began = time.monotonic()
-        with (self.folder / "qemu.log").open("wb") as log:
-            self._qemu = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._qemu = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self._reader = threading.Thread(target=self._read, name="qemu", daemon=True)
+        self._reader.start()
         try:
             self._console = Console(_connect(place / "console"), self.folder / "console.log")
             self._monitor = Monitor(_connect(place / "monitor"))
@@ -78,7 +83,37 @@ class Pi:
     ) -> None:
         self._qemu.kill()  # the card is a snapshot: there is nothing to save
         self._qemu.wait()
+        self._reader.join()
         self._sockets.cleanup()
+
+    def _read(self) -> None:
+        """Read what QEMU says: writes to the pins' registers, and all else into a log."""
+        assert self._qemu.stdout is not None
+        with (self.folder / "qemu.log").open("wb") as log:
+            for line in self._qemu.stdout:
+                if WRITES.encode() not in line:
+                    log.write(line)
+                    log.flush()
+                elif PINS in line and self._written is not None:
+                    found = re.search(rb"addr 0x([0-9a-f]+) value 0x([0-9a-f]+)", line)
+                    assert found is not None
+                    self._written(int(found[1], 16) - REGISTERS, int(found[2], 16))
+
+    def follow(self, written: Callable[[int, int], None] | None) -> None:
+        """Tell of each write to the pins' registers, offset and value, until told otherwise.
+
+        It is told in another thread, in the order of the writes.
+        """
+        self._written = written or self._written
+        state = "on" if written else "off"
+        self._monitor.say(f"trace-event {WRITES} {state}")
+        if written is None:
+            time.sleep(0.5)  # what was written before is on its way
+            self._written = None
+
+    def registers(self) -> list[int]:
+        """Return the words of the pins' registers, functions first, levels last."""
+        return self._monitor.words(REGISTERS, LEVELS + 1)
 
     def run(self, command: str, timeout: float = 120) -> str:
         """What a command printed. Raises PiError where its exit code is not 0."""
@@ -102,7 +137,7 @@ class Pi:
         QEMU keeps the level of an output that became an input; on a board such a pin is held
         low by the pull-down that the wiring asks for.
         """
-        words = self._monitor.words(REGISTERS, LEVELS + 1)
+        words = self.registers()
         function = words[number // 10] >> number % 10 * 3 & 0b111
         return function == OUTPUT and bool(words[LEVELS] >> number & 1)
 
@@ -164,10 +199,13 @@ class Monitor:
                     raise PiError(answer["error"]["desc"])
         raise PiError("the emulator ended; see qemu.log")
 
+    def say(self, command: str) -> str:
+        """What the monitor answers to a line that a person might type."""
+        return str(self._ask("human-monitor-command", **{"command-line": command}))
+
     def words(self, address: int, count: int) -> list[int]:
         """Words of the board's memory, 32 bits each."""
-        command = f"xp /{count}xw {address:#x}"
-        text = self._ask("human-monitor-command", **{"command-line": command})
+        text = self.say(f"xp /{count}xw {address:#x}")
         return [int(word, 16) for line in text.splitlines() for word in line.split()[1:]]
 
 

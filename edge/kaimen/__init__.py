@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kaimen.voice.encoder import Encoder as Encoder
     from kaimen.voice.encoder import Voiceprint as Voiceprint
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "Calibration": "calibration.calibration",

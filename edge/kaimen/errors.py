@@ -118,6 +118,12 @@ class DiskFull(StorageError):
     """A disk has no room left; what was there before is untouched."""
 
 
+class UpdateError(KaimenError, RuntimeError):
+    """No newer version can be had; the installed one stays."""
+
+    exit_code = 7
+
+
 class DeviceError(KaimenError, OSError):
     """A microphone or a pin cannot be used."""
 

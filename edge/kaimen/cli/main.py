@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 the demo failed, the doctor found something broken, or something unexpected;
 2 wrong usage or settings; 3 a recording could not be used; 4 encoder, gallery or bundle missing
-or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 130 interrupted.
+or damaged; 5 microphone or pins; 6 a disk that is full, read-only or busy; 7 no update can be had;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ COMMANDS = {
     "erase": "a student is gone for good, with a certificate that others can check",
     "renew": "a new key and new voiceprints out of the old, without new recordings",
     "calibrate": "the threshold that fits this school",
+    "update": "a newer Kaimen, by apt, and nothing else of the machine",
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
     "log": "who was let in, who was not, and why, in plain words",

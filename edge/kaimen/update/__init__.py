@@ -1,0 +1,1 @@
+"""A newer Kaimen, by the package manager of the system."""
