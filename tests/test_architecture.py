@@ -44,7 +44,7 @@ FLOORS = (
     ("enrollment", "audit", "rehearsal"),
     ("installation",),
     ("rollout", "backup", "bench", "setup"),
-    ("doctor", "console", "fleet"),
+    ("doctor", "console", "fleet", "bridge"),
     ("cli",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
