@@ -7,7 +7,7 @@ UV := uv==0.13.9
 # A worker a core; a file stays on one worker, so that what it makes once is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi release peers lock clean
+.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi release peers homeassistant lock clean
 
 setup: $(VENV)/.ready
 
@@ -80,6 +80,14 @@ peers: .venv-peers/.ready
 		-r training/kaimen_train/peers/without-dependencies.txt
 	touch $@
 
+# Home Assistant's own schema, to hold what the bridge says against it, in an environment of its own.
+homeassistant: .venv-homeassistant/.ready
+
+.venv-homeassistant/.ready: tests/bridge/homeassistant/requirements.txt
+	test -x .venv-homeassistant/bin/python || $(PYTHON) -m venv .venv-homeassistant
+	.venv-homeassistant/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
 
 lock: setup
@@ -87,4 +95,4 @@ lock: setup
 	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-peers build
+	rm -rf $(VENV) .venv-peers .venv-homeassistant build

@@ -46,7 +46,7 @@ FLOORS = (
     ("installation",),
     ("rollout", "backup", "bench", "setup"),
     ("privacy",),
-    ("doctor", "console", "fleet"),
+    ("doctor", "console", "fleet", "bridge"),
     ("cli",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

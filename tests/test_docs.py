@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -191,8 +192,18 @@ def test_every_setting_is_explained() -> None:
         heading = f"## `{name}`"
         said = page.partition(f"{heading}\n")[2].partition("\n## ")[0]
         kind = Rule if part.name == "roster" else type(getattr(Settings(), part.name))
-        unknown += [f"{name} {each.name}" for each in fields(kind) if f"`{each.name}`" not in said]
+        unknown += [f"{name} {each}" for each in _names(part.name, kind) if f"`{each}`" not in said]
     assert unknown == []
+
+
+def _names(where: str, kind: type) -> Iterator[str]:
+    """Yield the settings of a section, and the sections within it with theirs."""
+    for name, within in get_type_hints(kind).items():
+        if is_dataclass(within):
+            yield f"[{where}.{name}]"
+            yield from _names(f"{where}.{name}", within)
+        elif name in {each.name for each in fields(kind)}:
+            yield name
 
 
 def test_the_heads_of_pages_are_alike() -> None:

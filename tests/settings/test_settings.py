@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from kaimen.errors import SettingsError
 from kaimen.settings import (
+    BridgeSettings,
     BundleSettings,
     DoorSettings,
     EncoderSettings,
     GallerySettings,
     GateSettings,
+    MqttSettings,
     Settings,
     SoundSettings,
 )
@@ -43,6 +45,11 @@ EVERYTHING = st.builds(
         active_high=st.booleans(),
         mock=st.booleans(),
     ),
+    bridge=st.builds(
+        BridgeSettings,
+        cards=TEXT,
+        mqtt=st.builds(MqttSettings, host=TEXT, port=st.integers(1, 65535), tls=st.booleans()),
+    ),
 )
 
 
@@ -51,10 +58,14 @@ def as_toml(settings: Settings) -> str:
     for section, table in asdict(settings).items():
         if section == "roster":
             continue  # test_roster.py writes it as operators do
-        lines.append(f"[{section}]")
-        lines += [
-            f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()
-        ]
+        within = {name: value for name, value in table.items() if isinstance(value, dict)}
+        for where, values in {"": table, **within}.items():
+            lines.append(f"[{section}.{where}]" if where else f"[{section}]")
+            lines += [
+                f"{name} = {json.dumps(value, ensure_ascii=False)}"
+                for name, value in values.items()
+                if name not in within
+            ]
     return "\n".join(lines)
 
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
     "embed": "recordings become points in a file, for whoever studies them",
+    "bridge": "what the gate says to other systems: panels, Home Assistant, webhooks, Prometheus",
     "bench": "how fast each part is, as ratios within one run",
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 from rich.table import Table
 
@@ -30,25 +32,35 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
                 table.add_row("[[roster]]", str(number), str(rule), "")
                 screen.result({"section": "roster", "rule": str(rule)})
             continue
-        chosen = asdict(getattr(settings, section.name))
-        usual = asdict(getattr(Settings(), section.name))
-        for name, value in chosen.items():
-            same = value == usual[name]
+        chosen = dict(_flat(section.name, getattr(settings, section.name)))
+        usual = dict(_flat(section.name, getattr(Settings(), section.name)))
+        for (where, name), value in chosen.items():
+            same = value == usual[where, name]
             shown = repr(value)
             table.add_row(
-                f"[{section.name}]",
+                f"[{where}]",
                 name,
                 shown if same else styled((shown, "bold")),
-                "" if same else repr(usual[name]),
+                "" if same else repr(usual[where, name]),
             )
             screen.result(
                 {
-                    "section": section.name,
+                    "section": where,
                     "setting": name,
                     "value": value,
-                    "default": usual[name],
+                    "default": usual[where, name],
                 }
             )
     if not screen.as_json:
         screen.out.print(table)
     return 0
+
+
+def _flat(where: str, section: Any) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Yield each setting of a section and of those within it, by section and name."""
+    for each in fields(section):
+        value = getattr(section, each.name)
+        if is_dataclass(value):
+            yield from _flat(f"{where}.{each.name}", value)
+        else:
+            yield (where, each.name), value

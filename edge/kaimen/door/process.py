@@ -28,6 +28,7 @@ from gpiozero import Factory
 
 from kaimen.closing import Closing
 from kaimen.door.bound import Bound
+from kaimen.door.hand import HandSocket
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, chosen
 from kaimen.door.pins import pins_of
@@ -43,6 +44,7 @@ from kaimen.door.protocol import (
     RelayStatus,
     Rest,
     Show,
+    UnknownNotice,
     request_from_bytes,
 )
 from kaimen.door.relay import Relay
@@ -85,6 +87,7 @@ class DoorProcess(Closing):
         )
         try:
             self.panel = Panel(settings, pins=pins, now=now)
+            self._hand = HandSocket(Path(settings.hand)) if settings.hand else None
         except BaseException:
             self.relay.close()
             raise
@@ -129,6 +132,8 @@ class DoorProcess(Closing):
             self._obey(packet, now)
         self._miss_voice(now)
         self._look(now)
+        if self._hand is not None:
+            self._hand.turn(now, self._open_by_hand)
         self._enter(self.machine.tick(now))
         self._follow()
         self._bound.look(now, self.machine.state in LEASED)
@@ -146,6 +151,8 @@ class DoorProcess(Closing):
             notify("STOPPING=1")
             self.panel.close()
             self.server.close()
+            if self._hand is not None:
+                self._hand.close()
         finally:
             self.relay.close()
 
@@ -180,27 +187,46 @@ class DoorProcess(Closing):
 
     def _open_for_voice(self, until: float | None, now: float) -> None:
         """One lease, if it is wanted still and the voice has not held the relay for too long."""
-        if self._late if until is None else not now <= until <= now + LATE:
-            self._say(NotOpened("the door was stopped for a while and comes too late"))
-        elif not self._bound.allows(now):
-            self._fault(Event.TOO_OFTEN, now)
-            self._say(
-                NotOpened("the voice has held the relay for too long, which now rests; look at it")
-            )
+        why = self._too_late(until, now) or self._held_too_long(now)
+        if why:
+            self._say(NotOpened(why))
         else:
             self._open(Event.VOICE, "voice", now)
 
-    def _open(self, event: Event, who: str, now: float) -> None:
+    def _open_by_hand(self, until: float) -> Message:
+        """Do the same for who asks at the other socket, where a voice process writes it down."""
+        now = self._clock()
+        nobody = "" if self.server.connected else "no gate runs that would write it down"
+        why = nobody or self._too_late(until, now) or self._held_too_long(now)
+        if why:  # the voice must not take it for its own opening
+            self._say(UnknownNotice(f"hand not opened: {why}"))
+            return NotOpened(why)
+        return self._open(Event.VOICE, "hand", now)
+
+    def _too_late(self, until: float | None, now: float) -> str:
+        late = self._late if until is None else not now <= until <= now + LATE
+        return "the door was stopped for a while and comes too late" if late else ""
+
+    def _held_too_long(self, now: float) -> str:
+        if self._bound.allows(now):
+            return ""
+        self._fault(Event.TOO_OFTEN, now)
+        return "the voice has held the relay for too long, which now rests; look at it"
+
+    def _open(self, event: Event, who: str, now: float) -> Message:
         try:
             self.relay.open()
         except DeviceError as error:
-            self._say(NotOpened(str(error)))
-            return
+            refused = NotOpened(str(error))
+            self._say(refused)
+            return refused
         entered = self.machine.handle(event, now)
         self._tell_relay()
-        self._say(Opened(who))
+        opened = Opened(who)
+        self._say(opened)
         self._enter(entered)
         self.panel.restart("open")
+        return opened
 
     def _ask(self, what: str, now: float) -> None:
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)

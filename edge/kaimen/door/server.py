@@ -47,19 +47,7 @@ class Server:
 
         A socket that a killed door left behind is replaced. Raises DeviceError.
         """
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        before = os.umask(0o117)
-        try:
-            _make_room(path)
-            listener.bind(str(path))
-            listener.listen(4)
-        except OSError as error:
-            listener.close()
-            reason = error.strerror or str(error)
-            raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
-        finally:
-            os.umask(before)
-        server = cls(listener=listener)
+        server = cls(listener=bound_listener(path))
         server._path = path
         return server
 
@@ -147,6 +135,26 @@ def _hung_up(peer: socket.socket) -> bool:
     asked = select.poll()
     asked.register(peer, select.POLLRDHUP)
     return bool(asked.poll(0))
+
+
+def bound_listener(path: Path) -> socket.socket:
+    """Return a socket that listens at a path which its owner and group may use.
+
+    One that a killed door left behind is replaced. Raises DeviceError.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    before = os.umask(0o117)
+    try:
+        _make_room(path)
+        listener.bind(str(path))
+        listener.listen(4)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
+    finally:
+        os.umask(before)
+    return listener
 
 
 def _make_room(path: Path) -> None:

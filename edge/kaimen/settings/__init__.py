@@ -3,6 +3,15 @@
 Nothing here imports another room: settings are read on any machine, without its hardware.
 """
 
+from kaimen.settings.bridge import (
+    BridgeSettings,
+    MetricsSettings,
+    MqttSettings,
+    NotifySettings,
+    OsdpSettings,
+    WebhookSettings,
+    WiegandSettings,
+)
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
 from kaimen.settings.door import DoorSettings
@@ -16,14 +25,21 @@ from kaimen.settings.sound import SoundSettings
 
 __all__ = [
     "SYSTEM",
+    "BridgeSettings",
     "BundleSettings",
     "ChecksSettings",
     "DoorSettings",
     "EncoderSettings",
     "GallerySettings",
     "GateSettings",
+    "MetricsSettings",
+    "MqttSettings",
+    "NotifySettings",
+    "OsdpSettings",
     "ReaderSettings",
     "Rule",
     "Settings",
     "SoundSettings",
+    "WebhookSettings",
+    "WiegandSettings",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
 from kaimen.errors import SettingsError
@@ -15,11 +15,17 @@ def filled(section: Section, table: Mapping[str, Any], where: str) -> Section:
     """Return the section with the values of a table. Raises SettingsError, with ``where``."""
     refuse_unknown(table, section, where)
     kinds = get_type_hints(type(section))
+    table = dict(table)
     for name, value in table.items():
         kind = kinds[name]
+        if is_dataclass(kind) and isinstance(value, Mapping):  # [section.name]
+            inside = f"{where.removesuffix(']')}.{name}]"
+            table[name] = filled(getattr(section, name), value, inside)
+            continue
         fits = type(value) is kind or (kind is float and type(value) is int)
         if not fits:
-            raise SettingsError(f"{where} {name} must be a {kind.__name__}, not {value!r}")
+            wanted = "section" if is_dataclass(kind) else kind.__name__
+            raise SettingsError(f"{where} {name} must be a {wanted}, not {value!r}")
     try:
         return replace(section, **table)
     except SettingsError as error:

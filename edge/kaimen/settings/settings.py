@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kaimen.errors import SettingsError
+from kaimen.settings.bridge import BridgeSettings
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
 from kaimen.settings.door import DoorSettings
@@ -39,6 +40,7 @@ class Settings:
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    bridge: BridgeSettings = field(default_factory=BridgeSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod

@@ -1,0 +1,234 @@
+"""A gate at an MQTT broker: its state retained, its decisions as they are made, one command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kaimen.audit import Record
+from kaimen.bridge.discovery import (
+    LOCKED,
+    OFF,
+    OFFLINE,
+    ON,
+    ONLINE,
+    UNLOCK,
+    UNLOCKED,
+    Topics,
+    configurations,
+)
+from kaimen.bridge.problems import problems_of
+from kaimen.bridge.source import EVERY, GateLog, is_late, secret_of
+from kaimen.bridge.status import DoorStatus, decisions
+from kaimen.door.hand import open_by_hand
+from kaimen.door.states import State
+from kaimen.errors import DeviceError, KaimenError, SettingsError
+from kaimen.gate.supervisor import Pulse
+from kaimen.settings import DoorSettings, MqttSettings
+
+if TYPE_CHECKING:
+    import aiomqtt
+
+LATE = 10.0  # seconds after which a decision is no news any more
+LOOK = 10.0  # seconds between two looks at what may be wrong
+CONNECT = 10.0  # seconds a broker may take to answer
+PATIENCE = 60.0  # seconds without a sign of life
+ALARMS = (State.HELD.value, State.FORCED.value)
+
+
+class MqttBridge:
+    """Publishes a gate."""
+
+    name = "MQTT bridge"
+    patience = PATIENCE
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        door: DoorSettings,
+        source: GateLog,
+        say: Callable[[str], None],
+    ) -> None:
+        """Take the settings. Raises SettingsError for what cannot be."""
+        self._settings, self._door, self._source, self._say = settings, door, source, say
+        self._topics = Topics.of(settings)
+        self._password: str | None = None
+        if settings.password:
+            secret = secret_of(settings.password, "the broker's password")
+            self._password = secret.decode(errors="surrogateescape")
+        if settings.unlock and not door.hand:
+            raise SettingsError(
+                "mqtt.unlock needs a socket to ask the door: give hand under [door], for example "
+                '"/run/kaimen/hand"'
+            )
+        if settings.students and not source.cards.names:
+            raise SettingsError("mqtt.students needs the students' names: give bridge.cards")
+        _library()
+
+    def run(self, pulse: Pulse) -> None:
+        """Serve a broker until told to stop. Raises DeviceError when it cannot be reached."""
+        mqtt = _library()
+        try:
+            asyncio.run(self._serve(pulse))
+        except mqtt.MqttError as error:
+            raise DeviceError(
+                f"the broker at {self._settings.host}:{self._settings.port} cannot be used "
+                f"({error}); look at its name, its port and its password"
+            ) from None
+
+    async def _serve(self, pulse: Pulse) -> None:
+        settings, topics = self._settings, self._topics
+        mqtt = _library()
+        pulse.alive()
+        async with mqtt.Client(
+            settings.host,
+            settings.port,
+            username=settings.username or None,
+            password=self._password,
+            identifier=f"{settings.topic}-{settings.name}-bridge",
+            will=mqtt.Will(topics("available"), OFFLINE, qos=1, retain=True),
+            tls_context=self._tls(),
+            timeout=CONNECT,
+        ) as client:
+            publisher = _Publisher(client)
+            commands = asyncio.create_task(self._listen(client, publisher))
+            try:
+                await self._follow(publisher, commands, pulse)
+            finally:
+                commands.cancel()
+                with contextlib.suppress(asyncio.CancelledError, mqtt.MqttError):
+                    await commands
+            await publisher.retain(topics("available"), OFFLINE)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._settings.tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self._settings.authority or None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"mqtt.authority: cannot be used ({error})") from None
+
+    async def _follow(
+        self, publisher: _Publisher, commands: asyncio.Task[None], pulse: Pulse
+    ) -> None:
+        """Publish what changes, as it changes."""
+        follower = self._source.follower()
+        status = DoorStatus.now(self._source)
+        looked = -LOOK
+        await publisher.retain(self._topics("available"), ONLINE)
+        while not pulse.stopped:
+            if commands.done():
+                commands.result()
+            records = follower.waiting()
+            for record in records:
+                status.take(record)
+                await self._state(publisher, status)
+            for record in decisions(records):
+                if not is_late(record, LATE):
+                    await publisher.send(self._topics("decision"), self._decision(record))
+            if time.monotonic() - looked >= LOOK:
+                looked = time.monotonic()
+                await self._problems(publisher, status)
+            await self._state(publisher, status)
+            pulse.well()
+            await asyncio.sleep(EVERY)
+
+    async def _state(self, publisher: _Publisher, status: DoorStatus) -> None:
+        topics = self._topics
+        await publisher.retain(topics("lock"), UNLOCKED if status.relay else LOCKED)
+        if status.state:
+            await publisher.retain(topics("state"), status.state)
+            await publisher.retain(topics("alarm"), ON if status.state in ALARMS else OFF)
+            if self._door.contact >= 0:
+                await publisher.retain(topics("contact"), ON if status.stands_open else OFF)
+        tampered = ON if "tamper" in status.faults else OFF
+        await publisher.retain(topics("problem/fault_tamper"), tampered)
+
+    async def _problems(self, publisher: _Publisher, status: DoorStatus) -> None:
+        conditions = problems_of(self._source, status)
+        running = not conditions[0].is_one
+        await publisher.retain(self._topics("running"), ONLINE if running else OFFLINE)
+        found = configurations(self._settings, conditions, contact=self._door.contact >= 0)
+        for key, payload in found.items() if self._settings.discovery else ():
+            component, _, name = key.partition("/")
+            node = f"{self._settings.topic}_{self._settings.name}"
+            topic = f"{self._settings.discovery}/{component}/{node}/{name}/config"
+            await publisher.retain(topic, json.dumps(payload) if payload else "")
+        for each in conditions:
+            topic = self._topics(f"problem/{each.name}")
+            await publisher.retain(topic, ON if each.is_one else OFF)
+            details = {"state": each.state, "found": each.found, "mend": each.mend}
+            await publisher.retain(f"{topic}/details", json.dumps(details))
+
+    def _decision(self, record: Record) -> str:
+        """Return a decision; no student's name unless the operator asks for it."""
+        said: dict[str, Any] = {
+            "event_type": record.get("verdict"),
+            "id": f"{record['number']}:{record['hash'][:16]}",
+            "at": record["at"],
+            "score": record.get("score"),
+            "threshold": record.get("threshold"),
+        }
+        if self._settings.students:
+            said["student"] = self._source.cards.name(record)
+        return json.dumps(said, ensure_ascii=False)
+
+    async def _listen(self, client: aiomqtt.Client, publisher: _Publisher) -> None:
+        """Obey the one command, and say everything again to a Home Assistant that begins."""
+        born = f"{self._settings.discovery}/status" if self._settings.discovery else ""
+        if born:
+            await client.subscribe(born, qos=1)
+        if self._settings.unlock:
+            await client.subscribe(self._topics("command"), qos=0)
+        async for message in client.messages:
+            if message.topic.value == born:
+                if message.payload == ONLINE.encode() and not message.retain:
+                    await publisher.again()
+            # A retained command would open the door whenever the bridge connects.
+            elif message.payload == UNLOCK.encode() and not message.retain:
+                await asyncio.to_thread(self._unlock)
+
+    def _unlock(self) -> None:
+        try:
+            open_by_hand(self._door.hand)
+            self._say("opened by a command of the broker")
+        except KaimenError as error:
+            self._say(f"a command of the broker: {error}")
+
+
+class _Publisher:
+    """Publishes; of what is retained only what changed."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        self._retained: dict[str, str] = {}
+
+    async def retain(self, topic: str, payload: str) -> None:
+        """Publish what a later subscriber is to know as well."""
+        if self._retained.get(topic) != payload:
+            await self._client.publish(topic, payload, qos=1, retain=True)
+            self._retained[topic] = payload
+
+    async def send(self, topic: str, payload: str) -> None:
+        """Publish what only those need who are there."""
+        await self._client.publish(topic, payload, qos=1)
+
+    async def again(self) -> None:
+        """Publish all that is retained once more."""
+        for topic, payload in list(self._retained.items()):
+            await self._client.publish(topic, payload, qos=1, retain=True)
+
+
+def _library() -> Any:
+    try:
+        import aiomqtt
+    except ImportError:
+        raise SettingsError(
+            "[bridge.mqtt] needs aiomqtt; run pip install 'kaimen[bridge]'"
+        ) from None
+    return aiomqtt
