@@ -7,10 +7,11 @@ it is written before the line is, so that neither a pulled plug nor a full disk 
 so that its end cannot be cut off.
 
 ``chain`` knows how lines hang together, ``writing`` appends them, ``reading`` verifies, exports and
-copies them, and ``records`` says what is in a line.
+copies them, ``following`` gives each as it is written, and ``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
+from kaimen.audit.following import Cursor, Follower, id_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
 from kaimen.audit.records import pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
@@ -19,12 +20,15 @@ __all__ = [
     "KEPT",
     "LARGEST",
     "Audit",
+    "Cursor",
+    "Follower",
     "Problem",
     "Record",
     "Report",
     "copy",
     "export",
     "files_of",
+    "id_of",
     "latest",
     "noted",
     "pseudonym",

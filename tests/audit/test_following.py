@@ -1,0 +1,237 @@
+"""Following the log: nothing is left out, whatever happens to the log and to who follows it."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kaimen.audit import Audit, Cursor, Follower, Record, files_of, id_of
+from kaimen.errors import StorageError
+
+KEY = bytes(range(32))
+LARGEST = 500  # bytes of a file in these tests: a few lines
+DAY = datetime.datetime(2026, 9, 1, 7, 30, tzinfo=datetime.UTC)
+
+
+class Log:
+    """A log that is written line by line, with a clock of its own."""
+
+    def __init__(self, folder: Path, *, kept: int = 1000, at: datetime.datetime = DAY) -> None:
+        self.folder = folder
+        self.at = at
+        self.written = 0
+        self.audit = Audit(folder, KEY, largest=LARGEST, kept=kept, now=lambda: self.at)
+
+    def write(self, lines: int = 1) -> None:
+        for _ in range(lines):
+            self.at += datetime.timedelta(seconds=1)
+            self.written += 1
+            self.audit.write({"kind": "decision", "verdict": "unknown", "count": self.written})
+        self.audit.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "audit")
+
+
+@pytest.fixture
+def cursor(tmp_path: Path) -> Path:
+    return tmp_path / "webhook.cursor"
+
+
+def counts(records: list[Record]) -> list[int]:
+    return [each["count"] for each in records]
+
+
+def test_a_log_that_is_not_there_yet_has_no_records(log: Log, cursor: Path) -> None:
+    follower = Follower(log.folder, KEY, cursor)
+    assert follower.waiting() == []
+    log.write(2)
+    assert counts(follower.waiting()) == [1, 2]
+
+
+def test_each_record_is_given_once_in_its_order_over_many_files(log: Log) -> None:
+    follower = Follower(log.folder, KEY)
+    found = []
+    for _ in range(8):
+        log.write(5)
+        found += follower.waiting(3)
+    while more := follower.waiting(3):
+        found += more
+    assert len(files_of(log.folder)) > 10
+    assert counts(found) == list(range(1, 41))
+    assert len({id_of(each) for each in found}) == 40
+
+
+def test_who_follows_goes_on_behind_what_was_kept(log: Log, cursor: Path) -> None:
+    log.write(10)
+    first = Follower(log.folder, KEY, cursor)
+    assert counts(first.waiting(4)) == [1, 2, 3, 4]
+    first.keep()
+    assert counts(first.waiting(4)) == [5, 6, 7, 8]  # and is killed before it keeps that
+    again = Follower(log.folder, KEY, cursor)
+    assert counts(again.waiting()) == [5, 6, 7, 8, 9, 10]
+    again.keep()
+    assert Follower(log.folder, KEY, cursor).waiting() == []
+
+
+def test_what_was_removed_before_it_was_given_is_counted(tmp_path: Path, cursor: Path) -> None:
+    log = Log(tmp_path / "audit", kept=2)
+    log.write(5)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting()
+    follower.keep()
+    log.write(60)
+    for each in (follower, Follower(log.folder, KEY, cursor)):
+        found = counts(each.waiting())
+        assert found == list(range(found[0], 66)) and found[0] > 40
+        assert each.missed == found[0] - 6
+
+
+def test_a_half_written_line_waits_for_its_end(log: Log) -> None:
+    log.write(3)
+    path = files_of(log.folder)[-1]
+    whole = path.read_bytes()
+    follower = Follower(log.folder, KEY)
+    (log.folder / "head").unlink()  # it has the last line already
+    path.write_bytes(whole[:-20])
+    assert counts(follower.waiting()) == [1, 2]
+    assert follower.waiting() == []
+    with path.open("ab") as file:
+        file.write(whole[-20:])
+    assert counts(follower.waiting()) == [3]
+
+
+def test_a_line_that_only_the_head_has_is_given_once(log: Log, cursor: Path) -> None:
+    log.write(3)
+    path = files_of(log.folder)[-1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))  # a full disk took the head, and not the line
+    follower = Follower(log.folder, KEY, cursor)
+    assert counts(follower.waiting()) + counts(follower.waiting()) == [1, 2, 3]
+    follower.keep()
+    assert follower.waiting() == Follower(log.folder, KEY, cursor).waiting() == []
+    log.write()
+    assert counts(follower.waiting()) == [4]
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == [4]
+
+
+def test_a_new_log_in_the_place_of_this_one_is_followed_from_its_beginning(
+    log: Log, cursor: Path
+) -> None:
+    log.write(9)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting()
+    follower.keep()
+    log.folder.rename(log.folder.with_name("moved"))
+    new = Log(log.folder, at=log.at)
+    new.write(12)
+    assert counts(follower.waiting()) == list(range(1, 13))
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(1, 13))
+
+
+def test_of_a_restored_older_log_only_what_is_new_is_given(log: Log, cursor: Path) -> None:
+    log.write(5)
+    backup = log.folder.with_name("backup")
+    shutil.copytree(log.folder, backup)
+    log.write(5)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting()
+    follower.keep()
+    shutil.rmtree(log.folder)
+    backup.rename(log.folder)
+    log.write(8)
+    assert counts(follower.waiting()) == list(range(11, 19))
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(11, 19))
+
+
+def test_a_line_that_was_changed_is_left_out(log: Log) -> None:
+    log.write(4)
+    path = files_of(log.folder)[0]
+    path.write_bytes(path.read_bytes().replace(b'"count":1', b'"count":7'))
+    assert counts(Follower(log.folder, KEY).waiting()) == [2, 3, 4]
+    assert Follower(log.folder, bytes(32)).waiting() == []
+
+
+def test_who_skips_gets_only_what_comes(log: Log) -> None:
+    log.write(7)
+    follower = Follower(log.folder, KEY)
+    follower.skip()
+    assert follower.waiting() == []
+    log.write(2)
+    assert counts(follower.waiting()) == [8, 9]
+
+
+@pytest.mark.parametrize("content", ["", "[", "[[1]]", '{"number": -4, "hash": "", "at": ""}'])
+def test_what_is_no_cursor_begins_at_the_oldest(log: Log, cursor: Path, content: str) -> None:
+    log.write(2)
+    cursor.write_text(content)
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == [1, 2]
+
+
+def test_a_cursor_that_cannot_be_read_is_no_new_beginning(log: Log, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read"):
+        Follower(log.folder, KEY, tmp_path)
+
+
+def test_a_record_is_given_soon_after_it_is_written(log: Log) -> None:
+    stop = threading.Event()
+    found: list[Record] = []
+
+    def follow() -> None:
+        for record in Follower(log.folder, KEY).follow(stop, every=0.01):
+            found.append(record)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    log.write(3)
+    until = time.monotonic() + 10
+    while len(found) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert counts(found) == [1, 2, 3]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("write"), st.integers(1, 6)),
+            st.tuples(st.just("read"), st.integers(1, 6)),
+            st.sampled_from([("keep", 0), ("restart", 0), ("tear", 0)]),
+        ),
+        max_size=15,
+    )
+)
+def test_nothing_is_left_out_and_nothing_goes_back_behind_what_was_kept(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    log, cursor = Log(folder / "audit"), folder / "cursor"
+    follower, last, kept = Follower(log.folder, KEY, cursor), 0, 0
+    for step, number in [*steps, ("write", 1), ("read", 1000), ("read", 1)]:
+        if step == "write":
+            log.write(number)
+        elif step == "read":
+            for record in follower.waiting(number):
+                last += 1
+                assert record["count"] == last
+        elif step == "keep":
+            follower.keep()
+            kept = last
+        elif step == "restart":
+            follower, last = Follower(log.folder, KEY, cursor), kept
+        elif files := files_of(log.folder):  # a pulled plug: the gate mends it with its next line
+            whole = files[-1].read_bytes()
+            files[-1].write_bytes(whole[: -min(9, len(whole))])
+    assert last == log.written
+    follower.keep()
+    assert Cursor.load(cursor).number == log.written
