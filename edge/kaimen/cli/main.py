@@ -42,6 +42,7 @@ COMMANDS = {
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
+    "fleet": "many gates with the students of one desk",
     "embed": "recordings become points in a file, for whoever studies them",
     "bench": "how fast each part is, as ratios within one run",
 }

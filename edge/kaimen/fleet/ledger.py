@@ -18,7 +18,7 @@ SHORT = 16  # bytes of a bucket's digest
 EMPTY = bytes(SHORT)
 
 
-class Entry(NamedTuple):
+class FleetEntry(NamedTuple):
     """What a desk last said of a student; the greater one wins."""
 
     version: int  # of the fleet: no change has one that its desk had seen before
@@ -38,9 +38,9 @@ class News(Enum):
 class Ledger:
     """The latest entries by topic; pure, so that it can be tested by any order of messages."""
 
-    def __init__(self, entries: Mapping[str, Entry] | None = None, whole_at: int = 0) -> None:
+    def __init__(self, entries: Mapping[str, FleetEntry] | None = None, whole_at: int = 0) -> None:
         """``whole_at``: the version of the latest manifest that this was the same as."""
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, FleetEntry] = {}
         self.whole_at = whole_at
         self.clock = whole_at  # the highest version seen
         self._buckets: dict[str, set[str]] = defaultdict(set)  # topics
@@ -48,7 +48,7 @@ class Ledger:
         for topic, entry in (entries or {}).items():
             self.put(topic, entry)
 
-    def judge(self, topic: str, entry: Entry) -> News:
+    def judge(self, topic: str, entry: FleetEntry) -> News:
         """Say what a message of an entry is here."""
         known = self.entries.get(topic)
         if known is None:
@@ -57,7 +57,7 @@ class Ledger:
             return News.KNOWN
         return News.NEWER if entry > known else News.OLDER
 
-    def put(self, topic: str, entry: Entry) -> None:
+    def put(self, topic: str, entry: FleetEntry) -> None:
         """Take an entry in place of what was known of the student."""
         self.entries[topic] = entry
         self.clock = max(self.clock, entry.version)
@@ -70,7 +70,7 @@ class Ledger:
             self._buckets[bucket_of(topic)].discard(topic)
             self._digests.pop(bucket_of(topic), None)
 
-    def bucket(self, bucket: str) -> dict[str, Entry]:
+    def bucket(self, bucket: str) -> dict[str, FleetEntry]:
         """Return the entries of a bucket, by topic."""
         return {topic: self.entries[topic] for topic in self._buckets[bucket]}
 
@@ -103,7 +103,7 @@ def bucket_of(topic: str) -> str:
     return topic[:2]
 
 
-def digest_of(entries: Mapping[str, Entry]) -> bytes:
+def digest_of(entries: Mapping[str, FleetEntry]) -> bytes:
     """Return what no other set of entries has; EMPTY of none."""
     if not entries:
         return EMPTY

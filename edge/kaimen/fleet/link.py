@@ -7,6 +7,7 @@ what is missing.
 from __future__ import annotations
 
 import contextlib
+import select
 import ssl
 import time
 from collections import deque
@@ -46,12 +47,14 @@ class Link:
         """
         try:
             import paho.mqtt.client  # only machines of a fleet have it
+            import paho.mqtt.subscribeoptions
         except ImportError:
             raise FleetError(
                 "the fleet needs the library paho-mqtt; install Kaimen with its extra: "
                 "pip install 'kaimen[fleet]'"
             ) from None
         self._mqtt = paho.mqtt.client
+        self._options = paho.mqtt.subscribeoptions.SubscribeOptions
         self._broker = broker
         self._name = client
         self._handler = handler
@@ -99,8 +102,6 @@ class Link:
             return False
         if isinstance(held, ssl.SSLSocket) and held.pending():
             return True
-        import select
-
         return bool(select.select([held], [], [], 0)[0])
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> int | None:
@@ -122,7 +123,7 @@ class Link:
     def subscribe(self, filter: str, *, retained: bool = True) -> None:
         """Subscribe; ``retained``: to what is retained already, too."""
         if self._client is not None:
-            options = self._mqtt.SubscribeOptions(
+            options = self._options(
                 qos=1, noLocal=True, retainAsPublished=True, retainHandling=0 if retained else 2
             )
             self._client.subscribe(filter, options=options)
@@ -162,7 +163,9 @@ class Link:
                 client.tls_set_context(context)
             client.connect(broker.host, broker.port, keepalive=KEEPALIVE, clean_start=True)
         except ssl.SSLCertVerificationError as error:
-            self._lost(f"the broker's certificate is not that of this fleet ({error.verify_message})")
+            self._lost(
+                f"the broker's certificate is not that of this fleet ({error.verify_message})"
+            )
         except (OSError, ValueError) as error:
             self._lost(str(error))
         else:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from kaimen.errors import ForgedMessage
 from kaimen.fleet.ledger import BUCKET_NAMES, BUCKETS, SHORT, Ledger
 from kaimen.fleet.membership import public_keys
-from kaimen.fleet.message import Kind, Message
+from kaimen.fleet.message import FleetMessage, MessageKind
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class FleetManifest:
     """The set of all entries at one version."""
 
     version: int
@@ -43,10 +43,10 @@ def manifest_of(ledger: Ledger, desks: Mapping[str, str]) -> bytes:
     ).encode()
 
 
-def read_manifest(message: Message) -> Manifest:
+def read_manifest(message: FleetMessage) -> FleetManifest:
     """Return the manifest that a desk wrote. Raises ForgedMessage."""
     try:
-        if message.kind is not Kind.MANIFEST:
+        if message.kind is not MessageKind.MANIFEST:
             raise ValueError
         found = json.loads(message.content)
         packed = base64.b64decode(found["digests"], validate=True)
@@ -57,7 +57,7 @@ def read_manifest(message: Message) -> Manifest:
             for name, at in zip(BUCKET_NAMES, range(0, len(packed), SHORT), strict=True)
         }
         public_keys(found["desks"])
-        return Manifest(
+        return FleetManifest(
             message.version, message.desk, int(found["students"]), digests,
             dict(found["desks"]), str(found["at"]),
         )  # fmt: skip

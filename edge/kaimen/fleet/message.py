@@ -29,7 +29,7 @@ TAG = 16  # bytes
 LONGEST = 64 << 20  # bytes of a message: a bundle is the longest
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     """What a desk can say."""
 
     STUDENT = b"S"
@@ -41,10 +41,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class FleetMessage:
     """What a desk said."""
 
-    kind: Kind
+    kind: MessageKind
     version: int
     desk: str
     content: bytes
@@ -56,7 +56,7 @@ def desk_of(key: Ed25519PublicKey) -> str:
 
 
 def seal(
-    topic: str, kind: Kind, version: int, content: bytes, key: bytes, desk: Ed25519PrivateKey
+    topic: str, kind: MessageKind, version: int, content: bytes, key: bytes, desk: Ed25519PrivateKey
 ) -> bytes:
     """Return a message of a desk for a topic; ``key``: the fleet's, 32 bytes."""
     name = bytes.fromhex(desk_of(desk.public_key()))
@@ -65,7 +65,7 @@ def seal(
     return head + sealed + desk.sign(_signed(topic, head, sealed))
 
 
-def head_of(payload: bytes) -> tuple[Kind, int, str]:
+def head_of(payload: bytes) -> tuple[MessageKind, int, str]:
     """Return the kind, the version and the desk that a message claims to be of.
 
     Nobody vouches for them before it is opened. Raises TruncatedMessage and ForgedMessage.
@@ -74,7 +74,7 @@ def head_of(payload: bytes) -> tuple[Kind, int, str]:
         raise TruncatedMessage("cut off: too short for a message of the fleet")
     magic, kind, version, desk, _ = HEAD.unpack_from(payload)
     try:
-        found = Kind(kind)
+        found = MessageKind(kind)
     except ValueError:
         found = None
     if magic != MAGIC or found is None:
@@ -84,7 +84,7 @@ def head_of(payload: bytes) -> tuple[Kind, int, str]:
 
 def open_message(
     topic: str, payload: bytes, key: bytes, desks: Mapping[str, Ed25519PublicKey]
-) -> Message:
+) -> FleetMessage:
     """Open a message of one of the desks. Raises MessageError of every kind."""
     kind, version, desk = head_of(payload)
     if desk not in desks:
@@ -97,7 +97,7 @@ def open_message(
         raise ForgedMessage("not what the desk signed for this topic: cut off or changed") from None
     except InvalidTag:
         raise ForgedMessage("sealed under another fleet's key") from None
-    return Message(kind, version, desk, content)
+    return FleetMessage(kind, version, desk, content)
 
 
 def _signed(topic: str, head: bytes, sealed: bytes) -> bytes:

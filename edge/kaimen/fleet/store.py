@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kaimen.errors import FleetError
-from kaimen.fleet.ledger import Entry
+from kaimen.fleet.ledger import FleetEntry
 from kaimen.registry.sqlite_errors import as_error
 from kaimen.storage import make_folder
 
@@ -29,8 +29,8 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gates (name TEXT PRIMARY KEY, status TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
-    gate TEXT NOT NULL, number INTEGER NOT NULL, record TEXT NOT NULL,
-    PRIMARY KEY (gate, number)
+    gate TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (gate, id)
 ) WITHOUT ROWID;
 """
 
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS events (
 class Kept:
     """An entry, and how it lies in this machine's registry."""
 
-    entry: Entry
+    entry: FleetEntry
     content: str = ""  # keyed hash of the student's record; empty of one who was removed
     mark: str = ""  # of the student in this registry, see ``registry.copying.marks``
     published: bool = True  # whether the broker is known to have it
@@ -107,7 +107,9 @@ class Store:
     def kept(self) -> dict[str, Kept]:
         """Return all entries by topic."""
         return {
-            topic: Kept(Entry(version, desk, bool(removed)), content, mark, bool(published), at)
+            topic: Kept(
+                FleetEntry(version, desk, bool(removed)), content, mark, bool(published), at
+            )
             for topic, version, desk, removed, content, mark, published, at in self._read(
                 "SELECT topic, version, desk, removed, content, mark, published, at FROM entries"
             )
@@ -127,7 +129,9 @@ class Store:
     def drop(self, topics: Iterable[str]) -> None:
         """Forget entries."""
         with self.writing():
-            self._database.executemany("DELETE FROM entries WHERE topic = ?", [(t,) for t in topics])
+            self._database.executemany(
+                "DELETE FROM entries WHERE topic = ?", [(t,) for t in topics]
+            )
 
     def fact(self, name: str, default: Any = None) -> Any:
         """Return something that was noted."""
@@ -158,12 +162,15 @@ class Store:
             self._database.execute("DELETE FROM gates WHERE name = ?", (name,))
 
     def put_events(self, gate: str, records: Iterable[dict[str, Any]]) -> int:
-        """Keep events of a gate by their numbers, each once; return how many were new."""
+        """Keep events of a gate, each once; return how many were new."""
         with self.writing():
             before = self._database.total_changes
             self._database.executemany(
-                "INSERT OR IGNORE INTO events VALUES (?, ?, ?)",
-                [(gate, int(each["number"]), json.dumps(each)) for each in records],
+                "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)",
+                [
+                    (gate, int(each["number"]), str(each["id"]), json.dumps(each))
+                    for each in records
+                ],
             )
             return self._database.total_changes - before
 

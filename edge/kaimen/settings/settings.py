@@ -15,6 +15,7 @@ from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
+from kaimen.settings.fleet import FleetSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.reader import ReaderSettings
@@ -37,6 +38,7 @@ class Settings:
     reader: ReaderSettings = field(default_factory=ReaderSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod
