@@ -108,6 +108,32 @@ class CertificateError(KaimenError, ValueError):
     exit_code = 4
 
 
+class FleetError(KaimenError, RuntimeError):
+    """The fleet's keys, its broker or an answer of another machine is missing or unfit."""
+
+    exit_code = 4
+
+
+class MessageError(FleetError, ValueError):
+    """A message of the fleet is not to be used."""
+
+
+class TruncatedMessage(MessageError):
+    """The message ends before it is whole."""
+
+
+class ForeignMessage(MessageError):
+    """Signed by a desk that this machine was not given."""
+
+
+class ForgedMessage(MessageError):
+    """Not what was signed and sealed for this topic: changed by chance, or by somebody."""
+
+
+class OlderMessage(MessageError):
+    """Of an older version than one that was taken before."""
+
+
 class StorageError(KaimenError, OSError):
     """Something could not be written; what was there before is untouched."""
 

@@ -25,13 +25,13 @@ Payload = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
+class DeviceTopics:
     """Where a gate's messages are, below its own topic."""
 
     base: str
 
     @classmethod
-    def of(cls, settings: MqttSettings) -> Topics:
+    def of(cls, settings: MqttSettings) -> DeviceTopics:
         """The topics of a gate."""
         return cls(f"{settings.topic}/{settings.name}")
 
@@ -51,14 +51,14 @@ def configurations(
     found = _door(settings)
     found["sensor/state"] = {
         "name": "Door state",
-        "state_topic": Topics.of(settings)("state"),
+        "state_topic": DeviceTopics.of(settings)("state"),
         "device_class": "enum",
         "options": [state.value for state in State],
         "icon": "mdi:door",
     }
     found["event/decision"] = {
         "name": "Decision",
-        "state_topic": Topics.of(settings)("decision"),
+        "state_topic": DeviceTopics.of(settings)("decision"),
         "event_types": [verdict.value for verdict in Verdict],
         "icon": "mdi:account-voice",
     }
@@ -71,14 +71,14 @@ def configurations(
         topic = f"problem/{each.name}"
         payload = _binary(settings, topic, each.title.capitalize(), kind)
         payload["entity_category"] = "diagnostic"
-        payload["json_attributes_topic"] = Topics.of(settings)(f"{topic}/details")
+        payload["json_attributes_topic"] = DeviceTopics.of(settings)(f"{topic}/details")
         found[f"binary_sensor/{each.name}"] = payload
     return {key: _whole(settings, key, payload) for key, payload in found.items()}
 
 
 def _door(settings: MqttSettings) -> dict[str, Payload]:
     """Return the door as what was chosen; as a mere sensor where no command may open it."""
-    topics = Topics.of(settings)
+    topics = DeviceTopics.of(settings)
     found: dict[str, Payload] = {"lock/door": {}, "button/door": {}, "binary_sensor/door": {}}
     if not settings.unlock or settings.entity == "button":
         found["binary_sensor/door"] = {
@@ -112,7 +112,7 @@ def _door(settings: MqttSettings) -> dict[str, Payload]:
 def _binary(settings: MqttSettings, topic: str, name: str, kind: str) -> Payload:
     return {
         "name": name,
-        "state_topic": Topics.of(settings)(topic),
+        "state_topic": DeviceTopics.of(settings)(topic),
         "payload_on": ON,
         "payload_off": OFF,
         "device_class": kind,
@@ -123,7 +123,7 @@ def _whole(settings: MqttSettings, key: str, payload: Payload) -> Payload:
     """Add what all have: who they are, of which device, and when they are to be believed."""
     if not payload:
         return {}
-    topics = Topics.of(settings)
+    topics = DeviceTopics.of(settings)
     component, _, name = key.partition("/")
     # A problem is told while the gate does not run, too: that is one.
     needed = ["available"] if payload.get("entity_category") else ["available", "running"]

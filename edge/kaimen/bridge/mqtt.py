@@ -19,7 +19,7 @@ from kaimen.bridge.discovery import (
     ONLINE,
     UNLOCK,
     UNLOCKED,
-    Topics,
+    DeviceTopics,
     configurations,
 )
 from kaimen.bridge.problems import problems_of
@@ -56,7 +56,7 @@ class MqttBridge:
     ) -> None:
         """Take the settings. Raises SettingsError for what cannot be."""
         self._settings, self._door, self._source, self._say = settings, door, source, say
-        self._topics = Topics.of(settings)
+        self._topics = DeviceTopics.of(settings)
         self._password: str | None = None
         if settings.password:
             secret = secret_of(settings.password, "the broker's password")

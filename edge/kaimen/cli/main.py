@@ -46,6 +46,7 @@ COMMANDS = {
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
+    "fleet": "many gates with the students of one desk",
     "embed": "recordings become points in a file, for whoever studies them",
     "bridge": "what the gate says to other systems: panels, Home Assistant, webhooks, Prometheus",
     "bench": "how fast each part is, as ratios within one run",

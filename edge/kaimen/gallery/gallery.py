@@ -260,22 +260,7 @@ class Gallery:
         Raises GalleryError and StorageError; the student is known as before then.
         """
         self.registry.require(student)
-        path = self.registry.path
-        if isinstance(path, Path):
-            with self.registry.database.writing():
-                pass  # a disk that cannot be written says so before anything is deleted
-            # The registry last: while they are in it, whatever was interrupted is begun again.
-            try:
-                for index in indexes_of(path):  # other encoders' are made anew, too
-                    forget(index)
-            except OSError as error:
-                raise unwritten(index, error, f"{student}, who is known as before,") from None
-            if replay_memory_of(path).exists():
-                memory = ReplayMemory(replay_memory_of(path), self.registry.vault, say=self._say)
-                try:
-                    memory.forget(student)
-                finally:
-                    memory.close()
+        forget_beside(self.registry, [student], self._say)
         self.registry.remove(student)
         self._seen = None
         with contextlib.suppress(StorageError):  # it is made anew from the registry
@@ -533,6 +518,34 @@ def index_of(registry: Path, space: str = "") -> Path:
     if not space:
         return registry.with_suffix(".index")
     return registry.parent / "bundles" / f".{registry.stem}{space}.index"
+
+
+def forget_beside(
+    registry: Registry, students: Collection[str], say: Callable[[str], None] = lambda text: None
+) -> None:
+    """Forget students in all that lies beside a registry, before they go from it.
+
+    The registry is the last: while they are in it, whatever was interrupted is begun again. Indexes
+    are made anew. Raises GalleryError and StorageError; the students are known as before then.
+    """
+    path = registry.path
+    if not isinstance(path, Path):
+        return
+    with registry.database.writing():
+        pass  # a disk that cannot be written says so before anything is deleted
+    try:
+        for index in indexes_of(path):  # other encoders' are made anew, too
+            forget(index)
+    except OSError as error:
+        who = f"{', '.join(students)}, known as before,"
+        raise unwritten(index, error, who) from None
+    if replay_memory_of(path).exists():
+        memory = ReplayMemory(replay_memory_of(path), registry.vault, say=say)
+        try:
+            for student in students:
+                memory.forget(student)
+        finally:
+            memory.close()
 
 
 def indexes_of(registry: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import OPENING, Consent, Consents
+from kaimen.registry.copying import StudentCopy, put_recordings, recordings_of
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.erasures import Erasures
@@ -442,6 +443,63 @@ class Registry:
             self._seal(student.number, seal)
             self.events.note("voice erased", student.name)
         self._truncate_log()
+
+    def copy(self, name: str) -> StudentCopy:
+        """Return all that a student is known by, unsealed. Raises GalleryError."""
+        with self.database.reading():
+            student = self.student(name)
+            return StudentCopy(
+                student.name,
+                student.group,
+                None if student.consent is None else student.consent.isoformat(),
+                student.enrolled,
+                student.encoder,
+                recordings_of(
+                    self.database, self.recordings.rotation, student.number, student.encoder
+                ),
+            )
+
+    def put(self, copy: StudentCopy) -> None:
+        """Write a student of another registry in place of what was known under the name.
+
+        Recordings that are there already keep their numbers. Raises StorageError; nothing was
+        changed then.
+        """
+        with self.database.writing() as database:
+            try:
+                here: StudentCopy | None = self.copy(copy.name)
+            except GalleryError:  # nobody, or changed by something else than Kaimen
+                here = None
+            if here is None:
+                self._drop(database, copy.name)
+            before = b""
+            fields = (copy.name, copy.group, copy.consent, copy.enrolled, copy.encoder)
+            if here is not None:
+                (before,) = database.execute(
+                    "SELECT seal FROM students WHERE name = ?", (copy.name,)
+                ).fetchone()
+            (number,) = database.execute(
+                "INSERT INTO students (name, class, consent, enrolled, encoder) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET class = excluded.class, "
+                "consent = excluded.consent, enrolled = excluded.enrolled, "
+                "encoder = excluded.encoder RETURNING number",
+                fields,
+            ).fetchone()
+            self._seal(number, before)
+            same = here is not None and here.encoder == copy.encoder
+            if not same or here is None or here.recordings != copy.recordings:
+                database.execute("DELETE FROM recordings WHERE student = ?", (number,))
+                put_recordings(
+                    self.database,
+                    self.recordings.rotation,
+                    database,
+                    number,
+                    copy.encoder,
+                    copy.recordings,
+                )
+            database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
+            for hashed in erasures(self.vault, copy.name):
+                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
     def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, all of them or none.

@@ -16,6 +16,7 @@ from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
+from kaimen.settings.fleet import FleetSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.reader import ReaderSettings
@@ -30,6 +31,7 @@ __all__ = [
     "ChecksSettings",
     "DoorSettings",
     "EncoderSettings",
+    "FleetSettings",
     "GallerySettings",
     "GateSettings",
     "MetricsSettings",

@@ -16,6 +16,7 @@ from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
+from kaimen.settings.fleet import FleetSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.privacy import PrivacySettings
@@ -41,6 +42,7 @@ class Settings:
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     bridge: BridgeSettings = field(default_factory=BridgeSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod

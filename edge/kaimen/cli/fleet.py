@@ -1,0 +1,296 @@
+"""``kaimen fleet``: many gates with the students of one desk."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from kaimen.audit.following import Follower
+from kaimen.backup.passphrase import passphrase
+from kaimen.errors import FleetError, GalleryError, SettingsError
+from kaimen.fleet.broker_files import allow, withdraw, write_broker
+from kaimen.fleet.desk import Desk, require_desk
+from kaimen.fleet.gate import FleetGate
+from kaimen.fleet.invitation import read_invitation, write_invitation
+from kaimen.fleet.membership import DESK, FILE, GATE_ROLE, TLS_PORT, Broker, Membership
+from kaimen.fleet.running import Settling, serve, settle_command
+from kaimen.fleet.status import GateRow, gate_rows, store_of
+from kaimen.fleet.store import Store
+from kaimen.installation import QUICK, Installation
+from kaimen.local_time import local
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from kaimen.storage import require_folder
+
+EXAMPLE = """example:
+  kaimen fleet create --broker mqtt.school.lan --name office
+  kaimen fleet invite canteen.invitation --name canteen --tag indoors
+  kaimen fleet join canteen.invitation       (at the gate)
+  kaimen fleet desk                          (at the desk, as a service)
+  kaimen fleet gate                          (at the gate, as a service)
+  kaimen fleet status
+  kaimen fleet events --gate canteen
+  kaimen fleet withdraw --name canteen       (a gate that was stolen)
+
+A desk follows its registry: 'kaimen enroll' and 'kaimen students' there are enough. A gate takes
+its students from the desks alone."""
+
+WHAT = ("create", "invite", "withdraw", "join", "desk", "gate", "status", "events", "settle")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("what", choices=WHAT, help="what to do")
+    parser.add_argument("file", nargs="?", type=Path, help="the invitation")
+    parser.add_argument("--name", help="what the machine is called in the fleet")
+    making = parser.add_argument_group("create, invite, withdraw")
+    making.add_argument("--broker", metavar="HOST[:PORT]", help="where the broker is to be")
+    making.add_argument(
+        "--broker-files", type=Path, metavar="FOLDER",
+        help="where Mosquitto's files are; else broker in the folder of the fleet",
+    )  # fmt: skip
+    making.add_argument("--desk", action="store_true", help="invite another desk, not a gate")
+    making.add_argument(
+        "--tag", action="append", default=[], help="a word for several gates; may be repeated"
+    )
+    making.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE", help="its first line opens the invitation"
+    )
+    joining = parser.add_argument_group("join, desk, events")
+    joining.add_argument(
+        "--replace", action="store_true", help="join even if this gate's own students go by that"
+    )
+    joining.add_argument(
+        "--accept-removals", action="store_true", help="tell that many students are gone at once"
+    )
+    joining.add_argument("--gate", metavar="NAME", help="the events of this gate")
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Do one of them."""
+    doing: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
+        "create": _create, "invite": _invite, "withdraw": _withdraw, "join": _join,
+        "desk": _desk, "gate": _gate, "status": _status, "events": _events, "settle": _settle,
+    }  # fmt: skip
+    needs_file = arguments.what in ("invite", "join")
+    if needs_file != (arguments.file is not None):
+        wish = "name the invitation's file" if needs_file else "it takes no file"
+        raise SettingsError(f"'kaimen fleet {arguments.what}': {wish}; see --help")
+    with Installation.open(Settings.read(arguments.config), screen) as installation:
+        doing[arguments.what](arguments, installation, screen)
+    return 0
+
+
+def _named(arguments: argparse.Namespace) -> str:
+    if not arguments.name:
+        raise SettingsError(f"'kaimen fleet {arguments.what}' needs --name NAME; see --help")
+    return str(arguments.name)
+
+
+def _broker_folder(arguments: argparse.Namespace, installation: Installation) -> Path:
+    given: Path | None = arguments.broker_files
+    return given or installation.settings.fleet.folder / "broker"
+
+
+def _create(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    name, folder = _named(arguments), installation.settings.fleet.folder
+    if (folder / FILE).exists():
+        raise FleetError(f"{folder / FILE}: this machine is in a fleet already")
+    if not arguments.broker:
+        raise SettingsError("'kaimen fleet create' needs --broker HOST[:PORT]; see --help")
+    host, _, port = str(arguments.broker).partition(":")
+    if port and not port.isdecimal():
+        raise SettingsError(f"--broker {arguments.broker}: write HOST or HOST:PORT")
+    files = _broker_folder(arguments, installation)
+    broker = Broker(host, int(port or TLS_PORT), name, secrets.token_hex(16))
+    membership = Membership.create(name, broker)
+    authority = write_broker(files, host, broker.port)
+    membership = replace(membership, broker=replace(broker, authority=authority))
+    allow(files, name, broker.password, membership.topics, desk=True)
+    membership.save(folder)
+    screen.result(
+        {"fleet": membership.fleet, "desk": name, "broker_files": str(files)},
+        f"fleet {membership.fleet} with the desk {name}. Mosquitto's files are in {files}; "
+        "start it with them, then 'kaimen fleet desk'",
+    )
+
+
+def _invite(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    name, folder = _named(arguments), installation.settings.fleet.folder
+    require_folder(arguments.file)
+    desk = Membership.load(folder)
+    require_desk(desk)
+    if name == desk.name:
+        raise SettingsError(f"{name} is this desk; name the new machine otherwise")
+    given = passphrase(arguments.passphrase_file, new=True)
+    broker = replace(desk.broker, user=name, password=secrets.token_hex(16))
+    role = DESK if arguments.desk else GATE_ROLE
+    invited = desk.invited(name, role, broker, tuple(arguments.tag))
+    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+        invited = replace(invited, since=int(store.fact("seen", 0)))
+    files = _broker_folder(arguments, installation)
+    allow(files, name, broker.password, desk.topics, desk=arguments.desk)
+    if arguments.desk:
+        replace(desk, desks=invited.desks).save(folder)
+        screen.say("start this desk's 'kaimen fleet desk' again: it tells the gates of the new one")
+    write_invitation(arguments.file, invited, given)
+    screen.result(
+        {"invitation": str(arguments.file), "name": name, "role": role},
+        f"{arguments.file}: for {name}. Let the broker read its list of users again (sudo "
+        f"systemctl reload mosquitto), then at {name}: 'kaimen fleet join'",
+    )
+
+
+def _withdraw(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    name = _named(arguments)
+    require_desk(Membership.load(installation.settings.fleet.folder))
+    if not withdraw(_broker_folder(arguments, installation), name):
+        raise FleetError(f"{name} is no user of the broker; see its file 'passwords'")
+    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+        store.forget_gate(name)
+    screen.result(
+        {"withdrawn": name},
+        f"{name} is let in no more, once the broker was reloaded (sudo systemctl reload "
+        "mosquitto); a link that it holds ends when the broker is restarted",
+    )
+
+
+def _join(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    folder = installation.settings.fleet.folder
+    if (folder / FILE).exists():
+        raise FleetError(
+            f"{folder / FILE}: this machine is in a fleet already; move the file away to leave it"
+        )
+    membership = read_invitation(arguments.file, passphrase(arguments.passphrase_file, new=False))
+    own = len(installation.registry) if installation.has_registry else 0
+    if own and not membership.is_desk and not arguments.replace:
+        raise FleetError(
+            f"{own} students are enrolled here, and a gate of a fleet has the desks' students "
+            "alone: give --replace if the desks know them, or may forget them"
+        )
+    membership.save(folder)
+    screen.result(
+        {"fleet": membership.fleet, "name": membership.name, "role": membership.role},
+        f"{membership.name} is in the fleet; 'kaimen fleet {membership.role}' takes part in it. "
+        f"Destroy {arguments.file}",
+    )
+
+
+def _member_parts(installation: Installation, stack: ExitStack) -> tuple[Membership, Store]:
+    membership = Membership.load(installation.settings.fleet.folder)
+    _ = installation.school
+    if not installation.has_registry:
+        _ = installation.gallery_or_new
+        installation.close("gallery_or_new")
+    store = Store(store_of(installation.settings.gallery.file))
+    return membership, stack.enter_context(closing(store))
+
+
+def _stopped() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _desk(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    with ExitStack() as stack:
+        membership, store = _member_parts(installation, stack)
+        require_desk(membership)
+        accept = arguments.accept_removals
+        desk = Desk(membership, installation.registry, store, screen.note, accept_removals=accept)
+        stack.callback(desk.close)
+        serve(desk, _stopped(), screen.note)
+
+
+def _gate(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    with ExitStack() as stack:
+        membership, store = _member_parts(installation, stack)
+        if membership.is_desk:
+            raise FleetError(f"{membership.name} is a desk: start 'kaimen fleet desk' instead")
+        cursor = installation.settings.gallery.file.with_suffix(".fleet.cursor.json")
+        follower = Follower(installation.log_folder, installation.log_key, cursor)
+        settling: list[Settling] = []
+
+        def about() -> dict[str, Any]:
+            problem = settling[0].problem if settling else ""
+            problems = [f"the door is not armed: {problem}"] if problem else []
+            return {"bundle": installation.state.identity[:16], "problems": problems}
+
+        gate = FleetGate(
+            membership, installation.registry, store, screen.note,
+            follower=follower, log_key=installation.log_key, about=about,
+        )  # fmt: skip
+        stack.callback(gate.close)
+        config = None if arguments.config is None else str(arguments.config)
+        settling.append(Settling(gate, settle_command(config)))
+        stack.callback(settling[0].close)
+        serve(gate, _stopped(), screen.note, settling[0].look)
+
+
+def _settle(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    """Bring index and calibration in line with the students that came through the fleet."""
+    os.nice(10)
+    gallery = installation.gallery_or_new
+    gallery.save(screen.progress)
+    reason = installation.disarmed
+    if len(gallery) and (reason or len(gallery) <= QUICK):
+        try:
+            installation.keep_calibration(installation.learn_calibration())
+        except GalleryError as error:
+            reason = reason and str(error)
+        else:
+            reason = ""
+    screen.result(
+        {"students": len(gallery), "armed": not reason, "reason": reason or None},
+        f"{len(gallery)} students; " + (f"not armed: {reason}" if reason else "armed"),
+    )
+
+
+def _status(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    require_desk(Membership.load(installation.settings.fleet.folder))
+    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+        rows = gate_rows(store)
+    for row in rows:
+        screen.result(asdict(row))
+    if not screen.as_json:
+        screen.out.print(_table(rows) if rows else "no gate has reported yet")
+
+
+def _table(rows: list[GateRow]) -> Table:
+    table = Table(
+        "gate", "version", "students", "behind by", "last seen", "problems",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row.name, row.version, str(row.students), str(row.behind or "-"),
+            local(row.seen) if row.seen else "never", "; ".join(row.problems) or "-",
+        )  # fmt: skip
+    return table
+
+
+def _events(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    membership = Membership.load(installation.settings.fleet.folder)
+    require_desk(membership)
+    registry = installation.registry
+    names = {membership.pseudonym(name): name for name in registry.names()}
+    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+        for event in store.events(arguments.gate):
+            student = event.get("student")
+            shown = names.get(str(student), student)
+            screen.result(
+                {**event, "student": shown},
+                f"{local(str(event['at']))}  {event['gate']}  {event.get('verdict') or ''}"
+                f"{event.get('event') or ''}  {shown or ''}",
+            )

@@ -1,0 +1,1 @@
+"""Many gates with the students of one desk, through an MQTT broker."""

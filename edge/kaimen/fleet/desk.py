@@ -1,0 +1,294 @@
+"""A registrar's desk: whatever is changed in its registry, every gate of the fleet takes over.
+
+It follows the registry, not the commands that change it. An entry is on the disk before anybody is
+told of it, so that no version is ever given twice; it is told again until the broker has it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from kaimen.errors import FleetError, MessageError
+from kaimen.fleet.ledger import FleetEntry
+from kaimen.fleet.manifest import FleetManifest, manifest_of, read_manifest
+from kaimen.fleet.member import Member
+from kaimen.fleet.membership import Membership
+from kaimen.fleet.message import FleetMessage, MessageKind, open_report
+from kaimen.fleet.packing import packed
+from kaimen.fleet.store import Kept, Store
+from kaimen.registry.registry import Registry
+from kaimen.registry.seals import RegistryState
+
+MANY = 20  # students who may be removed at once without a word
+SHARE = 0.1  # of all, the same
+PAUSE = 0.3  # seconds between two manifests
+REMEMBERED = datetime.timedelta(days=400)  # that somebody was removed
+
+
+class Desk(Member):
+    """A desk's process. Its registry is this fleet's, as every other desk's is."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        registry: Registry,
+        store: Store,
+        say: Callable[[str], None],
+        *,
+        accept_removals: bool = False,
+        remembered: datetime.timedelta = REMEMBERED,
+    ) -> None:
+        """``accept_removals``: of as many students at once as may be.
+
+        Raises FleetError and StorageError.
+        """
+        membership.signing_key  # noqa: B018 - a gate has none
+        super().__init__(membership, registry, store, say)
+        self._accept = accept_removals
+        self._remembered = remembered
+        self._flying: dict[int, str] = {}  # messages on their way, and of whom
+        self._manifest_flying: tuple[int, FleetManifest] | None = None
+        self._manifest_at = 0.0
+        self._all_lacking = False  # the broker has nothing
+        self._verified = False
+        self._held: frozenset[str] = frozenset()  # removals that wait for a word
+        self._seen_registry()
+
+    def subscribe(self) -> None:
+        """Subscribe to what gates report."""
+        for filter in (self.topics.statuses, self.topics.onlines, self.topics.all_events):
+            self.link.subscribe(filter)
+        self._flying.clear()
+        self._manifest_flying = None
+        self._all_lacking = self._verified = False
+
+    @property
+    def ready(self) -> bool:
+        """Return whether this desk knows what the broker has."""
+        if not self.link.connected or self.catching_up.busy:
+            return False
+        return self.replica.manifest is not None or self._all_lacking or self._verified
+
+    def look(self) -> None:
+        """Make entries of what was changed in the registry."""
+        if self.registry_changed():
+            self._changed = True
+        if self._changed and (self.ready or self.link.connections == 0):
+            self._changed = False
+            self._take_up(self.replica.local_changes())
+
+    def _take_up(self, changes: dict[str, str]) -> None:
+        gone = {each for each, mark in changes.items() if not mark}
+        if len(gone) > max(MANY, SHARE * self.replica.ledger.students) and not self._accept:
+            if gone != self._held:
+                self.say(
+                    f"{len(gone)} students are gone from this registry at once; nobody is told: "
+                    "if that is meant, start 'kaimen fleet desk --accept-removals' once; "
+                    "otherwise restore a backup"
+                )
+            self._held = frozenset(gone)
+            changes = {each: mark for each, mark in changes.items() if each not in gone}
+        entries = {}
+        clock = self.replica.ledger.clock
+        for pseudonym, mark in changes.items():
+            kept = self.replica.kept(pseudonym)
+            student = self.replica.copy(pseudonym) if mark else None
+            if mark and student is None:
+                continue  # changed by something else than Kaimen: the doctor says so
+            content = "" if student is None else self.replica.content_of(packed(student))
+            if kept is not None and content and kept.content == content:
+                entries[pseudonym] = replace(kept, mark=mark)
+                continue
+            clock += 1
+            entry = FleetEntry(clock, self.membership.desk, student is None)
+            entries[pseudonym] = Kept(entry, content, mark, published=False, at=_now())
+        if entries:
+            self.replica.keep(entries)
+        self._note_registry()
+
+    # A registry that was put back is not the latest word.
+
+    def _seen_registry(self) -> None:
+        noted = self.store.fact("registry")
+        state = self.registry.database.state()
+        self._changed = True
+        if noted is None or not state.went_back([noted]):
+            return
+        changes = self.replica.local_changes()
+        self.say(
+            f"{state.went_back([noted])}; {len(changes)} students are taken from the fleet again"
+        )
+        self.replica.distrust(changes)
+        self._note_registry(state)
+
+    def _note_registry(self, state: RegistryState | None = None) -> None:
+        self.store.note("registry", str(state or self.registry.database.state()))
+
+    # What is told.
+
+    def work(self) -> None:
+        """Tell what the broker is not known to have; then what the whole set is."""
+        if not self.link.connected:
+            return
+        self._received()
+        if not self.replica.manifests and self.waited and not self._all_lacking:
+            self._all_lacking = True
+            self.catching_up.lacking |= self.replica.ledger.entries.keys()
+        if self.replica.went_back and not self._verified:
+            self._verified = True
+            self.say("the broker has an older set than was seen; what it lacks is told again")
+            self.catching_up.verify()
+        if not self.ready:
+            return
+        self._tell_again()
+        self._expire()
+        flying = set(self._flying.values())
+        for pseudonym in self.replica.unpublished():
+            if self.link.room <= 0:
+                break
+            if pseudonym not in flying:
+                self._publish(pseudonym)
+        if not self._flying and not self._changed:
+            self._tell_manifest()
+
+    def _received(self) -> None:
+        kept = {}
+        for number in self.link.received():
+            pseudonym = self._flying.pop(number, None)
+            found = self.replica.kept(pseudonym) if pseudonym else None
+            if pseudonym and found is not None:
+                kept[pseudonym] = replace(found, published=True)
+            if self._manifest_flying is not None and number == self._manifest_flying[0]:
+                manifest = self._manifest_flying[1]
+                self._manifest_flying = None
+                self.replica.seen = max(self.replica.seen, manifest.version)
+                self.store.note("seen", self.replica.seen)
+                self.replica.manifests[manifest.desk] = manifest
+                self.replica.different()
+        if kept:
+            self.replica.keep(kept)
+
+    def _tell_again(self) -> None:
+        """Take what the broker lacks as not published; another desk's entries become this one's."""
+        entries = {}
+        for pseudonym in self.catching_up.lacking:
+            kept = self.replica.kept(pseudonym)
+            if kept is None:
+                continue
+            if kept.entry.desk != self.membership.desk:
+                kept = self._anew(kept)
+            entries[pseudonym] = replace(kept, published=False)
+        self.catching_up.lacking.clear()
+        if entries:
+            self.replica.keep(entries)
+
+    def _anew(self, kept: Kept) -> Kept:
+        self.replica.ledger.clock += 1
+        entry = FleetEntry(self.replica.ledger.clock, self.membership.desk, kept.entry.removed)
+        return replace(kept, entry=entry, published=False, at=_now())
+
+    def _publish(self, pseudonym: str) -> None:
+        kept = self.replica.kept(pseudonym)
+        assert kept is not None
+        content = b""
+        if not kept.entry.removed:
+            student = self.replica.copy(pseudonym)
+            if student is None:
+                self._changed = True  # removed meanwhile
+                return
+            content = packed(student)
+            now = self.replica.content_of(content)
+            if now != kept.content:  # changed meanwhile: no version is told twice
+                kept = replace(self._anew(kept), content=now)
+                self.replica.keep({pseudonym: kept})
+        kind = MessageKind.REMOVED if kept.entry.removed else MessageKind.STUDENT
+        topic = self.topics.student(pseudonym)
+        number = self.link.publish(topic, self.seal(topic, kind, kept.entry.version, content))
+        if number is not None:
+            self._flying[number] = pseudonym
+
+    def _expire(self) -> None:
+        """Forget that somebody was removed long ago: manifests keep them out."""
+        if self.replica.manifest is None:
+            return
+        before = (datetime.datetime.now(datetime.UTC) - self._remembered).isoformat("T", "seconds")
+        old = [
+            each
+            for each, entry in self.replica.ledger.entries.items()
+            if entry.removed
+            and entry.desk == self.membership.desk
+            and (kept := self.replica.kept(each)) is not None
+            and kept.published
+            and kept.at < before
+        ]
+        for each in old[: max(0, self.link.room)]:
+            self.link.publish(self.topics.student(each), b"")
+            self.replica.drop([each])
+
+    def _tell_manifest(self) -> None:
+        if self._manifest_flying is not None or time.monotonic() - self._manifest_at < PAUSE:
+            return
+        latest = self.replica.manifest
+        if latest is not None and not self.replica.different() and self._knows_desks(latest):
+            return
+        told = [each.version for each in self.replica.manifests.values()]
+        version = max([
+            self.replica.ledger.clock, self.replica.seen + 1,
+            int(self.store.fact("mine", 0)) + 1, *(each + 1 for each in told),
+        ])  # fmt: skip
+        self.replica.ledger.clock = version
+        self.store.note("mine", version)
+        content = manifest_of(self.replica.ledger, self.membership.desks)
+        topic = self.topics.manifest(self.membership.desk)
+        number = self.link.publish(topic, self.seal(topic, MessageKind.MANIFEST, version, content))
+        if number is not None:
+            self._manifest_at = time.monotonic()
+            manifest = read_manifest(
+                FleetMessage(MessageKind.MANIFEST, version, self.membership.desk, content)
+            )
+            self._manifest_flying = number, manifest
+
+    def _knows_desks(self, manifest: FleetManifest) -> bool:
+        return self.membership.desks.keys() <= manifest.desks.keys()
+
+    # What gates report.
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Keep what a gate reports. Raises MessageError."""
+        gate, what = self.topics.gate_of(topic)
+        if not gate or not payload:
+            return
+        known = self.store.gates().get(gate, {})
+        if what == "online":
+            online = payload == b"1"
+            self.store.put_gate(gate, {**known, "online": online, "seen": _now()})
+            return
+        content = open_report(topic, payload, self.membership.gate_key(gate))
+        try:
+            found = json.loads(content)
+            if what == "status" and str(found["at"]) >= str(known.get("at", "")):
+                self.store.put_gate(gate, {**known, **found, "seen": _now()})
+            elif what == "events":
+                self.store.put_events(gate, found["records"])
+                self._receipt(gate, str(found["last"]))
+        except (ValueError, TypeError, KeyError):
+            raise MessageError(f"gate {gate}: a report that this Kaimen cannot read") from None
+
+    def _receipt(self, gate: str, last: str) -> None:
+        topic = self.topics.of_gate(gate, "receipt")
+        payload = self.seal(topic, MessageKind.RECEIPT, 0, last.encode())
+        self.link.publish(topic, payload, retain=False)
+
+
+def require_desk(membership: Membership) -> None:
+    """Require that this machine is a desk. Raises FleetError."""
+    if not membership.is_desk:
+        raise FleetError(f"{membership.name} is a gate of the fleet; do this at a desk")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

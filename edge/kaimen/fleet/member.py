@@ -1,0 +1,134 @@
+"""What a desk and a gate have in common: a link, a replica, and catching up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kaimen.errors import MessageError
+from kaimen.fleet.catching_up import CatchingUp
+from kaimen.fleet.ledger import News
+from kaimen.fleet.link import Link
+from kaimen.fleet.membership import Membership
+from kaimen.fleet.message import MessageKind, seal
+from kaimen.fleet.replica import Replica
+from kaimen.fleet.store import Store
+from kaimen.registry.registry import Registry
+
+WAIT = 0.05  # seconds that a step waits for a message
+EVERY = 0.2  # seconds between looks at the registry
+PATIENCE = 2.0  # seconds to wait for a manifest on a new link
+ONLINE, OFFLINE = b"1", b"0"
+
+
+class Member:
+    """A machine of a fleet; ``step`` does what is due."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        registry: Registry,
+        store: Store,
+        say: Callable[[str], None],
+    ) -> None:
+        """Nothing is connected yet. Raises FleetError and StorageError."""
+        self.membership = membership
+        self.topics = membership.topics
+        self.registry = registry
+        self.store = store
+        self.say = say
+        self.replica = Replica(membership, registry, store, say)
+        online = self.topics.of_gate(membership.name, "online")
+        self.link = Link(
+            membership.broker,
+            f"kaimen-{membership.fleet}-{membership.name}",
+            self._hear,
+            will=(online, OFFLINE),
+            say=say,
+        )
+        self.catching_up = CatchingUp(self.replica, self.link)
+        self._connections = 0
+        self._connected_at = 0.0
+        self._looked_at = 0.0
+        self._version: int | None = None  # of the registry, when it was last looked at
+
+    def close(self) -> None:
+        """Say that this machine goes, and end the link."""
+        self.link.publish(self.topics.of_gate(self.membership.name, "online"), OFFLINE)
+        self.link.close()
+
+    def step(self, wait: float = WAIT) -> None:
+        """Read, write and compare what is due. Raises GalleryError and StorageError."""
+        self.link.step(wait)
+        if self.link.connected and self.link.connections != self._connections:
+            self._connections = self.link.connections
+            self._connected_at = time.monotonic()
+            self._begin()
+        self.replica.flush()
+        if self.catching_up.settled and self.link.connected:
+            self.catching_up.look()
+        now = time.monotonic()
+        if now - self._looked_at >= EVERY:
+            self._looked_at = now
+            self.look()
+        self.work()
+
+    def look(self) -> None:
+        """Look whether something else changed the registry."""
+
+    def work(self) -> None:
+        """Do what only a desk, or only a gate, does."""
+
+    def subscribe(self) -> None:
+        """Subscribe to what only a desk, or only a gate, reads."""
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take a message that is neither a student's nor a manifest. Raises MessageError."""
+
+    def _begin(self) -> None:
+        """Begin with a new link: nothing is known of what the broker has."""
+        self.replica.manifests.clear()
+        self.catching_up.forget_link()
+        self.link.subscribe(self.topics.all_students, retained=False)
+        self.link.subscribe(self.topics.manifests)
+        self.subscribe()
+        self.link.publish(self.topics.of_gate(self.membership.name, "online"), ONLINE)
+
+    @property
+    def waited(self) -> bool:
+        """Return whether a manifest would have come by now."""
+        return self.link.connected and time.monotonic() - self._connected_at > PATIENCE
+
+    def registry_changed(self) -> bool:
+        """Return whether something else than this process wrote the registry since last asked."""
+        version = self.registry.database.version()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
+        try:
+            if topic.startswith(self.topics.manifest("")):
+                if payload:
+                    self.replica.hear_manifest(topic, payload)
+                    self.replica.flush()
+                    self.catching_up.try_again()
+                    self.catching_up.look()
+            elif topic.startswith(f"{self.topics.root}/students/"):
+                if not payload:
+                    self.catching_up.hear_cleared(self.topics.pseudonym_of(topic))
+                heard = self.replica.hear(topic, payload)
+                if heard is not None:
+                    self.catching_up.hear(heard)
+                    if heard.news is News.OLDER and not retained:
+                        self.replica.refused["OlderMessage"] = (
+                            self.replica.refused.get("OlderMessage", 0) + 1
+                        )
+            else:
+                self.hear(topic, payload)
+        except MessageError as error:
+            self.replica.refuse(error)
+
+    def seal(self, topic: str, kind: MessageKind, version: int, content: bytes) -> bytes:
+        """Return a message of this desk. Raises FleetError at a gate."""
+        key = self.membership.message_key
+        return seal(topic, kind, version, content, key, self.membership.signing_key)

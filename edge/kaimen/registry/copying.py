@@ -1,0 +1,205 @@
+"""One student from one registry into another: everything that the gate knows them by.
+
+Each registry has its own key and its own numbers, so a copy is unsealed, and sealed anew where it
+is put. What was refused of a student's files, and what the door heard of them, stays at home.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaimen.errors import GalleryError
+from kaimen.registry.database import Database
+from kaimen.registry.recordings import context_of
+from kaimen.registry.rotation import Rotation
+
+CLOSE = 1e-5  # what turning a voiceprint there and back may change of a number
+RotationOf = Callable[[str, int], Rotation]  # by an encoder and its dimension
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointCopy:
+    """What another model than the student's made of a recording."""
+
+    model: str
+    of_words: bool  # whether it is a phrase encoder's
+    content: bytes
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PointCopy):
+            return NotImplemented
+        if (self.model, self.of_words) != (other.model, other.of_words):
+            return False
+        same = self.content == other.content
+        return same or (not self.of_words and _same(self.content, other.content))
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.of_words))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingCopy:
+    """A recording of a student; what is missing was not kept of it."""
+
+    word: str
+    source: str
+    said_by: str
+    highest: float | None
+    voiceprint: bytes | None  # float32, little-endian; None: only other models know it
+    said: bytes | None
+    fingerprint: bytes | None
+    points: tuple[PointCopy, ...]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecordingCopy):
+            return NotImplemented
+        return self._bare == other._bare and _same(self.voiceprint, other.voiceprint)
+
+    def __hash__(self) -> int:
+        return hash(self._bare)
+
+    @property
+    def _bare(self) -> tuple[object, ...]:
+        fields = (self.word, self.source, self.said_by, self.highest, self.said, self.fingerprint)
+        return (*fields, self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class StudentCopy:
+    """A student, whole, with nothing of the registry that they were copied from."""
+
+    name: str
+    group: str
+    consent: str | None  # the last day, ISO 8601
+    enrolled: str
+    encoder: str
+    recordings: tuple[RecordingCopy, ...]
+
+
+def marks(database: Database, student: str | None = None) -> dict[str, str]:
+    """Return, by name, what changes whenever anything of a student does: of all, or of one."""
+    rows = database.read(
+        "SELECT name, hex(seal), count(DISTINCT recordings.number), sum(recordings.number), "
+        "count(model), group_concat(DISTINCT model) FROM students "
+        "LEFT JOIN recordings ON recordings.student = students.number "
+        "LEFT JOIN points ON points.recording = recordings.number "
+        "WHERE ? IS NULL OR name = ? GROUP BY students.number",
+        student,
+        student,
+    )
+    return {str(name): " ".join(map(str, rest)) for name, *rest in rows}
+
+
+def _same(one: bytes | None, other: bytes | None) -> bool:
+    """Return whether two voiceprints are the same; each may have been turned there and back."""
+    if one is None or other is None or len(one) != len(other):
+        return one is other
+    return np.allclose(np.frombuffer(one, "<f4"), np.frombuffer(other, "<f4"), 0, CLOSE)
+
+
+def _undone(content: bytes, rotation: RotationOf, encoder: str) -> bytes:
+    point = np.frombuffer(content, "<f4")
+    return rotation(encoder, len(point)).undo(point).astype("<f4").tobytes()
+
+
+def _applied(content: bytes, rotation: RotationOf, encoder: str) -> bytes:
+    point = np.frombuffer(content, "<f4")
+    return rotation(encoder, len(point)).apply(point).astype("<f4").tobytes()
+
+
+def recordings_of(
+    database: Database, rotation: RotationOf, student: int, encoder: str
+) -> tuple[RecordingCopy, ...]:
+    """Return the recordings of a student, unsealed, voiceprints as their encoder made them.
+
+    Raises GalleryError.
+    """
+    rows = database.read(
+        "SELECT number, word, source, said_by, highest, voiceprint, said, fingerprint "
+        "FROM recordings WHERE student = ? ORDER BY number",
+        student,
+    )
+    found = []
+    for number, word, source, said_by, highest, *sealed in rows:
+        context = context_of(student, int(str(number)), encoder)
+        places = (context, f"said, {context}", f"fingerprint, {context}")
+        voiceprint, said, fingerprint = (
+            database.vault.unseal(each, place) if isinstance(each, bytes) and each else None
+            for each, place in zip(sealed, places, strict=True)
+        )
+        if voiceprint is not None:
+            voiceprint = _undone(voiceprint, rotation, encoder)
+        found.append(
+            RecordingCopy(
+                str(word), str(source), str(said_by),
+                None if highest is None else float(str(highest)),
+                voiceprint, said, fingerprint,
+                _points_of(database, rotation, student, int(str(number))),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _points_of(
+    database: Database, rotation: RotationOf, student: int, recording: int
+) -> tuple[PointCopy, ...]:
+    found = []
+    for model, sealed in database.read(
+        "SELECT model, sealed FROM points WHERE recording = ? ORDER BY model", recording
+    ):
+        assert isinstance(sealed, bytes)
+        context = context_of(student, recording, str(model))
+        try:
+            opened = database.vault.unseal(sealed, context)
+            found.append(PointCopy(str(model), False, _undone(opened, rotation, str(model))))
+        except GalleryError:  # it may be a phrase encoder's
+            opened = database.vault.unseal(sealed, f"said, {context}")
+            found.append(PointCopy(str(model), True, opened))
+    return tuple(found)
+
+
+def put_recordings(
+    database: Database,
+    rotation: RotationOf,
+    writing: sqlite3.Connection,
+    student: int,
+    encoder: str,
+    copies: tuple[RecordingCopy, ...],
+) -> None:
+    """Write recordings of a student, sealed anew, in a transaction."""
+    seal = database.vault.seal
+    for copy in copies:
+        (number,) = writing.execute(
+            "INSERT INTO recordings (student, source, voiceprint, word, said_by, highest) "
+            "VALUES (?, ?, x'', ?, ?, ?) RETURNING number",
+            (student, copy.source, copy.word, copy.said_by, copy.highest),
+        ).fetchone()
+        context = context_of(student, number, encoder)
+        writing.execute(
+            "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? WHERE number = ?",
+            (
+                b""
+                if copy.voiceprint is None
+                else seal(_applied(copy.voiceprint, rotation, encoder), context),
+                None if copy.said is None else seal(copy.said, f"said, {context}"),
+                None
+                if copy.fingerprint is None
+                else seal(copy.fingerprint, f"fingerprint, {context}"),
+                number,
+            ),
+        )
+        for point in copy.points:
+            place = context_of(student, number, point.model)
+            content = point.content
+            if point.of_words:
+                place = f"said, {place}"
+            else:
+                content = _applied(content, rotation, point.model)
+            writing.execute(
+                "INSERT INTO points (recording, model, sealed) VALUES (?, ?, ?)",
+                (number, point.model, seal(content, place)),
+            )
