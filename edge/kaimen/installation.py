@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit
@@ -14,8 +19,10 @@ from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import Calibration, aimed_at, beside, calibrate
+from kaimen.calibration.calibration import Calibration, aimed_at, beside, calibrate_points
+from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.phrase_threshold import with_words
+from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
@@ -48,6 +55,7 @@ class Installation(Closing):
         self.settings = settings
         self._screen = screen
         self._closers: dict[str, Callable[[], None]] = {}  # by part, in the order of opening
+        self._learned_from: tuple[Calibration, SchoolScores] | None = None  # the latest
 
     @classmethod
     def open(cls, settings: Settings, screen: Screen | None = None) -> Installation:
@@ -223,19 +231,58 @@ class Installation(Closing):
 
     def learn_calibration(self, fpir: float | None = None) -> Calibration:
         """Calibrate and keep nothing; for the FPIR of before unless one is given."""
-        gallery, encoder = self.gallery_or_new, self.encoder
+        gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
         if fpir is None:
             fpir = aimed_at(self.calibration_path, self.vault)
-        learned = calibrate(gallery, encoder.card, fpir, self._screen.progress)
-        return with_words(learned, gallery.registry, phrase_of(encoder))
+        if not len(gallery):
+            raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
+        points, counts = gallery.everything()
+        left_out = leave_one_out(points, counts, track)
+        learned = calibrate_points(
+            points, counts, gallery.encoder, encoder.card, fpir, track, left_out
+        )
+        learned = with_words(learned, gallery.registry, phrase_of(encoder))
+        with contextlib.suppress(GalleryError):
+            before = Calibration.load(self.calibration_path, self.vault)
+            learned = replace(learned, drift_from=before.drift_from)
+        numbers = np.array([student.number for student in gallery.members], np.int64)
+        self._learned_from = learned, SchoolScores.of(left_out, np.repeat(numbers, counts))
+        return learned
 
     def keep_calibration(self, learned: Calibration) -> None:
-        """Put it in the place of the one of before.
+        """Put it in the place of the one of before, and the scores it was learned from beside it.
 
         Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
         """
         learned.require(self.gallery_or_new)
-        learned.save(self.calibration_path, self.vault)
+        path = self.calibration_path
+        if self._learned_from is not None and self._learned_from[0] is learned:
+            # Scores of another calibration than the one in its place are taken for none.
+            scores = self._learned_from[1]
+            scores.save(scores_beside(path), self.vault, learned.thresholds.source)
+        learned.save(path, self.vault)
+
+    @property
+    def calibration_scores(self) -> SchoolScores:
+        """The scores that the calibration was learned from, of those who are still enrolled.
+
+        Raises GalleryError with what to do.
+        """
+        source = self.calibration.thresholds.source
+        kept = SchoolScores.load(scores_beside(self.calibration_path), self.vault, source)
+        return kept.only({student.number for student in self.gallery_or_new.members})
+
+    def count_drift_anew(self, now: datetime.datetime) -> None:
+        """Count what the scores do from now on: what made them drift was mended.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        before = self.calibration
+        mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
+        with contextlib.suppress(GalleryError):
+            kept = self.calibration_scores
+            self._learned_from = mended, kept
+        self.keep_calibration(mended)
 
     def calibrate_if_quick(self) -> str:
         """Calibrate where that takes no time; return why no door is armed then, or nothing.

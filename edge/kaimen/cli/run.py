@@ -14,8 +14,9 @@ from types import FrameType
 from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, record_of
+from kaimen.audit import Audit, Record, files_of, latest, record_of
 from kaimen.bundle.slots import SlotsState
+from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
 from kaimen.gate import card_reader, watcher
@@ -26,6 +27,8 @@ from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.monitoring import drift_watch
+from kaimen.monitoring.drift_watch import DriftWatch
 from kaimen.output import best_effort
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
@@ -169,6 +172,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         stack.callback(installation.close, "audit", "checks")
         door, audit, checks = installation.door, installation.audit, installation.checks
         supervisor = stack.enter_context(Supervisor())
+        drift = _drift_watch(ready, supervisor)
         policy = AccessPolicy(
             gallery,
             Thresholds(),  # until the watcher arms it
@@ -177,12 +181,13 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
-            unwell=supervisor.unwell,
+            unwell=lambda: supervisor.unwell() or drift.shut,
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
         written = _Written(gate, audit, screen, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
+        supervisor.start("drift watch", drift.run, patience=drift_watch.PATIENCE)
         reader = arguments.reader or settings.reader.path
         if reader:
             _read(supervisor, policy, Path(reader), settings.reader.baud)
@@ -210,7 +215,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
                 service.reload.set()
 
         def tell(answer: Answer) -> None:
-            written.answer(answer)
+            drift.add(written.answer(answer, service.listening_to))
             takeover.hear(answer)
 
         service = Daemon(gate, door, alive, tell=tell, say=screen.note)
@@ -241,6 +246,19 @@ def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> No
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
 
 
+def _drift_watch(ready: Ready, supervisor: Supervisor) -> DriftWatch:
+    """Count whether strangers' scores keep the promise, from the log and from now on."""
+    installation, path = ready.installation, ready.calibrated
+    folder, key = installation.log_folder, installation.log_key
+    return DriftWatch(
+        lambda: latest(folder, key) if files_of(folder) else (),
+        lambda: Calibration.load(path, installation.vault),
+        path,
+        supervisor.say,
+        stops=installation.settings.gate.stop_on_drift,
+    )
+
+
 def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
     """Let a card reader say who comes."""
     reading = CardReader(path, policy.claim, supervisor.say, baud=baud)
@@ -257,21 +275,22 @@ class _Written:
         self._nearest = nearest
         self._failed = False
 
-    def answer(self, answer: Answer) -> None:
-        """One answer of the gate."""
-        self._write(
-            record_of(
-                answer,
-                key=self._audit.key,
-                encoder=self._gate.encoder.identity,
-                gallery=self._gate.policy.gallery.hash,
-                calibration=self._gate.policy.thresholds.source,
-            )
+    def answer(self, answer: Answer, microphone: str) -> Record:
+        """Write down one answer of the gate; return what was written of it."""
+        record = record_of(
+            answer,
+            key=self._audit.key,
+            encoder=self._gate.encoder.identity,
+            gallery=self._gate.policy.gallery.hash,
+            calibration=self._gate.policy.thresholds.source,
+            microphone=microphone,
         )
+        self._write(record)
         self._screen.result(
             answers.as_fields(answer, nearest=self._nearest),
             answers.as_line(answer, nearest=self._nearest),
         )
+        return record
 
     def event(self, text: str) -> None:
         """One of the door's."""

@@ -72,6 +72,7 @@ class Daemon:
         self._say = say
         self._lacking = False  # a microphone
         self._speaking = False
+        self.listening_to = ""  # the microphone's name
         self.reload = threading.Event()  # set: ``run`` ends with Reloaded at the next moment
 
     @property
@@ -121,6 +122,7 @@ class Daemon:
         for block in listener.blocks():
             if listener.name != told:  # another channel, too
                 first, told = not told, listener.name
+                self.listening_to = told
                 self._say(f"listening to {told}")
                 if first:
                     self._lacking = False
