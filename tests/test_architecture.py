@@ -41,7 +41,7 @@ FLOORS = (
     ("gallery",),
     ("access",),
     ("calibration", "gate"),
-    ("enrollment", "audit", "rehearsal"),
+    ("enrollment", "audit", "rehearsal", "review"),
     ("installation",),
     ("rollout", "backup", "bench", "setup", "monitoring"),
     ("doctor", "console", "fleet"),

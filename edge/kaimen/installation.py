@@ -31,6 +31,7 @@ from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.enrolled import enrolled
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
@@ -325,6 +326,11 @@ class Installation(Closing):
             )
         checks = Checks(self.models, registry, memory, replay=self.settings.checks.replay)
         return self._to_close(name, checks, checks.close)
+
+    @property
+    def kept_phrases(self) -> KeptPhrases:
+        """What is kept for review. Raises GalleryError."""
+        return KeptPhrases(kept_phrases_of(self.settings.gallery.file), self.vault)
 
     # What is switched, and what is written down.
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
     "log": "who was let in, who was not, and why, in plain words",
+    "review": "doubtful phrases, where they are kept: listen, say who was right, enroll, erase",
     "backup": "the school in one encrypted file",
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",

@@ -30,6 +30,7 @@ from kaimen.installation import Installation
 from kaimen.monitoring import drift_watch
 from kaimen.monitoring.drift_watch import DriftWatch
 from kaimen.output import best_effort
+from kaimen.review.keeping import PhraseKeeping
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -193,6 +194,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             _read(supervisor, policy, Path(reader), settings.reader.baud)
         elif settings.gate.policy != "voice":
             screen.note("nobody can say who they are: this door's policy needs a [reader]")
+        keeping = PhraseKeeping(installation.kept_phrases, settings.review, screen.note)
         takeover = stack.enter_context(
             Takeover(installation, ready.state, checks.models, written.bundle)
         )
@@ -211,11 +213,14 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             for text in supervisor.events():
                 written.said(text)
             heart()
+            keeping.beat()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
 
         def tell(answer: Answer) -> None:
-            drift.add(written.answer(answer, service.listening_to))
+            record = written.answer(answer, service.listening_to)
+            drift.add(record)
+            keeping.hear(answer, record)
             takeover.hear(answer)
 
         service = Daemon(gate, door, alive, tell=tell, say=screen.note)

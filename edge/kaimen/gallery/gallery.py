@@ -30,6 +30,7 @@ from kaimen.gallery.search_breadth import chosen
 from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Refused, Registry, Roll, Student
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
@@ -272,6 +273,7 @@ class Gallery:
                     memory.forget(student)
                 finally:
                     memory.close()
+            KeptPhrases(kept_phrases_of(path), self.registry.vault).forget(student)
         self.registry.remove(student)
         self._seen = None
         with contextlib.suppress(StorageError):  # it is made anew from the registry

@@ -10,6 +10,7 @@ from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.reader import ReaderSettings
+from kaimen.settings.review import ReviewSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.settings import SYSTEM, Settings
 from kaimen.settings.sound import SoundSettings
@@ -23,6 +24,7 @@ __all__ = [
     "GallerySettings",
     "GateSettings",
     "ReaderSettings",
+    "ReviewSettings",
     "Rule",
     "Settings",
     "SoundSettings",

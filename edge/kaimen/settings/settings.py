@@ -18,6 +18,7 @@ from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.reader import ReaderSettings
+from kaimen.settings.review import ReviewSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.section import filled, refuse_unknown
 from kaimen.settings.sound import SoundSettings
@@ -36,6 +37,7 @@ class Settings:
     gate: GateSettings = field(default_factory=GateSettings)
     reader: ReaderSettings = field(default_factory=ReaderSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
