@@ -21,7 +21,7 @@ from kaimen.console import language as languages
 from kaimen.console.accounts import Account
 from kaimen.console.console import Console
 from kaimen.console.exchange import Exchange, RefusedRequest
-from kaimen.console.language import LANGUAGES, preferred
+from kaimen.console.language import LANGUAGES, later, preferred
 from kaimen.console.page import Page, Way
 from kaimen.console.sessions import SignIn
 from kaimen.errors import KaimenError, RecordingError, SettingsError
@@ -202,7 +202,7 @@ def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenEr
         status, sentence = error.status, exchange.text(error.sentence, **error.values)
     elif isinstance(error, HTTPException):
         status = error.status_code
-        usual = {404: "There is no such page.", 405: "That cannot be done here."}
+        usual = {404: later("There is no such page."), 405: later("That cannot be done here.")}
         sentence = exchange.text(usual.get(status, "The form cannot be read."))
     else:
         unfit = isinstance(error, RecordingError | SettingsError)
