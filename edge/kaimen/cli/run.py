@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import sleep
+from time import sleep, time
 from types import FrameType
 
 from kaimen.access.decision import Thresholds
@@ -18,10 +18,12 @@ from kaimen.audit import Audit, Record, files_of, latest, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
+from kaimen.door.seen import DoorSeen
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
 from kaimen.gate import card_reader, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.supervisor import Supervisor
@@ -186,7 +188,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
-        written = _Written(gate, audit, screen, nearest=arguments.nearest)
+        feed = stack.enter_context(Feed.listening(settings.console.feed_path, screen.note))
+        written = _Written(gate, audit, screen, feed, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         supervisor.start("drift watch", drift.run, patience=drift_watch.PATIENCE)
         reader = arguments.reader or settings.reader.path
@@ -199,6 +202,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             Takeover(installation, ready.state, checks.models, written.bundle)
         )
 
+        seen = DoorSeen()
+
         def beat() -> None:
             door.alive()
             # A thread that does not work any more is to be ended with all the others.
@@ -210,6 +215,9 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
+                seen.hear(event)
+            feed.state("door", seen.fields)
+            feed.state("gate", _told_of(service))
             for text in supervisor.events():
                 written.said(text)
             heart()
@@ -223,7 +231,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             keeping.hear(answer, record)
             takeover.hear(answer)
 
-        service = Daemon(gate, door, alive, tell=tell, say=screen.note)
+        service = Daemon(gate, door, alive, tell=tell, say=screen.note, feed=feed)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
         notify("READY=1")
         try:
@@ -235,6 +243,15 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             else:
                 door.rest()
                 screen.note("stopped; the relay is off")
+
+
+def _told_of(service: Daemon) -> dict[str, object]:
+    """Return how the gate is, for watchers."""
+    return {
+        "status": service.status,
+        "microphone": service.microphone,
+        "overruns": service.overruns,
+    }
 
 
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:
@@ -273,15 +290,20 @@ def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -
 class _Written:
     """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
-    def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
+    def __init__(
+        self, gate: Gate, audit: Audit, screen: Screen, feed: Feed, *, nearest: bool
+    ) -> None:
         self._gate = gate
         self._audit = audit
         self._screen = screen
+        self._feed = feed
         self._nearest = nearest
         self._failed = False
 
     def answer(self, answer: Answer, microphone: str) -> Record:
-        """Write down one answer of the gate; return what was written of it."""
+        """Write down one answer, which watchers see before; return what was written of it."""
+        fields = answers.as_fields(answer, nearest=self._nearest)
+        self._feed.decision({"at": time(), **fields, "quality": answers.quality(answer)})
         record = record_of(
             answer,
             key=self._audit.key,
@@ -292,7 +314,7 @@ class _Written:
         )
         self._write(record)
         self._screen.result(
-            answers.as_fields(answer, nearest=self._nearest),
+            fields,
             answers.as_line(answer, nearest=self._nearest),
         )
         return record

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from kaimen.access.decision import Verdict
 from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.sound import Samples
 from kaimen.sound.meter import Meter
@@ -60,16 +61,20 @@ class Daemon:
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
+        feed: Feed | None = None,
     ) -> None:
         """``heart`` is called for every block, and while a microphone is waited for.
 
-        ``tell`` gets every answer, ``say`` what an operator should know.
+        ``tell`` gets every answer, ``say`` what an operator should know, ``feed`` what watchers
+        are told of the sound.
         """
         self._gate = gate
         self._door = door
         self._heart = heart
         self._tell = tell
         self._say = say
+        self._feed = Feed() if feed is None else feed
+        self._listener: Listener | None = None
         self._lacking = False  # a microphone
         self._speaking = False
         self.listening_to = ""  # the microphone's name
@@ -81,6 +86,16 @@ class Daemon:
         if self._gate.policy.shut:
             return f"the door stays shut: {self._gate.policy.shut}"
         return "waits for its microphone" if self._lacking else "listening"
+
+    @property
+    def microphone(self) -> str:
+        """Return what is listened to; empty while there is nothing."""
+        return self._listener.name if self._listener is not None and not self._lacking else ""
+
+    @property
+    def overruns(self) -> int:
+        """Return how often sound was dropped since the microphone was found."""
+        return self._listener.overruns if self._listener is not None else 0
 
     def run(self, find: Callable[[], Listener]) -> None:
         """Listen to what ``find`` finds, as long as there is sound, and find it anew when lost.
@@ -112,11 +127,13 @@ class Daemon:
     def _pause(self) -> None:
         # A gate that waits for its microphone is alive: starting it again would find none either.
         self._heart()
+        self._feed.look()
         if self.reload.wait(RETRY):
             raise Reloaded
 
     def _listen(self, listener: Listener) -> None:
         self._gate.begin(listener.floor)
+        self._listener = listener
         meter = Meter()
         told = ""
         for block in listener.blocks():
@@ -128,6 +145,7 @@ class Daemon:
                     self._lacking = False
                     self._door.show("idle")
             self._hear(block)
+            self._feed.hear(block, speaking=self._speaking)
             found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)

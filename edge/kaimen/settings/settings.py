@@ -13,6 +13,7 @@ from pathlib import Path
 from kaimen.errors import SettingsError
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
+from kaimen.settings.console import ConsoleSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
@@ -39,6 +40,7 @@ class Settings:
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod
