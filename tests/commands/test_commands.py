@@ -57,8 +57,8 @@ def test_every_command_shows_an_example_in_its_help(
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
         "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "calibrate",
-        "attack", "settings", "log", "review", "backup", "restore", "audit", "bundle", "embed",
-        "bench",
+        "attack", "settings", "log", "review", "map", "backup", "restore", "audit", "bundle",
+        "embed", "console", "bench",
     ]  # fmt: skip
 
 

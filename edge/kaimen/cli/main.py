@@ -39,6 +39,7 @@ COMMANDS = {
     "settings": "what the gate goes by, and whether a file of it is right",
     "log": "who was let in, who was not, and why, in plain words",
     "review": "doubtful phrases, where they are kept: listen, say who was right, enroll, erase",
+    "map": "all students in two dimensions: who is like whom",
     "backup": "the school in one encrypted file",
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",

@@ -24,6 +24,7 @@ from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.index import Index
+from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
 from kaimen.gallery.search_breadth import chosen
@@ -189,6 +190,22 @@ class Gallery:
             members = self._members
             return self._index.points(members.recordings), np.diff(members.starts)
 
+    def centroids(self) -> tuple[Numbers, NDArray[np.float32]]:
+        """All students' numbers in the registry, and their centroids, (students, dimension)."""
+        members = self._current()
+        return np.array([each.number for each in members.students], np.int64), members.centroids
+
+    def students_near(self, student: str, count: int) -> list[tuple[Student, float]]:
+        """The students whose centroids are nearest to one's own, and the cosines between them.
+
+        Raises GalleryError.
+        """
+        members = self._current()
+        place = self._place(student)
+        cosines = members.centroids @ members.centroids[place]
+        best = [at for at in np.argsort(-cosines).tolist() if at != place][:count]
+        return [(members.students[at], float(cosines[at])) for at in best]
+
     def _place(self, student: str) -> int:
         try:
             return self._members.places[as_kept(student)]
@@ -274,10 +291,19 @@ class Gallery:
                 finally:
                     memory.close()
             KeptPhrases(kept_phrases_of(path), self.registry.vault).forget(student)
+            self._forget_place(student, map_of(path))
         self.registry.remove(student)
         self._seen = None
         with contextlib.suppress(StorageError):  # it is made anew from the registry
             self.save()
+
+    def _forget_place(self, student: str, path: Path) -> None:
+        """Take a student off the map. Raises StorageError."""
+        number = next((x.number for x in self.registry.students() if x.name == as_kept(student)), 0)
+        try:
+            forget_place(path, self.registry.vault, self.encoder, number)
+        except OSError as error:
+            raise unwritten(path, error, f"{student}, who is known as before,") from None
 
     def remove_recordings(self, student: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, in the index's file, too.
