@@ -11,7 +11,7 @@ copies them, and ``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
-from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
+from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, since, verify
 from kaimen.audit.records import pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 
@@ -30,5 +30,6 @@ __all__ = [
     "pseudonym",
     "pseudonyms",
     "record_of",
+    "since",
     "verify",
 ]

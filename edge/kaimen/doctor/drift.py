@@ -24,7 +24,8 @@ def check(patient: Patient) -> Iterator[Finding]:
         require_readable(each)
     calibration = Calibration.load(path, installation.vault)
     now = datetime.datetime.now(datetime.UTC)
-    found = alarm(passages_of(installation, now, WINDOW), calibration, now)
+    passages = passages_of(installation.log_folder, installation.log_key, now, WINDOW)
+    found = alarm(passages, calibration, now)
     measured = {"above": found.above.value, "low": found.above.low, "promise": found.promise}
     if found.trips:
         stops = "" if patient.settings.gate.stop_on_drift else " (the door goes on)"

@@ -67,10 +67,12 @@ def report_of(
     *,
     groups: Groups | None = None,
     now: datetime.datetime | None = None,
+    passages: Sequence[Passage] | None = None,
 ) -> CalibrationReport:
     """Return the report of a gate's calibration; nothing is changed.
 
-    ``groups`` are compared beside the registry's. Raises GalleryError with what to do where the
+    ``groups`` are compared beside the registry's. ``passages`` are those of ``passages_of``, where
+    they are read already: a year's take seconds. Raises GalleryError with what to do where the
     gate is not calibrated, or nothing is kept of what it was calibrated by, and StorageError.
     """
     now = datetime.datetime.now(datetime.UTC) if now is None else now
@@ -81,7 +83,8 @@ def report_of(
     for name, whose in {REGISTERED: of_registry, **(groups or {})}.items():
         by_number = {each.number: whose.get(each.name, "") for each in members}
         cards[name] = fairness(scores, by_number, calibration.threshold)
-    passages = passages_of(installation, now)
+    if passages is None:
+        passages = passages_of(installation.log_folder, installation.log_key, now)
     hashed = {
         known: group
         for name, group in of_registry.items()
@@ -100,16 +103,15 @@ def report_of(
 
 
 def passages_of(
-    installation: Installation, now: datetime.datetime, back: datetime.timedelta = YEAR
+    folder: Path, key: bytes, now: datetime.datetime, back: datetime.timedelta = YEAR
 ) -> list[Passage]:
-    """Return what the log tells of the phrases since, the latest first; nothing without a log.
+    """Return what a log tells of the phrases since, the latest first; nothing without a log.
 
-    Raises GalleryError and StorageError.
+    Raises StorageError.
     """
-    folder = installation.log_folder
     if not files_of(folder):
         return []
-    return list(passages_since(latest(folder, installation.log_key), now - back))
+    return list(passages_since(latest(folder, key), now - back))
 
 
 def read_groups(path: Path) -> Groups:
