@@ -238,7 +238,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 def _told_of(service: Daemon) -> dict[str, object]:
     """Return how the gate is, for watchers."""
     return {
-        "status": service.status,
+        "shut": service.shut,
         "microphone": service.microphone,
         "overruns": service.overruns,
     }
@@ -280,7 +280,7 @@ class _Written:
     def answer(self, answer: Answer) -> None:
         """One answer of the gate: watchers see it before it is written."""
         fields = answers.as_fields(answer, nearest=self._nearest)
-        self._feed.decision({"at": time(), **fields, "quality": answers.quality(answer)})
+        self._feed.decision({"at": time(), **fields, **answers.for_watchers(answer)})
         self._write(
             record_of(
                 answer,
