@@ -175,10 +175,13 @@ def seen(browser: Any, settings: Settings) -> Iterator[Seen]:
     """A phone's page at a served console; what its scripts complain of fails the test."""
     with served(settings) as (address, console):
         context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-GB")
+        context.set_default_timeout(20_000)
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-        yield Seen(page, address, console)
-        context.close()
+        try:
+            yield Seen(page, address, console)
+        finally:
+            context.close()
         assert wrong == []

@@ -60,14 +60,23 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
     }
 
 
-def quality(answer: Answer) -> dict[str, float]:
-    """How well a phrase was heard: its seconds, its peak in dB of full scale, what was cut off."""
-    samples = answer.phrase.samples
+def for_watchers(answer: Answer) -> dict[str, Any]:
+    """Why it was decided so, in a word; and how well the phrase was heard.
+
+    That is its seconds, its peak in dB of full scale, and the share of it that was cut off.
+    """
+    samples, decision = answer.phrase.samples, answer.decision
     peak = float(np.abs(samples).max(initial=0))
     return {
-        "seconds": round(answer.phrase.seconds, 2),
-        "peak": round(20 * math.log10(max(peak, 1e-6)), 1),
-        "clipped": clipped_share(samples),
+        "cause": decision.cause,
+        "wait": math.ceil(decision.wait),
+        "shut": decision.shut,
+        "wanted": decision.wanted,
+        "quality": {
+            "seconds": round(answer.phrase.seconds, 2),
+            "peak": round(20 * math.log10(max(peak, 1e-6)), 1),
+            "clipped": clipped_share(samples),
+        },
     }
 
 

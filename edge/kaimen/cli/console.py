@@ -12,6 +12,7 @@ from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.settings.console import ROLES
 
 EXAMPLE = """example:
   kaimen console --add-account chen --role admin      (asks for a password, twice)
@@ -22,7 +23,6 @@ The desk is then at http://127.0.0.1:8443/, for this machine alone. Nobody can s
 first account is made here, at the gate's own terminal."""
 
 NEEDED = ("argon2", "jinja2", "python_multipart", "starlette", "uvicorn")
-ROLES = ("guard", "registrar", "admin")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -248,7 +248,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 def _told_of(service: Daemon) -> dict[str, object]:
     """Return how the gate is, for watchers."""
     return {
-        "status": service.status,
+        "shut": service.shut,
         "microphone": service.microphone,
         "overruns": service.overruns,
     }
@@ -303,7 +303,7 @@ class _Written:
     def answer(self, answer: Answer, microphone: str) -> Record:
         """Write down one answer, which watchers see before; return what was written of it."""
         fields = answers.as_fields(answer, nearest=self._nearest)
-        self._feed.decision({"at": time(), **fields, "quality": answers.quality(answer)})
+        self._feed.decision({"at": time(), **fields, **answers.for_watchers(answer)})
         record = record_of(
             answer,
             key=self._audit.key,

@@ -158,7 +158,7 @@ class Admission:
 
     def _to_sign_in(self, exchange: Exchange, way: Way) -> Response:
         page = "text/html" in exchange.request.headers.get("Accept", "")
-        if way.method != "GET" or not page or exchange.request.headers.get("HX-Request"):
+        if way.method != "GET" or not page or exchange.is_part:
             raise RefusedRequest(401, "Sign in first.")
         path = exchange.request.url.path
         return RedirectResponse(f"{SIGN_IN}?then={quote(path)}", 303)
@@ -207,6 +207,6 @@ def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenEr
     else:
         unfit = isinstance(error, RecordingError | SettingsError)
         status, sentence = 422 if unfit else 409, str(error)
-    part = bool(exchange.request.headers.get("HX-Request"))
+    part = exchange.is_part
     template = "refused_part.html" if part else "refused.html"
     return exchange.page(template, status=status, sentence=sentence)

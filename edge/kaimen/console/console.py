@@ -13,6 +13,7 @@ from kaimen.audit import Audit
 from kaimen.closing import Closing
 from kaimen.console.accounts import Accounts
 from kaimen.console.sessions import Sessions
+from kaimen.console.watching import Watching
 from kaimen.errors import StorageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Console(Closing):
         vault = installation.vault_or_new
         self.accounts = Accounts(installation.accounts_path, vault)
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.watching = Watching(chosen.feed_path)
         self._log_key = vault.derive("audit")
         self._log_lock = threading.Lock()
         # One thread: neither the registry nor the index may be used by two at a time.

@@ -67,6 +67,11 @@ class Exchange:
         assert self.person is not None
         return self.person
 
+    @property
+    def is_part(self) -> bool:
+        """Return whether htmx asks, for a part of the page that is there."""
+        return bool(self.request.headers.get("HX-Request"))
+
     # What they sent.
 
     def field(self, name: str, default: str | None = None, *, longest: int = LONGEST_FIELD) -> str:
@@ -144,7 +149,7 @@ class Exchange:
 
     def see(self, path: str) -> Response:
         """Return an answer that shows another page, as after an act: its own or another."""
-        if self.request.headers.get("HX-Request"):
+        if self.is_part:
             return Response(status_code=200, headers={"HX-Redirect": path})
         return RedirectResponse(path, 303)
 

@@ -88,6 +88,11 @@ class Daemon:
         return "waits for its microphone" if self._lacking else "listening"
 
     @property
+    def shut(self) -> str:
+        """Return why the door opens for nobody, in words; empty where it may."""
+        return self._gate.policy.shut
+
+    @property
     def microphone(self) -> str:
         """Return what is listened to; empty while there is nothing."""
         return self._listener.name if self._listener is not None and not self._lacking else ""

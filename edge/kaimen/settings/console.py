@@ -10,6 +10,7 @@ from pathlib import Path
 from kaimen.errors import SettingsError
 
 PORT = 8443
+ROLES = ("guard", "registrar", "admin")  # each may do what those before it may
 FEED = "feed"  # the socket's name in the runtime folder
 
 
@@ -26,6 +27,7 @@ class ConsoleSettings:
     proxy_secret: str = ""  # a file with the secret that it sends as X-Kaimen-Proxy; empty: none
     idle: float = 30.0  # minutes without a visit after which somebody is signed out
     longest: float = 12.0  # hours after which everybody signs in anew
+    names: str = "registrar"  # the least role that sees who was let in: guard, registrar or admin
     feed: str = ""  # the socket of what the gate hears; empty: in the gate's runtime folder
 
     def __post_init__(self) -> None:
@@ -37,6 +39,8 @@ class ConsoleSettings:
             raise SettingsError(f"console.proxy must be an address such as 10.0.0.2: {self.proxy}")
         if not self.proxy_header.replace("-", "").isalnum() or not self.proxy_header.isascii():
             raise SettingsError("console.proxy_header must be the name of a header")
+        if self.names not in ROLES:
+            raise SettingsError(f"console.names must be one of {', '.join(ROLES)}")
         if not 0 < self.idle <= 24 * 60 or not 0 < self.longest <= 24 * 7:
             raise SettingsError(
                 "console.idle must be more than 0 and at most 1440 minutes, console.longest more "
