@@ -31,7 +31,7 @@ function drawCurve(box, figures) {
     series: [
       { label: box.dataset.x, value: (_, value) => percent(value) },
       { label: box.dataset.y, stroke: ink("--accent"), width: 2, value: (_, value) => percent(value) },
-      { label: "●", stroke: ink("--bad"), width: 0, points: { show: true, size: 12, fill: ink("--bad") } },
+      { label: box.dataset.now, stroke: ink("--bad"), width: 0, points: { show: true, size: 12, fill: ink("--bad") }, value: (_, value) => percent(value) },
     ],
   }, [x, y, shown], box);
 }
@@ -51,7 +51,7 @@ function drawWeeks(box, figures) {
       axis(""),
     ],
     series: [
-      { label: "", value: (_, at) => (rows[at] ? rows[at].name : "") },
+      { label: box.dataset.week, value: (_, at) => (rows[at] ? rows[at].name : "") },
       line(box.dataset.opened, ink("--good")),
       line(box.dataset.strangers, ink("--warn")),
       line(box.dataset.threshold, ink("--bad"), [6, 4]),
