@@ -132,7 +132,7 @@ def test_a_group_that_is_turned_away_more_is_named_with_its_interval() -> None:
     assert card.fnir is not None
     assert card.fnir.group == "2a"
     assert card.fnir.apart
-    assert card.fnir.share.low > card.fnir.median
+    assert card.fnir.share.low > card.fnir.others.high
     assert "2a" in card.sentence
     assert "more than chance" in card.sentence
 
@@ -145,3 +145,13 @@ def test_a_group_of_few_is_not_shown() -> None:
     assert [each.group for each in card.groups] == ["large"]
     assert (card.small, card.fnir) == (1, None)
     assert "nothing to compare" in card.sentence
+
+
+def test_one_stranger_in_one_group_is_chance() -> None:
+    kept = scores_of(60)
+    strangers = np.full_like(kept.strangers, 0.3)
+    strangers[0] = 0.9
+    card = fairness(SchoolScores(kept.owners, strangers, kept.own), groups(kept, 4), 0.8)
+    assert card.fpir is not None
+    assert (card.fpir.share.counted, card.fpir.median) == (1, 0)
+    assert not card.fpir.apart

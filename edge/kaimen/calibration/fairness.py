@@ -7,7 +7,7 @@ than the others by chance, so each interval is as wide as the number of groups a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -36,7 +36,8 @@ class Worst:
     group: str
     share: Share
     median: float  # share of the group in the middle
-    apart: bool  # whether its whole interval lies above that: more than chance
+    others: Share  # of all other groups together
+    apart: bool  # whether its whole interval lies above that of the others: more than chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,17 @@ def fairness(scores: SchoolScores, groups: Mapping[int, str], threshold: float) 
         _of_group(name, scores.only(numbers), len(numbers), threshold, confidence)
         for name, numbers in large.items()
     )
+
+    def others(name: str) -> GroupShares:
+        numbers = [number for group, own in large.items() if group != name for number in own]
+        return _of_group("", scores.only(numbers), len(numbers), threshold, CONFIDENCE)
+
     return FairnessCard(
         threshold,
         found,
         len(names) - len(large),
-        _worst([(each.group, each.fnir) for each in found]),
-        _worst([(each.group, each.fpir) for each in found]),
+        _worst([(each.group, each.fnir) for each in found], lambda name: others(name).fnir),
+        _worst([(each.group, each.fpir) for each in found], lambda name: others(name).fpir),
     )
 
 
@@ -96,13 +102,14 @@ def _of_group(
     )
 
 
-def _worst(shares: list[tuple[str, Share]]) -> Worst | None:
+def _worst(shares: list[tuple[str, Share]], others: Callable[[str], Share]) -> Worst | None:
     known = [(name, share, share.value) for name, share in shares if share.value is not None]
     if len(known) < 2:
         return None
     middle = median(value for _, _, value in known)
     name, share, _ = max(known, key=lambda each: each[2])
-    return Worst(name, share, middle, share.low > middle)
+    rest = others(name)
+    return Worst(name, share, middle, rest, share.low > rest.high)
 
 
 def _told(worst: Worst, what: str) -> str:

@@ -173,5 +173,6 @@ def _worst_fields(worst: Worst) -> dict[str, Any]:
         "group": worst.group,
         **worst.share.fields,
         "median": worst.median,
+        "others": worst.others.fields,
         "apart": worst.apart,
     }

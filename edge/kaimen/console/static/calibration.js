@@ -16,14 +16,13 @@ function wide(box) {
 
 // Where an error was not seen at all, a curve of logarithms has no place for it.
 function drawCurve(box, figures) {
-  const points = figures.curve
+  const now = { fpir: figures.now.fpir.share, fnir: figures.now.fnir.share };
+  const points = [...figures.curve, now]
     .filter(each => each.fpir > 0 && each.fnir > 0)
-    .sort((one, other) => one.fpir - other.fpir);
+    .sort((one, other) => one.fpir - other.fpir || other.fnir - one.fnir);
   if (points.length < 2) return;
-  const now = figures.now.fpir.share, missed = figures.now.fnir.share;
   const x = points.map(each => each.fpir), y = points.map(each => each.fnir);
-  const place = x.findIndex(each => each >= now);
-  const shown = x.map((_, at) => (at === place && missed > 0 ? missed : null));
+  const shown = points.map(each => (each === now ? each.fnir : null));
   new uPlot({
     width: wide(box), height: 320,
     scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
