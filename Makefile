@@ -91,8 +91,8 @@ homeassistant: .venv-homeassistant/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
 
 lock: setup
-	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra release --extra bridge --extra notify --extra fleet --extra dev -o requirements.lock
-	$(LOCK) --extra pi --extra fleet --extra bridge -c requirements.lock -o deploy/deb/requirements.lock
+	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra release --extra bridge --extra notify --extra fleet --extra map --extra console --extra dev -o requirements.lock
+	$(LOCK) --extra pi --extra fleet --extra bridge --extra console -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-homeassistant build

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +18,10 @@ from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside, calibrate
+from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside, calibrate_points
+from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.phrase_threshold import with_words
+from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.calibration.thresholds import threshold_of
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
@@ -27,6 +31,7 @@ from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.enrolled import enrolled
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
@@ -52,6 +57,7 @@ class Installation(Closing):
         self.settings = settings
         self._screen = screen
         self._closers: dict[str, Callable[[], None]] = {}  # by part, in the order of opening
+        self._learned_from: tuple[Calibration, SchoolScores] | None = None  # the latest
 
     @classmethod
     def open(cls, settings: Settings, screen: Screen | None = None) -> Installation:
@@ -140,6 +146,14 @@ class Installation(Closing):
         return self.school.vault
 
     @property
+    def vault_or_new(self) -> Vault:
+        """The key, made where neither it nor a registry is there yet. Raises GalleryError."""
+        school = self.school
+        if not school.registry.exists() and not school.key.exists():
+            Vault().save(school.key)
+        return self.vault
+
+    @property
     def has_registry(self) -> bool:
         """Return whether anybody was ever enrolled."""
         return self.school.registry.exists()
@@ -169,11 +183,9 @@ class Installation(Closing):
     def gallery_or_new(self) -> Gallery:
         """The gallery, made with its key where there is none yet."""
         school, encoder = self.school, self.encoder
-        if not school.registry.exists() and not school.key.exists():
-            Vault().save(school.key)
         gallery = Gallery.open(
             school.registry,
-            self.vault,
+            self.vault_or_new,
             encoder.identity,
             encoder.card.dimension,
             say=self._screen.note,
@@ -244,19 +256,58 @@ class Installation(Closing):
 
     def learn_calibration(self, fpir: float | None = None) -> Calibration:
         """Calibrate and keep nothing; for the FPIR of before unless one is given."""
-        gallery, encoder = self.gallery_or_new, self.encoder
+        gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
         if fpir is None:
             fpir = aimed_at(self.calibration_path, self.vault)
-        learned = calibrate(gallery, encoder.card, fpir, self._screen.progress)
-        return with_words(learned, gallery.registry, phrase_of(encoder))
+        if not len(gallery):
+            raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
+        points, counts = gallery.everything()
+        left_out = leave_one_out(points, counts, track)
+        learned = calibrate_points(
+            points, counts, gallery.encoder, encoder.card, fpir, track, left_out
+        )
+        learned = with_words(learned, gallery.registry, phrase_of(encoder))
+        with suppress(GalleryError):
+            before = Calibration.load(self.calibration_path, self.vault)
+            learned = replace(learned, drift_from=before.drift_from)
+        numbers = np.array([student.number for student in gallery.members], np.int64)
+        self._learned_from = learned, SchoolScores.of(left_out, np.repeat(numbers, counts))
+        return learned
 
     def keep_calibration(self, learned: Calibration) -> None:
-        """Put it in the place of the one of before.
+        """Put it in the place of the one of before, and the scores it was learned from beside it.
 
         Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
         """
         learned.require(self.gallery_or_new)
-        learned.save(self.calibration_path, self.vault)
+        path = self.calibration_path
+        if self._learned_from is not None and self._learned_from[0] is learned:
+            # Scores of another calibration than the one in its place are taken for none.
+            scores = self._learned_from[1]
+            scores.save(scores_beside(path), self.vault, learned.thresholds.source)
+        learned.save(path, self.vault)
+
+    @property
+    def calibration_scores(self) -> SchoolScores:
+        """The scores that the calibration was learned from, of those who are still enrolled.
+
+        Raises GalleryError with what to do.
+        """
+        source = self.calibration.thresholds.source
+        kept = SchoolScores.load(scores_beside(self.calibration_path), self.vault, source)
+        return kept.only({student.number for student in self.gallery_or_new.members})
+
+    def count_drift_anew(self, now: datetime.datetime) -> None:
+        """Count what the scores do from now on: what made them drift was mended.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        before = self.calibration
+        mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
+        with suppress(GalleryError):
+            kept = self.calibration_scores
+            self._learned_from = mended, kept
+        self.keep_calibration(mended)
 
     def calibrate_if_quick(self) -> str:
         """Calibrate where that takes no time; return why no door is armed then, or nothing.
@@ -299,6 +350,11 @@ class Installation(Closing):
             )
         checks = Checks(self.models, registry, memory, replay=self.settings.checks.replay)
         return self._to_close(name, checks, checks.close)
+
+    @property
+    def kept_phrases(self) -> KeptPhrases:
+        """What is kept for review. Raises GalleryError."""
+        return KeptPhrases(kept_phrases_of(self.settings.gallery.file), self.vault)
 
     # What is switched, and what is written down.
 
@@ -354,6 +410,16 @@ class Installation(Closing):
             while write_waiting(self.audit, self.registry.events, TOLD_AT_ONCE):
                 pass
         self.close("audit")
+
+    @property
+    def accounts_path(self) -> Path:
+        """The file of who may sign in to the console, beside the registry."""
+        return self.settings.gallery.file.with_suffix(".accounts")
+
+    @property
+    def acts_folder(self) -> Path:
+        """The folder of the log of what people did at the console, beside the registry."""
+        return self.settings.gallery.file.parent / "acts"
 
     @property
     def log_folder(self) -> Path:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -41,6 +40,8 @@ def uninterrupted() -> Iterator[None]:
 
     Signals come to the main thread alone; in another thread nothing is to be done.
     """
+    import threading  # a relay that must go off waits for no module it does not need
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return

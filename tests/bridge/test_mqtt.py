@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from kaimen.bridge.mqtt import MqttBridge
-from kaimen.door.client import Door
+from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings, MqttSettings
 from tests.bridge.gates import (
@@ -24,6 +25,7 @@ from tests.bridge.gates import (
     needs_mosquitto,
     soon,
 )
+from tests.door.bench import wait_until_it_listens
 
 pytestmark = needs_mosquitto
 DOOR = DoorSettings(contact=4)
@@ -197,12 +199,19 @@ class TestCommand:
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        return tmp_path / "hand"
+        return tmp_path / "door"
 
     @pytest.fixture
     def door(self, path: Path) -> Iterator[Door]:
-        with Door.start(DoorSettings(lease=0.5, hand=str(path)), mock=True) as door:
-            yield door
+        settings = DoorSettings(lease=0.5, mock=True)
+        running = subprocess.Popen(command_line(settings, "--socket", str(path)))
+        try:
+            wait_until_it_listens(running, path)
+            with Door.connect(path) as door:
+                yield door
+        finally:
+            running.terminate()
+            running.wait()
 
     def opened(self, door: Door) -> bool:
         return "opened by hand" in [str(each) for each in door.events()]
@@ -210,7 +219,7 @@ class TestCommand:
     def test_unlock_opens_the_door_and_the_gate_writes_it_down(
         self, gate: LoggedGate, port: int, door: Door, path: Path, subscriber: Subscriber
     ) -> None:
-        with Running(bridge(gate, port, DoorSettings(hand=str(path)), unlock=True)):
+        with Running(bridge(gate, port, DoorSettings(socket=str(path)), unlock=True)):
             soon(lambda: "homeassistant/lock/kaimen_gate/door/config" in subscriber.now)
             subscriber.client.publish("kaimen/gate/command", "UNLOCK")
             soon(lambda: self.opened(door))
@@ -221,7 +230,7 @@ class TestCommand:
         publish = subscriber.client.publish
         # A retained command is there before the bridge is.
         publish("kaimen/gate/command", "UNLOCK", retain=True).wait_for_publish(10)
-        with Running(bridge(gate, port, DoorSettings(hand=str(path)), unlock=True)) as run:
+        with Running(bridge(gate, port, DoorSettings(socket=str(path)), unlock=True)) as run:
             for payload in ("unlock", "LOCK", "UNLOCK ", "", "OPEN"):
                 publish("kaimen/gate/command", payload)
             publish("kaimen/gate/command/x", "UNLOCK")
@@ -232,14 +241,14 @@ class TestCommand:
     def test_without_the_operators_leave_no_command_is_heard(
         self, gate: LoggedGate, port: int, door: Door, path: Path, subscriber: Subscriber
     ) -> None:
-        with Running(bridge(gate, port, DoorSettings(hand=str(path)))) as run:
+        with Running(bridge(gate, port, DoorSettings(socket=str(path)))) as run:
             subscriber.client.publish("kaimen/gate/command", "UNLOCK")
             rounds = run.rounds
             soon(lambda: run.rounds > rounds + 5)
             assert not self.opened(door)
 
     def test_leave_needs_a_door_that_can_be_asked(self, gate: LoggedGate) -> None:
-        with pytest.raises(SettingsError, match=r"give hand under \[door\]"):
+        with pytest.raises(SettingsError, match=r"give socket under \[door\]"):
             bridge(gate, 1, unlock=True)
 
 

@@ -57,7 +57,7 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert list(found) == [
         "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
         "relay after a crash", "lease", "door", "encoder", "speed", "bundle",
-        "gallery", "seals", "words", "index", "calibration", "files", "key", "log",
+        "gallery", "seals", "words", "index", "calibration", "files", "key", "log", "drift",
         "disk", "card", "clock", "power", "kaimen-rest",
         "kaimen-door", "kaimen-gate", "hardening",
     ]  # fmt: skip

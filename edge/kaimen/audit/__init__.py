@@ -12,7 +12,7 @@ copies them, ``following`` gives each as it is written, and ``records`` says wha
 
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.following import Cursor, Follower, id_of
-from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
+from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, since, verify
 from kaimen.audit.records import record_of
 from kaimen.audit.waiting import write_waiting
 from kaimen.audit.writing import KEPT, LARGEST, Audit
@@ -36,6 +36,7 @@ __all__ = [
     "pseudonym",
     "pseudonyms",
     "record_of",
+    "since",
     "verify",
     "write_waiting",
 ]

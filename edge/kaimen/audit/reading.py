@@ -101,6 +101,26 @@ def latest(folder: Path, key: bytes) -> Iterator[Record]:
         yield from waiting
 
 
+def since(folder: Path, key: bytes, number: int) -> list[Record]:
+    """Return the records after a line, in their order; of none, the last line alone.
+
+    Where one line was added, only the head is read. Raises StorageError where there is no log.
+    """
+    with _readable(folder):
+        head = _head_of(folder, key)[0] or Head()
+        last = checked(head.line.encode(), key) if head.line else None
+    if last is None or head.last <= number:
+        return []
+    if number in (0, head.last - 1):
+        return [last]
+    found: list[Record] = []
+    for record in latest(folder, key):
+        if record["number"] <= number:
+            break
+        found.append(record)
+    return found[::-1]
+
+
 @contextlib.contextmanager
 def _readable(folder: Path) -> Iterator[None]:
     """Make a StorageError of what the disk says."""

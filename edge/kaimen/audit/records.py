@@ -12,9 +12,18 @@ from kaimen.sound.quality import clipped_share
 
 
 def record_of(
-    answer: Answer, *, key: bytes, encoder: str, gallery: str, calibration: str
+    answer: Answer,
+    *,
+    key: bytes,
+    encoder: str,
+    gallery: str,
+    calibration: str,
+    microphone: str = "",
 ) -> Record:
-    """The record of a decision by an encoder, a gallery and a calibration with these hashes."""
+    """The record of a decision by an encoder, a gallery and a calibration with these hashes.
+
+    ``microphone``: what was listened to.
+    """
     decision, samples = answer.decision, answer.phrase.samples
 
     def named(match: Match) -> Record:
@@ -42,4 +51,5 @@ def record_of(
         "encoder": encoder[:SHORT],
         "gallery": gallery[:SHORT],
         "calibration": calibration[:SHORT],
+        "microphone": microphone,
     }

@@ -8,6 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaimen.audit import Record
@@ -25,7 +26,7 @@ from kaimen.bridge.discovery import (
 from kaimen.bridge.problems import problems_of
 from kaimen.bridge.source import EVERY, GateLog, is_late, secret_of
 from kaimen.bridge.status import DoorStatus, decisions
-from kaimen.door.hand import open_by_hand
+from kaimen.door.by_hand import open_by_hand
 from kaimen.door.states import State
 from kaimen.errors import DeviceError, KaimenError, SettingsError
 from kaimen.gate.supervisor import Pulse
@@ -61,10 +62,10 @@ class MqttBridge:
         if settings.password:
             secret = secret_of(settings.password, "the broker's password")
             self._password = secret.decode(errors="surrogateescape")
-        if settings.unlock and not door.hand:
+        if settings.unlock and not door.socket:
             raise SettingsError(
-                "mqtt.unlock needs a socket to ask the door: give hand under [door], for example "
-                '"/run/kaimen/hand"'
+                "mqtt.unlock needs a door of its own to ask: give socket under [door], for example "
+                '"/run/kaimen/door"'
             )
         if settings.students and not source.cards.names:
             raise SettingsError("mqtt.students needs the students' names: give bridge.cards")
@@ -195,7 +196,7 @@ class MqttBridge:
 
     def _unlock(self) -> None:
         try:
-            open_by_hand(self._door.hand)
+            open_by_hand(Path(self._door.socket), if_written=True)
             self._say("opened by a command of the broker")
         except KaimenError as error:
             self._say(f"a command of the broker: {error}")

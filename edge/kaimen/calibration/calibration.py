@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Retry, Thresholds
-from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
+from kaimen.calibration.leave_one_out import LeftOut, leave_one_out, leave_two_out
 from kaimen.calibration.thresholds import (
     GREY,
     claim_threshold_of,
@@ -98,6 +98,7 @@ class Calibration:
     score: str = ""  # the rule it was learned by; none: that of earlier releases
     strangers: int = 0  # the school's own: its recordings, where it has several students
     compared: int = 0  # comparisons of other people, which the encoder's card counts
+    drift_from: str = ""  # when what made the scores drift was mended, in UTC; empty: never
 
     @property
     def thresholds(self) -> Thresholds:
@@ -261,8 +262,11 @@ def calibrate_points(
     card: Card,
     fpir: float = FPIR,
     track: Track | None = None,
+    left_out: LeftOut | None = None,
 ) -> Calibration:
     """Return the same from all students' points, each student's together, and how many each has.
+
+    ``left_out``: the scores of these points, where they are computed already.
 
     Raises GalleryError for points that are no numbers, which are no strangers, and for a card
     whose strangers were scored by another rule.
@@ -275,7 +279,7 @@ def calibrate_points(
             "make it anew with 'kaimen-train export'"
         )
     students, several = len(counts), len(counts) > 1
-    left_out = leave_one_out(points, counts, track)
+    left_out = leave_one_out(points, counts, track) if left_out is None else left_out
     strangers = left_out.strangers if several else left_out.strangers[:0]
     own = left_out.own[~np.isnan(left_out.own)]
     others = card.strangers

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.intervals import Share
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
+from kaimen.monitoring.calibration_report import (
+    CalibrationReport,
+    read_groups,
+    report_of,
+    what_if_fields,
+)
+from kaimen.monitoring.drift import DriftRow
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.storage import require_folder, write_whole
 
 EXAMPLE = """example:
   kaimen calibrate --fpir 0.01
   kaimen calibrate --fpir 0.001 --dry-run    (what it would be; nothing is changed)
+  kaimen calibrate --what-if 0.7             (what that threshold would do; nothing is changed)
+  kaimen calibrate --report figures.json --groups languages.csv
+  kaimen calibrate --drift-mended
 
 Every recording, with its own student left out, is a stranger; with only itself left out,
 its student. No threshold is copied from another school."""
@@ -25,13 +41,31 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
     parser.add_argument("--dry-run", action="store_true", help="show it, and keep nothing")
+    parser.add_argument(
+        "--what-if", type=float, metavar="THRESHOLD", action="append", default=[],
+        help="what this threshold would do here; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE",
+        help="write the figures of the calibration in use: curve, groups, drift (JSON)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--groups", type=Path, metavar="FILE",
+        help="compare these groups, too: a CSV file of student,... that is kept nowhere",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drift-mended", action="store_true",
+        help="count drift from now on: what made the scores drift is mended",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
-    """Calibrate and keep the result beside the gallery."""
+    """Calibrate and keep the result beside the gallery, or tell of the one in use."""
     settings = Settings.read(arguments.config)
     if arguments.fpir is not None and not 0 < arguments.fpir < 1:
         raise SettingsError("--fpir must be between 0 and 1, for example 0.01")
+    if arguments.what_if or arguments.report or arguments.groups or arguments.drift_mended:
+        return _tell(arguments, settings, screen)
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
         learned = installation.learn_calibration(arguments.fpir)
@@ -48,6 +82,77 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         if gallery.band.warning:
             screen.note(gallery.band.warning)
     return 0
+
+
+def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    """Tell of the calibration in use; nothing is learned."""
+    if arguments.fpir is not None or arguments.dry_run:
+        raise SettingsError(
+            "--what-if, --report, --groups and --drift-mended tell of the calibration in use; "
+            "leave --fpir and --dry-run out"
+        )
+    if arguments.report:
+        require_folder(arguments.report)
+    groups = read_groups(arguments.groups) if arguments.groups else None
+    with Installation.open(settings, screen) as installation:
+        if arguments.drift_mended:
+            installation.count_drift_anew(datetime.datetime.now(datetime.UTC))
+            screen.result({"drift_mended": True}, "drift is counted from now on")
+        for threshold in arguments.what_if:
+            found = installation.calibration_scores.at(threshold)
+            screen.result(
+                what_if_fields(found),
+                f"threshold {threshold:.3f}: FPIR {told(found.fpir)}, FNIR {told(found.fnir)}",
+            )
+        if arguments.report or arguments.groups:
+            report = report_of(installation, groups=groups)
+            if arguments.report:
+                written = json.dumps(report.fields, ensure_ascii=False, indent=1) + "\n"
+                path = arguments.report
+                write_whole(path, lambda file: file.write(written.encode()), private=True)
+            _show_report(report, screen)
+    return 0
+
+
+def _show_report(report: CalibrationReport, screen: Screen) -> None:
+    now = report.now
+    screen.result(
+        report.fields,
+        f"threshold {now.threshold:.3f}: FPIR {told(now.fpir)}, FNIR {told(now.fnir)}",
+    )
+    if screen.as_json:
+        return
+    for name, card in report.cards.items():
+        screen.out.print(f"by {name}: {card.sentence}")
+    screen.out.print(f"drift: {report.drift.sentence}")
+    for what, found in (
+        ("week", report.weeks), ("group", report.groups), ("microphone", report.microphones)
+    ):  # fmt: skip
+        if found:
+            screen.out.print(_drift(what, found))
+
+
+def told(share: Share) -> str:
+    """Return a share with its interval."""
+    if share.value is None:
+        return "no evidence"
+    return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+
+
+def _drift(what: str, found: Sequence[DriftRow]) -> Table:
+    table = Table(
+        what, "phrases", "opened", "score that opened", "strangers' score", "above the threshold",
+        box=None, pad_edge=False, title=f"by {what}", title_justify="left",
+    )  # fmt: skip
+    for row in found:
+        opened = row.verdicts.get("open", 0) / row.phrases
+        table.add_row(
+            row.name, str(row.phrases), f"{opened:.1%}",
+            "" if row.accepted is None else f"{row.accepted[1]:.3f}",
+            "" if row.strangers is None else f"{row.strangers[1]:.3f}",
+            told(row.above),
+        )  # fmt: skip
+    return table
 
 
 def _show(learned: Calibration, retry: bool, screen: Screen) -> None:

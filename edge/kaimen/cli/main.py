@@ -42,6 +42,8 @@ COMMANDS = {
     "attack": "attacks rehearsed at a gate, and what stops them",
     "settings": "what the gate goes by, and whether a file of it is right",
     "log": "who was let in, who was not, and why, in plain words",
+    "review": "doubtful phrases, where they are kept: listen, say who was right, enroll, erase",
+    "map": "all students in two dimensions: who is like whom",
     "backup": "the school in one encrypted file",
     "restore": "a backup becomes the school, or nothing changes",
     "audit": "what the gate decided, and whether anybody changed the log of it",
@@ -49,6 +51,7 @@ COMMANDS = {
     "fleet": "many gates with the students of one desk",
     "embed": "recordings become points in a file, for whoever studies them",
     "bridge": "what the gate says to other systems: panels, Home Assistant, webhooks, Prometheus",
+    "console": "the operator's desk in a browser: who was let in, and why not",
     "bench": "how fast each part is, as ratios within one run",
 }
 

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import argparse
 import signal
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep, time
 from types import FrameType
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, record_of, write_waiting
+from kaimen.audit import Audit, Record, files_of, latest, record_of, write_waiting
 from kaimen.bundle.slots import SlotsState
+from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
+from kaimen.door.seen import DoorSeen
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
 from kaimen.gate import card_reader, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.loan import Lender, loan_path
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.monitoring import drift_watch
+from kaimen.monitoring.drift_watch import DriftWatch
 from kaimen.output import best_effort
 from kaimen.privacy.erasing import go_on
 from kaimen.registry.events import Events
+from kaimen.review.keeping import PhraseKeeping
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -177,6 +182,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         stack.callback(installation.close, "audit", "checks")
         door, audit, checks = installation.door, installation.audit, installation.checks
         supervisor = stack.enter_context(Supervisor())
+        drift = _drift_watch(ready, supervisor)
         policy = AccessPolicy(
             gallery,
             Thresholds(),  # until the watcher arms it
@@ -185,21 +191,26 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             checks=checks,
             policy=settings.gate.policy,
             retry=settings.gate.retry,
-            unwell=supervisor.unwell,
+            unwell=lambda: supervisor.unwell() or drift.shut,
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
+        feed = stack.enter_context(Feed.listening(settings.console.feed_path, screen.note))
         events = installation.registry.events
-        written = _Written(gate, audit, events, screen, nearest=arguments.nearest)
+        written = _Written(gate, audit, events, screen, feed, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
+        supervisor.start("drift watch", drift.run, patience=drift_watch.PATIENCE)
         reader = arguments.reader or settings.reader.path
         if reader:
             _read(supervisor, policy, Path(reader), settings.reader.baud)
         elif settings.gate.policy != "voice":
             screen.note("nobody can say who they are: this door's policy needs a [reader]")
+        keeping = PhraseKeeping(installation.kept_phrases, settings.review, screen.note)
         takeover = stack.enter_context(
             Takeover(installation, ready.state, checks.models, written.bundle)
         )
+
+        seen = DoorSeen()
 
         def beat() -> None:
             door.alive()
@@ -212,19 +223,25 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
+                seen.hear(event)
+            feed.state("door", seen.fields)
+            feed.state("gate", _told_of(service))
             for text in supervisor.events():
                 written.said(text)
             written.waiting()
             heart()
+            keeping.beat()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
 
         def tell(answer: Answer) -> None:
-            written.answer(answer)
+            record = written.answer(answer, service.listening_to)
+            drift.add(record)
+            keeping.hear(answer, record)
             takeover.hear(answer)
 
         lender = _lender(stack, installation, screen)
-        service = Daemon(gate, door, alive, tell=tell, say=screen.note, lender=lender)
+        service = Daemon(gate, door, alive, tell=tell, say=screen.note, lender=lender, feed=feed)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
         notify("READY=1")
         try:
@@ -248,6 +265,15 @@ def _lender(stack: ExitStack, installation: Installation, screen: Screen) -> Len
         return None
 
 
+def _told_of(service: Daemon) -> dict[str, object]:
+    """Return how the gate is, for watchers."""
+    return {
+        "shut": service.shut,
+        "microphone": service.microphone,
+        "overruns": service.overruns,
+    }
+
+
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:
     if arguments.play:
         played = Played.open(arguments.play)
@@ -262,6 +288,19 @@ def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> No
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
 
 
+def _drift_watch(ready: Ready, supervisor: Supervisor) -> DriftWatch:
+    """Count whether strangers' scores keep the promise, from the log and from now on."""
+    installation, path = ready.installation, ready.calibrated
+    folder, key = installation.log_folder, installation.log_key
+    return DriftWatch(
+        lambda: latest(folder, key) if files_of(folder) else (),
+        lambda: Calibration.load(path, installation.vault),
+        path,
+        supervisor.say,
+        stops=installation.settings.gate.stop_on_drift,
+    )
+
+
 def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
     """Let a card reader say who comes."""
     reading = CardReader(path, policy.claim, supervisor.say, baud=baud)
@@ -272,31 +311,42 @@ class _Written:
     """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
     def __init__(
-        self, gate: Gate, audit: Audit, events: Events, screen: Screen, *, nearest: bool
+        self,
+        gate: Gate,
+        audit: Audit,
+        events: Events,
+        screen: Screen,
+        feed: Feed,
+        *,
+        nearest: bool,
     ) -> None:
         self._gate = gate
         self._events = events
         self._look_at = 0.0
         self._audit = audit
         self._screen = screen
+        self._feed = feed
         self._nearest = nearest
         self._failed = False
 
-    def answer(self, answer: Answer) -> None:
-        """One answer of the gate."""
-        self._write(
-            record_of(
-                answer,
-                key=self._audit.key,
-                encoder=self._gate.encoder.identity,
-                gallery=self._gate.policy.gallery.hash,
-                calibration=self._gate.policy.thresholds.source,
-            )
+    def answer(self, answer: Answer, microphone: str) -> Record:
+        """Write down one answer, which watchers see before; return what was written of it."""
+        fields = answers.as_fields(answer, nearest=self._nearest)
+        self._feed.decision({"at": time(), **fields, **answers.for_watchers(answer)})
+        record = record_of(
+            answer,
+            key=self._audit.key,
+            encoder=self._gate.encoder.identity,
+            gallery=self._gate.policy.gallery.hash,
+            calibration=self._gate.policy.thresholds.source,
+            microphone=microphone,
         )
+        self._write(record)
         self._screen.result(
-            answers.as_fields(answer, nearest=self._nearest),
+            fields,
             answers.as_line(answer, nearest=self._nearest),
         )
+        return record
 
     def event(self, text: str) -> None:
         """One of the door's."""
@@ -310,9 +360,9 @@ class _Written:
 
     def waiting(self) -> None:
         """What commands left for the log; asked for often, and looked at once a second."""
-        if time.monotonic() < self._look_at:
+        if monotonic() < self._look_at:
             return
-        self._look_at = time.monotonic() + LOOK
+        self._look_at = monotonic() + LOOK
         with suppress(KaimenError):  # the next look may be luckier; the doctor tells of the rest
             write_waiting(self._audit, self._events, AT_ONCE)
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kaimen.doctor import bundle, door, encoder, gallery, key, log, machine, microphone, services
+from kaimen.doctor import (
+    bundle,
+    door,
+    drift,
+    encoder,
+    gallery,
+    key,
+    log,
+    machine,
+    microphone,
+    services,
+)
 from kaimen.doctor.finding import Check, Finding, Patient, of_error
 
 # What is of the gate, and needs its settings.
@@ -17,6 +28,7 @@ GATE: Mapping[str, Check] = {
     "files": gallery.files,
     "key": key.check,
     "log": log.check,
+    "drift": drift.check,
     "disk": machine.disk,
 }
 

@@ -28,7 +28,8 @@ from gpiozero import Factory
 
 from kaimen.closing import Closing
 from kaimen.door.bound import Bound
-from kaimen.door.hand import HandSocket
+from kaimen.door.by_hand import HandServer
+from kaimen.door.by_hand import beside as beside_hand
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, chosen
 from kaimen.door.pins import pins_of
@@ -41,10 +42,10 @@ from kaimen.door.protocol import (
     NotOpened,
     Open,
     Opened,
+    OpenIfWritten,
     RelayStatus,
     Rest,
     Show,
-    UnknownNotice,
     request_from_bytes,
 )
 from kaimen.door.relay import Relay
@@ -59,6 +60,7 @@ from kaimen.systemd import notify, watchdog_interval
 TICK = 0.01  # seconds between two looks at the inputs
 PATIENCE = 10.0  # seconds without a word from the voice until it counts as lost
 LATE = 2.0  # seconds this process may have been stopped; then an opening is no longer wanted
+TOO_LATE = "the door was stopped for a while and comes too late"
 
 
 class DoorProcess(Closing):
@@ -70,6 +72,7 @@ class DoorProcess(Closing):
         server: Server,
         *,
         pins: Factory,
+        by_hand: HandServer | None = None,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] | None = None,
@@ -77,6 +80,7 @@ class DoorProcess(Closing):
         """Claim the pins, the relay first. Raises DeviceError."""
         self._clock, self._patience, self._log = clock, patience, log
         self.server = server
+        self.by_hand = HandServer() if by_hand is None else by_hand
         self.ignored = 0  # packets that meant nothing
         now = self._turned = self._heard = self._beat = clock()
         self.relay = Relay(
@@ -87,7 +91,6 @@ class DoorProcess(Closing):
         )
         try:
             self.panel = Panel(settings, pins=pins, now=now)
-            self._hand = HandSocket(Path(settings.hand)) if settings.hand else None
         except BaseException:
             self.relay.close()
             raise
@@ -104,6 +107,7 @@ class DoorProcess(Closing):
         self._asked, self._asked_at = "idle", now
         self._on = self._late = self._behind = False
         self._bound = Bound(settings.longest, settings.lease)
+        self._hand_bound = Bound(settings.longest, settings.lease)
         self._watchdog = watchdog_interval()
         self._stopping = False
 
@@ -130,13 +134,14 @@ class DoorProcess(Closing):
             self._greet(now)
         for packet in packets:
             self._obey(packet, now)
+        for asker, packet in self.by_hand.read(now):
+            asker.answer(self._obey_hand(packet, now))
         self._miss_voice(now)
         self._look(now)
-        if self._hand is not None:
-            self._hand.turn(now, self._open_by_hand)
         self._enter(self.machine.tick(now))
         self._follow()
-        self._bound.look(now, self.machine.state in LEASED)
+        for bound in (self._bound, self._hand_bound):
+            bound.look(now, self.machine.state in LEASED)
         if Fault.RESENT in self.machine.faults and not self._bound.refuses(now):
             self._fault(Event.RESTED, now)
         self._show(now)
@@ -151,8 +156,7 @@ class DoorProcess(Closing):
             notify("STOPPING=1")
             self.panel.close()
             self.server.close()
-            if self._hand is not None:
-                self._hand.close()
+            self.by_hand.close()
         finally:
             self.relay.close()
 
@@ -187,33 +191,35 @@ class DoorProcess(Closing):
 
     def _open_for_voice(self, until: float | None, now: float) -> None:
         """One lease, if it is wanted still and the voice has not held the relay for too long."""
-        why = self._too_late(until, now) or self._held_too_long(now)
-        if why:
-            self._say(NotOpened(why))
+        if self._late if until is None else not now <= until <= now + LATE:
+            self._say(NotOpened(TOO_LATE))
+        elif not self._bound.allows(now):
+            self._fault(Event.TOO_OFTEN, now)
+            self._say(
+                NotOpened("the voice has held the relay for too long, which now rests; look at it")
+            )
         else:
             self._open(Event.VOICE, "voice", now)
 
-    def _open_by_hand(self, until: float) -> Message:
-        """Do the same for who asks at the other socket, where a voice process writes it down."""
-        now = self._clock()
-        nobody = "" if self.server.connected else "no gate runs that would write it down"
-        why = nobody or self._too_late(until, now) or self._held_too_long(now)
-        if why:  # the voice must not take it for its own opening
-            self._say(UnknownNotice(f"hand not opened: {why}"))
-            return NotOpened(why)
-        return self._open(Event.VOICE, "hand", now)
+    def _obey_hand(self, packet: bytes, now: float) -> Opened | NotOpened:
+        """Open for whoever asks at the desk, if it is wanted still; return the answer."""
+        try:
+            request = request_from_bytes(packet)
+        except ValueError:
+            request = Rest()
+        if not isinstance(request, Open | OpenIfWritten) or request.until is None:
+            self.ignored += 1
+            return NotOpened("that was no request for an opening before a time")
+        if not now <= request.until <= now + LATE:
+            return NotOpened(TOO_LATE)
+        if isinstance(request, OpenIfWritten) and not self.server.connected:
+            return NotOpened("no gate runs that would write it down")
+        if not self._hand_bound.allows(now):
+            return NotOpened("it was opened by hand for too long in a row; wait a little")
+        # As by the exit button: the voice cannot end this lease.
+        return self._open(Event.BUTTON, "hand", now)
 
-    def _too_late(self, until: float | None, now: float) -> str:
-        late = self._late if until is None else not now <= until <= now + LATE
-        return "the door was stopped for a while and comes too late" if late else ""
-
-    def _held_too_long(self, now: float) -> str:
-        if self._bound.allows(now):
-            return ""
-        self._fault(Event.TOO_OFTEN, now)
-        return "the voice has held the relay for too long, which now rests; look at it"
-
-    def _open(self, event: Event, who: str, now: float) -> Message:
+    def _open(self, event: Event, who: str, now: float) -> Opened | NotOpened:
         try:
             self.relay.open()
         except DeviceError as error:
@@ -226,7 +232,7 @@ class DoorProcess(Closing):
         self._say(opened)
         self._enter(entered)
         self.panel.restart("open")
-        return opened
+        return Opened(who)
 
     def _ask(self, what: str, now: float) -> None:
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)
@@ -292,6 +298,15 @@ def _journal(text: str) -> None:
             os.write(2, f"{text}\n".encode())
 
 
+def _listening_by_hand(socket: Path) -> HandServer:
+    """Return what is asked from the operator's desk; a door without it serves all the same."""
+    try:
+        return HandServer.listening(beside_hand(socket))
+    except DeviceError as error:
+        _journal(f"{error}; the door cannot be opened from the console")
+        return HandServer()
+
+
 @contextmanager
 def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]:
     """Keep beside the socket what is to be driven to rest, should this process be killed."""
@@ -322,6 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the door until SIGTERM, SIGINT or the end of its parent; returns the exit code."""
     chosen = _parser().parse_args(arguments)
     server: Server | None = None
+    by_hand = HandServer()
     try:
         if chosen.descriptor is not None:
             server = Server.inherited(chosen.descriptor)
@@ -332,10 +348,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if server is None:
             server = Server.listening(chosen.socket)
+            by_hand = _listening_by_hand(chosen.socket)
         log = _journal if chosen.socket else None
         with (
             _written_down(settings, chosen.socket),
-            DoorProcess(settings, server, pins=pins, log=log) as door,
+            by_hand,
+            DoorProcess(settings, server, pins=pins, by_hand=by_hand, log=log) as door,
         ):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: door.stop())

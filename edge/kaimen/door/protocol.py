@@ -46,6 +46,16 @@ class Open(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIfWritten(Message):
+    """Ask by hand for one lease before a time, if a gate is there that writes it down."""
+
+    until: float  # of CLOCK_MONOTONIC, in seconds; thousandths are told
+
+    def __str__(self) -> str:
+        return f"open-if-written {self.until:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rest(Message):
     """End the voice's lease now."""
 
@@ -102,7 +112,7 @@ class FaultStatus(Message):
 
 @dataclass(frozen=True, slots=True)
 class Opened(Message):
-    """Tell that a lease began, and whether "voice", "button" or "hand" asked for it."""
+    """Tell that a lease began, and whether "voice", "button" or "hand", the console, asked."""
 
     wording = "opened by {0.by}"
     by: str
@@ -147,7 +157,7 @@ class UnknownNotice(Message):
     text: str
 
 
-Request = Open | Rest | Alive | Show
+Request = Open | OpenIfWritten | Rest | Alive | Show
 Notice = (
     RelayStatus
     | DoorState
@@ -169,6 +179,8 @@ def request_from_bytes(packet: bytes) -> Request:
             return Open()
         case ["open", until] if TIME.fullmatch(until):
             return Open(float(until))
+        case ["open-if-written", until] if TIME.fullmatch(until):
+            return OpenIfWritten(float(until))
         case ["rest"]:
             return Rest()
         case ["alive"]:

@@ -137,7 +137,7 @@ def _hung_up(peer: socket.socket) -> bool:
     return bool(asked.poll(0))
 
 
-def bound_listener(path: Path) -> socket.socket:
+def bound_listener(path: Path, waiting: int = 4) -> socket.socket:
     """Return a socket that listens at a path which its owner and group may use.
 
     One that a killed door left behind is replaced. Raises DeviceError.
@@ -145,9 +145,9 @@ def bound_listener(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     before = os.umask(0o117)
     try:
-        _make_room(path)
+        make_room(path)
         listener.bind(str(path))
-        listener.listen(4)
+        listener.listen(waiting)
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
@@ -157,14 +157,14 @@ def bound_listener(path: Path) -> socket.socket:
     return listener
 
 
-def _make_room(path: Path) -> None:
+def make_room(path: Path, kind: int = socket.SOCK_SEQPACKET) -> None:
     """Remove a socket nobody serves any more. Raises OSError for one that is served."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise FileExistsError(0, "there is a file of that name")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
@@ -173,4 +173,4 @@ def _make_room(path: Path) -> None:
             return
         except BlockingIOError:
             pass
-    raise FileExistsError(0, "another door serves it")
+    raise FileExistsError(0, "another process serves it")

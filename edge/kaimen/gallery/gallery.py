@@ -24,12 +24,14 @@ from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.index import Index
+from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
 from kaimen.gallery.search_breadth import chosen
 from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Refused, Registry, Roll, Student
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
@@ -192,6 +194,23 @@ class Gallery:
             kept, counts = self._index.points(members.recordings), np.diff(members.starts)
         return self._rotation.undo(kept), counts
 
+    def centroids(self) -> tuple[Numbers, NDArray[np.float32]]:
+        """All students' numbers in the registry, and their centroids, (students, dimension)."""
+        members = self._current()
+        numbers = np.array([each.number for each in members.students], np.int64)
+        return numbers, self._rotation.undo(members.centroids)
+
+    def students_near(self, student: str, count: int) -> list[tuple[Student, float]]:
+        """The students whose centroids are nearest to one's own, and the cosines between them.
+
+        Raises GalleryError.
+        """
+        members = self._current()
+        place = self._place(student)
+        cosines = members.centroids @ members.centroids[place]
+        best = [at for at in np.argsort(-cosines).tolist() if at != place][:count]
+        return [(members.students[at], float(cosines[at])) for at in best]
+
     def _place(self, student: str) -> int:
         try:
             return self._members.places[as_kept(student)]
@@ -261,10 +280,21 @@ class Gallery:
         """
         self.registry.require(student)
         forget_beside(self.registry, [student], self._say)
+        path = self.registry.path
+        if isinstance(path, Path):
+            self._forget_place(student, map_of(path))
         self.registry.remove(student)
         self._seen = None
         with contextlib.suppress(StorageError):  # it is made anew from the registry
             self.save()
+
+    def _forget_place(self, student: str, path: Path) -> None:
+        """Take a student off the map. Raises StorageError."""
+        number = next((x.number for x in self.registry.students() if x.name == as_kept(student)), 0)
+        try:
+            forget_place(path, self.registry.vault, self.encoder, number)
+        except OSError as error:
+            raise unwritten(path, error, f"{student}, who is known as before,") from None
 
     def remove_recordings(self, student: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, in the index's file, too.
@@ -546,6 +576,9 @@ def forget_beside(
                 memory.forget(student)
         finally:
             memory.close()
+    kept = KeptPhrases(kept_phrases_of(path), registry.vault)
+    for student in students:
+        kept.forget(student)
 
 
 def indexes_of(registry: Path) -> list[Path]:

@@ -14,12 +14,14 @@ from kaimen.settings.bridge import (
 )
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
+from kaimen.settings.console import ConsoleSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.fleet import FleetSettings
 from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.reader import ReaderSettings
+from kaimen.settings.review import ReviewSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.settings import SYSTEM, Settings
 from kaimen.settings.sound import SoundSettings
@@ -29,6 +31,7 @@ __all__ = [
     "BridgeSettings",
     "BundleSettings",
     "ChecksSettings",
+    "ConsoleSettings",
     "DoorSettings",
     "EncoderSettings",
     "FleetSettings",
@@ -39,6 +42,7 @@ __all__ = [
     "NotifySettings",
     "OsdpSettings",
     "ReaderSettings",
+    "ReviewSettings",
     "Rule",
     "Settings",
     "SoundSettings",

@@ -28,7 +28,6 @@ class DoorSettings:
     red: int = -1
     buzzer: int = -1
     socket: str = ""  # where 'kaimen door' listens; empty: the door is started as a child
-    hand: str = ""  # a socket where other programs may ask for one opening; empty: none
     mock: bool = False  # pins that only remember, even on a Pi
 
     def __post_init__(self) -> None:
@@ -44,8 +43,6 @@ class DoorSettings:
             raise SettingsError("door.contact_closed must be low or high")
         if not 0 <= self.pin <= 27:
             raise SettingsError("door.pin must be a BCM number from 0 to 27")
-        if self.hand and self.hand == self.socket:
-            raise SettingsError("door.hand must be another path than door.socket")
         used = {self.pin: "pin"}
         for name in ("contact", "button", "tamper", "green", "red", "buzzer"):
             pin = getattr(self, name)

@@ -14,6 +14,7 @@ from kaimen.errors import SettingsError
 from kaimen.settings.bridge import BridgeSettings
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
+from kaimen.settings.console import ConsoleSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.fleet import FleetSettings
@@ -21,6 +22,7 @@ from kaimen.settings.gallery import GallerySettings
 from kaimen.settings.gate import GateSettings
 from kaimen.settings.privacy import PrivacySettings
 from kaimen.settings.reader import ReaderSettings
+from kaimen.settings.review import ReviewSettings
 from kaimen.settings.roster import Rule
 from kaimen.settings.section import filled, refuse_unknown
 from kaimen.settings.sound import SoundSettings
@@ -40,9 +42,11 @@ class Settings:
     reader: ReaderSettings = field(default_factory=ReaderSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
     bridge: BridgeSettings = field(default_factory=BridgeSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod

@@ -1,0 +1,134 @@
+"""Watches a running gate's scores, and says when they drift; on request it keeps the door shut.
+
+What was said before the gate started is read from the log once, what is said since is counted as
+it happens. It works beside the gate, in a supervised thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from kaimen.audit import Record
+from kaimen.calibration.calibration import Calibration
+from kaimen.errors import KaimenError
+from kaimen.gate.supervisor import Pulse
+from kaimen.monitoring.drift import WINDOW, DriftAlarm, alarm
+from kaimen.monitoring.passages import Passage, passage_of, passages_since
+
+EVERY = 1.0  # seconds between looks whether there is anything to do
+COUNTED = 60.0  # seconds between counts while people come
+PATIENCE = 30.0  # seconds a look may take without a sign of life
+BATCH = 256  # lines read between two signs of life
+
+MENDED = "look at the microphone and the room, then say so with 'kaimen calibrate --drift-mended'"
+
+
+def _utc() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class DriftWatch:
+    """Counts strangers' scores of one gate. ``add`` may be called from another thread."""
+
+    def __init__(
+        self,
+        before: Callable[[], Iterable[Record]],
+        calibration: Callable[[], Calibration],
+        calibrated: Path,
+        say: Callable[[str], None],
+        *,
+        stops: bool = False,
+        now: Callable[[], datetime.datetime] = _utc,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``before`` yields the log's lines, the latest first; none where there is no log yet.
+
+        With ``stops`` the door is kept shut while the promise is broken. ``calibrated`` is where
+        the calibration is kept: it is read anew when that changes.
+        """
+        self._before = before
+        self._calibration = calibration
+        self._path = calibrated
+        self._say = say
+        self._stops = stops
+        self._now = now
+        self._clock = clock
+        self._passages: deque[Passage] | None = None  # oldest first; None: the log is not read
+        self._added: deque[Passage] = deque()
+        self._seen: int | None = None  # when the calibration was written that was counted by
+        self._counted = -COUNTED
+        self._found: DriftAlarm | None = None
+        self._began = now()
+
+    @property
+    def shut(self) -> str:
+        """Return why no voice opens the door, in words; empty while it may."""
+        found = self._found
+        if not self._stops or found is None or not found.trips:
+            return ""
+        return f"{found.sentence}; {MENDED}"
+
+    def add(self, record: Record) -> None:
+        """Count what was just decided. Returns at once."""
+        passage = passage_of({**record, "at": self._now().isoformat()})
+        if passage is not None:
+            self._added.append(passage)
+
+    def run(self, pulse: Pulse) -> None:
+        """Look until it is told to stop; work for a supervised thread."""
+        while not pulse.stopped:
+            self.look(pulse.alive)
+            pulse.well()
+            pulse.wait(EVERY)
+
+    def look(self, alive: Callable[[], None] = lambda: None) -> None:
+        """Count anew where there is something new, and say what changed."""
+        now = self._now()
+        if self._passages is None:
+            self._passages = self._read(now, alive)
+            self._seen = None
+        changed = _changed(self._path)
+        due = self._added and self._clock() - self._counted >= COUNTED
+        if changed == self._seen and not due:
+            return
+        while self._added:
+            self._passages.append(self._added.popleft())
+        while self._passages and self._passages[0].at < now - WINDOW:
+            self._passages.popleft()
+        with contextlib.suppress(KaimenError):  # one that arms no door: the watcher says so
+            found = alarm(tuple(self._passages), self._calibration(), now)
+            before, self._found = self._found, found
+            if found.trips and not (before is not None and before.trips):
+                end = "the door opens for no voice" if self._stops else "the door goes on"
+                self._say(f"drift: {found.sentence}; {end}; {MENDED}")
+            elif before is not None and before.trips and not found.trips:
+                self._say(f"drift: over; {found.sentence}")
+        self._seen, self._counted = changed, self._clock()
+
+    def _read(self, now: datetime.datetime, alive: Callable[[], None]) -> deque[Passage]:
+        """Return what the log tells of the last WINDOW. Raises StorageError."""
+        found: deque[Passage] = deque()
+        for passage in passages_since(_alive(self._before(), alive), now - WINDOW):
+            if passage.at < self._began:  # what came later is added
+                found.appendleft(passage)
+        return found
+
+
+def _alive(records: Iterable[Record], alive: Callable[[], None]) -> Iterator[Record]:
+    """Pass on lines of a long log, with signs of life."""
+    for place, record in enumerate(records):
+        if place % BATCH == 0:
+            alive()
+        yield record
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return -1

@@ -1,0 +1,1 @@
+"""Doubtful phrases, to be listened to: kept for a while where the operator asks for it."""
