@@ -139,6 +139,14 @@ class Installation(Closing):
         return self.school.vault
 
     @property
+    def vault_or_new(self) -> Vault:
+        """The key, made where neither it nor a registry is there yet. Raises GalleryError."""
+        school = self.school
+        if not school.registry.exists() and not school.key.exists():
+            Vault().save(school.key)
+        return self.vault
+
+    @property
     def has_registry(self) -> bool:
         """Return whether anybody was ever enrolled."""
         return self.school.registry.exists()
@@ -168,11 +176,9 @@ class Installation(Closing):
     def gallery_or_new(self) -> Gallery:
         """The gallery, made with its key where there is none yet."""
         school, encoder = self.school, self.encoder
-        if not school.registry.exists() and not school.key.exists():
-            Vault().save(school.key)
         gallery = Gallery.open(
             school.registry,
-            self.vault,
+            self.vault_or_new,
             encoder.identity,
             encoder.card.dimension,
             say=self._screen.note,
@@ -336,6 +342,16 @@ class Installation(Closing):
     def lockout_path(self) -> Path:
         """Where a gate keeps how many unknown voices it heard, beside the registry."""
         return self.settings.gallery.file.with_suffix(".lockout.json")
+
+    @property
+    def accounts_path(self) -> Path:
+        """The file of who may sign in to the console, beside the registry."""
+        return self.settings.gallery.file.with_suffix(".accounts")
+
+    @property
+    def acts_folder(self) -> Path:
+        """The folder of the log of what people did at the console, beside the registry."""
+        return self.settings.gallery.file.parent / "acts"
 
     @property
     def log_folder(self) -> Path:

@@ -26,6 +26,8 @@ DATA = (
     "kaimen/rehearsal/promise.json",
     "kaimen/rehearsal/recordings/*",
     "kaimen/rehearsal/voices/*",
+    "kaimen/console/chinese/*.toml",
+    "kaimen/console/static/*",
     "*.html",
     "kaimen_train/weights/*",
     "kaimen_train/peers/*.txt",

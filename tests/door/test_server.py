@@ -150,7 +150,7 @@ def test_what_a_killed_door_left_behind_is_replaced(path: Path) -> None:
 
 
 def test_a_door_that_serves_is_left_alone(server: Server, path: Path) -> None:
-    with pytest.raises(DeviceError, match="another door serves it"):
+    with pytest.raises(DeviceError, match="another process serves it"):
         Server.listening(path)
     with call(path):
         server.read(10)

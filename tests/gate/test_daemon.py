@@ -16,6 +16,7 @@ from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.daemon import Daemon, Reloaded
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.settings.door import PIN
@@ -57,6 +58,7 @@ class Scene:
     told: list[Answer] = field(default_factory=list)
     beats: int = 0
     on_find: Callable[[], None] | None = None
+    feed: Feed | None = None
 
     def beat(self) -> None:
         self.beats += 1
@@ -76,7 +78,9 @@ class Scene:
         ears: Any = Ears(*self.points)
         gate = Gate(ears, AccessPolicy(known(), Thresholds(0.6, 0.3)), self.relay)
         heart = Heartbeat(lambda: None, self.beat, every=0.0)
-        self.service = Daemon(gate, self, heart, tell=self.told.append, say=self.said.append)
+        self.service = Daemon(
+            gate, self, heart, tell=self.told.append, say=self.said.append, feed=self.feed
+        )
         self.service.run(self.find)
 
 

@@ -107,6 +107,22 @@ class Decision:
         return next((check for check in self.checks if not check.passed), None)
 
     @property
+    def cause(self) -> str:
+        """Why it was decided so, in a word for programs; of a failed check, the check's name."""
+        if self.shut or self.wait or self.ask or self.wanted:
+            given = {"shut": self.shut, "wait": self.wait, "asked": self.ask, "more": self.wanted}
+            return next(name for name, there in given.items() if there)
+        if not self.nearest:
+            return "nobody" if self.claim is None else "may not"
+        if self.opens:
+            return "open"
+        if self.another is not None:
+            return "another"
+        if self.failed is not None:
+            return self.failed.name
+        return "far" if math.isfinite(self.threshold) else "not armed"
+
+    @property
     def reason(self) -> str:
         """One sentence for a person, with no name that whoever is turned away did not give."""
         return self.told()

@@ -6,10 +6,12 @@ import argparse
 import math
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from kaimen.access.decision import Verdict
 from kaimen.gate.gate import Answer, seconds_into
+from kaimen.sound.quality import clipped_share
 from kaimen.terminal import styled
 
 MARKS = {
@@ -55,6 +57,26 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
         "ended": seconds_into(answer.phrase.end),
         "latency": answer.latency,
         "computed": answer.computed,
+    }
+
+
+def for_watchers(answer: Answer) -> dict[str, Any]:
+    """Why it was decided so, in a word; and how well the phrase was heard.
+
+    That is its seconds, its peak in dB of full scale, and the share of it that was cut off.
+    """
+    samples, decision = answer.phrase.samples, answer.decision
+    peak = float(np.abs(samples).max(initial=0))
+    return {
+        "cause": decision.cause,
+        "wait": math.ceil(decision.wait),
+        "shut": decision.shut,
+        "wanted": decision.wanted,
+        "quality": {
+            "seconds": round(answer.phrase.seconds, 2),
+            "peak": round(20 * math.log10(max(peak, 1e-6)), 1),
+            "clipped": clipped_share(samples),
+        },
     }
 
 

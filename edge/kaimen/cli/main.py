@@ -43,6 +43,7 @@ COMMANDS = {
     "audit": "what the gate decided, and whether anybody changed the log of it",
     "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
     "embed": "recordings become points in a file, for whoever studies them",
+    "console": "the operator's desk in a browser: who was let in, and why not",
     "bench": "how fast each part is, as ratios within one run",
 }
 

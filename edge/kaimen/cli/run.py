@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import sleep
+from time import sleep, time
 from types import FrameType
 
 from kaimen.access.decision import Thresholds
@@ -17,10 +17,12 @@ from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.cli import answers
+from kaimen.door.seen import DoorSeen
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
 from kaimen.gate import card_reader, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.loan import Lender, loan_path
@@ -182,7 +184,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
-        written = _Written(gate, audit, screen, nearest=arguments.nearest)
+        feed = stack.enter_context(Feed.listening(settings.console.feed_path, screen.note))
+        written = _Written(gate, audit, screen, feed, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         reader = arguments.reader or settings.reader.path
         if reader:
@@ -192,6 +195,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         takeover = stack.enter_context(
             Takeover(installation, ready.state, checks.models, written.bundle)
         )
+
+        seen = DoorSeen()
 
         def beat() -> None:
             door.alive()
@@ -204,6 +209,9 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
+                seen.hear(event)
+            feed.state("door", seen.fields)
+            feed.state("gate", _told_of(service))
             for text in supervisor.events():
                 written.said(text)
             heart()
@@ -215,7 +223,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             takeover.hear(answer)
 
         lender = _lender(stack, installation, screen)
-        service = Daemon(gate, door, alive, tell=tell, say=screen.note, lender=lender)
+        service = Daemon(gate, door, alive, tell=tell, say=screen.note, feed=feed, lender=lender)
         signal.signal(signal.SIGHUP, lambda *_: service.reload.set())
         notify("READY=1")
         try:
@@ -237,6 +245,15 @@ def _lender(stack: ExitStack, installation: Installation, screen: Screen) -> Len
     except DeviceError as error:
         screen.note(str(error))
         return None
+
+
+def _told_of(service: Daemon) -> dict[str, object]:
+    """Return how the gate is, for watchers."""
+    return {
+        "shut": service.shut,
+        "microphone": service.microphone,
+        "overruns": service.overruns,
+    }
 
 
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:
@@ -262,15 +279,20 @@ def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -
 class _Written:
     """Writes down what happens, then shows it; a full disk keeps nobody outside."""
 
-    def __init__(self, gate: Gate, audit: Audit, screen: Screen, *, nearest: bool) -> None:
+    def __init__(
+        self, gate: Gate, audit: Audit, screen: Screen, feed: Feed, *, nearest: bool
+    ) -> None:
         self._gate = gate
         self._audit = audit
         self._screen = screen
+        self._feed = feed
         self._nearest = nearest
         self._failed = False
 
     def answer(self, answer: Answer) -> None:
-        """One answer of the gate."""
+        """One answer of the gate: watchers see it before it is written."""
+        fields = answers.as_fields(answer, nearest=self._nearest)
+        self._feed.decision({"at": time(), **fields, **answers.for_watchers(answer)})
         self._write(
             record_of(
                 answer,
@@ -281,7 +303,7 @@ class _Written:
             )
         )
         self._screen.result(
-            answers.as_fields(answer, nearest=self._nearest),
+            fields,
             answers.as_line(answer, nearest=self._nearest),
         )
 

@@ -28,6 +28,8 @@ from gpiozero import Factory
 
 from kaimen.closing import Closing
 from kaimen.door.bound import Bound
+from kaimen.door.by_hand import HandServer
+from kaimen.door.by_hand import beside as beside_hand
 from kaimen.door.panel import Panel
 from kaimen.door.patterns import PATTERNS, chosen
 from kaimen.door.pins import pins_of
@@ -68,6 +70,7 @@ class DoorProcess(Closing):
         server: Server,
         *,
         pins: Factory,
+        by_hand: HandServer | None = None,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] | None = None,
@@ -75,6 +78,7 @@ class DoorProcess(Closing):
         """Claim the pins, the relay first. Raises DeviceError."""
         self._clock, self._patience, self._log = clock, patience, log
         self.server = server
+        self.by_hand = HandServer() if by_hand is None else by_hand
         self.ignored = 0  # packets that meant nothing
         now = self._turned = self._heard = self._beat = clock()
         self.relay = Relay(
@@ -101,6 +105,7 @@ class DoorProcess(Closing):
         self._asked, self._asked_at = "idle", now
         self._on = self._late = self._behind = False
         self._bound = Bound(settings.longest, settings.lease)
+        self._hand_bound = Bound(settings.longest, settings.lease)
         self._watchdog = watchdog_interval()
         self._stopping = False
 
@@ -127,11 +132,14 @@ class DoorProcess(Closing):
             self._greet(now)
         for packet in packets:
             self._obey(packet, now)
+        for asker, packet in self.by_hand.read(now):
+            asker.answer(self._obey_hand(packet, now))
         self._miss_voice(now)
         self._look(now)
         self._enter(self.machine.tick(now))
         self._follow()
-        self._bound.look(now, self.machine.state in LEASED)
+        for bound in (self._bound, self._hand_bound):
+            bound.look(now, self.machine.state in LEASED)
         if Fault.RESENT in self.machine.faults and not self._bound.refuses(now):
             self._fault(Event.RESTED, now)
         self._show(now)
@@ -146,6 +154,7 @@ class DoorProcess(Closing):
             notify("STOPPING=1")
             self.panel.close()
             self.server.close()
+            self.by_hand.close()
         finally:
             self.relay.close()
 
@@ -190,17 +199,35 @@ class DoorProcess(Closing):
         else:
             self._open(Event.VOICE, "voice", now)
 
-    def _open(self, event: Event, who: str, now: float) -> None:
+    def _obey_hand(self, packet: bytes, now: float) -> Opened | NotOpened:
+        """Open for whoever asks at the desk, if it is wanted still; return the answer."""
+        try:
+            request = request_from_bytes(packet)
+        except ValueError:
+            request = Rest()
+        if not isinstance(request, Open) or request.until is None:
+            self.ignored += 1
+            return NotOpened("that was no request for an opening before a time")
+        if not now <= request.until <= now + LATE:
+            return NotOpened("the door was stopped for a while and comes too late")
+        if not self._hand_bound.allows(now):
+            return NotOpened("it was opened by hand for too long in a row; wait a little")
+        # As by the exit button: the voice cannot end this lease.
+        return self._open(Event.BUTTON, "hand", now)
+
+    def _open(self, event: Event, who: str, now: float) -> Opened | NotOpened:
         try:
             self.relay.open()
         except DeviceError as error:
-            self._say(NotOpened(str(error)))
-            return
+            refused = NotOpened(str(error))
+            self._say(refused)
+            return refused
         entered = self.machine.handle(event, now)
         self._tell_relay()
         self._say(Opened(who))
         self._enter(entered)
         self.panel.restart("open")
+        return Opened(who)
 
     def _ask(self, what: str, now: float) -> None:
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)
@@ -266,6 +293,15 @@ def _journal(text: str) -> None:
             os.write(2, f"{text}\n".encode())
 
 
+def _listening_by_hand(socket: Path) -> HandServer:
+    """Return what is asked from the operator's desk; a door without it serves all the same."""
+    try:
+        return HandServer.listening(beside_hand(socket))
+    except DeviceError as error:
+        _journal(f"{error}; the door cannot be opened from the console")
+        return HandServer()
+
+
 @contextmanager
 def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]:
     """Keep beside the socket what is to be driven to rest, should this process be killed."""
@@ -296,6 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the door until SIGTERM, SIGINT or the end of its parent; returns the exit code."""
     chosen = _parser().parse_args(arguments)
     server: Server | None = None
+    by_hand = HandServer()
     try:
         if chosen.descriptor is not None:
             server = Server.inherited(chosen.descriptor)
@@ -306,10 +343,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if server is None:
             server = Server.listening(chosen.socket)
+            by_hand = _listening_by_hand(chosen.socket)
         log = _journal if chosen.socket else None
         with (
             _written_down(settings, chosen.socket),
-            DoorProcess(settings, server, pins=pins, log=log) as door,
+            by_hand,
+            DoorProcess(settings, server, pins=pins, by_hand=by_hand, log=log) as door,
         ):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: door.stop())

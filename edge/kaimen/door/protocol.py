@@ -102,7 +102,7 @@ class FaultStatus(Message):
 
 @dataclass(frozen=True, slots=True)
 class Opened(Message):
-    """Tell that a lease began, and whether "voice" or "button" asked for it."""
+    """Tell that a lease began, and whether "voice", "button" or "hand", the console, asked."""
 
     wording = "opened by {0.by}"
     by: str

@@ -50,7 +50,7 @@ class Server:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         before = os.umask(0o117)
         try:
-            _make_room(path)
+            make_room(path)
             listener.bind(str(path))
             listener.listen(4)
         except OSError as error:
@@ -149,14 +149,14 @@ def _hung_up(peer: socket.socket) -> bool:
     return bool(asked.poll(0))
 
 
-def _make_room(path: Path) -> None:
+def make_room(path: Path, kind: int = socket.SOCK_SEQPACKET) -> None:
     """Remove a socket nobody serves any more. Raises OSError for one that is served."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise FileExistsError(0, "there is a file of that name")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
@@ -165,4 +165,4 @@ def _make_room(path: Path) -> None:
             return
         except BlockingIOError:
             pass
-    raise FileExistsError(0, "another door serves it")
+    raise FileExistsError(0, "another process serves it")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from kaimen.access.decision import Verdict
 from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.sound import Samples
 from kaimen.sound.meter import Meter
@@ -70,18 +71,21 @@ class Daemon:
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
+        feed: Feed | None = None,
         lender: Lends | None = None,
     ) -> None:
         """``heart`` is called for every block, and while a microphone is waited for.
 
-        ``tell`` gets every answer, ``say`` what an operator should know. While the ``lender`` has
-        lent the microphone, nothing is decided.
+        ``tell`` gets every answer, ``say`` what an operator should know, ``feed`` what watchers
+        are told of the sound. While the ``lender`` has lent the microphone, nothing is decided.
         """
         self._gate = gate
         self._door = door
         self._heart = heart
         self._tell = tell
         self._say = say
+        self._feed = Feed() if feed is None else feed
+        self._listener: Listener | None = None
         self._lender = lender
         self._lent = False
         self._lacking = False  # a microphone
@@ -96,6 +100,21 @@ class Daemon:
         if self._lacking:
             return "waits for its microphone"
         return "somebody is being enrolled" if self._lent else "listening"
+
+    @property
+    def shut(self) -> str:
+        """Return why the door opens for nobody, in words; empty where it may."""
+        return self._gate.policy.shut
+
+    @property
+    def microphone(self) -> str:
+        """Return what is listened to; empty while there is nothing."""
+        return self._listener.name if self._listener is not None and not self._lacking else ""
+
+    @property
+    def overruns(self) -> int:
+        """Return how often sound was dropped since the microphone was found."""
+        return self._listener.overruns if self._listener is not None else 0
 
     def run(self, find: Callable[[], Listener]) -> None:
         """Listen to what ``find`` finds, as long as there is sound, and find it anew when lost.
@@ -129,11 +148,13 @@ class Daemon:
     def _pause(self) -> None:
         # A gate that waits for its microphone is alive: starting it again would find none either.
         self._heart()
+        self._feed.look()
         if self.reload.wait(RETRY):
             raise Reloaded
 
     def _listen(self, listener: Listener) -> None:
         self._gate.begin(listener.floor)
+        self._listener = listener
         meter = Meter()
         told = ""
         for block in listener.blocks():
@@ -145,6 +166,7 @@ class Daemon:
                     self._door.show("idle")
             if not self._is_lent(block, listener):
                 self._hear(block)
+            self._feed.hear(block, speaking=self._speaking)
             found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)

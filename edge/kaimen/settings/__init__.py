@@ -5,6 +5,7 @@ Nothing here imports another room: settings are read on any machine, without its
 
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
+from kaimen.settings.console import ConsoleSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
@@ -18,6 +19,7 @@ __all__ = [
     "SYSTEM",
     "BundleSettings",
     "ChecksSettings",
+    "ConsoleSettings",
     "DoorSettings",
     "EncoderSettings",
     "GallerySettings",

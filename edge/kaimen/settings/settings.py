@@ -13,6 +13,7 @@ from pathlib import Path
 from kaimen.errors import SettingsError
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
+from kaimen.settings.console import ConsoleSettings
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.encoder import EncoderSettings
 from kaimen.settings.gallery import GallerySettings
@@ -37,6 +38,7 @@ class Settings:
     reader: ReaderSettings = field(default_factory=ReaderSettings)
     checks: ChecksSettings = field(default_factory=ChecksSettings)
     door: DoorSettings = field(default_factory=DoorSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     roster: tuple[Rule, ...] = ()  # [[roster]]; empty: everybody, always
 
     @classmethod

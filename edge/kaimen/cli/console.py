@@ -1,0 +1,106 @@
+"""``kaimen console``: the operator's desk in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import importlib.util
+import sys
+from dataclasses import replace
+
+from kaimen.errors import SettingsError
+from kaimen.installation import Installation
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from kaimen.settings.console import ROLES
+
+EXAMPLE = """example:
+  kaimen console --add-account chen --role admin      (asks for a password, twice)
+  kaimen console
+  kaimen console --accounts
+
+The desk is then at http://127.0.0.1:8443/, for this machine alone. Nobody can sign in before the
+first account is made here, at the gate's own terminal."""
+
+NEEDED = ("argon2", "jinja2", "python_multipart", "starlette", "uvicorn")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument("--host", help="the address to listen at, instead of the settings'")
+    parser.add_argument("--port", type=int, help="the port, instead of the settings'")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--add-account", metavar="NAME", help="let somebody sign in")
+    ways.add_argument("--remove-account", metavar="NAME", help="let somebody sign in no more")
+    ways.add_argument("--accounts", action="store_true", help="list who may sign in")
+    parser.add_argument("--role", choices=ROLES, help="of the account: guard unless it is given")
+    parser.add_argument(
+        "--no-password", action="store_true", help="of an account that only a proxy signs in"
+    )
+
+
+def run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Serve until SIGINT or SIGTERM, or see to the accounts."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SettingsError(
+            f"the console needs {', '.join(missing)}; install them: pip install 'kaimen[console]'"
+        )
+    settings = Settings.read(arguments.config)
+    given = {"host": arguments.host, "port": arguments.port}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = replace(settings, console=replace(settings.console, **chosen))
+    with Installation.open(settings, screen) as installation:
+        if arguments.add_account or arguments.remove_account or arguments.accounts:
+            return _see_to_accounts(arguments, installation, screen)
+        from kaimen.console.serve import serve
+
+        secure = "s" if settings.console.certificate else ""
+        screen.say(
+            f"the desk is at http{secure}://{settings.console.host}:{settings.console.port}/"
+        )
+        serve(installation)
+    return 0
+
+
+def _see_to_accounts(
+    arguments: argparse.Namespace, installation: Installation, screen: Screen
+) -> int:
+    from kaimen.console.accounts import Accounts
+    from kaimen.console.roles import Role
+
+    accounts = Accounts(installation.accounts_path, installation.vault_or_new)
+    if arguments.add_account:
+        password = "" if arguments.no_password else _password()
+        if not password and not arguments.no_password:
+            raise SettingsError("a password is needed; write one, or give --no-password")
+        account = accounts.put(
+            arguments.add_account, Role.named(arguments.role or "guard"), password
+        )
+        screen.result(
+            {"account": account.name, "role": str(account.role)},
+            f"{account.name} may sign in as {account.role}",
+        )
+    elif arguments.remove_account:
+        accounts.remove(arguments.remove_account)
+        screen.result(
+            {"removed": arguments.remove_account}, f"{arguments.remove_account} is removed"
+        )
+    else:
+        for account in accounts.all().values():
+            way = "password" if account.hashed else "proxy"
+            screen.result(
+                {"account": account.name, "role": str(account.role), "by": way},
+                f"{account.name}  {account.role}  {way}",
+            )
+    return 0
+
+
+def _password() -> str:
+    """Return a password: asked for twice at a terminal, else a line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first = getpass.getpass("password: ")
+    if getpass.getpass("once more: ") != first:
+        raise SettingsError("the two passwords differ; try again")
+    return first

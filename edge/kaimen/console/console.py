@@ -1,0 +1,68 @@
+"""What all visits share: the installation, who may sign in, who has, and what they did."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from kaimen.audit import Audit
+from kaimen.closing import Closing
+from kaimen.console.accounts import Accounts
+from kaimen.console.sessions import Sessions
+from kaimen.console.watching import Watching
+from kaimen.errors import StorageError
+
+if TYPE_CHECKING:
+    from kaimen.installation import Installation
+
+LOG_BUSY = 1.0  # seconds that another process may hold the log
+Found = TypeVar("Found")
+
+
+class Console(Closing):
+    """The desk behind all pages; a context manager."""
+
+    def __init__(
+        self, installation: Installation, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Raises GalleryError where the school's key cannot be read."""
+        self.installation = installation  # for the worker thread alone
+        self.settings = installation.settings
+        chosen = self.settings.console
+        vault = installation.vault_or_new
+        self.accounts = Accounts(installation.accounts_path, vault)
+        self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.watching = Watching(chosen.feed_path)
+        self._log_key = vault.derive("audit")
+        self._log_lock = threading.Lock()
+        # One thread: neither the registry nor the index may be used by two at a time.
+        self.worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
+
+    def audit(self, who: str, did: str, **what: object) -> None:
+        """Write down who does what. Raises StorageError: then it is not to be done."""
+        record = {"kind": "act", "who": who, "did": did, **what}
+        with self._log_lock:
+            end = time.monotonic() + LOG_BUSY
+            while True:
+                try:
+                    with Audit(self.installation.acts_folder, self._log_key) as audit:
+                        audit.write(record)
+                    return
+                except StorageError as error:
+                    if "another" not in str(error) or time.monotonic() > end:
+                        raise
+                time.sleep(0.05)
+
+    def is_welcome(self, cookie: str) -> bool:
+        """Return whether a session goes on, without taking that for a exchange."""
+        return self.sessions.get(cookie, visit=False) is not None
+
+    def close(self) -> None:
+        """Wait for what is being done, and close the parts."""
+        self.worker.submit(self.installation.close)
+        with contextlib.suppress(RuntimeError):
+            self.worker.shutdown(wait=True)

@@ -1,0 +1,200 @@
+"""One request and who makes it: what an endpoint is given."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from kaimen.console.accounts import Account
+from kaimen.console.console import Console
+from kaimen.console.language import Translator, translator
+from kaimen.console.sessions import SignIn
+from kaimen.console.templates import environment
+
+if TYPE_CHECKING:
+    from kaimen.console.page import Page
+    from kaimen.installation import Installation
+
+LONGEST_FIELD = 1000  # characters
+STILL_THERE = 5.0  # seconds between looks whether a watcher is still signed in
+
+Result = TypeVar("Result")
+
+
+class RefusedRequest(Exception):
+    """A request that is not carried out, with the sentence for who made it, in English."""
+
+    def __init__(self, status: int, sentence: str, **values: object) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence, self.values = status, sentence, values
+
+
+class Exchange:
+    """What an endpoint knows of its request, and what it answers with."""
+
+    def __init__(
+        self,
+        request: Request,
+        console: Console,
+        *,
+        pages: tuple[Page, ...],
+        language: str,
+        cookie: str,
+    ) -> None:
+        self.request = request
+        self.console = console
+        self.language = language
+        self.cookie = cookie
+        self.session: SignIn | None = None
+        self.person: Account | None = None  # who has signed in
+        self.form = FormData()
+        self.text: Translator = translator(language)
+        self._pages = pages
+
+    # Who it is.
+
+    @property
+    def account(self) -> Account:
+        """Who has signed in; only where the address asks for a role."""
+        assert self.person is not None
+        return self.person
+
+    @property
+    def is_part(self) -> bool:
+        """Return whether htmx asks, for a part of the page that is there."""
+        return bool(self.request.headers.get("HX-Request"))
+
+    # What they sent.
+
+    def field(self, name: str, default: str | None = None, *, longest: int = LONGEST_FIELD) -> str:
+        """Return a field of the form; RefusedRequest where it is missing, no text, or too long."""
+        value = self.form.get(name, default)
+        if not isinstance(value, str):
+            raise RefusedRequest(422, "The field {name} is missing.", name=name)
+        if len(value) > longest:
+            raise RefusedRequest(422, "The field {name} is too long.", name=name)
+        return value
+
+    def upload(self, name: str) -> UploadFile:
+        """Return a file of the form; RefusedRequest where there is none."""
+        value = self.form.get(name)
+        if not isinstance(value, UploadFile) or not value.filename:
+            raise RefusedRequest(422, "Choose a file first.")
+        return value
+
+    # What is done.
+
+    @property
+    def installation(self) -> Installation:
+        """The gate's parts: on the worker thread only, so not in an async endpoint."""
+        return self.console.installation
+
+    async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function on the worker thread; for async endpoints."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.console.worker, function, *arguments)
+
+    async def aside(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function that does not use the installation on some other thread."""
+        return await run_in_threadpool(function, *arguments)
+
+    def audit(self, did: str, **what: object) -> None:
+        """Write down what this person is about to do. Raises StorageError: then do it not.
+
+        ``did`` is a verb and its object, such as "removed a student"; ``what`` are its details,
+        with no student's name: ``kaimen.audit.pseudonym`` gives what a student is called there.
+        """
+        address = self.request.client.host if self.request.client else ""
+        self.console.audit(self.account.name, did, address=address, **what)
+
+    def say(self, sentence: str, **values: object) -> None:
+        """Show a sentence, in English here, on the next page that this person sees."""
+        if self.session is not None:
+            self.session.said.append(self.text(sentence, **values))
+
+    def take_said(self) -> list[str]:
+        """Return what was left to be said to this person, once."""
+        said: list[str] = []
+        if self.session is not None:
+            said, self.session.said = self.session.said, []
+        return said
+
+    # What they are shown.
+
+    def page(self, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+        """Return a whole page, or a part of one, made from a template."""
+        return HTMLResponse(self.render(template, **values), status)
+
+    def render(self, template: str, **values: object) -> str:
+        """Return a template filled in."""
+        role = self.person.role if self.person else 0
+        shown = {
+            "_": self.text,
+            "exchange": self,
+            "language": self.language,
+            "account": self.person,
+            "pages": [each for each in self._pages if each.title and role >= each.role],
+            "path": self.request.url.path,
+            "token": self.console.sessions.token(self.cookie),
+        }
+        return environment().get_template(template).render({**shown, **values})
+
+    def see(self, path: str) -> Response:
+        """Return an answer that shows another page, as after an act: its own or another."""
+        if self.is_part:
+            return Response(status_code=200, headers={"HX-Redirect": path})
+        return RedirectResponse(path, 303)
+
+    def stream(self, events: AsyncIterator[tuple[str, str]]) -> Response:
+        """Return server-sent events: pairs of a name and what it shows, HTML or JSON.
+
+        The stream ends when its watcher has been signed out, or leaves.
+        """
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(
+            self._sent(events), media_type="text/event-stream", headers=headers
+        )
+
+    async def _sent(self, events: AsyncIterator[tuple[str, str]]) -> AsyncIterator[str]:
+        coming = aiter(events)
+        looked = time.monotonic()
+        following: asyncio.Future[tuple[str, str]] | None = None
+        try:
+            while True:
+                if following is None:
+                    following = asyncio.ensure_future(_next_of(coming))
+                await asyncio.wait({following}, timeout=STILL_THERE)
+                if time.monotonic() - looked > STILL_THERE:
+                    looked = time.monotonic()
+                    if not self.console.is_welcome(self.cookie):
+                        return
+                if not following.done():
+                    yield ": nothing new\n\n"
+                    continue
+                try:
+                    name, content = following.result()
+                except StopAsyncIteration:
+                    return
+                following = None
+                lines = "".join(f"data: {line}\n" for line in content.splitlines() or [""])
+                yield f"event: {name}\n{lines}\n"
+        finally:
+            if following is not None:
+                following.cancel()
+
+
+async def _next_of(coming: AsyncIterator[tuple[str, str]]) -> tuple[str, str]:
+    return await anext(coming)
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON that may stand in a page."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -1,0 +1,54 @@
+"""What a page is made of: views that show and change nothing, and acts that change something.
+
+An endpoint that is a plain function runs on the console's one worker thread, where it may use
+``exchange.installation``. One that is ``async`` runs between all other visits: it must wait for
+nothing but what it awaits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from kaimen.console.exchange import Exchange
+from kaimen.console.roles import Role
+
+Endpoint = Callable[[Exchange], Response | Awaitable[Response]]
+SMALL = 64 << 10  # bytes of an act's form
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One address of a page."""
+
+    path: str  # as Starlette writes it: /students/{number:int}
+    endpoint: Endpoint
+    method: str
+    role: Role | None  # the least that is needed; None: nobody need have signed in
+    largest: int = SMALL  # bytes of the form
+    name: str = ""
+
+
+def view(path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD) -> Way:
+    """Return an address that shows something, and changes nothing."""
+    return Way(path, endpoint, "GET", role)
+
+
+def act(
+    path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD, largest: int = SMALL
+) -> Way:
+    """Return an address that changes something: a form with a token, of ``largest`` bytes."""
+    return Way(path, endpoint, "POST", role, largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its addresses, and where it stands in the navigation."""
+
+    name: str  # of its templates' folder and of its Chinese texts
+    ways: tuple[Way, ...]
+    title: str = ""  # in the navigation, in English; empty: not there
+    path: str = ""  # where the navigation leads
+    role: Role = Role.GUARD  # from which on it is in the navigation

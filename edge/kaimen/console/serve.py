@@ -1,0 +1,56 @@
+"""Serving the console until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from kaimen.console.app import application
+from kaimen.errors import DeviceError, SettingsError
+from kaimen.systemd import notify
+
+if TYPE_CHECKING:
+    from kaimen.installation import Installation
+
+LEAVING = 2  # seconds that visitors are given at the end
+
+
+class _Announced(uvicorn.Server):
+    """Tells systemd when visitors may come."""
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            notify("READY=1")
+
+
+def serve(installation: Installation) -> None:
+    """Serve until SIGTERM or SIGINT. Raises DeviceError where nobody can be served."""
+    chosen = installation.settings.console
+    try:
+        config = uvicorn.Config(
+            application(installation),
+            host=chosen.host,
+            port=chosen.port,
+            ssl_certfile=chosen.certificate or None,
+            ssl_keyfile=chosen.certificate_key or None,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=LEAVING,
+            ws="none",
+        )
+        config.load()
+    except OSError as error:  # of the certificate, too: ssl.SSLError is one
+        raise SettingsError(
+            f"{chosen.certificate}: cannot be used ({error.strerror or error})"
+        ) from None
+    server = _Announced(config)
+    server.run()
+    if not server.started:
+        raise DeviceError(
+            f"nobody can be served at {chosen.host}:{chosen.port}; see what else listens there, "
+            "or choose another port under [console]"
+        )

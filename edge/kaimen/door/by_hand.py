@@ -1,0 +1,134 @@
+"""Opening by hand: a socket of the door's own for the operator's desk.
+
+The door serves one voice process at a time, and opens by hand whether that is there or not. Who
+asks sends one ``open`` of the protocol and gets one answer; the desk says who it was, in its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kaimen.closing import Closing
+from kaimen.door.protocol import (
+    LONGEST_NOTICE,
+    LONGEST_REQUEST,
+    Message,
+    NotOpened,
+    Open,
+    Opened,
+    notice_from_bytes,
+)
+from kaimen.door.server import make_room
+from kaimen.errors import DeviceError
+
+MOST = 8  # who may ask at a time
+PATIENCE = 1.0  # seconds that somebody who says nothing is kept
+WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
+ANSWER = 2.0  # seconds an answer is waited for
+
+
+def beside(path: Path) -> Path:
+    """Return where the socket for opening by hand is, beside the door's own."""
+    return path.with_name(f"{path.name}-hand")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Somebody who connected, and when."""
+
+    talk: socket.socket
+    came: float
+
+    def answer(self, message: Message) -> None:
+        """Answer and leave; never wait."""
+        with contextlib.suppress(OSError), self.talk:
+            self.talk.send(message.to_bytes())
+
+
+class HandServer(Closing):
+    """The door's end; without a socket nobody asks."""
+
+    def __init__(self, listener: socket.socket | None = None, path: Path | None = None) -> None:
+        """Use ``listening`` for one at a path."""
+        self._listener = listener
+        self._path = path
+        self._askers: list[Asker] = []
+
+    @classmethod
+    def listening(cls, path: Path) -> HandServer:
+        """Wait at a path that its owner and group may use. Raises DeviceError."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        before = os.umask(0o117)
+        try:
+            make_room(path)
+            listener.bind(str(path))
+            listener.listen(MOST)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or str(error)
+            raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
+        finally:
+            os.umask(before)
+        return cls(listener, path)
+
+    def read(self, now: float) -> list[tuple[Asker, bytes]]:
+        """Return who asks and their packets; never wait. ``now``: seconds of the door's clock."""
+        if self._listener is not None and len(self._askers) < MOST:
+            with contextlib.suppress(OSError):  # nobody new
+                talk, _ = self._listener.accept()
+                talk.setblocking(False)
+                self._askers.append(Asker(talk, now))
+        found, waiting = [], []
+        for asker in self._askers:
+            try:
+                found.append((asker, asker.talk.recv(LONGEST_REQUEST + 1)))
+            except BlockingIOError:
+                if now - asker.came < PATIENCE:
+                    waiting.append(asker)
+                else:
+                    asker.talk.close()
+            except OSError:
+                asker.talk.close()
+        self._askers = waiting
+        return found
+
+    def close(self) -> None:
+        """Leave; the socket is removed."""
+        for asker in self._askers:
+            asker.talk.close()
+        self._askers = []
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+
+def open_by_hand(door: Path) -> None:
+    """Ask the door at a socket, its own one, for one lease.
+
+    Raises DeviceError with what to do where it did not open.
+    """
+    path = beside(door)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
+        talk.settimeout(ANSWER)
+        try:
+            talk.connect(str(path))
+            talk.send(Open(time.monotonic() + WANTED).to_bytes())
+            answer = notice_from_bytes(talk.recv(LONGEST_NOTICE))
+        except OSError as error:
+            raise DeviceError(
+                f"{path}: the door cannot be asked ({error.strerror or error}); see whether "
+                "'kaimen door' runs, of this version, with this socket"
+            ) from None
+    match answer:
+        case Opened():
+            return
+        case NotOpened(why):
+            raise DeviceError(f"the door did not open: {why}")
+    raise DeviceError("the door did not say that it opened; look whether it did")
