@@ -43,7 +43,7 @@ FLOORS = (
     ("calibration", "gate"),
     ("enrollment", "audit", "rehearsal"),
     ("installation",),
-    ("rollout", "backup", "bench", "setup"),
+    ("rollout", "backup", "bench", "setup", "microphone_enrollment"),
     ("doctor", "console", "fleet"),
     ("cli",),
 )
