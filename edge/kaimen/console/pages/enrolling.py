@@ -47,7 +47,7 @@ def begin(exchange: Exchange) -> Response:
     exchange.audit(
         "began to enroll a student at the microphone", student=_pseudonym(exchange, entry)
     )
-    begun = _desk(exchange).at_microphone(
+    begun = enrolling_of(exchange.console).at_microphone(
         entry, add=how == ADD, replace=how == REPLACE,
         in_place_of=int(number[:9]) if how == ONE else None,
     )  # fmt: skip
@@ -67,24 +67,24 @@ async def upload(exchange: Exchange) -> Response:
     def start() -> Response:
         _require_fit(exchange, entry, how)
         exchange.audit("began to enroll a student from files", student=_pseudonym(exchange, entry))
-        return _begun(exchange, _desk(exchange).of_files(entry, contents, add=how == ADD))
+        return _begun(
+            exchange, enrolling_of(exchange.console).of_files(entry, contents, add=how == ADD)
+        )
 
     return await exchange.work(start)
 
 
 def show(exchange: Exchange) -> Response:
     """Show the enrollment that goes on."""
-    session = _desk(exchange).session
+    session = enrolling_of(exchange.console).session
     if session is None:
         return exchange.see("/enrolling/new")
-    return exchange.page(
-        "enrolling/page.html", session=session, advice=_say(exchange, Advice.SPEAK)
-    )
+    return exchange.page("enrolling/page.html", session=session)
 
 
 async def feed(exchange: Exchange) -> Response:
     """Stream what is heard, and what becomes of each take."""
-    session = _desk(exchange).session
+    session = enrolling_of(exchange.console).session
     if session is None:
         raise RefusedRequest(404, "Nobody is being enrolled.")
     return exchange.stream(_shown(exchange, session))
@@ -92,7 +92,7 @@ async def feed(exchange: Exchange) -> Response:
 
 def stop(exchange: Exchange) -> Response:
     """Give up; nothing is kept."""
-    _desk(exchange).stop()
+    enrolling_of(exchange.console).stop()
     return exchange.see("/enrolling")
 
 
@@ -126,8 +126,8 @@ def _say(exchange: Exchange, advice: Advice) -> str:
     return advice.chinese if exchange.language == CHINESE else advice.english
 
 
-def _desk(exchange: Exchange) -> Enrolling:
-    console = exchange.console
+def enrolling_of(console: Console) -> Enrolling:
+    """Return who is being enrolled at a console."""
     return _DESKS.setdefault(console, Enrolling(console.settings))
 
 
