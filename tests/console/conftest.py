@@ -135,9 +135,12 @@ def served(settings: Settings) -> Iterator[tuple[str, Console]]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright, with a microphone that is a file of silence."""
+    """Debian's Chromium, driven by Playwright.
+
+    Of one test alone: Playwright runs a loop in this thread, where other tests want one, too.
+    """
     if BROWSER is None:
         pytest.skip("needs a browser: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api")
