@@ -18,7 +18,7 @@ ldconfig -p | grep -q libportaudio || {
 # The package's versions, each file by its hash: what runs as root here is what was tested.
 "$python" -m venv "$prefix"
 pip() { "$prefix/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
-pip install --require-hashes -r deploy/deb/requirements.lock
+pip install --require-hashes -r "deploy/deb/requirements.lock"
 pip install --no-deps --force-reinstall .
 "$prefix/bin/kaimen" --version
 

@@ -44,7 +44,7 @@ FLOORS = (
     ("calibration", "gate"),
     ("enrollment", "audit", "rehearsal", "review"),
     ("installation",),
-    ("rollout", "backup", "bench", "setup", "monitoring"),
+    ("rollout", "backup", "bench", "setup", "monitoring", "microphone_enrollment"),
     ("privacy",),
     ("doctor", "console", "fleet", "bridge"),
     ("cli",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -134,7 +135,8 @@ def test_without_a_gate_there_is_nothing_to_borrow(path: Path) -> None:
 
 
 def test_a_socket_that_a_killed_gate_left_is_taken_over(path: Path, shown: list[str]) -> None:
-    path.write_bytes(b"")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
+        left.bind(str(path))
     with Lender(path, shown.append) as lender:
         borrowed(lender, path).close()
 
@@ -145,7 +147,7 @@ def test_where_it_cannot_be_lent_it_says_what_that_means(tmp_path: Path) -> None
 
 
 def test_of_two_gates_at_one_registry_the_first_lends(lender: Lender, path: Path) -> None:
-    with pytest.raises(DeviceError, match="another gate"):
+    with pytest.raises(DeviceError, match="another process"):
         Lender(path, lambda what: None)
     lender.take(block(0.0), "usb")
     assert path.exists()

@@ -13,22 +13,20 @@ from rich.live import Live
 from rich.text import Text
 
 from kaimen.enrollment.advice import Advice
-from kaimen.enrollment.at_microphone import BEEP, HeardLevel, enroll_takes, takes_at
-from kaimen.enrollment.coach import WANTED, Coach, TakeJudgement
+from kaimen.enrollment.at_microphone import BEEP, HeardLevel
+from kaimen.enrollment.coach import WANTED, TakeJudgement
 from kaimen.enrollment.door_lights import DoorLights
 from kaimen.enrollment.enrollment import Outcome, Status
 from kaimen.enrollment.entries import Entry
-from kaimen.errors import GalleryError, SettingsError
+from kaimen.errors import SettingsError
 from kaimen.gallery.gallery import Gallery
-from kaimen.gate.loan import LentMicrophone, NoGate, loan_path
+from kaimen.gate.loan import LentMicrophone
 from kaimen.installation import Installation
+from kaimen.microphone_enrollment import MicrophoneEnrollment, gate_microphone
 from kaimen.screen import Screen
 from kaimen.sound import Source
-from kaimen.sound.microphone import Microphone
 from kaimen.sound.played import Played
 from kaimen.terminal import BAD, GOOD, styled
-from kaimen.voice.models import Models, phrase_of
-from kaimen.voice.score import Points
 
 COLUMNS = 60  # of the meter
 BAR = 30  # characters of it: 2 dB each
@@ -67,58 +65,21 @@ def outcomes(
     Raises SettingsError, DeviceError, NoSpeech, GalleryError and StorageError.
     """
     number, add = arguments.replace_recording, arguments.add
-    before = _others(gallery, entry.student, number) if add or number is not None else None
-    encoder = installation.encoder
-    coach = Coach(
-        Models(encoder, phrase_of(encoder)),
-        installation.threshold_of_a_try,
-        before=before,
-        wanted=WANTED if number is None else 1,
+    enrollment = MicrophoneEnrollment(
+        installation, gallery, entry, add=add, replace=arguments.replace, in_place_of=number
     )
-    with _source(arguments, installation) as source:
-        lights = _lights_of(source) if arguments.kiosk else None
-        _hear(source, coach, screen, lights)
-    outcome = enroll_takes(
-        entry, coach.judged(), gallery, encoder.card,
-        said_by=phrase_of(encoder).identity, accept_alike=arguments.accept_alike,
-        add=add, in_place_of=number, dry=arguments.dry_run,
-    )  # fmt: skip
+    source: AbstractContextManager[Source]
+    if arguments.play:
+        source = nullcontext(Played.open(arguments.play))
+    else:
+        source = gate_microphone(installation, of_gate=bool(arguments.kiosk))
+    with source as opened:
+        lights = _lights_of(opened) if arguments.kiosk else None
+        _hear(enrollment, opened, screen, lights)
+    outcome = enrollment.write(accept_alike=arguments.accept_alike, dry=arguments.dry_run)
     yield outcome
     if outcome.status is Status.ENROLLED and not (add or number or arguments.dry_run):
         screen.say(f"another day: kaimen enroll --microphone {entry.student} --add")
-
-
-def _others(gallery: Gallery, student: str, number: int | None) -> Points:
-    """Return the voiceprints that takes are added to: all but the recording they replace.
-
-    Raises GalleryError for a recording that is not there.
-    """
-    recordings = gallery.registry.recordings
-    own = [each.number for each in recordings.listed(student) if not each.word]
-    if student not in gallery:
-        raise GalleryError(f"{student} is not enrolled; leave --add and --replace-recording out")
-    if number is not None and number not in own:
-        raise GalleryError(
-            f"{student} has no recording {number}; see 'kaimen students {student} --recordings'"
-        )
-    others = [each for each in own if each != number]
-    return recordings.voiceprints(others, gallery.encoder)
-
-
-def _source(
-    arguments: argparse.Namespace, installation: Installation
-) -> AbstractContextManager[Source]:
-    """Return the running gate's microphone, or the gate's own where none runs."""
-    if arguments.play:
-        return nullcontext(Played.open(arguments.play))
-    path = loan_path(installation.settings.gallery.file)
-    if arguments.kiosk or path.exists():
-        try:
-            return LentMicrophone(path)
-        except NoGate:
-            if arguments.kiosk:
-                raise
-    return nullcontext(Microphone(installation.settings.sound.microphone or None))
 
 
 def _lights_of(source: Source) -> Callable[[str], None]:
@@ -128,13 +89,16 @@ def _lights_of(source: Source) -> Callable[[str], None]:
 
 
 def _hear(
-    source: Source, coach: Coach, screen: Screen, lights: Callable[[str], None] | None
+    enrollment: MicrophoneEnrollment,
+    source: Source,
+    screen: Screen,
+    lights: Callable[[str], None] | None,
 ) -> None:
     """Let the coach hear all takes; ``lights`` are the door's, where a student looks at them."""
     shown = _Shown(screen, live=lights is None)
     door = None if lights is None else DoorLights(lights)
     with shown:
-        for event in takes_at(source, coach, deaf=0.0 if door is None else BEEP):
+        for event in enrollment.hear(source, deaf=0.0 if door is None else BEEP):
             shown.event(event)
             if door is not None:
                 door.event(event)

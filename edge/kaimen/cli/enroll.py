@@ -119,11 +119,6 @@ def _outcomes(
     """Yield what became of each student, from files or from a microphone."""
     new = not (arguments.add or arguments.replace or arguments.replace_recording is not None)
     if arguments.microphone or arguments.kiosk:
-        if new and entries[0].student in gallery:
-            raise SettingsError(
-                f"{entries[0].student} is enrolled; give --add for takes of another day, or "
-                "--replace for new ones"
-            )
         return at_microphone.outcomes(entries[0], arguments, installation, gallery, screen)
     encoder = installation.encoder
     if arguments.student and new:

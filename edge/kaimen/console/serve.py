@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -19,18 +21,18 @@ LEAVING = 2  # seconds that visitors are given at the end
 class _Announced(uvicorn.Server):
     """Tells systemd when visitors may come."""
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             notify("READY=1")
 
 
-def serve(installation: Installation) -> None:
+def serve(installation: Installation, config: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises DeviceError where nobody can be served."""
     chosen = installation.settings.console
     try:
-        config = uvicorn.Config(
-            application(installation),
+        server = uvicorn.Config(
+            application(installation, config),
             host=chosen.host,
             port=chosen.port,
             ssl_certfile=chosen.certificate or None,
@@ -42,15 +44,18 @@ def serve(installation: Installation) -> None:
             timeout_graceful_shutdown=LEAVING,
             ws="none",
         )
-        config.load()
+        server.load()
     except OSError as error:  # of the certificate, too: ssl.SSLError is one
         raise SettingsError(
             f"{chosen.certificate}: cannot be used ({error.strerror or error})"
         ) from None
-    server = _Announced(config)
-    server.run()
-    if not server.started:
+    family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
+    try:
+        listener = socket.create_server((chosen.host, chosen.port), family=family)
+    except OSError as error:
         raise DeviceError(
-            f"nobody can be served at {chosen.host}:{chosen.port}; see what else listens there, "
-            "or choose another port under [console]"
-        )
+            f"nobody can be served at {chosen.host}:{chosen.port} ({error.strerror}); see what "
+            "else listens there, or choose another port under [console]"
+        ) from None
+    with listener:
+        _Announced(server).run([listener])

@@ -170,7 +170,7 @@ class Daemon:
                     self._door.show("idle")
             if not self._is_lent(block, listener):
                 self._hear(block)
-                self._feed.hear(block, speaking=self._speaking)
+            self._feed.hear(block, speaking=self._speaking)
             found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)

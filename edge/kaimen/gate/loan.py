@@ -18,6 +18,7 @@ import numpy as np
 
 from kaimen.closing import Closing
 from kaimen.door.patterns import SHOWS
+from kaimen.door.server import make_room
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.sound import BLOCK, Samples
 
@@ -50,9 +51,7 @@ class Lender(Closing):
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._listener.setblocking(False)
-            if _answers(path):
-                raise OSError("another gate lends its own there")
-            path.unlink(missing_ok=True)  # of a gate that was killed
+            make_room(path)
             self._listener.bind(str(path))
             path.chmod(0o600)
             self._listener.listen(1)
@@ -190,12 +189,6 @@ class LentMicrophone(Closing):
     def close(self) -> None:
         """Give the microphone back."""
         self._talk.close()
-
-
-def _answers(path: Path) -> bool:
-    """Return whether a gate listens at a path."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as asking:
-        return asking.connect_ex(str(path)) == 0
 
 
 def _parted(packet: bytes) -> tuple[bytes, bytes]:

@@ -1,5 +1,23 @@
 """The pages, in the order of the navigation: a new one is added here."""
 
-from kaimen.console.pages import calibration, health, latent_map, live, review, sign_in
+from kaimen.console.pages import (
+    calibration,
+    enrolling,
+    health,
+    latent_map,
+    live,
+    review,
+    sign_in,
+    students,
+)
 
-PAGES = (live.PAGE, review.PAGE, latent_map.PAGE, calibration.PAGE, health.PAGE, sign_in.PAGE)
+PAGES = (
+    live.PAGE,
+    students.PAGE,
+    enrolling.PAGE,
+    review.PAGE,
+    latent_map.PAGE,
+    calibration.PAGE,
+    health.PAGE,
+    sign_in.PAGE,
+)

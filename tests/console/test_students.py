@@ -1,0 +1,211 @@
+"""The Students page: a list that is searched, a student who is changed, exported and removed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from kaimen.console.pages.enrolling import enrolling_of
+from kaimen.console.roles import Role
+from kaimen.console.student_list import ROWS, StudentList
+from kaimen.installation import Installation
+from kaimen.rehearsal import RECORDINGS
+from kaimen.screen import Screen
+from kaimen.settings import Settings
+from tests.console.conftest import Desk, Made, post
+
+
+def enrolled(settings: Settings, *names: str, recordings: int = 5) -> None:
+    """Enroll students of points that are drawn, each one's alike."""
+    random = np.random.default_rng(0)
+    with Installation.open(settings, Screen(as_json=True)) as installation:
+        gallery = installation.gallery_or_new
+        with gallery.registry.database.writing():
+            for at, name in enumerate(names):
+                centre = random.standard_normal(gallery.dimension)
+                points = centre + 0.3 * random.standard_normal((recordings, gallery.dimension))
+                points /= np.linalg.norm(points, axis=1, keepdims=True)
+                gallery.enroll(name, list(points.astype(np.float32)), group=f"{at % 9 + 1}a")
+
+
+@pytest.fixture
+def school(settings: Settings) -> Settings:
+    """A school of three."""
+    enrolled(settings, "anning", "bowen <b>", "陈晨")
+    return settings
+
+
+@pytest.fixture
+def client(school: Settings, desk_of: Made) -> TestClient:
+    return desk_of(school).signed_in(Role.REGISTRAR)
+
+
+def number_of(client: TestClient, name: str) -> int:
+    text = client.get("/students/rows", params={"q": name}).text
+    return int(text.split('href="/students/')[1].split('"')[0])
+
+
+def test_everybody_is_listed_and_a_search_finds_by_a_part_of_the_name(client: TestClient) -> None:
+    text = client.get("/students").text
+    assert "anning" in text and "陈晨" in text and "bowen &lt;b&gt;" in text
+    found = client.get("/students/rows", params={"q": "ANN"}).text
+    assert "anning" in found and "陈晨" not in found
+    assert "陈晨" in client.get("/students/rows", params={"group": "3a"}).text
+    assert "0 students" in client.get("/students/rows", params={"q": "nobody"}).text
+
+
+def test_a_school_with_nobody_has_an_empty_list(registrar: TestClient) -> None:
+    assert registrar.get("/students").status_code == 200
+
+
+def test_a_guard_sees_no_students(guard: TestClient) -> None:
+    assert guard.get("/students").status_code == 403
+    assert "/students" not in guard.get("/live").text
+
+
+def test_each_recording_is_judged_in_words(client: TestClient) -> None:
+    text = client.get(f"/students/{number_of(client, 'anning')}").text
+    assert text.count("Like the others: the gate would know it") == 5
+
+
+def test_group_and_consent_are_changed(client: TestClient, school: Settings) -> None:
+    number = number_of(client, "anning")
+    fields = {"group": "8b", "consent": "2030-07-31"}
+    assert post(client, f"/students/{number}/describe", fields).status_code == 303
+    text = client.get(f"/students/{number}").text
+    assert "8b" in text and "2030-07-31" in text and "anning is changed." in text
+    assert post(client, f"/students/{number}/describe", {"consent": "soon"}).status_code == 422
+    assert "2030-07-31" in client.get(f"/students/{number}").text
+    post(client, f"/students/{number}/describe", {"group": "8b", "consent": ""})
+    assert "2030-07-31" not in client.get(f"/students/{number}").text
+
+
+def test_one_recording_is_removed_but_never_the_last(client: TestClient) -> None:
+    number = number_of(client, "anning")
+    for left in range(5, 0, -1):
+        text = client.get(f"/students/{number}").text
+        recording = int(text.split("/recordings/")[1].split("/")[0])
+        answer = post(client, f"/students/{number}/recordings/{recording}/remove")
+        assert answer.status_code == (303 if left > 1 else 409)
+
+
+def test_all_that_is_kept_of_a_student_is_given_as_a_file(client: TestClient) -> None:
+    answer = post(client, f"/students/{number_of(client, '陈晨')}/export")
+    assert json.loads(answer.text)["student"] == "陈晨"
+    assert "attachment" in answer.headers["Content-Disposition"]
+
+
+def test_who_is_removed_is_gone_after_a_question(client: TestClient) -> None:
+    number = number_of(client, "anning")
+    assert "Remove for good" in client.get(f"/students/{number}/remove").text
+    assert "anning" in client.get("/students").text
+    assert post(client, f"/students/{number}/remove").status_code == 303
+    assert "anning" not in client.get("/students/rows").text
+    assert client.get(f"/students/{number}").status_code == 404
+
+
+def test_what_a_registrar_does_is_written_down_without_a_name(
+    school: Settings, desk_of: Made
+) -> None:
+    desk = desk_of(school)
+    client = desk.signed_in(Role.REGISTRAR)
+    post(client, f"/students/{number_of(client, 'anning')}/remove")
+    folder = desk.console.installation.acts_folder
+    lines = "".join(path.read_text() for path in folder.glob("*.jsonl"))
+    assert "removed a student" in lines
+    assert "anning" not in lines
+
+
+def test_twenty_thousand_students_stay_fluid_page_by_page(settings: Settings) -> None:
+    names = [f"s{number:05}" for number in range(200)]
+    enrolled(settings, *names, recordings=1)
+    with Installation.open(settings, Screen(as_json=True)) as installation:
+        students = StudentList().of(installation.registry)
+        seen: list[str] = []
+        after = ""
+        while True:
+            rows = students.search("", after=after)
+            seen += [each.name for each in rows.students]
+            after = rows.after
+            if not after:
+                break
+        assert seen == names
+        assert len(students.search("s0").students) == ROWS
+        assert students.search("s00007").found == 1
+        assert [each.name for each in students.search("", "2a").students] == names[1::9]
+
+
+# Enrolling
+
+
+@pytest.fixture
+def uploads(desk: Desk) -> TestClient:
+    return desk.signed_in(Role.REGISTRAR)
+
+
+def files(voice: str, *numbers: int) -> list[tuple[str, tuple[str, bytes]]]:
+    paths = [RECORDINGS / voice / f"phrase-{number}.mp3" for number in numbers]
+    return [("files", (path.name, path.read_bytes())) for path in paths]
+
+
+def ended(desk: Desk) -> str:
+    """Wait for the enrollment that was begun; return how it is shown."""
+    session = enrolling_of(desk.console).session
+    assert session is not None
+    session.join()
+    with desk.signed_in(Role.REGISTRAR).stream("GET", "/enrolling/feed") as stream:
+        return "\n".join(stream.iter_lines())
+
+
+def test_recordings_that_are_uploaded_enroll(desk: Desk, uploads: TestClient) -> None:
+    fields = {"name": "anning", "group": "7b", "consent": "2099-07-31"}
+    answer = post(uploads, "/enrolling/upload", fields, files=files("anning", 1, 2, 3))
+    assert answer.status_code == 303
+    assert "anning is enrolled with 3 recordings." in ended(desk)
+    assert "7b" in uploads.get("/students/rows").text
+    assert post(uploads, "/enrolling/upload", fields, files=files("anning", 4)).status_code == 409
+    more = {"name": "anning", "how": "add"}
+    assert post(uploads, "/enrolling/upload", more, files=files("anning", 4)).status_code == 303
+    assert "anning is enrolled with 4 recordings." in ended(desk)
+
+
+def test_an_upload_that_is_no_recording_enrolls_nobody_and_says_why(
+    desk: Desk, uploads: TestClient
+) -> None:
+    sent = [("files", ("<b>.mp3", b"not a sound"))]
+    assert post(uploads, "/enrolling/upload", {"name": "anning"}, files=sent).status_code == 303
+    said = ended(desk)
+    assert "no recording could be used" in said
+    assert "&lt;b&gt;.mp3" in said
+    assert post(uploads, "/enrolling/upload", {"name": "anning"}).status_code == 422
+
+
+def test_without_a_microphone_the_enrollment_says_so(
+    desk: Desk, uploads: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert post(uploads, "/enrolling/begin", {"name": "anning"}).status_code == 303
+    assert "PortAudio is not installed" in ended(desk)
+    assert "anning" not in uploads.get("/students/rows").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 422),
+        ({"name": " "}, 422),
+        ({"name": "a\x1b[2J"}, 422),
+        ({"name": "anning", "how": "add"}, 409),
+        ({"name": "anning", "how": "one", "recording": "x"}, 422),
+        ({"name": "anning", "how": "steal"}, 422),
+        ({"name": "anning", "consent": "soon"}, 422),
+    ],
+)
+def test_what_cannot_be_enrolled_is_refused_at_once(
+    fields: dict[str, str], status: int, uploads: TestClient
+) -> None:
+    assert post(uploads, "/enrolling/begin", fields).status_code == status
