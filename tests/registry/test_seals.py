@@ -146,10 +146,11 @@ def test_a_registry_of_an_earlier_kaimen_is_sealed_when_it_is_opened(path: Path)
 
 
 def as_before_seals(path: Path, *statements: str) -> None:
-    assert len(MIGRATIONS) == SEALED + 1
+    assert len(MIGRATIONS) == SEALED + 2
     by_hand(
         path,
         *statements,
+        "DROP TABLE grown",
         "ALTER TABLE recordings DROP COLUMN highest",
         *(f"ALTER TABLE vault DROP COLUMN {name}" for name in ("registry", "changes", "total")),
         "ALTER TABLE vault DROP COLUMN seal",

@@ -12,7 +12,7 @@ copies them, and ``records`` says what is in a line.
 
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
-from kaimen.audit.records import pseudonym, pseudonyms, record_of
+from kaimen.audit.records import grown_record, pseudonym, pseudonyms, record_of
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "copy",
     "export",
     "files_of",
+    "grown_record",
     "latest",
     "noted",
     "pseudonym",

@@ -6,6 +6,7 @@ import hmac
 
 import numpy as np
 
+from kaimen.access.growing import GrowthCandidate
 from kaimen.audit.chain import Record
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
@@ -29,6 +30,16 @@ def pseudonyms(key: bytes, student: str) -> list[str]:
         hmac.digest(key, f"student {form}".encode(), "sha256").hex()[:SHORT]
         for form in forms_of(student)
     ]
+
+
+def grown_record(taken: GrowthCandidate, key: bytes) -> Record:
+    """The record of a voiceprint that was taken in at the gate."""
+    return {
+        "kind": "grown",
+        "student": pseudonym(key, taken.student),
+        "score": taken.score,
+        "threshold": taken.needed,
+    }
 
 
 def record_of(

@@ -12,16 +12,18 @@ from time import sleep
 from types import FrameType
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.growing import Growing, GrowthCandidate
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, record_of
+from kaimen.audit import Audit, grown_record, record_of
 from kaimen.bundle.slots import SlotsState
 from kaimen.cli import answers
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
-from kaimen.gate import card_reader, watcher
+from kaimen.gate import card_reader, grower, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.grower import Grower
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
@@ -169,6 +171,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         stack.callback(installation.close, "audit", "checks")
         door, audit, checks = installation.door, installation.audit, installation.checks
         supervisor = stack.enter_context(Supervisor())
+        growing = Growing(gallery) if settings.gate.grow else None
         policy = AccessPolicy(
             gallery,
             Thresholds(),  # until the watcher arms it
@@ -178,11 +181,13 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             policy=settings.gate.policy,
             retry=settings.gate.retry,
             unwell=supervisor.unwell,
+            growing=growing,
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
         written = _Written(gate, audit, screen, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
+        taking_in = None if growing is None else _grow(supervisor, growing, installation)
         reader = arguments.reader or settings.reader.path
         if reader:
             _read(supervisor, policy, Path(reader), settings.reader.baud)
@@ -205,6 +210,8 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
                 written.event(str(event))
             for text in supervisor.events():
                 written.said(text)
+            for candidate in [] if taking_in is None else taking_in.taken():
+                written.grown(candidate)
             heart()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
@@ -239,6 +246,18 @@ def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> No
     """Arm the policy by registry and calibration, now and whenever they change."""
     watching = Watcher(policy, calibrated, supervisor.say)
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
+
+
+def _grow(supervisor: Supervisor, growing: Growing, installation: Installation) -> Grower:
+    """Take in what the policy picks."""
+    made = Grower(
+        growing,
+        installation.settings.gallery.file,
+        installation.vault,
+        installation.encoder.identity,
+    )
+    supervisor.start("grower", made.run, patience=grower.PATIENCE)
+    return made
 
 
 def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
@@ -282,6 +301,10 @@ class _Written:
         """What became of the gate's threads, and what they said."""
         self._write({"kind": "gate", "event": text})
         self._screen.note(text)
+
+    def grown(self, taken: GrowthCandidate) -> None:
+        """A voiceprint that was taken in."""
+        self._write(grown_record(taken, self._audit.key))
 
     def bundle(self, text: str) -> None:
         """How the trial of a bundle ended."""

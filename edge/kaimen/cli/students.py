@@ -45,6 +45,8 @@ EXAMPLE = """example:
   kaimen students --remove s0001 --remove s0002
   kaimen students --erased > removed.txt          (for 'kaimen restore --erased')
   kaimen students --carry adapted.npz
+  kaimen students --grown                         (voiceprints that were taken in at the gate)
+  kaimen students s0001 --forget-grown
 
 A student who is removed is gone at once: from the registry, the index and every running gate."""
 
@@ -72,6 +74,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
+    )
+    parser.add_argument(
+        "--grown", action="store_true", help="their voiceprints that were taken in at the gate"
+    )
+    parser.add_argument(
+        "--forget-grown", action="store_true", help="forget these; what enrolled them stays"
     )
     parser.add_argument(
         "--carry",
@@ -106,6 +114,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             _remove_recordings(student, arguments.remove_recording, installation, screen)
         elif arguments.set_group is not None or arguments.set_consent is not None:
             _change(students, arguments, installation, screen)
+        elif arguments.forget_grown:
+            _forget_grown(students, installation, screen)
+        elif arguments.grown:
+            _list_grown(students, registry, screen)
         elif arguments.recordings:
             _list_recordings(students, registry, screen)
         elif arguments.count:
@@ -126,7 +138,9 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
         "--export": arguments.export,
         "--remove-recording": arguments.remove_recording,
         "--set-group or --set-consent": changed,
+        "--forget-grown": arguments.forget_grown,
         "--recordings": arguments.recordings,
+        "--grown": arguments.grown,
         "--count": arguments.count,
     }
     given = [name for name, wish in wishes.items() if wish]
@@ -135,7 +149,7 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
     whom = arguments.names or arguments.group is not None
     if whom and given and given[0] in ("--carry", "--remove", "--erased"):
         raise SettingsError(f"{given[0]} takes no other students; see --help")
-    if changed and not whom:
+    if (changed or arguments.forget_grown) and not whom:
         raise SettingsError(f"{given[0]} needs to know whose; name students or a --group")
 
 
@@ -248,6 +262,25 @@ def _list_recordings(students: Sequence[Student], registry: Registry, screen: Sc
             )
     if not screen.as_json:
         screen.out.print(table)
+
+
+def _list_grown(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
+    table = Table("voiceprint", "student", "taken in", box=None, pad_edge=False)
+    listed = registry.grown.listed({student.name for student in students})
+    for each in listed:
+        table.add_row(str(each.number), each.student, local_day(each.at))
+        screen.result({"grown": each.number, "student": each.student, "at": each.at})
+    if not screen.as_json:
+        screen.out.print(table if listed else "nothing was taken in at the gate")
+
+
+def _forget_grown(students: Sequence[Student], installation: Installation, screen: Screen) -> None:
+    registry = installation.gallery.registry
+    forgotten = registry.grown.forget([student.name for student in students])
+    screen.result(
+        {"forgotten_grown": forgotten, "students": len(students)},
+        f"{forgotten} voiceprints that were taken in at the gate are forgotten",
+    )
 
 
 def _change(

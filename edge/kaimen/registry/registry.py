@@ -20,6 +20,7 @@ from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
+from kaimen.registry.grown import GrownVoiceprints
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.seals import SEALED_FIELDS, number_of
 from kaimen.registry.space_map import SpaceMap
@@ -76,6 +77,7 @@ class Registry:
         self.vault = vault
         self.database = Database(path, vault)
         self.recordings = Recordings(self.database)
+        self.grown = GrownVoiceprints(self.database)
 
     def close(self) -> None:
         """Close the file; nothing is lost."""
@@ -192,6 +194,9 @@ class Registry:
                     )
                 # Words of another latent space, too.
                 database.execute("DELETE FROM recordings WHERE student = ?", (before.number,))
+            if before is not None and not add and not word:
+                # What was taken in was like those that enrolled before.
+                database.execute("DELETE FROM grown WHERE student = ?", (before.number,))
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (encoder,))
             # Words come into the space they were said in, beside a passphrase of two spaces.
             home = before.encoder if word and before is not None else encoder
@@ -280,6 +285,7 @@ class Registry:
         marks = ", ".join("?" * len(models))
         with self.database.writing() as database:
             database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
+            database.execute(f"DELETE FROM grown WHERE encoder NOT IN ({marks})", tuple(models))
 
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""

@@ -20,6 +20,7 @@ class GateSettings:
     lockout: float = LOCKOUT  # seconds of the first wait, doubled by each further one; 0: never
     policy: str = "voice"  # what opens: voice; claim: and who one says one is; challenge: and words
     retry: bool = True  # ask once more who is nearly known
+    grow: bool = False  # take in some phrases that opened, beside what enrolled a student
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
