@@ -205,13 +205,16 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 
         heart = Heartbeat(gate.rehearse, beat, every=watchdog_interval())
 
+        def note_grown() -> None:
+            for candidate in [] if taking_in is None else taking_in.taken():
+                written.grown(candidate)
+
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
             for text in supervisor.events():
                 written.said(text)
-            for candidate in [] if taking_in is None else taking_in.taken():
-                written.grown(candidate)
+            note_grown()
             heart()
             if not gate.speaking and takeover.is_due():
                 service.reload.set()
@@ -232,6 +235,9 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             else:
                 door.rest()
                 screen.note("stopped; the relay is off")
+        finally:
+            supervisor.close()  # what waits is taken in, and said
+            note_grown()
 
 
 def _finder(arguments: argparse.Namespace, settings: Settings) -> Callable[[], Listener]:
