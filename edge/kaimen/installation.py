@@ -262,9 +262,10 @@ class Installation(Closing):
         if not len(gallery):
             raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
         points, counts = gallery.everything()
-        left_out = leave_one_out(points, counts, track)
+        grown = gallery.grown_of_all()
+        left_out = leave_one_out(points, counts, track, grown)
         learned = calibrate_points(
-            points, counts, gallery.encoder, encoder.card, fpir, track, left_out
+            points, counts, gallery.encoder, encoder.card, fpir, track, grown, left_out
         )
         learned = with_words(learned, gallery.registry, phrase_of(encoder))
         with suppress(GalleryError):

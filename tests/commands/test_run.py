@@ -20,6 +20,7 @@ import pytest
 import soundfile
 import soxr
 
+from kaimen.access import growing
 from kaimen.cli.main import main
 from kaimen.door.client import Door
 from kaimen.errors import StorageError
@@ -384,6 +385,32 @@ def test_a_reader_that_is_not_there_is_said_and_voices_open(
     assert said.out.count("/nonexistent: the card reader cannot be read") == 1
     assert "Traceback" not in said.err
     assert levels() == [1, 0]
+
+
+def test_what_a_student_says_with_a_claim_is_taken_in_and_in_the_log(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    # A machine's takes pass neither of the other checks; two students leave a high threshold.
+    monkeypatch.setattr(growing, "CHECKED", frozenset(["phrase"]))
+    monkeypatch.setattr(growing, "FAR", -1.0)
+    day, reader = tmp_path / "day.wav", tmp_path / "reader"
+    soundfile.write(day, at_the_gate("bowen", "anning"), SAMPLE_RATE)
+    os.mkfifo(reader)
+    writer = threading.Thread(target=reader.write_text, args=["bowen\n"], daemon=True)
+    writer.start()
+    grow = "[gate]\ngrow = true\n"
+    for settings in (grow.replace("true", "false"), grow):
+        told = config.read_text(encoding="utf-8").partition("[gate]")[0] + settings
+        config.write_text(told, encoding="utf-8")
+        assert run(config, "--play", str(day), "--reader", str(reader)) == 0
+        assert [each["verdict"] for each in answers(capsys)] == ["open", "open"]
+        assert main(["students", "--grown", "--json", "--config", str(config)]) == 0
+        grown = [json.loads(line)["student"] for line in capsys.readouterr().out.splitlines()]
+        assert grown == (["bowen"] if settings == grow else [])
+        writer = threading.Thread(target=reader.write_text, args=["bowen\n"], daemon=True)
+        writer.start()
+    assert main(["log", "--student", "bowen", "--config", str(config)]) == 0
+    assert "a voiceprint of bowen was taken in" in capsys.readouterr().out
 
 
 def test_a_dead_watcher_shuts_the_door_is_logged_and_starves_the_watchdog(

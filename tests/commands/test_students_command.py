@@ -231,3 +231,39 @@ def test_a_list_fits_into_sixty_columns(gate: Gate, monkeypatch: pytest.MonkeyPa
     lines = gate.shown("students").splitlines()
     assert max(map(len, lines)) <= 60
     assert any("anning" in line and "7a" in line and "ended" in line for line in lines)
+
+
+def test_what_was_taken_in_at_the_gate_is_listed_and_forgotten(gate: Gate) -> None:
+    assert gate("students", "--grown") == (0, [])
+    assert "nothing was taken in" in gate.shown("students", "--grown")
+    at = datetime.datetime(2026, 3, 1, 7, 30, tzinfo=datetime.UTC)
+    with closing(
+        Registry(gate.folder / "gallery.sqlite", Vault.load(gate.folder / "key"))
+    ) as known:
+        encoder = known.student("anning").encoder
+        for student in ("anning", "bowen"):
+            assert known.grown.take_in(student, np.eye(192)[0], encoder, at)
+    code, listed = gate("students", "--grown")
+    assert code == 0 and [each["student"] for each in listed] == ["anning", "bowen"]
+    assert listed[0]["at"] == at.isoformat()
+    assert [each["student"] for each in gate("students", "bowen", "--grown")[1]] == ["bowen"]
+    assert gate.recordings("anning") == 4
+    assert gate("students", "--forget-grown")[0] == 2
+    assert gate("students", "anning", "--forget-grown", "--grown")[0] == 2
+    assert gate("students", "anning", "--forget-grown")[1] == [
+        {"forgotten_grown": 1, "students": 1}
+    ]
+    assert [each["student"] for each in gate("students", "--grown")[1]] == ["bowen"]
+    assert gate("students", "*", "--forget-grown")[1][0]["forgotten_grown"] == 1
+    assert gate.recordings("bowen") == 4
+
+
+def test_a_calibration_counts_what_was_taken_in_until_then(gate: Gate) -> None:
+    at = datetime.datetime(2026, 3, 1, 7, 30, tzinfo=datetime.UTC)
+    with closing(
+        Registry(gate.folder / "gallery.sqlite", Vault.load(gate.folder / "key"))
+    ) as known:
+        encoder = known.student("anning").encoder
+        known.grown.take_in("anning", np.eye(192)[0], encoder, at)
+    code, said = gate("calibrate", "--fpir", "0.05")
+    assert code == 0 and said[0]["grown"] == 1

@@ -91,7 +91,9 @@ class Pi:
         """Settings of the door."""
         self.settings["door"].update(settings)
 
-    def enroll(self, *, words: bool = True, encoder: str = "", group: str = "") -> None:
+    def enroll(
+        self, *, words: bool = True, encoder: str = "", group: str = "", spread: float = 0.8
+    ) -> None:
         """A school of noise, with its index, its calibration and a log."""
         vault = Vault()
         vault.save(self.key)
@@ -102,7 +104,7 @@ class Pi:
         phrase = PhraseEncoder()
         shape = (phrase.card.parts, phrase.card.dimension)
         said = Evidence(np.ones(shape, np.float32), phrase.identity) if words else Evidence()
-        for number, own in enumerate(school(STUDENTS, 3, card.dimension)):
+        for number, own in enumerate(school(STUDENTS, 3, card.dimension, spread=spread)):
             gallery.enroll(f"s{number:02}", list(own), group=group, evidence=[said] * 3)
         gallery.save()
         gallery.registry.close()
@@ -112,7 +114,13 @@ class Pi:
                 log.write({"kind": "door", "event": "opened by button"})
 
     def calibrated(
-        self, *, students: int, encoder: str, fpir: float = 0.01, strangers: int = 1_000
+        self,
+        *,
+        students: int,
+        encoder: str,
+        fpir: float = 0.01,
+        strangers: int = 1_000,
+        grown: int = 0,
     ) -> None:
         """A calibration for so many."""
         Calibration(
@@ -131,6 +139,7 @@ class Pi:
             forecast=[],
             score=RULE,
             strangers=strangers,
+            grown=grown,
         ).save(beside(self.data / "gallery.sqlite"), Vault.load(self.key))
 
     def written(self) -> Path:

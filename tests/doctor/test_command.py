@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kaimen.audit import Audit
@@ -440,3 +442,34 @@ def test_of_the_gallery(
     assert found[name]["state"] == state
     assert said in found[name]["found"]
     assert code == (1 if any(each["state"] == "broken" for each in found.values()) else 0)
+
+
+# Other days
+
+
+def test_takes_that_are_all_of_one_moment_are_said(pi: Pi, capsys: pytest.CaptureFixture) -> None:
+    pi.enroll(spread=0.3)
+    found = doctor(pi, capsys)[1]["takes"]
+    assert found["state"] == "attention" and "--add" in found["mend"]
+    assert found["measured"] == {"students": STUDENTS, "alike": STUDENTS}
+
+
+def test_what_was_taken_in_is_said_and_what_waits_for_a_calibration(
+    school: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    pi = school
+    assert "growing" not in doctor(pi, capsys)[1]
+    pi.settings["gate"] = {"grow": True}
+    assert "reader" in doctor(pi, capsys)[1]["growing"]["found"]
+    card = Card.read(SHIPPED.with_suffix(".json"))
+    at = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    with closing(Registry(pi.data / "gallery.sqlite", Vault.load(pi.key))) as registry:
+        registry.grown.take_in("s01", np.eye(card.dimension)[0], card.sha256, at)
+    line = doctor(pi, capsys)[1]["growing"]
+    assert (line["state"], line["mend"]) == ("attention", "kaimen calibrate")
+    assert line["measured"] == {"grown": 1, "waiting": 1}
+    pi.calibrated(students=STUDENTS, encoder=card.sha256, grown=1)
+    pi.settings["reader"] = {"path": "/dev/null"}
+    assert doctor(pi, capsys)[1]["growing"]["state"] == "ok"
+    in_sqlite("UPDATE grown SET at = '2026-01-01'")(pi)
+    assert "something else than Kaimen" in doctor(pi, capsys)[1]["growing"]["found"]

@@ -150,6 +150,7 @@ def as_before_seals(path: Path, *statements: str) -> None:
     by_hand(
         path,
         *statements,
+        "DROP TABLE grown",
         *(f"DROP TABLE {name}" for name in ("consents", "pins", "events", "erasing", "backups")),
         "ALTER TABLE vault DROP COLUMN rotated",
         "ALTER TABLE recordings DROP COLUMN highest",

@@ -218,6 +218,7 @@ class Thresholds:
     phrase: float | None = None  # how like the enrolled words; None: as the phrase encoder says
     common: NDArray[np.float32] | None = field(default=None, compare=False)  # how all say them
     phrase_by: str = ""  # the phrase encoder that both are of
+    grown: int = 0  # grown voiceprints count up to this number: they were calibrated with
 
     @property
     def armed(self) -> bool:

@@ -70,6 +70,11 @@ class Lockout:
             return math.inf
         return self._free if self._forgotten() else max(0, self._free - self.tries.count)
 
+    @property
+    def is_calm(self) -> bool:
+        """Return whether no unknown voice was heard of late."""
+        return not self.tries.count or self._forgotten()
+
     def wait(self) -> float:
         """Seconds until the door hears again; 0 while it does."""
         return max(0.0, self.tries.until - self._clock())

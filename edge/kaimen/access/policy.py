@@ -29,6 +29,7 @@ from kaimen.access.decision import (
     refuse_for_another,
     stay_shut,
 )
+from kaimen.access.growing import Growing
 from kaimen.access.lockout import Lockout
 from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
@@ -97,12 +98,13 @@ class AccessPolicy:
         clock: Callable[[], float] = time.monotonic,
         draw: random.Random | None = None,
         unwell: Callable[[], str] = lambda: "",
+        growing: Growing | None = None,
     ) -> None:
         """Without ``checks`` the voice alone counts; a challenge needs them.
 
         Without a ``lockout`` nobody ever has to wait. With ``retry`` who is nearly known is asked
         once more. ``thresholds`` may be changed at any moment. While ``unwell`` says why not,
-        nothing opens.
+        nothing opens. ``growing`` picks what a student's voiceprints may take in.
         """
         self.gallery = gallery
         self.thresholds = thresholds
@@ -115,6 +117,7 @@ class AccessPolicy:
         self._clock = clock
         self._draw = random.SystemRandom() if draw is None else draw
         self._unwell = unwell
+        self._growing = growing
         self._claim: tuple[str, float] | None = None
         self._tried: Tried | None = None
         self._challenge: Challenge | None = None
@@ -184,6 +187,8 @@ class AccessPolicy:
         turned_away = _turned_away(decision, utterance)
         if _is_shut(decision) and not turned_away:
             return
+        if self._growing is not None and self._tried is None and not looks and not found.word:
+            self._growing.consider(decision, utterance.voiceprint, self.thresholds, self._lockout)
         # Who was asked once more and let another first try follow was nobody that is known.
         gave_up = self._tried is not None and found.tried is not None
         self._tried, self._challenge = found.tried, found.challenge
@@ -213,7 +218,9 @@ class AccessPolicy:
         decision = decide(self._nearest(utterance.voiceprint, claim, first), first, claim=claim)
         decision = replace(decision, first_of_two=retry is not None)
         if claim is not None and decision.opens:
-            others = self.gallery.nearest(utterance.voiceprint, 2, day=self._now().date())
+            others = self.gallery.nearest(
+                utterance.voiceprint, 2, day=self._now().date(), grown=thresholds.grown
+            )
             decision = refuse_for_another(decision, others)
         if not decision.nearest:
             return Found(decision)
@@ -247,14 +254,14 @@ class AccessPolicy:
 
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
         """Who of those who may enter now is nearest, or how near the claimed one is."""
-        now = self._now()
+        now, grown = self._now(), self.thresholds.grown
         groups, day = groups_at(self._roster, now), now.date()
         if now.astimezone(datetime.UTC) + BEHIND < self.gallery.newest:
             # The clock is wrong, and nobody knows whose hours these are, or whose consent ended.
             groups, day = frozenset() if self._roster else None, datetime.date.max
         if claim is not None:
-            return self.gallery.claimed(claim, voiceprint, groups=groups, day=day)
-        return self.gallery.nearest(voiceprint, groups=groups, day=day, sure=sure)
+            return self.gallery.claimed(claim, voiceprint, groups=groups, day=day, grown=grown)
+        return self.gallery.nearest(voiceprint, groups=groups, day=day, sure=sure, grown=grown)
 
     def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
         """Two tries, neither of them enough alone, looked for as one."""

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from kaimen.access.growing import GrowthCandidate
 from kaimen.audit.chain import Record
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
 from kaimen.registry.pseudonyms import SHORT, pseudonym
 from kaimen.sound.quality import clipped_share
+
+
+def grown_record(taken: GrowthCandidate, key: bytes) -> Record:
+    """The record of a voiceprint that was taken in at the gate."""
+    return {
+        "kind": "grown",
+        "student": pseudonym(key, taken.student),
+        "score": taken.score,
+        "threshold": taken.needed,
+    }
 
 
 def record_of(

@@ -30,6 +30,9 @@ def told(record: Record, named: Named) -> str:
         return f"the door says: {record.get('event')}"
     if kind == "gap":
         return f"{record.get('lost')} lines are missing here: they could not be written"
+    if kind == "grown":
+        figures = _against(record.get("score"), record.get("threshold"))
+        return f"a voiceprint of {named(record['student'])} was taken in{figures}"
     if kind == "restored":
         return f"a backup of {record.get('backup')} was restored"
     if kind in PRIVACY:

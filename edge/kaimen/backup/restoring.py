@@ -202,6 +202,7 @@ def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
 def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None:
     """Require that everything in it opens under its key and fits. Raises GalleryError."""
     registry.recordings.examine(track)
+    registry.grown.examine()
     there = school.there
     if "calibration" in there:
         with contextlib.suppress(UnkeyedCalibration):  # arms no door, and says so there

@@ -39,6 +39,7 @@ from kaimen.calibration.thresholds import (
 )
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.growth import GrownPoints
 from kaimen.progress import Track
 from kaimen.registry.recordings import SHORT
 from kaimen.registry.vault import Vault
@@ -99,6 +100,7 @@ class Calibration:
     strangers: int = 0  # the school's own: its recordings, where it has several students
     compared: int = 0  # comparisons of other people, which the encoder's card counts
     drift_from: str = ""  # when what made the scores drift was mended, in UTC; empty: never
+    grown: int = 0  # grown voiceprints up to this number raised scores; no later one does
 
     @property
     def thresholds(self) -> Thresholds:
@@ -112,6 +114,7 @@ class Calibration:
             self.phrase_threshold,
             None if self.phrase_common is None else np.array(self.phrase_common, np.float32),
             self.phrase_by,
+            self.grown,
         )
 
     def save(self, path: Path, vault: Vault) -> None:
@@ -252,7 +255,10 @@ def calibrate(
     """Learn the threshold for at most ``fpir`` of strangers. Raises GalleryError if empty."""
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
-    return calibrate_points(*gallery.everything(), gallery.encoder, card, fpir, track)
+    points, counts = gallery.everything()
+    return calibrate_points(
+        points, counts, gallery.encoder, card, fpir, track, gallery.grown_of_all()
+    )
 
 
 def calibrate_points(
@@ -262,11 +268,14 @@ def calibrate_points(
     card: Card,
     fpir: float = FPIR,
     track: Track | None = None,
+    grown: GrownPoints | None = None,
     left_out: LeftOut | None = None,
 ) -> Calibration:
     """Return the same from all students' points, each student's together, and how many each has.
 
-    ``left_out``: the scores of these points, where they are computed already.
+    ``grown`` are their grown voiceprints: strangers' scores are raised by them, and students' own
+    are not, so that what is expected flatters nobody. ``left_out``: the scores of these points,
+    where they are computed already.
 
     Raises GalleryError for points that are no numbers, which are no strangers, and for a card
     whose strangers were scored by another rule.
@@ -279,14 +288,14 @@ def calibrate_points(
             "make it anew with 'kaimen-train export'"
         )
     students, several = len(counts), len(counts) > 1
-    left_out = leave_one_out(points, counts, track) if left_out is None else left_out
+    left_out = leave_one_out(points, counts, track, grown) if left_out is None else left_out
     strangers = left_out.strangers if several else left_out.strangers[:0]
     own = left_out.own[~np.isnan(left_out.own)]
     others = card.strangers
     threshold = threshold_of(strangers, students, others, fpir)
     claimed = claim_threshold_of(left_out.claims.ravel(), others, fpir)
     first = threshold_of(strangers, students, others, fpir * FIRST_TRY)
-    pairs = leave_two_out(points, counts, track)
+    pairs = leave_two_out(points, counts, track, grown)
     pooled = pooled_threshold_of(strangers, pairs, first, fpir) if several else first
     compared = int(others.get("scores", 0))
     expected = share(strangers >= threshold)
@@ -304,6 +313,7 @@ def calibrate_points(
         recordings=len(points),
         strangers=len(strangers),
         compared=compared,
+        grown=0 if grown is None else grown.latest,
         expected_fpir=expected,
         expected_fnir=share(own < threshold),
         claim_threshold=claimed,

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import one_voice, pooled_point
+from kaimen.gallery.growth import GrownPoints
 from kaimen.progress import Track
-from kaimen.voice.score import Scores, centroids_of, scores
+from kaimen.voice.score import Scores, centroids_of, lifted, scores
 
 BLOCK = 128  # recordings scored at a time
 CLAIMS = 16  # other students that each recording claims to be
@@ -49,19 +50,28 @@ class Pairs:
 
 
 def leave_one_out(
-    points: NDArray[np.float32], counts: NDArray[np.int64], track: Track | None = None
+    points: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    track: Track | None = None,
+    grown: GrownPoints | None = None,
 ) -> LeftOut:
-    """Scores of points (recordings, dimension), each student's ``counts`` of them together."""
-    school = _School.of(points, counts)
+    """Scores of points (recordings, dimension), each student's ``counts`` of them together.
+
+    Those at other students are raised by their ``grown`` voiceprints.
+    """
+    school = _School.of(points, counts, grown)
     done = _in_blocks(school.block, np.arange(len(points)), "leaving one out", track)
     return LeftOut(*(np.concatenate(each) for each in zip(*done, strict=True)))
 
 
 def leave_two_out(
-    points: NDArray[np.float32], counts: NDArray[np.int64], track: Track | None = None
+    points: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    track: Track | None = None,
+    grown: GrownPoints | None = None,
 ) -> Pairs:
     """Scores of points as of ``leave_one_out``, in pairs; of many, PAIRS evenly chosen."""
-    school = _School.of(points, counts)
+    school = _School.of(points, counts, grown)
     first = np.flatnonzero(school.owners[1:] == school.owners[:-1])
     if len(first) > PAIRS:
         first = first[np.linspace(0, len(first) - 1, PAIRS).astype(np.int64)]
@@ -83,20 +93,45 @@ def _in_blocks(
 
 
 @dataclass(frozen=True)
+class _Grown:
+    """The grown voiceprints of a school, of those students who have any."""
+
+    points: NDArray[np.float32]  # each student's together
+    starts: NDArray[np.int64]  # of each student's
+    students: NDArray[np.int64]  # their places, ascending
+
+    @classmethod
+    def of(cls, grown: GrownPoints) -> _Grown:
+        students, starts = np.unique(grown.owners, return_index=True)
+        return cls(grown.points, starts, students)
+
+    def lift(self, every: Scores, probes: Scores) -> None:
+        """Raise scores (probes, students) in place."""
+        nearest = np.maximum.reduceat(probes @ self.points.T, self.starts, axis=-1)
+        every[:, self.students] = lifted(every[:, self.students], nearest)
+
+
+@dataclass(frozen=True)
 class _School:
     points: NDArray[np.float32]
     starts: NDArray[np.int64]  # of each student's recordings
     owners: NDArray[np.int64]  # of each recording
     places: NDArray[np.int64]  # (students, most recordings); one past the end: none
     centroids: NDArray[np.float32]  # of each student's points
+    grown: _Grown | None = None
 
     @classmethod
-    def of(cls, points: NDArray[np.float32], counts: NDArray[np.int64]) -> _School:
+    def of(
+        cls, points: NDArray[np.float32], counts: NDArray[np.int64], grown: GrownPoints | None
+    ) -> _School:
         starts = np.cumsum(counts) - counts
         column = np.arange(counts.max(initial=0))
         places = np.where(column < counts[:, None], starts[:, None] + column, len(points))
         owners = np.repeat(np.arange(len(counts)), counts)
-        return cls(points, starts, owners, places, centroids_of(points, starts))
+        more = None
+        if grown is not None and len(grown.points):
+            more = _Grown.of(grown)
+        return cls(points, starts, owners, places, centroids_of(points, starts), more)
 
     def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores]:
         """What LeftOut has of some recordings that follow each other."""
@@ -124,6 +159,8 @@ class _School:
         """
         cosines = probes @ self.points.T
         every = scores(cosines, self.starts, probes @ self.centroids.T)
+        if self.grown is not None:
+            self.grown.lift(every, probes)
         owners = self.owners[rows]
         every[np.arange(len(rows)), owners] = -np.inf
         places = self.places[owners]

@@ -12,19 +12,29 @@ from time import monotonic, sleep, time
 from types import FrameType
 
 from kaimen.access.decision import Thresholds
+from kaimen.access.growing import Growing, GrowthCandidate
 from kaimen.access.lockout import Lockout, Tries
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, Record, files_of, latest, record_of, write_waiting
+from kaimen.audit import (
+    Audit,
+    Record,
+    files_of,
+    grown_record,
+    latest,
+    record_of,
+    write_waiting,
+)
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
 from kaimen.door.seen import DoorSeen
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
-from kaimen.gate import card_reader, watcher
+from kaimen.gate import card_reader, grower, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
 from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.grower import Grower
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.loan import Lender, loan_path
 from kaimen.gate.supervisor import Supervisor
@@ -183,6 +193,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         door, audit, checks = installation.door, installation.audit, installation.checks
         supervisor = stack.enter_context(Supervisor())
         drift = _drift_watch(ready, supervisor)
+        growing = Growing(gallery) if settings.gate.grow else None
         policy = AccessPolicy(
             gallery,
             Thresholds(),  # until the watcher arms it
@@ -192,6 +203,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             policy=settings.gate.policy,
             retry=settings.gate.retry,
             unwell=lambda: supervisor.unwell() or drift.shut,
+            growing=growing,
         )
         gate = Gate(installation.encoder, policy, door, say=screen.note)
         screen.say("Ctrl-C stops")
@@ -200,6 +212,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         written = _Written(gate, audit, events, screen, feed, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         supervisor.start("drift watch", drift.run, patience=drift_watch.PATIENCE)
+        taking_in = None if growing is None else _grow(supervisor, growing, installation)
         reader = arguments.reader or settings.reader.path
         if reader:
             _read(supervisor, policy, Path(reader), settings.reader.baud)
@@ -220,6 +233,10 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
 
         heart = Heartbeat(gate.rehearse, beat, every=watchdog_interval())
 
+        def note_grown() -> None:
+            for candidate in [] if taking_in is None else taking_in.taken():
+                written.grown(candidate)
+
         def alive() -> None:
             for event in door.events():
                 written.event(str(event))
@@ -229,6 +246,7 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             for text in supervisor.events():
                 written.said(text)
             written.waiting()
+            note_grown()
             heart()
             keeping.beat()
             if not gate.speaking and takeover.is_due():
@@ -253,6 +271,9 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             else:
                 door.rest()
                 screen.note("stopped; the relay is off")
+        finally:
+            supervisor.close()  # what waits is taken in, and said
+            note_grown()
 
 
 def _lender(stack: ExitStack, installation: Installation, screen: Screen) -> Lender | None:
@@ -299,6 +320,18 @@ def _drift_watch(ready: Ready, supervisor: Supervisor) -> DriftWatch:
         supervisor.say,
         stops=installation.settings.gate.stop_on_drift,
     )
+
+
+def _grow(supervisor: Supervisor, growing: Growing, installation: Installation) -> Grower:
+    """Take in what the policy picks."""
+    made = Grower(
+        growing,
+        installation.settings.gallery.file,
+        installation.vault,
+        installation.encoder.identity,
+    )
+    supervisor.start("grower", made.run, patience=grower.PATIENCE)
+    return made
 
 
 def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
@@ -365,6 +398,10 @@ class _Written:
         self._look_at = monotonic() + LOOK
         with suppress(KaimenError):  # the next look may be luckier; the doctor tells of the rest
             write_waiting(self._audit, self._events, AT_ONCE)
+
+    def grown(self, taken: GrowthCandidate) -> None:
+        """A voiceprint that was taken in."""
+        self._write(grown_record(taken, self._audit.key))
 
     def bundle(self, text: str) -> None:
         """How the trial of a bundle ended."""

@@ -49,6 +49,8 @@ EXAMPLE = """example:
   kaimen students --remove s0001 --remove s0002
   kaimen students --erased > removed.txt          (for 'kaimen restore --erased')
   kaimen students --carry adapted.npz
+  kaimen students --grown                         (voiceprints that were taken in at the gate)
+  kaimen students s0001 --forget-grown
 
 A student who is removed is gone at once: from the registry, the index and every running gate."""
 
@@ -95,6 +97,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
     )
     parser.add_argument(
+        "--grown", action="store_true", help="their voiceprints that were taken in at the gate"
+    )
+    parser.add_argument(
+        "--forget-grown", action="store_true", help="forget these; what enrolled them stays"
+    )
+    parser.add_argument(
         "--carry",
         type=Path,
         metavar="FILE",
@@ -132,6 +140,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             _withdraw(students, installation, screen)
         elif arguments.set_group is not None or arguments.set_consent is not None:
             _change(students, arguments, installation, screen)
+        elif arguments.forget_grown:
+            _forget_grown(students, installation, screen)
+        elif arguments.grown:
+            _list_grown(students, registry, screen)
         elif arguments.recordings:
             _list_recordings(students, registry, screen)
         elif arguments.count:
@@ -152,9 +164,11 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
         "--export": arguments.export,
         "--remove-recording": arguments.remove_recording,
         "--set-group or --set-consent": changed,
+        "--forget-grown": arguments.forget_grown,
         "--recordings": arguments.recordings,
         "--consents": arguments.consents,
         "--withdraw-consent": arguments.withdraw_consent,
+        "--grown": arguments.grown,
         "--count": arguments.count,
     }
     given = [name for name, wish in wishes.items() if wish]
@@ -163,7 +177,7 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
     whom = arguments.names or arguments.group is not None
     if whom and given and given[0] in ("--carry", "--remove", "--erased"):
         raise SettingsError(f"{given[0]} takes no other students; see --help")
-    if (changed or arguments.withdraw_consent) and not whom:
+    if (changed or arguments.withdraw_consent or arguments.forget_grown) and not whom:
         raise SettingsError(f"{given[0]} needs to know whose; name students or a --group")
 
 
@@ -291,6 +305,25 @@ def _list_recordings(students: Sequence[Student], registry: Registry, screen: Sc
             )
     if not screen.as_json:
         screen.out.print(table)
+
+
+def _list_grown(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
+    table = Table("voiceprint", "student", "taken in", box=None, pad_edge=False)
+    listed = registry.grown.listed({student.name for student in students})
+    for each in listed:
+        table.add_row(str(each.number), each.student, local_day(each.at))
+        screen.result({"grown": each.number, "student": each.student, "at": each.at})
+    if not screen.as_json:
+        screen.out.print(table if listed else "nothing was taken in at the gate")
+
+
+def _forget_grown(students: Sequence[Student], installation: Installation, screen: Screen) -> None:
+    registry = installation.gallery.registry
+    forgotten = registry.grown.forget([student.name for student in students])
+    screen.result(
+        {"forgotten_grown": forgotten, "students": len(students)},
+        f"{forgotten} voiceprints that were taken in at the gate are forgotten",
+    )
 
 
 def _change(

@@ -20,6 +20,7 @@ from kaimen import audit
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.thresholds import THREE
 from kaimen.clock import today
+from kaimen.doctor.days import growing, one_moment
 from kaimen.doctor.finding import (
     Finding,
     Patient,
@@ -91,11 +92,13 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield _seals(roll, registry.database.state().went_back(noted))
         if settings.checks.phrase:
             yield _words(registry, installation)
+        yield from growing(registry, installation, encoder)
         index = index_of(path, registry.recordings.space(encoder))
         band = GalleryBand.of(registry.recordings.highest_speech(encoder))
     if band.warning:
         found, _, mend = band.warning.partition("; ")
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
+    yield from one_moment(index, vault, installation, (encoder, numbers, owners))
     yield _index(index, vault, encoder, numbers)
     yield _calibration(installation.calibration_path, vault, counted)
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
+from kaimen.gallery.growth import GrownPoints, Growth
 from kaimen.gallery.index import Index
 from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
@@ -40,7 +41,7 @@ from kaimen.registry.vault import Vault
 from kaimen.storage import forget, unwritten
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
-from kaimen.voice.score import Scores, centroids_of, combined, scores
+from kaimen.voice.score import LIFT, Scores, centroids_of, combined, lifted, scores
 
 SHORTLIST = 50  # recordings whose students are scored exactly
 AT_LEAST = 8  # students on the shortlist: one with many recordings alike crowds nobody out
@@ -87,6 +88,7 @@ class Gallery:
         self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
         self._band = GalleryBand()
+        self._growth = Growth()
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
 
@@ -175,6 +177,12 @@ class Gallery:
         return self.registry.recordings.space(self.encoder)
 
     @property
+    def growth(self) -> Growth:
+        """Return the grown voiceprints of those who can be recognised."""
+        self._current()
+        return self._growth
+
+    @property
     def recordings(self) -> int:
         """How many voiceprints there are."""
         return len(self._current().recordings)
@@ -210,6 +218,11 @@ class Gallery:
         cosines = members.centroids @ members.centroids[place]
         best = [at for at in np.argsort(-cosines).tolist() if at != place][:count]
         return [(members.students[at], float(cosines[at])) for at in best]
+
+    def grown_of_all(self) -> GrownPoints:
+        """All grown voiceprints, beside what ``everything`` returns."""
+        members = self._current()
+        return self._growth.beside(members.students, self.dimension)
 
     def _place(self, student: str) -> int:
         try:
@@ -353,6 +366,7 @@ class Gallery:
         fits = self._index.fits(state) or not len(self._index)
         highest = self.registry.recordings.highest_speech(self.encoder)
         self._band = GalleryBand.of(highest)
+        growth = Growth.of(students, *self.registry.grown.points(self.encoder))
         left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if not fits:
             self._went_back = True
@@ -381,6 +395,8 @@ class Gallery:
             with self._lock:
                 self._members = members
         index.registry, index.changes = state.registry, state.changes
+        with self._lock:
+            self._growth = growth
         self._state = state
         self._left_out = len(roll.changed)
         self._tell(roll)
@@ -444,12 +460,14 @@ class Gallery:
         groups: Collection[str] | None = None,
         day: datetime.date | None = None,
         sure: float = math.inf,
+        grown: int = 0,
     ) -> list[Match]:
         """The nearest students, best first: scored by an HNSW shortlist and their centroids.
 
         Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
         A glance is enough where it finds a score of at least ``sure``: a gate that would open
         need not look further, and only who looked far may turn somebody away.
+        Grown voiceprints count up to the number ``grown``; none of them without.
         """
         self._current()
         probe = self._rotation.apply(probe)
@@ -458,15 +476,15 @@ class Gallery:
             who = None if groups is None else frozenset(groups)
             allowed, few = self._allowed(members, who, day or today())
             if few:
-                return self._score(probe, np.flatnonzero(allowed), count)
+                return self._score(probe, np.flatnonzero(allowed), count, grown)
             if sure < math.inf:
-                found = self._search(probe, count, allowed, GLANCE)
+                found = self._search(probe, count, allowed, GLANCE, grown)
                 if found and found[0].score >= sure:
                     return found
-            return self._search(probe, count, allowed, 1)
+            return self._search(probe, count, allowed, 1, grown)
 
     def _search(
-        self, probe: Voiceprint, count: int, allowed: NDArray[np.bool_], part: int
+        self, probe: Voiceprint, count: int, allowed: NDArray[np.bool_], part: int, grown: int
     ) -> list[Match]:
         """The nearest of the allowed students by a part of the breadth of search."""
         asked_for = SHORTLIST
@@ -479,15 +497,24 @@ class Gallery:
                 # A student's highest cosine is the first of theirs on the list. Where the graph
                 # missed a still nearer recording, the score is too low, and never too high.
                 middle = self._members.centroids[places] @ probe
-                return self._best(places, combined(cosines[may][first], middle), count)
+                found = combined(cosines[may][first], middle)
+                return self._best(probe, places, found, count, grown)
             asked_for *= 4
+
+    def nearest_enrolled(self, probe: Voiceprint) -> list[Match]:
+        """The two nearest of all students, whether they may enter or not, by what enrolled them."""
+        self._current()
+        probe = self._rotation.apply(probe)
+        with self._lock:
+            everybody = np.full(len(self._members.students), True)
+            return self._search(probe, 2, everybody, 1, 0)
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """Return the same by scoring everybody: what the shortlist is measured against."""
         self._current()
         probe = self._rotation.apply(probe)
         with self._lock:
-            return self._score(probe, np.arange(len(self._members.students)), count)
+            return self._score(probe, np.arange(len(self._members.students)), count, 0)
 
     def claimed(
         self,
@@ -496,6 +523,7 @@ class Gallery:
         *,
         groups: Collection[str] | None = None,
         day: datetime.date | None = None,
+        grown: int = 0,
     ) -> list[Match]:
         """How well a probe fits the one student somebody claims to be.
 
@@ -512,22 +540,39 @@ class Gallery:
                 return []
             if groups is not None and asked.group not in groups:
                 return []
-            return self._score(probe, np.array([place]), 1)
+            return self._score(probe, np.array([place]), 1, grown)
 
-    def _score(self, probe: Voiceprint, places: Places, count: int) -> list[Match]:
+    def _score(self, probe: Voiceprint, places: Places, count: int, grown: int) -> list[Match]:
         """The best ``count`` of students, by all of their recordings."""
         if not len(places):
             return []
         recordings, starts = self._members.of_students(places)
         cosines = self._index.points(recordings) @ probe
         middle = self._members.centroids[places] @ probe
-        return self._best(places, scores(cosines, starts, middle), count)
+        return self._best(probe, places, scores(cosines, starts, middle), count, grown)
 
-    def _best(self, places: Places, scored: Scores, count: int) -> list[Match]:
-        """The best ``count`` of students with these scores."""
+    def _best(
+        self, probe: Voiceprint, places: Places, scored: Scores, count: int, grown: int
+    ) -> list[Match]:
+        """The best ``count`` of students with these scores, as grown voiceprints raise them."""
+        if grown and len(self._growth):
+            scored = self._lifted(probe, places, scored, count, grown)
         best = np.argsort(-scored, kind="stable")[:count].tolist()
         students = self._members.students
         return [Match(students[places[at]].name, float(scored[at])) for at in best]
+
+    def _lifted(
+        self, probe: Voiceprint, places: Places, scored: Scores, count: int, grown: int
+    ) -> Scores:
+        """Scores as grown voiceprints raise them, of those who may come among the best."""
+        raised = scored.copy()
+        least = np.partition(scored, -min(count, len(scored)))[-min(count, len(scored))]
+        for at in np.flatnonzero(scored + LIFT >= least).tolist():
+            student = self._members.students[places[at]].number
+            more = self._growth.of_student(student, grown)
+            if len(more):
+                raised[at] = lifted(scored[at], (more @ probe).max())
+        return raised
 
 
 def _allowed(

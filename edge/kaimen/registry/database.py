@@ -129,6 +129,16 @@ MIGRATIONS: tuple[str, ...] = (
         place TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE grown (  -- voiceprints of phrases at the gate, taken in beside the enrolled ones
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        student INTEGER NOT NULL REFERENCES students ON DELETE CASCADE,
+        encoder TEXT NOT NULL,  -- by which encoder's identity
+        at TEXT NOT NULL,  -- when, UTC
+        voiceprint BLOB NOT NULL  -- sealed
+    );
+    CREATE INDEX grown_of ON grown (student);
+    """,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 SEALED = 6  # the same, for rows that are sealed

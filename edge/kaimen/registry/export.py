@@ -34,6 +34,10 @@ def export(registry: Registry, name: str) -> dict[str, Any]:
         "enrolled": student.enrolled,
         "encoder": student.encoder,
         "recordings": [_recording(registry, name, each) for each in listed],
+        "grown": [
+            {"number": each.number, "at": each.at, "voiceprint": _array(point)}
+            for each, point in registry.grown.of_student(name)
+        ],
         "refused": [
             {"source_sha256": source, "kind": kind, "reason": reason}
             for source, kind, reason in refused

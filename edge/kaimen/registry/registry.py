@@ -25,6 +25,7 @@ from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.erasures import Erasures
 from kaimen.registry.events import Events
+from kaimen.registry.grown import GrownVoiceprints
 from kaimen.registry.pins import Pins
 from kaimen.registry.recordings import Known, Recordings, context_of
 from kaimen.registry.seals import SEALED_FIELDS, number_of
@@ -86,6 +87,7 @@ class Registry:
         self.erasures = Erasures(self.database)
         self.events = Events(self.database)
         self.pins = Pins(self.database)
+        self.grown = GrownVoiceprints(self.database, self.recordings.rotation)
 
     def close(self) -> None:
         """Close the file; nothing is lost."""
@@ -208,6 +210,9 @@ class Registry:
                     )
                 # Words of another latent space, too.
                 database.execute("DELETE FROM recordings WHERE student = ?", (before.number,))
+            if before is not None and not add and not word:
+                # What was taken in was like those that enrolled before.
+                database.execute("DELETE FROM grown WHERE student = ?", (before.number,))
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (encoder,))
             # Words come into the space they were said in, beside a passphrase of two spaces.
             home = before.encoder if word and before is not None else encoder
@@ -299,6 +304,7 @@ class Registry:
         marks = ", ".join("?" * len(models))
         with self.database.writing() as database:
             database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
+            database.execute(f"DELETE FROM grown WHERE encoder NOT IN ({marks})", tuple(models))
 
     def refuse(self, name: str, refused: Sequence[Refused]) -> None:
         """Remember why files of a student enrolled nobody; who was enrolled stays so."""
@@ -435,6 +441,7 @@ class Registry:
         with self.database.writing() as database:
             student = self.student(name)
             database.execute("DELETE FROM recordings WHERE student = ?", (student.number,))
+            database.execute("DELETE FROM grown WHERE student = ?", (student.number,))
             database.execute("DELETE FROM refused WHERE student = ?", (student.name,))
             (seal,) = database.execute(
                 "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",

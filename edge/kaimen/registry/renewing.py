@@ -18,6 +18,7 @@ from kaimen.errors import GalleryError
 from kaimen.names import forms_of
 from kaimen.progress import Track
 from kaimen.registry.database import PATIENCE
+from kaimen.registry.grown import context_of_grown
 from kaimen.registry.recordings import Recordings, context_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import hash_of
@@ -69,6 +70,7 @@ def renew_registry(path: Path, to: Path, old: Vault, new: Vault, track: Track | 
                 database.execute("BEGIN IMMEDIATE")
                 reseal.recordings(database)
                 reseal.points(database)
+                reseal.grown(database)
                 reseal.others(database)
                 total = _seal_students(database, state.registry, old, new)
                 whole = roll.complete  # what somebody else changed stays known as changed
@@ -174,6 +176,17 @@ class _Reseal:
             database.execute(
                 "UPDATE points SET sealed = ? WHERE recording = ? AND model = ?",
                 (again, number, model),
+            )
+
+    def grown(self, database: sqlite3.Connection) -> None:
+        """Voiceprints of phrases at the gate."""
+        for number, student, encoder, at, sealed in database.execute(
+            "SELECT number, student, encoder, at, voiceprint FROM grown"
+        ).fetchall():
+            context = context_of_grown(number, student, encoder, at)
+            database.execute(
+                "UPDATE grown SET voiceprint = ? WHERE number = ?",
+                (self._moved(sealed, encoder, context), number),
             )
 
     def others(self, database: sqlite3.Connection) -> None:

@@ -21,6 +21,7 @@ class GateSettings:
     policy: str = "voice"  # what opens: voice; claim: and who one says one is; challenge: and words
     retry: bool = True  # ask once more who is nearly known
     stop_on_drift: bool = False  # open for no voice while strangers' scores break the promise
+    grow: bool = False  # take in some phrases that opened, beside what enrolled a student
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:

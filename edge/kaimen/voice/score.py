@@ -5,6 +5,10 @@ centroid: the mean of the recordings' points, scaled to unit length. One recordi
 counts, and so does how well the probe fits them all. Of one recording it is the cosine itself.
 
 A score that is no number is -inf: it opens nothing, and it is nobody's best.
+
+A grown voiceprint, which was taken in at the gate, raises the score of a probe that is very near
+to it, and by LIFT at most: who is further below a threshold by what enrolled stays outside,
+whatever was taken in.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RULE = "best + centroid"  # thresholds learned by another rule mean nothing
+LIFT = 0.05  # by which grown voiceprints raise a score, at most
+BELOW = 0.1  # of cosine to the nearest grown voiceprint, to which it is raised
 LEAST_LENGTH = 1e-3  # of a sum of points: those that cancel each other have no centroid
 
 Scores = NDArray[np.float32]
@@ -47,6 +53,16 @@ def scores(cosines: Scores, starts: Starts, middle: Scores) -> Scores:
 def score_of(enrolled: Points, probes: Points) -> Scores:
     """Return one student's scores, (probes,), of probes (probes, dimension)."""
     return combined((probes @ enrolled.T).max(axis=1), probes @ _unit(enrolled.sum(axis=0)))
+
+
+def lifted(enrolled: Scores, nearest: Scores) -> Scores:
+    """Return scores by what enrolled as grown voiceprints raise them; all of one shape.
+
+    ``nearest`` are the highest cosines to a student's grown voiceprints. A score of -inf stays so.
+    """
+    raised: Scores = np.minimum(nearest - np.float32(BELOW), enrolled + np.float32(LIFT))
+    found: Scores = np.fmax(enrolled, raised)  # of what is no number, the other
+    return found
 
 
 def among_themselves(points: Points) -> Scores:

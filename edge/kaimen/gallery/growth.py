@@ -1,0 +1,73 @@
+"""The grown voiceprints of a gallery, at one moment: of whom, and numbered up to which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kaimen.registry.registry import Student
+from kaimen.voice.score import Points
+
+Numbers = NDArray[np.int64]
+Own = tuple[Numbers, Points]
+
+
+@dataclass(frozen=True, eq=False)
+class GrownPoints:
+    """Grown voiceprints beside all points of a gallery."""
+
+    points: Points  # (grown, dimension), each student's together
+    owners: NDArray[np.int64]  # (grown,): places of their students, ascending
+    latest: int  # the highest number of one; 0 of none
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """Grown voiceprints by the number of their student; nothing in it changes."""
+
+    by_student: dict[int, Own] = field(default_factory=dict)  # numbers ascending
+
+    @classmethod
+    def of(
+        cls, students: Sequence[Student], numbers: Numbers, owners: Numbers, points: Points
+    ) -> Growth:
+        """Return those of some students, of (grown, dimension) points, each owner's together."""
+        known = {student.number for student in students}
+        every, starts = np.unique(owners, return_index=True)
+        pieces = zip(np.split(numbers, starts[1:]), np.split(points, starts[1:]), strict=True)
+        of_each = zip(every.tolist(), pieces, strict=bool(len(every)))
+        return cls({owner: own for owner, own in of_each if owner in known})
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(len(numbers) for numbers, _ in self.by_student.values())
+
+    @property
+    def latest(self) -> int:
+        """The highest number; 0 of none."""
+        return max((int(numbers[-1]) for numbers, _ in self.by_student.values()), default=0)
+
+    def beside(self, students: Sequence[Student], dimension: int) -> GrownPoints:
+        """Return all of them beside the points of these students, in their order."""
+        own = [
+            (place, self.by_student[student.number][1])
+            for place, student in enumerate(students)
+            if student.number in self.by_student
+        ]
+        points = [np.empty((0, dimension), np.float32), *(each for _, each in own)]
+        owners = [np.full(len(each), place, np.int64) for place, each in own]
+        return GrownPoints(
+            np.concatenate(points), np.concatenate([np.empty(0, np.int64), *owners]), self.latest
+        )
+
+    def beyond(self, number: int) -> int:
+        """How many have a higher number than this."""
+        return sum(int((numbers > number).sum()) for numbers, _ in self.by_student.values())
+
+    def of_student(self, student: int, up_to: int) -> Points | tuple[()]:
+        """Return a student's, numbered ``up_to`` this, (grown, dimension); nothing of others."""
+        own = self.by_student.get(student)
+        return () if own is None else own[1][own[0] <= up_to]
