@@ -14,6 +14,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -222,7 +223,8 @@ class Gallery:
     def grown_of_all(self) -> GrownPoints:
         """All grown voiceprints, beside what ``everything`` returns."""
         members = self._current()
-        return self._growth.beside(members.students, self.dimension)
+        kept = self._growth.beside(members.students, self.dimension)
+        return replace(kept, points=self._rotation.undo(kept.points))
 
     def _place(self, student: str) -> int:
         try:
