@@ -70,7 +70,7 @@ def test_without_signing_in_nothing_is_shown_and_nothing_is_done(way: Way, desk:
 @pytest.mark.parametrize(
     ("way", "role"),
     [(way, role) for way in GUARDED for role in Role if role < (way.role or 0)],
-    ids=str,
+    ids=lambda each: named(each) if isinstance(each, Way) else str(each),
 )
 def test_a_lower_role_is_refused(way: Way, role: Role, desk: Desk) -> None:
     client = desk.signed_in(role)
