@@ -6,17 +6,26 @@ of a made-up gate.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
 
+from kaimen.console.enrolling import EnrollmentSession
 from kaimen.console.examination import Examined
+from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
+from kaimen.enrollment.advice import Advice
+from kaimen.enrollment.at_microphone import HeardLevel
+from kaimen.enrollment.coach import TakeJudgement
+from kaimen.enrollment.entries import Entry
+from kaimen.enrollment.take_quality import TakeQuality
 from kaimen.gate.feed import Feed
 from kaimen.settings import Settings
 from tests.console.conftest import Seen
 from tests.console.test_live import OPENED, hearing
+from tests.console.test_students import enrolled
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +113,52 @@ def test_the_keyboard_alone_opens_the_door_and_reaches_everything(
         names.append(seen.page.evaluate("document.activeElement.textContent.trim()"))
     assert names[0] == "To the content"
     assert {"Live", "Health", "中文", "Sign out", "Open for 3 s"} <= set(names)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_students(seen: Seen, settings: Settings, language: str) -> None:
+    names = ["Chen Xi", "Li Bowen", "Wang Anning", "王安宁", "李博文", "陈曦"]
+    enrolled(settings, *names, *(f"s{number:04}" for number in range(1, 61)))
+    seen.speak(language)
+    seen.sign_in(Role.REGISTRAR)
+    seen.go("/students")
+    look(seen, "students", language)
+    seen.page.get_by_role("link", name="Li Bowen").click()
+    seen.page.locator("#about-title").wait_for()
+    look(seen, "student", language)
+    seen.page.locator("a[href$='/remove']").click()
+    seen.page.locator("button.danger").wait_for()
+    look(seen, "remove", language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_enrolling(seen: Seen, language: str) -> None:
+    seen.speak(language)
+    seen.sign_in(Role.REGISTRAR)
+    seen.go("/enrolling/new")
+    look(seen, "enroll", language)
+
+    def work(session: EnrollmentSession) -> None:
+        session.tell("listening", True)
+        session.level = HeardLevel(-31.0, speaking=True)
+        quality = TakeQuality(1.4, 0.8, -27.0, 31.0, 0.0)
+        for number, kept, advice, good in (
+            (1, True, Advice.NEXT, 1), (2, False, Advice.LOUDER, 1), (3, True, Advice.NEXT, 2),
+        ):  # fmt: skip
+            session.tell(
+                "take",
+                TakeJudgement(number, kept, advice, "", quality, good, 20 * good, None, False),
+            )
+        looked.wait()
+
+    looked = threading.Event()
+    session = EnrollmentSession(Entry("Li Bowen", ()), work)
+    enrolling_of(seen.console).session = session
+    session.begin()
+    try:
+        seen.go("/enrolling")
+        seen.page.locator("#takes li").nth(2).wait_for()
+        look(seen, "enrolling", language)
+    finally:
+        looked.set()
+        session.join()

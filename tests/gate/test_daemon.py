@@ -259,3 +259,58 @@ def test_dropped_sound_is_counted_and_its_end_is_said() -> None:
     assert [each for each in said if each] == [
         "sound was dropped 7 times; is the machine too busy?", "the microphone is well again",
     ]  # fmt: skip
+
+
+class Borrower:
+    """Has the microphone for some blocks."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._blocks = range(first, last)
+        self._at = -1
+        self.ended: list[str] = []
+
+    def take(self, block: Samples, name: str) -> bool:
+        assert name == "usb"
+        self._at += 1
+        return self._at in self._blocks
+
+    def end(self, reason: str) -> None:
+        self.ended.append(reason)
+
+
+def with_borrower(scene: Scene, borrower: Borrower) -> None:
+    ears: Any = Ears(*scene.points)
+    gate = Gate(ears, AccessPolicy(known(), Thresholds(0.6, 0.3)), scene.relay)
+    scene.service = Daemon(
+        gate, scene, scene.beat, tell=scene.told.append, say=scene.said.append, lender=borrower
+    )
+    scene.service.run(scene.find)
+
+
+def test_while_the_microphone_is_lent_nobody_comes_in_and_the_gate_lives(
+    scene: Callable[..., Scene],
+) -> None:
+    at = scene([LI, LI], Microphone(np.concatenate([ONE, ONE]), pulled=False))
+    with_borrower(at, Borrower(0, len(ONE) // BLOCK))
+    assert [answer.decision.verdict.value for answer in at.told] == ["open"]
+    assert at.beats >= 2 * len(ONE) // BLOCK
+    assert [text for text in at.said if "microphone is" in text] == [
+        "the microphone is lent to an enrollment",
+        "the microphone is back",
+    ]
+
+
+def test_what_was_half_said_when_the_microphone_was_lent_is_no_phrase(
+    scene: Callable[..., Scene],
+) -> None:
+    at = scene([LI], Microphone(ONE, pulled=False))
+    with_borrower(at, Borrower(len(ONE) // BLOCK // 2, len(ONE) // BLOCK + 100))
+    assert at.told == []
+    assert at.service.status == "somebody is being enrolled"
+
+
+def test_a_microphone_that_is_lost_ends_the_loan(scene: Callable[..., Scene]) -> None:
+    borrower = Borrower(0, 1000)
+    at = scene([], Microphone(ONE), Microphone(ONE, pulled=False))
+    with_borrower(at, borrower)
+    assert len(borrower.ended) == 1
