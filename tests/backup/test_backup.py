@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import getpass
 import io
 import json
@@ -12,6 +13,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,6 +39,7 @@ from tests.backup.machines import PASSPHRASE, Machine, Shown, takes
 from tests.gallery.points import school as points_of
 
 SECRET = PASSPHRASE.encode()
+TAKEN_IN = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)  # a voiceprint at the gate
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,9 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for student in ("anning", "bowen"):
         memory.keep(student, fingerprint(points_of(1, 1, 16_000)[0, 0]))
     memory.close()
+    with closing(Registry(machine.school.registry, machine.school.vault)) as registry:
+        point, encoder = points_of(1, 1, 192)[0, 0], registry.student("anning").encoder
+        assert registry.grown.take_in("anning", point, encoder, TAKEN_IN)
     bundles = machine.folder / "data" / "bundles"
     (bundles / "one").mkdir(parents=True)
     (bundles / "slots.json").write_text('{"active": "one"}')
@@ -118,6 +124,9 @@ def test_an_empty_machine_becomes_the_school(
     memory = ReplayMemory(replay_memory_of(school.registry), school.vault)
     assert len(memory.of("anning")) == 1
     memory.close()
+    with closing(Registry(school.registry, school.vault)) as registry:
+        assert [each.student for each in registry.grown.listed()] == ["anning"]
+        registry.grown.examine()
     bundles = school.pieces["bundles"]
     assert (bundles / "slots.json").read_text() == '{"active": "one"}'
     assert (bundles / "one" / "encoder.tflite").read_bytes() == bytes(range(256))

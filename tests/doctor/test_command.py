@@ -460,7 +460,14 @@ def test_what_was_taken_in_is_said_and_what_waits_for_a_calibration(
     pi = school
     assert "growing" not in doctor(pi, capsys)[1]
     pi.settings["gate"] = {"grow": True}
-    assert "reader" in doctor(pi, capsys)[1]["growing"]["found"]
+    for settings, why in (
+        ({}, "reader"),
+        ({"reader": {"path": "/dev/null"}, "checks": {"replay": False}}, "checks"),
+        ({"checks": {}, "gate": {"grow": True, "policy": "challenge"}}, "challenge"),
+    ):
+        pi.settings.update(settings)
+        assert why in doctor(pi, capsys)[1]["growing"]["found"]
+    pi.settings["gate"] = {"grow": True}
     card = Card.read(SHIPPED.with_suffix(".json"))
     at = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
     with closing(Registry(pi.data / "gallery.sqlite", Vault.load(pi.key))) as registry:
@@ -469,7 +476,6 @@ def test_what_was_taken_in_is_said_and_what_waits_for_a_calibration(
     assert (line["state"], line["mend"]) == ("attention", "kaimen calibrate")
     assert line["measured"] == {"grown": 1, "waiting": 1}
     pi.calibrated(students=STUDENTS, encoder=card.sha256, grown=1)
-    pi.settings["reader"] = {"path": "/dev/null"}
     assert doctor(pi, capsys)[1]["growing"]["state"] == "ok"
     in_sqlite("UPDATE grown SET at = '2026-01-01'")(pi)
     assert "something else than Kaimen" in doctor(pi, capsys)[1]["growing"]["found"]

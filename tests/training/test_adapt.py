@@ -231,3 +231,16 @@ def test_an_adapted_encoder_gives_the_points_that_its_map_carries(tmp_path: Path
         assert cosines.mean() > 0.98
     with pytest.raises(EncoderError, match="float network"):
         adapt.adapt(found, points, gained, Encoder(out), WEIGHTS, tmp_path / "again.tflite")
+
+
+def test_of_a_large_school_all_own_pairs_are_compared_and_some_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    who = np.repeat(np.arange(20), 3)
+    every, _ = whitening._pairs(who)
+    assert len(every) == 60 * 59 // 2
+    monkeypatch.setattr(whitening, "PAIRS", 100)
+    one, other = whitening._pairs(who)
+    assert np.sum(who[one] == who[other]) == 20 * 3
+    assert np.sum(who[one] != who[other]) == 100
+    assert (one < other).all()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
@@ -20,6 +21,7 @@ from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import Gallery, index_of
+from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
 from kaimen.names import name_of
 from kaimen.screen import Screen
@@ -43,6 +45,8 @@ EXAMPLE = """example:
   kaimen enroll --microphone s0001 --add                 (another day: two are safer than one)
   kaimen enroll --microphone s0001 --replace-recording 17
   kaimen enroll --kiosk s0001                            (at the running gate, by its lights)
+
+Record three takes on one day and two on another: voices differ from day to day.
 
 A student of --from whose files have changed is replaced; one whose files are the same as last
 time is left alone, so that a command that was interrupted goes on when it is given again. A
@@ -210,7 +214,11 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     name = outcome.student
     if outcome.status is Status.ENROLLED:
         more = f" in place of {outcome.replaced}" if outcome.replaced else ""
-        more += f"; {WANTED} would be safer" if outcome.recordings < NEEDED else ""
+        more += (
+            f"; {WANTED}, two of them on another day, would be safer"
+            if outcome.recordings < NEEDED
+            else ""
+        )
         if outcome.replaced:
             said["replaced"] = outcome.replaced
         screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
@@ -278,6 +286,11 @@ def _finish(
     )
     if not screen.as_json:
         screen.out.print(f"{len(gallery)} students with {gallery.recordings} recordings in {path}")
+    if counts[Status.ENROLLED.value] and installation.model == MEASURED:
+        points, takes = gallery.everything()
+        found = OneMoment.of(np.split(points, np.cumsum(takes)[:-1]))
+        if found.warning:
+            screen.say(f"{found.warning}; {MEND}")
     if calibration is None:
         screen.say(f"the door is not armed: {why_not}")
     else:

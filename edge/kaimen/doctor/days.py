@@ -12,15 +12,11 @@ from kaimen.calibration.calibration import Calibration
 from kaimen.doctor.finding import Finding, attention, ok
 from kaimen.errors import GalleryError
 from kaimen.gallery.index import Index
+from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
-
-ALIKE = 0.77  # least cosine of a student's takes from which on they seem to be of one moment
-TAKES = 3  # of a student, at least, that are looked at
-FEWEST = 5  # students of whom something is said
-MANY = 0.5  # share of students
-JUDGED = "large"  # the encoder of whose cosines ALIKE was measured
+from kaimen.settings import Settings
 
 Numbers = NDArray[np.int64]
 
@@ -34,7 +30,7 @@ def one_moment(
     not fit has a line of its own.
     """
     encoder, numbers, owners = known
-    if installation.model != JUDGED:
+    if installation.model != MEASURED:
         return
     try:
         index = Index.load(path, vault, encoder)
@@ -44,23 +40,10 @@ def one_moment(
         return
     order = np.argsort(owners, kind="stable")
     _, starts = np.unique(owners[order], return_index=True)
-    takes = [own for own in np.split(numbers[order], starts[1:]) if len(own) >= TAKES]
-    if len(takes) < FEWEST:
-        return
-    alike = sum(_least(index.points(own)) >= ALIKE for own in takes)
-    if alike > MANY * len(takes):
-        yield attention(
-            "takes",
-            f"those of {alike} of {len(takes)} students are so alike that they seem to be of one "
-            "moment: on another day these students are missed more often",
-            "take two of each on another day, with 'kaimen enroll --student NAME --add'",
-            students=float(len(takes)),
-            alike=float(alike),
-        )
-
-
-def _least(points: NDArray[np.float32]) -> float:
-    return float((points @ points.T).min())
+    found = OneMoment.of(index.points(own) for own in np.split(numbers[order], starts[1:]))
+    if found.warning:
+        measured = {"students": float(found.students), "alike": float(found.alike)}
+        yield attention("takes", found.warning, MEND, **measured)
 
 
 def growing(registry: Registry, installation: Installation, encoder: str) -> Iterator[Finding]:
@@ -87,12 +70,11 @@ def growing(registry: Registry, installation: Installation, encoder: str) -> Ite
             "growing", f"{said}; {waiting} of them count for nothing yet", "kaimen calibrate",
             **measured,
         )  # fmt: skip
-    elif settings.gate.grow and not settings.reader.path:
+    elif settings.gate.grow and (why := _takes_in_nothing(settings)):
         yield attention(
             "growing",
-            f"{said}; without a reader in the settings nobody says who comes, and nothing is "
-            "taken in",
-            "set [reader] path, or [gate] grow = false",
+            f"{said}; nothing more is, since {why}",
+            "mend that, or set [gate] grow = false",
             **measured,
         )
     else:
@@ -105,3 +87,15 @@ def _counted(path: Path, vault: Vault) -> int:
         return Calibration.load(path, vault).grown
     except GalleryError:
         return 0
+
+
+def _takes_in_nothing(settings: Settings) -> str:
+    """Say why a gate that is to grow cannot; nothing where it can."""
+    checks = settings.checks
+    if not settings.reader.path:
+        return "without a [reader] nobody says who comes"
+    if settings.gate.policy == "challenge":
+        return "a challenge opens by words, and only the passphrase is taken in"
+    if not (checks.phrase and checks.loudspeaker and checks.replay):
+        return "one of the [checks] is off"
+    return ""

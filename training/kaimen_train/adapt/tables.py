@@ -34,6 +34,24 @@ def checked(found: dict[str, Any]) -> Iterator[Table]:
     yield from _handed_on(found["handed on"])
 
 
+def taught(found: dict[str, Any]) -> Iterator[Table]:
+    """By ``kaimen_train.adapt.teaching.teach``."""
+    for size, rows in found["schools"].items():
+        table = Table(
+            "what was taught", "schools", "FNIR, %", "change, %", box=SIMPLE_HEAD,
+            title=f"{size} students, {found['strangers']} strangers, FPIR 1 %",
+        )  # fmt: skip
+        for name, each in rows.items():
+            low, high = (100 * end for end in each["change_interval"])
+            table.add_row(
+                name,
+                str(each["schools"]),
+                with_interval(each["fnir"], each["interval"]),
+                f"{100 * each['change']:.0f} ({low:.0f} to {high:.0f})",
+            )
+        yield table
+
+
 def _schools(condition: str, every: dict[str, Any]) -> Table:
     names = ("on", "schools", "trials", "EER before, %", "after, %", "change, %", "by the rule")
     table = Table(*names, title=condition, box=SIMPLE_HEAD)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ FOLDS = 4
 SPLITS = 3  # into so many folds, each otherwise
 FEWEST = 8  # students
 RECORDINGS = 2  # of each, at least
+PAIRS = 50_000  # of different students that are compared in a fold, at most
 
 Map = NDArray[np.float32]  # (dimension, dimension): rows of points times it are the new rows
 Names = NDArray[np.str_]  # (recordings,)
@@ -104,7 +106,7 @@ def gain(points: Points, students: Names) -> Gain:
         share = _best_share(points[~apart], students[~apart])
         moved = move(points[apart], fit(points[~apart], students[~apart], share))
         who = numbers[apart]
-        one, other = np.triu_indices(len(who), 1)
+        one, other = _pairs(who)
         before.append((points[apart] @ points[apart].T)[one, other])
         after.append((moved @ moved.T)[one, other])
         first.append(who[one])
@@ -158,12 +160,23 @@ def _best_share(points: Points, students: Names) -> float:
         scores, same = [], []
         for apart in _folds(students, 1):
             moved = move(points[apart], fit(points[~apart], students[~apart], share))
-            one, other = np.triu_indices(len(moved), 1)
+            one, other = _pairs(students[apart])
             scores.append((moved @ moved.T)[one, other])
             same.append(students[apart][one] == students[apart][other])
         all_scores, all_same = np.concatenate(scores), np.concatenate(same)
         errors.append(equal_error_rate(all_scores[all_same], all_scores[~all_same]))
     return SHARES[int(np.argmin(errors))]
+
+
+def _pairs(who: NDArray[Any]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Return all pairs of a student's recordings, and as many of others' as PAIRS, drawn."""
+    one, other = np.triu_indices(len(who), 1)
+    chosen = who[one] == who[other]
+    strangers = np.flatnonzero(~chosen)
+    if len(strangers) > PAIRS:
+        strangers = np.random.default_rng(0).choice(strangers, PAIRS, replace=False)
+    chosen[strangers] = True
+    return one[chosen], other[chosen]
 
 
 def _folds(students: Names, splits: int) -> Iterator[NDArray[np.bool_]]:

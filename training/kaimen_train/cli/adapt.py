@@ -11,7 +11,8 @@ from kaimen_train.data.corpus import read_manifest
 
 EXAMPLE = """example:
   kaimen-train adapt --speech school/ --out adapted.tflite
-  kaimen-train adapt --check"""
+  kaimen-train adapt --check
+  kaimen-train adapt --teach"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--speech", type=Path, metavar="FOLDER", help="student/recording.mp3")
     what.add_argument("--check", action="store_true", help="what it buys on the eval split")
+    what.add_argument(
+        "--teach", action="store_true", help="what large schools would teach it of new voices"
+    )
     parser.add_argument("--out", type=Path, default=Path("adapted.tflite"), help="to write")
     options.encoder(parser, what="to be adapted")
     options.weights(parser)
@@ -31,6 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Adapt the encoder, or check what adapting buys, and show the figures."""
     from kaimen_train.adapt import tables
 
+    if arguments.teach:
+        from kaimen.voice.encoder import Encoder
+        from kaimen_train.adapt import many_voices
+        from kaimen_train.adapt.teaching import teach
+
+        rows = read_manifest(arguments.manifest)
+        encoder = Encoder(arguments.encoder)
+        voices = many_voices.hear(rows, arguments.folder, encoder)
+        found = teach(voices, many_voices.points_by(encoder, rows, arguments.folder))
+        return answer(arguments, [found], tables.taught(found))
     if arguments.check:
         from kaimen_train.adapt.protocol import check
 

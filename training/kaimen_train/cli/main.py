@@ -34,6 +34,7 @@ COMMANDS = {
     "checks": "measure the checks beside the voice on the eval split: words, replays, second tries",
     "adapt": "adapt the encoder to a school's recordings, "
     "where that tells other students better apart",
+    "growing": "measure what voiceprints gain that grow with their students, and simulated attacks",
     "evaluate": "measure an encoder by the protocols, on the eval split",
 }
 
