@@ -12,7 +12,7 @@ copies them, and ``records`` says what is in a line.
 
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, verify
-from kaimen.audit.records import record_of
+from kaimen.audit.records import pin_record_of, record_of
 from kaimen.audit.waiting import write_waiting
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 from kaimen.registry.pseudonyms import pseudonym, pseudonyms
@@ -29,6 +29,7 @@ __all__ = [
     "files_of",
     "latest",
     "noted",
+    "pin_record_of",
     "pseudonym",
     "pseudonyms",
     "record_of",

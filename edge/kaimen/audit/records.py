@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kaimen.access.pin_entry import PinAnswer
 from kaimen.audit.chain import Record
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
@@ -41,4 +42,15 @@ def record_of(
         "encoder": encoder[:SHORT],
         "gallery": gallery[:SHORT],
         "calibration": calibration[:SHORT],
+    }
+
+
+def pin_record_of(answer: PinAnswer, *, key: bytes) -> Record:
+    """The record of a card and a PIN, without the PIN."""
+    return {
+        "kind": "pin",
+        "verdict": "open" if answer.opens else "refused",
+        "student": pseudonym(key, answer.student) if answer.student else None,
+        "why": answer.why or None,
+        "wait": answer.wait,
     }

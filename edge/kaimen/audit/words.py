@@ -32,6 +32,11 @@ def told(record: Record, named: Named) -> str:
         return f"{record.get('lost')} lines are missing here: they could not be written"
     if kind == "restored":
         return f"a backup of {record.get('backup')} was restored"
+    if kind == "pin":
+        whose = named(record["student"]) if record.get("student") else "a card that nobody has"
+        if record.get("verdict") == Verdict.OPEN.value:
+            return f"opened for {whose} by card and PIN"
+        return f"card and PIN refused: {whose}, {record.get('why')}"
     if kind in PRIVACY:
         return f"{named(record['student'])}: {PRIVACY[kind]}{_details(record)}"
     return str(record.get("event", kind))
@@ -44,7 +49,8 @@ def _details(record: Record) -> str:
 
 def turned_away(record: Record) -> bool:
     """Return whether a line tells of somebody who was not let in."""
-    return record.get("kind") == "decision" and record.get("verdict") != Verdict.OPEN.value
+    tried = record.get("kind") in ("decision", "pin")
+    return tried and record.get("verdict") != Verdict.OPEN.value
 
 
 def about(record: Record) -> set[str]:

@@ -14,8 +14,10 @@ from types import FrameType
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout, Tries
+from kaimen.access.pin_entry import PinAnswer, PinEntry
+from kaimen.access.pin_lockout import PinLockout
 from kaimen.access.policy import AccessPolicy
-from kaimen.audit import Audit, record_of, write_waiting
+from kaimen.audit import Audit, pin_record_of, record_of, write_waiting
 from kaimen.bundle.slots import SlotsState
 from kaimen.cli import answers
 from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
@@ -126,7 +128,9 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
     with ExitStack() as stack:
         installation = Installation.open(Settings.read(arguments.config), screen)
         stack.enter_context(installation)
-        state, _, _ = installation.state, installation.gallery, installation.calibration
+        state, _ = installation.state, installation.gallery
+        if not installation.settings.reader.pin:  # a card and a PIN need no calibration
+            _ = installation.calibration
         with suppress(StorageError):  # a gate on a disk that cannot be written serves all the same
             go_on(installation)
         settings = installation.settings.gate
@@ -192,8 +196,19 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         written = _Written(gate, audit, events, screen, nearest=arguments.nearest)
         _watch(supervisor, policy, ready.calibrated)
         reader = arguments.reader or settings.reader.path
+        pins = None
+        if settings.reader.pin:
+            lockout = PinLockout(installation.pin_lockout_path, installation.vault)
+            pins = PinEntry(
+                installation.registry,
+                lockout,
+                policy.claim,
+                roster=settings.roster,
+                unwell=supervisor.unwell,
+            )
         if reader:
-            _read(supervisor, policy, Path(reader), settings.reader.baud)
+            claim = policy.claim if pins is None else pins.read
+            _read(supervisor, claim, Path(reader), settings.reader.baud)
         elif settings.gate.policy != "voice":
             screen.note("nobody can say who they are: this door's policy needs a [reader]")
         takeover = stack.enter_context(
@@ -213,6 +228,14 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
                 written.event(str(event))
             for text in supervisor.events():
                 written.said(text)
+            if pins is not None:
+                for entered in pins.answers():
+                    if entered.opens:
+                        door.open()
+                        policy.withdraw_claim(entered.student)
+                    else:
+                        door.show("refused")
+                    written.pin(entered)
             written.waiting()
             heart()
             if not gate.speaking and takeover.is_due():
@@ -250,9 +273,9 @@ def _watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> No
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
 
 
-def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
+def _read(supervisor: Supervisor, claim: Callable[[str], None], path: Path, baud: int) -> None:
     """Let a card reader say who comes."""
-    reading = CardReader(path, policy.claim, supervisor.say, baud=baud)
+    reading = CardReader(path, claim, supervisor.say, baud=baud)
     supervisor.start("card reader", reading.run, patience=card_reader.PATIENCE)
 
 
@@ -290,6 +313,17 @@ class _Written:
         """One of the door's."""
         self._write({"kind": "door", "event": text})
         self._screen.result({"door": text})
+
+    def pin(self, answer: PinAnswer) -> None:
+        """What became of a PIN, which itself is written nowhere."""
+        record = pin_record_of(answer, key=self._audit.key)
+        self._write(record)
+        verdict, student = record["verdict"], answer.student if answer.opens else ""
+        why = f": {answer.why}" if answer.why else f" for {student}"
+        self._screen.result(
+            {"pin": verdict, "student": student or None, "why": answer.why or None},
+            f"card and PIN: {verdict}{why}",
+        )
 
     def said(self, text: str) -> None:
         """What became of the gate's threads, and what they said."""

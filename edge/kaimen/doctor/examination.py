@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kaimen.doctor import bundle, door, encoder, gallery, key, log, machine, microphone, services
+from kaimen.doctor import (
+    bundle,
+    door,
+    encoder,
+    gallery,
+    key,
+    log,
+    machine,
+    microphone,
+    reader,
+    services,
+)
 from kaimen.doctor.finding import Check, Finding, Patient, of_error
 
 # What is of the gate, and needs its settings.
 GATE: Mapping[str, Check] = {
     "microphone": microphone.check,
     "door": door.check,
+    "reader": reader.check,
     "encoder": encoder.check,
     "bundle": bundle.check,
     "gallery": gallery.check,
