@@ -171,9 +171,9 @@ class Installation(Closing):
         self._require_registry()
         gallery = self.gallery_or_new
         others = gallery.registry.with_voice - len(gallery) - gallery.left_out
-        if others and not len(gallery):
+        if others > 0 and not len(gallery):
             raise GalleryError(f"{self.school.registry}: {self.made_by_another()}")
-        if others:
+        if others > 0:
             self._screen.say(
                 f"{others} students were enrolled by another encoder; enroll them again"
             )

@@ -91,6 +91,14 @@ class Pi:
         """Settings of the door."""
         self.settings["door"].update(settings)
 
+    def reader(self, **settings: object) -> None:
+        """Settings of the card reader."""
+        self.settings.setdefault("reader", {}).update(settings)
+
+    def gate(self, **settings: object) -> None:
+        """Settings of the gate."""
+        self.settings.setdefault("gate", {}).update(settings)
+
     def enroll(
         self, *, words: bool = True, encoder: str = "", group: str = "", spread: float = 0.8
     ) -> None:

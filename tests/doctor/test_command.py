@@ -58,7 +58,7 @@ def test_a_gate_that_is_well_has_nothing_to_mend(school: Pi, capsys: pytest.Capt
     assert code == 0
     assert list(found) == [
         "settings", "microphone", "noise floor", "rate", "pins", "relay at boot",
-        "relay after a crash", "lease", "door", "encoder", "speed", "bundle",
+        "relay after a crash", "lease", "door", "reader", "encoder", "speed", "bundle",
         "gallery", "seals", "words", "index", "calibration", "files", "key", "log", "drift",
         "disk", "card", "clock", "power", "kaimen-rest",
         "kaimen-door", "kaimen-gate", "hardening",
@@ -185,6 +185,15 @@ MACHINE: list[tuple[Spoil, str, str, str]] = [
     (lambda pi: pi.door(pin=5, active_high=False), "relay at boot", "ok", "off"),
     (lambda pi: pi.door(pin=2), "relay at boot", "broken", "holds GPIO2 high"),
     (lambda pi: pi.door(pin=0), "relay at boot", "broken", "firmware moves GPIO0"),
+    (lambda pi: pi.reader(path="/dev/ttyUSB0"), "reader", "attention", "not there"),
+    (lambda pi: pi.reader(path="/dev"), "reader", "broken", "no reader"),
+    (
+        lambda pi: pi.reader(path="/" + str(pi.write("dev/r").relative_to(pi.root))),
+        "reader",
+        "ok",
+        "a file",
+    ),
+    (lambda pi: pi.gate(policy="claim"), "reader", "broken", "nobody can say who they are"),
     (
         lambda pi: pi.write("boot/firmware/config.txt", "#dtparam=strict_gpiod"),
         "relay after a crash",

@@ -39,6 +39,7 @@ SESSION = (
     Step("Pin of the exit button.*: $", "23", "22", "another pin than door.contact"),
     Step("Press the exit button.*Enter goes on\r\n *not pressed\r\n", ""),
     Step("Was that right.*: $", "yes", "no idea", "is none of yes, no"),
+    Step("Card reader.*: $", "/dev/null", "usb", "must begin with /"),
     Step("Write .*: $", "yes", "later", "is none of yes, no"),
 )
 

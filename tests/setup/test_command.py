@@ -18,7 +18,7 @@ def test_everything_can_be_set_without_asking(
 ) -> None:
     path = tmp_path / "kaimen.toml"
     options = "--relay 5 --active low --microphone USB --lease 4 --contact 22 --closed high"
-    given = [*options.split(), "--button", "23"]
+    given = [*options.split(), "--button", "23", "--reader", "/dev/ttyUSB0"]
     assert main(["setup", "--yes", *given, "--out", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["written"] == str(path) and said["before"] is None
@@ -28,6 +28,7 @@ def test_everything_can_be_set_without_asking(
     door = found.door
     assert (door.pin, door.active_high, door.lease) == (5, False, 4.0)
     assert (door.contact, door.contact_closed, door.button) == (22, "high", 23)
+    assert found.reader.path == "/dev/ttyUSB0"
 
 
 def test_what_is_not_given_stays(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -57,6 +58,7 @@ def test_other_settings_can_be_the_beginning(tmp_path: Path) -> None:
         ["--contact", "17"],
         ["--closed", "both"],
         ["--button", "99"],
+        ["--reader", "usb"],
     ],
     ids=lambda options: " ".join(options),
 )

@@ -55,7 +55,7 @@ def asked(answers: str, trials: Trials) -> tuple[Settings, str]:
 
 
 def test_where_nothing_can_be_tried_the_answers_are_taken() -> None:
-    answers = "studio\n4\nlow\nyes\n2\n22\nhigh\n23\n"
+    answers = "studio\n4\nlow\nyes\n2\n22\nhigh\n23\n/dev/none\n"
     made, said = asked(answers, Bare(DoorSettings()))
     assert made.sound.microphone == "studio"
     door = made.door
@@ -65,12 +65,13 @@ def test_where_nothing_can_be_tried_the_answers_are_taken() -> None:
     assert "PortAudio is not installed" in said and "no microphone is found" in said
     assert "the pin is busy" in said and "frees the pins" in said
     assert said.count("that pin is busy, too") == 2
+    assert made.reader.path == "/dev/none" and "/dev/none is not there now" in said
 
 
 def test_a_microphone_that_is_busy_may_be_kept() -> None:
     trials = Bare(DoorSettings())
     trials.names = ("USB Microphone",)
-    made, said = asked("usb\nno\n1\nyes\n17\nhigh\nskip\n3\nnone\nnone\n", trials)
+    made, said = asked("usb\nno\n1\nyes\n17\nhigh\nskip\n3\nnone\nnone\nnone\n", trials)
     assert made.sound.microphone == "USB Microphone"
     assert said.count("it is busy") == 2 and "stop kaimen-gate" in said
 

@@ -44,10 +44,13 @@ class PinLockout:
         self._key = vault.derive("pins")
         self._clock = clock
         self._damaged = False
-        self._wrong = self._read()
+        self._seen: tuple[int, int] | None = None  # which file was read last
+        self._wrong: dict[str, Wrong] = {}
+        self._keep_up()
 
     def wait(self, student: str) -> float:
         """Return for how many seconds no PIN of a student is compared; infinite: locked."""
+        self._keep_up()
         wrong = self._of(student)
         if wrong.count >= MOST:
             return float("inf")
@@ -56,6 +59,7 @@ class PinLockout:
 
     def begin(self, student: str) -> None:
         """Count a try as wrong until it turns out right. Raises StorageError: compare nothing."""
+        self._keep_up()
         wrong = self._of(student)
         wrong.count += 1
         beyond = wrong.count - FREE
@@ -66,6 +70,7 @@ class PinLockout:
 
     def forget(self, student: str) -> None:
         """The PIN was right, or is another one now, or the student left. Raises StorageError."""
+        self._keep_up()
         if self._wrong.pop(self._hash(student), None) is not None:
             self._keep()
 
@@ -77,17 +82,22 @@ class PinLockout:
     def _hash(self, student: str) -> str:
         return hmac.digest(self._key, as_kept(student).encode(), "sha256").hex()[:32]
 
-    def _read(self) -> dict[str, Wrong]:
-        if self._path is None:
-            return {}
+    def _keep_up(self) -> None:
+        """Take over what another process wrote: a command sets a PIN while a gate asks for it."""
+        if self._path is not None and (self._seen is None or self._seen != _which(self._path)):
+            self._seen = _which(self._path)
+            self._wrong = self._read(self._path)
+
+    def _read(self, path: Path) -> dict[str, Wrong]:
         try:
-            kept = json.loads(self._path.read_bytes())
+            kept = json.loads(path.read_bytes())
             found = {str(name): Wrong(**fields) for name, fields in kept["wrong"].items()}
             mac = self._mac(found)
         except FileNotFoundError:
+            self._damaged = False
             return {}
         except OSError as error:
-            raise StorageError(f"{self._path}: cannot be read ({error.strerror})") from None
+            raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self._damaged = True
             return {}
@@ -103,7 +113,17 @@ class PinLockout:
         }
         content = json.dumps(kept).encode()
         write_whole(self._path, lambda file: file.write(content), private=True)
+        self._damaged, self._seen = False, _which(self._path)
 
     def _mac(self, wrong: dict[str, Wrong]) -> str:
         told = json.dumps({name: asdict(each) for name, each in wrong.items()}, sort_keys=True)
         return hmac.digest(self._key, told.encode(), "sha256").hex()
+
+
+def _which(path: Path) -> tuple[int, int]:
+    """Say which file it is; each is written whole, and is another one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns

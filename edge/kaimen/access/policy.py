@@ -132,6 +132,12 @@ class AccessPolicy:
         """Somebody says who they are; the next phrase is theirs. From any thread."""
         self._claim = (as_kept(student), self._clock())
 
+    def withdraw_claim(self, student: str) -> None:
+        """Whoever said who they are is in by another way: the next phrase is anybody's."""
+        claim = self._claim
+        if claim is not None and claim[0] == as_kept(student):
+            self._claim = None
+
     def forget(self) -> None:
         """A new stream of sound begins: nobody is in the middle of anything."""
         self._tried = self._challenge = None

@@ -13,7 +13,7 @@ copies them, ``following`` gives each as it is written, and ``records`` says wha
 from kaimen.audit.chain import Record, files_of
 from kaimen.audit.following import Cursor, Follower, id_of
 from kaimen.audit.reading import Problem, Report, copy, export, latest, noted, since, verify
-from kaimen.audit.records import grown_record, record_of
+from kaimen.audit.records import grown_record, pin_record_of, record_of
 from kaimen.audit.waiting import write_waiting
 from kaimen.audit.writing import KEPT, LARGEST, Audit
 from kaimen.registry.pseudonyms import pseudonym, pseudonyms
@@ -34,6 +34,7 @@ __all__ = [
     "id_of",
     "latest",
     "noted",
+    "pin_record_of",
     "pseudonym",
     "pseudonyms",
     "record_of",

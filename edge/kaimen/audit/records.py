@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaimen.access.growing import GrowthCandidate
+from kaimen.access.pin_entry import PinAnswer
 from kaimen.audit.chain import Record
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
@@ -63,4 +64,16 @@ def record_of(
         "gallery": gallery[:SHORT],
         "calibration": calibration[:SHORT],
         "microphone": microphone,
+    }
+
+
+def pin_record_of(answer: PinAnswer, *, key: bytes, not_opened: str = "") -> Record:
+    """The record of a card and a PIN, without the PIN."""
+    return {
+        "kind": "pin",
+        "verdict": "open" if answer.opens else "refused",
+        "not_opened": not_opened or None,
+        "student": pseudonym(key, answer.student) if answer.student else None,
+        "why": answer.why or None,
+        "wait": answer.wait,
     }

@@ -35,6 +35,16 @@ def told(record: Record, named: Named) -> str:
         return f"a voiceprint of {named(record['student'])} was taken in{figures}"
     if kind == "restored":
         return f"a backup of {record.get('backup')} was restored"
+    if kind == "pin":
+        whose = named(record["student"]) if record.get("student") else "a card that nobody has"
+        if record.get("verdict") == Verdict.OPEN.value:
+            why = record.get("not_opened")
+            return (
+                f"knew {whose} by card and PIN; {why}"
+                if why
+                else f"opened for {whose} by card and PIN"
+            )
+        return f"card and PIN refused: {whose}, {record.get('why')}"
     if kind in PRIVACY:
         return f"{named(record['student'])}: {PRIVACY[kind]}{_details(record)}"
     return str(record.get("event", kind))
@@ -48,7 +58,7 @@ def _details(record: Record) -> str:
 def turned_away(record: Record) -> bool:
     """Return whether a line tells of somebody who was not let in."""
     opened = record.get("verdict") == Verdict.OPEN.value and not record.get("not_opened")
-    return record.get("kind") == "decision" and not opened
+    return record.get("kind") in ("decision", "pin") and not opened
 
 
 def about(record: Record) -> set[str]:

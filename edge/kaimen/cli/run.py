@@ -14,6 +14,8 @@ from types import FrameType
 from kaimen.access.decision import Thresholds
 from kaimen.access.growing import Growing, GrowthCandidate
 from kaimen.access.lockout import Lockout, Tries
+from kaimen.access.pin_entry import PinAnswer, PinEntry
+from kaimen.access.pin_lockout import PinLockout
 from kaimen.access.policy import AccessPolicy
 from kaimen.audit import (
     Audit,
@@ -21,14 +23,22 @@ from kaimen.audit import (
     files_of,
     grown_record,
     latest,
+    pin_record_of,
     record_of,
     write_waiting,
 )
 from kaimen.bundle.slots import SlotsState
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import answers
+from kaimen.door.client import Door
 from kaimen.door.seen import DoorSeen
-from kaimen.errors import DeviceError, KaimenError, SettingsError, StorageError
+from kaimen.errors import (
+    DeviceError,
+    KaimenError,
+    OpeningRefused,
+    SettingsError,
+    StorageError,
+)
 from kaimen.gate import card_reader, grower, watcher
 from kaimen.gate.card_reader import CardReader
 from kaimen.gate.daemon import Daemon, Listener, Reloaded
@@ -40,6 +50,7 @@ from kaimen.gate.loan import Lender, loan_path
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.interrupt import uninterrupted
 from kaimen.monitoring import drift_watch
 from kaimen.monitoring.drift_watch import DriftWatch
 from kaimen.output import best_effort
@@ -142,7 +153,9 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
     with ExitStack() as stack:
         installation = Installation.open(Settings.read(arguments.config), screen)
         stack.enter_context(installation)
-        state, _, _ = installation.state, installation.gallery, installation.calibration
+        state, _ = installation.state, installation.gallery
+        if not installation.settings.reader.pin:  # a card and a PIN need no calibration
+            _ = installation.calibration
         with suppress(StorageError):  # a gate on a disk that cannot be written serves all the same
             go_on(installation)
         settings = installation.settings.gate
@@ -214,8 +227,19 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
         supervisor.start("drift watch", drift.run, patience=drift_watch.PATIENCE)
         taking_in = None if growing is None else _grow(supervisor, growing, installation)
         reader = arguments.reader or settings.reader.path
+        pins = None
+        if settings.reader.pin:
+            lockout = PinLockout(installation.pin_lockout_path, installation.vault)
+            pins = PinEntry(
+                installation.registry,
+                lockout,
+                policy.claim,
+                roster=settings.roster,
+                unwell=supervisor.unwell,
+            )
         if reader:
-            _read(supervisor, policy, Path(reader), settings.reader.baud)
+            claim = policy.claim if pins is None else pins.read
+            _read(supervisor, claim, Path(reader), settings.reader.baud)
         elif settings.gate.policy != "voice":
             screen.note("nobody can say who they are: this door's policy needs a [reader]")
         keeping = PhraseKeeping(installation.kept_phrases, settings.review, screen.note)
@@ -245,6 +269,12 @@ def _serve(ready: Ready, arguments: argparse.Namespace, screen: Screen) -> None:
             feed.state("gate", _told_of(service))
             for text in supervisor.events():
                 written.said(text)
+            if pins is not None:
+                with uninterrupted():
+                    for entered in pins.answers():
+                        written.pin(entered, _obey(entered, door))
+                        if entered.opens:
+                            policy.withdraw_claim(entered.student)
             written.waiting()
             note_grown()
             heart()
@@ -334,9 +364,22 @@ def _grow(supervisor: Supervisor, growing: Growing, installation: Installation) 
     return made
 
 
-def _read(supervisor: Supervisor, policy: AccessPolicy, path: Path, baud: int) -> None:
+def _obey(entered: PinAnswer, door: Door) -> str:
+    """Open for a card and a PIN, or show that nobody does; return why it did not open."""
+    if not entered.opens:
+        door.show("refused")
+        return ""
+    try:
+        door.open()
+    except OpeningRefused as error:  # to start again would not make it open
+        door.show("fault")
+        return str(error)
+    return ""
+
+
+def _read(supervisor: Supervisor, claim: Callable[[str], None], path: Path, baud: int) -> None:
     """Let a card reader say who comes."""
-    reading = CardReader(path, policy.claim, supervisor.say, baud=baud)
+    reading = CardReader(path, claim, supervisor.say, baud=baud)
     supervisor.start("card reader", reading.run, patience=card_reader.PATIENCE)
 
 
@@ -385,6 +428,18 @@ class _Written:
         """One of the door's."""
         self._write({"kind": "door", "event": text})
         self._screen.result({"door": text})
+
+    def pin(self, answer: PinAnswer, not_opened: str = "") -> None:
+        """What became of a PIN, which itself is written nowhere."""
+        record = pin_record_of(answer, key=self._audit.key, not_opened=not_opened)
+        self._write(record)
+        verdict, student = record["verdict"], answer.student if answer.opens else ""
+        why = f": {answer.why}" if answer.why else f" for {student}"
+        why += f"; {not_opened}" if not_opened else ""
+        self._screen.result(
+            {"pin": verdict, "student": student or None, "why": answer.why or None},
+            f"card and PIN: {verdict}{why}",
+        )
 
     def said(self, text: str) -> None:
         """What became of the gate's threads, and what they said."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import getpass
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from kaimen.access.pin_lockout import PinLockout
 from kaimen.clock import today
 from kaimen.enrollment.entries import day_of
 from kaimen.errors import GalleryError, SettingsError
@@ -42,6 +45,8 @@ EXAMPLE = """example:
   kaimen students s0001 --set-consent 2027-07-31 --guardian "Li Na" --given 2026-09-01
   kaimen students s0001 --consents                (the ledger: who gave it, for what, until when)
   kaimen students s0001 --withdraw-consent        (unknown at once, erased the next night)
+  kaimen students s0001 --pin                     (another way in: a card and this PIN)
+  kaimen students s0002 --pin --new --set-group 7b  (one without a voice)
   kaimen students --group 7b --set-group 8b       (a whole group)
   kaimen students s0001 --recordings
   kaimen students s0001 --remove-recording 17
@@ -83,6 +88,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--withdraw-consent", action="store_true", help="nobody is recognised by it from now on"
     )
     parser.add_argument(
+        "--pin", action="store_true", help="ask for a PIN of one student, or read it from stdin"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="with --pin: the student is new, and has no voice here"
+    )
+    parser.add_argument("--no-pin", action="store_true", help="one student's PIN opens no more")
+    parser.add_argument(
         "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
         help="forget this recording of one student; may be repeated",
     )  # fmt: skip
@@ -120,6 +132,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         if arguments.carry:
             _carry(arguments.carry, installation, screen)
             return 0
+        if arguments.pin:
+            _set_pin(arguments, installation, screen)
+            return 0
         if arguments.remove:
             _remove(arguments.remove, installation, screen)
             return 0
@@ -134,6 +149,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         elif arguments.remove_recording:
             student = _only(students, "--remove-recording")
             _remove_recordings(student, arguments.remove_recording, installation, screen)
+        elif arguments.no_pin:
+            _remove_pin(_only(students, "--no-pin"), installation, screen)
         elif arguments.consents:
             _list_consents(students, registry, screen)
         elif arguments.withdraw_consent:
@@ -149,14 +166,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         elif arguments.count:
             screen.result(_counted(students), _summary(students))
         else:
-            _list(students, screen)
+            _list(students, registry.pins.everybody(), screen)
             _tell_apart(students, registry, screen)
     return 0
 
 
 def _require_one_wish(arguments: argparse.Namespace) -> None:
     """Require that a command does one thing, and to whom is said. Raises SettingsError."""
-    changed = arguments.set_group is not None or arguments.set_consent is not None
+    grouped = arguments.set_group is not None and not arguments.pin
+    changed = grouped or arguments.set_consent is not None
     wishes = {
         "--carry": arguments.carry,
         "--remove": arguments.remove,
@@ -165,6 +183,8 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
         "--remove-recording": arguments.remove_recording,
         "--set-group or --set-consent": changed,
         "--forget-grown": arguments.forget_grown,
+        "--pin": arguments.pin,
+        "--no-pin": arguments.no_pin,
         "--recordings": arguments.recordings,
         "--consents": arguments.consents,
         "--withdraw-consent": arguments.withdraw_consent,
@@ -181,6 +201,39 @@ def _require_one_wish(arguments: argparse.Namespace) -> None:
         raise SettingsError(f"{given[0]} needs to know whose; name students or a --group")
 
 
+def _set_pin(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    """Let one student, who may be new, enter by card and PIN."""
+    if len(arguments.names) != 1 or arguments.group is not None:
+        raise SettingsError("--pin is of one student; name one")
+    (name,) = arguments.names
+    if arguments.set_group is not None and not arguments.new:
+        raise SettingsError("--pin with --set-group is for a --new student; change the group alone")
+    registry = installation.gallery_or_new.registry
+    registry.admit(name, typed_pin(), group=arguments.set_group, new=arguments.new)
+    PinLockout(installation.pin_lockout_path, installation.vault).forget(name)
+    installation.tell_log()
+    screen.result({"pin": as_kept(name)}, f"{as_kept(name)} has a PIN")
+    if not installation.settings.reader.pin:
+        screen.note("no door asks for PINs yet: set [reader] pin = true, and a reader's path")
+
+
+def _remove_pin(student: str, installation: Installation, screen: Screen) -> None:
+    installation.gallery.registry.withdraw_pin(student)
+    PinLockout(installation.pin_lockout_path, installation.vault).forget(student)
+    installation.tell_log()
+    screen.result({"no_pin": student}, f"{student} has no PIN any more")
+
+
+def typed_pin() -> str:
+    """A PIN from somebody at a terminal, twice, or the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    pin = getpass.getpass("PIN: ")
+    if getpass.getpass("once more: ") != pin:
+        raise SettingsError("that was not the same PIN twice; begin again")
+    return pin
+
+
 def _require_with_consent(arguments: argparse.Namespace) -> None:
     """Require that what is said of a consent comes with one. Raises SettingsError."""
     said = {
@@ -192,6 +245,8 @@ def _require_with_consent(arguments: argparse.Namespace) -> None:
     alone = [name for name, value in said.items() if value]
     if alone and arguments.set_consent is None:
         raise SettingsError(f"{alone[0]} goes with --set-consent DATE (or {ENDLESS}); see --help")
+    if arguments.new and not arguments.pin:
+        raise SettingsError("--new goes with --pin; whoever has a voice is enrolled")
     if arguments.guardian and arguments.by_student:
         raise SettingsError("--guardian and --by-student do not go together; give who gave it")
 
@@ -227,8 +282,10 @@ def _state(student: Student) -> str:
     return "valid" if student.consents(now + SOON) else "soon"
 
 
-def _list(students: Sequence[Student], screen: Screen) -> None:
+def _list(students: Sequence[Student], pins: set[int], screen: Screen) -> None:
     table = Table("student", "group", "recs", "enrolled", "consent until", box=None, pad_edge=False)
+    if pins:
+        table.add_column("")
     for student in students:
         until = "" if student.consent is None else student.consent.isoformat()
         table.add_row(
@@ -237,6 +294,7 @@ def _list(students: Sequence[Student], screen: Screen) -> None:
             str(student.recordings),
             local_day(student.enrolled),
             styled(until, MARKS[_state(student)]),
+            *(["PIN" if student.number in pins else ""] if pins else []),
         )
         screen.result(
             {
@@ -247,6 +305,7 @@ def _list(students: Sequence[Student], screen: Screen) -> None:
                 "consent": until or None,
                 "consent_state": _state(student),
                 "encoder": student.encoder,
+                "pin": student.number in pins,
             }
         )
     if not screen.as_json:

@@ -14,6 +14,7 @@ from kaimen.doctor import (
     log,
     machine,
     microphone,
+    reader,
     services,
 )
 from kaimen.doctor.finding import Check, Finding, Patient, of_error
@@ -22,6 +23,7 @@ from kaimen.doctor.finding import Check, Finding, Patient, of_error
 GATE: Mapping[str, Check] = {
     "microphone": microphone.check,
     "door": door.check,
+    "reader": reader.check,
     "encoder": encoder.check,
     "bundle": bundle.check,
     "gallery": gallery.check,

@@ -533,6 +533,10 @@ class Registry:
             )
         self._truncate_log()
 
+    def knows(self, name: str) -> bool:
+        """Return whether a student is enrolled, with a voice or without."""
+        return bool(self.database.read("SELECT 1 FROM students WHERE name = ?", as_kept(name)))
+
     def require(self, name: str) -> None:
         """Raises GalleryError where nothing is known of a student."""
         if as_kept(name) not in self.names():

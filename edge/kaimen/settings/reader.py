@@ -15,6 +15,7 @@ class ReaderSettings:
 
     path: str = ""  # a pipe, a serial line, or a reader that types; empty: none
     baud: int = 9600  # of a serial line
+    pin: bool = False  # whether a card and a PIN open, without a voice
 
     def __post_init__(self) -> None:
         if self.path and not self.path.startswith("/"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.live import Live
@@ -24,6 +25,7 @@ from kaimen.setup.questions import (
     MODEL,
     NOT_WIRED,
     QUESTIONS,
+    READER,
     RELAY,
     Question,
     microphone_of,
@@ -84,6 +86,7 @@ class Interview:
             pass
         while not self._button():
             pass
+        self._reader()
         return self._made
 
     def _ask(self, question: Question) -> Any:
@@ -228,6 +231,11 @@ class Interview:
             "Was that right?", "yes", "no", explained="no: its pin is asked again."
         )
         return right == "yes"
+
+    def _reader(self) -> None:
+        path = self._ask(READER)
+        if path and not Path(path).exists():
+            self._dialogue.say(f"  {path} is not there now; the gate waits for it")
 
     def _watch(self, question: Question, state: Any) -> bool:
         """Tell what an input is, and every change, until Enter; whether it could be looked at."""

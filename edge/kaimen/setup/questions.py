@@ -177,6 +177,19 @@ BUTTON = Question(
     show_pin,
 )
 
+READER = Question(
+    "reader",
+    "reader",
+    "path",
+    f"Card reader: its path, or {NONE}",
+    "A serial line is called /dev/serial/by-id/…, a reader that types is called "
+    "/dev/input/by-id/…-event-kbd. It says who comes; without one everybody is known by voice "
+    "alone.",
+    "a pipe, a serial line, or a reader that types; empty: none",
+    lambda text: "" if text.lower() == NONE else text,
+    lambda value: value or NONE,
+)
+
 MODEL = Question(
     "model",
     "encoder",
@@ -188,4 +201,4 @@ MODEL = Question(
     one_of(*ENCODERS),
 )
 
-QUESTIONS = (MODEL, MICROPHONE, RELAY, ACTIVE, LEASE, CONTACT, CLOSED, BUTTON)
+QUESTIONS = (MODEL, MICROPHONE, RELAY, ACTIVE, LEASE, CONTACT, CLOSED, BUTTON, READER)

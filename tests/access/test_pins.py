@@ -1,0 +1,249 @@
+"""A card and a PIN open where the operator allows it, and a PIN is not guessed."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kaimen.access.pin_entry import PATIENCE, PinAnswer, PinEntry
+from kaimen.access.pin_lockout import FIRST, FREE, LONGEST, MOST, PinLockout
+from kaimen.errors import GalleryError, StorageError
+from kaimen.registry import pins
+from kaimen.registry.pins import UnfitPin, require_fit
+from kaimen.registry.registry import Registry
+from kaimen.registry.vault import Vault
+from kaimen.settings.roster import Rule
+
+PIN, OTHER = "520914", "911207"
+VAULT = Vault(bytes(32))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "LOG_N", 4)
+
+
+@dataclass
+class Keypad:
+    """A door with a reader, and a clock that is turned by hand."""
+
+    registry: Registry
+    path: Path
+    roster: tuple[Rule, ...] = ()
+    now: datetime.datetime = field(default_factory=datetime.datetime.now)
+    seconds: float = 1e9
+    ill: str = ""
+    claims: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.entry = PinEntry(
+            self.registry,
+            PinLockout(self.path, VAULT, lambda: self.seconds),
+            self.claims.append,
+            roster=self.roster,
+            unwell=lambda: self.ill,
+            now=lambda: self.now,
+            clock=lambda: self.seconds,
+        )
+
+    def type(self, *lines: str) -> list[PinAnswer]:
+        for line in lines:
+            self.entry.read(line)
+        return list(self.entry.answers())
+
+
+@pytest.fixture
+def keypad(tmp_path: Path) -> Keypad:
+    registry = Registry(tmp_path / "gallery.sqlite", VAULT)
+    registry.admit("Li", PIN, group="7a", new=True)
+    registry.admit("20260017", OTHER, new=True)
+    registry.enroll("Wang", [[1.0, 0.0]], "encoder")  # type: ignore[list-item]
+    return Keypad(registry, tmp_path / "gallery.pins.json")
+
+
+def test_a_card_and_its_pin_open(keypad: Keypad) -> None:
+    assert keypad.type("Li") == []
+    assert keypad.claims == ["Li"]
+    assert keypad.type(PIN) == [PinAnswer(True, "Li", "")]
+    assert keypad.type("20260017", OTHER + "#") == [PinAnswer(True, "20260017", "")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "whose"),
+    [
+        (("Li", OTHER), "Li"),
+        (("20260017", PIN), "20260017"),
+        (("Wang", PIN), "Wang"),  # who has no PIN
+        (("nobody", PIN), ""),
+        (("Li", "nobody", PIN), ""),
+        (("Li", ""), None),
+        ((PIN,), None),
+        ((PIN, "Li"), None),
+    ],
+)
+def test_nothing_else_opens(keypad: Keypad, lines: tuple[str, ...], whose: str | None) -> None:
+    found = keypad.type(*lines)
+    assert not any(each.opens for each in found)
+    assert [each.student for each in found] == ([] if whose is None else [whose])
+
+
+def test_a_pin_is_never_a_claim(keypad: Keypad) -> None:
+    keypad.type(PIN, "Li", OTHER, "1234", "Wang", PIN, "nobody", PIN)
+    assert keypad.claims == ["Li", "Wang", "nobody"]
+
+
+def test_a_pin_is_good_for_one_opening_and_for_a_while(keypad: Keypad) -> None:
+    assert [each.opens for each in keypad.type("Li", PIN, PIN)] == [True]
+    keypad.type("Li")
+    keypad.seconds += PATIENCE + 1
+    assert keypad.type(PIN) == []
+
+
+def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Keypad) -> None:
+    waits = []
+    for _ in range(MOST):
+        (answer,) = keypad.type("Li", OTHER)
+        assert answer.why == "a wrong PIN"
+        waits.append(answer.wait)
+        (while_waiting,) = keypad.type("Li", PIN) if answer.wait else (answer,)
+        assert not while_waiting.opens
+        keypad.seconds += 0 if math.isinf(answer.wait) else answer.wait
+        keypad.restart()  # a restart gains nothing
+    assert waits[:FREE] == [0] * FREE
+    assert waits[FREE : FREE + 3] == [FIRST, 2 * FIRST, 4 * FIRST]
+    assert waits[-2] == LONGEST and math.isinf(waits[-1])
+    keypad.seconds += 1e9
+    (answer,) = keypad.type("Li", PIN)
+    assert not answer.opens and "--pin" in answer.why
+    assert [each.opens for each in keypad.type("20260017", OTHER)] == [True]
+    # The operator sets another, in another process.
+    keypad.registry.admit("Li", OTHER)
+    PinLockout(keypad.path, VAULT).forget("Li")
+    assert [each.opens for each in keypad.type("Li", OTHER)] == [True]
+
+
+def test_a_right_pin_forgives_the_wrong_ones_before(keypad: Keypad) -> None:
+    for _ in range(4):
+        answers = keypad.type("Li", OTHER, OTHER, OTHER)
+        assert [each.wait for each in answers[:2]] == [0, 0]
+        assert [each.opens for each in keypad.type("Li", PIN)] == [True]
+
+
+def test_a_try_that_cannot_be_written_down_is_not_compared(
+    keypad: Keypad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kaimen.access.pin_lockout.write_whole", full)
+        (answer,) = keypad.type("Li", PIN)
+        assert not answer.opens and "full" in answer.why
+    keypad.restart()
+    assert [each.opens for each in keypad.type("Li", PIN)] == [True]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"wrong": {}}', b'{"wrong": {}, "mac": "00"}'])
+def test_a_damaged_count_leaves_one_try(keypad: Keypad, content: bytes) -> None:
+    keypad.path.write_bytes(content)
+    keypad.restart()
+    assert [each.wait for each in keypad.type("Li", OTHER, OTHER)] == [0.0, FIRST]
+
+
+def test_hours_hold_for_pins_too(keypad: Keypad) -> None:
+    rule = Rule(
+        groups=("7a",), days=tuple(range(7)), opens=datetime.time(7), closes=datetime.time(9)
+    )
+    keypad.roster = (rule,)
+    keypad.restart()
+    keypad.now = datetime.datetime.combine(
+        datetime.date.today() + datetime.timedelta(days=1), datetime.time(8)
+    )
+    assert [each.opens for each in keypad.type("Li", PIN)] == [True]
+    assert [each.why for each in keypad.type("20260017", OTHER)] == ["may not enter at that time"]
+    keypad.now = keypad.now.replace(hour=10)
+    assert [each.opens for each in keypad.type("Li", PIN)] == [False]
+    keypad.now = datetime.datetime(1970, 1, 1, 8)
+    assert [each.opens for each in keypad.type("Li", PIN)] == [False]
+
+
+def test_while_the_gate_is_not_well_no_pin_opens(keypad: Keypad) -> None:
+    keypad.ill = "the watcher died"
+    (answer,) = keypad.type("Li", PIN)
+    assert not answer.opens and "watcher" in answer.why
+
+
+def test_a_student_whose_row_was_changed_by_hand_stays_outside(keypad: Keypad) -> None:
+    with keypad.registry.database._transaction() as database:
+        database.execute("UPDATE students SET class = '9' WHERE name = 'Li'")
+    (answer,) = keypad.type("Li", PIN)
+    assert not answer.opens and "changed" in answer.why
+
+
+def test_a_pin_of_one_is_of_no_use_in_anothers_row(keypad: Keypad) -> None:
+    with keypad.registry.database._transaction() as database:
+        database.execute("UPDATE pins SET sealed = (SELECT sealed FROM pins WHERE student = 1)")
+    assert [each.opens for each in keypad.type("20260017", PIN)] == [False]
+
+
+@pytest.mark.parametrize("pin", ["", "12345", "1" * 13, "111111", "345678", "876543", "890123",
+                                 "12a456", "１２３４５７", " 520914"])  # fmt: skip
+def test_a_pin_that_is_guessed_first_is_refused(keypad: Keypad, pin: str) -> None:
+    with pytest.raises(UnfitPin):
+        keypad.registry.admit("Li", pin)
+    assert [each.opens for each in keypad.type("Li", PIN)] == [True]
+
+
+@given(st.from_regex(r"[0-9]{6,12}", fullmatch=True))
+def test_a_pin_is_fit_unless_all_its_steps_are_the_same(pin: str) -> None:
+    ladders = ("01234567890123456789012", "98765432109876543210987")
+    poor = len(set(pin)) == 1 or any(pin in ladder for ladder in ladders)
+    if poor:
+        with pytest.raises(UnfitPin):
+            require_fit(pin)
+    else:
+        require_fit(pin)
+
+
+def test_nobody_is_new_by_mistake(keypad: Keypad) -> None:
+    with pytest.raises(GalleryError, match="--new"):
+        keypad.registry.admit("Lee", PIN)
+    assert "Lee" not in keypad.registry.names()
+
+
+def test_no_pin_is_in_any_file(keypad: Keypad, tmp_path: Path) -> None:
+    keypad.type("Li", OTHER, PIN)
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert PIN.encode() not in files and OTHER.encode() not in files
+
+
+TYPED = ["Li", "20260017", "Wang", "x", PIN, OTHER, "0", "#"]
+LINES = st.lists(st.sampled_from(TYPED), max_size=12)
+
+
+@given(LINES)
+def test_whatever_is_typed_opens_only_for_a_card_with_its_pin_after_it(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("pins")
+    registry = Registry(folder / "gallery.sqlite", VAULT)
+    registry.admit("Li", PIN, new=True)
+    registry.admit("20260017", OTHER, new=True)
+    keypad = Keypad(registry, folder / "gallery.pins.json")
+    card = ""
+    for line in lines:
+        for answer in keypad.type(line):
+            if answer.opens:
+                assert (card, line) in {("Li", PIN), ("20260017", OTHER)}
+        if line in ("Li", "20260017", "Wang", "x"):
+            card = line
+    registry.close()
