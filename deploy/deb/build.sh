@@ -89,7 +89,7 @@ chmod 755 "$package"
 mkdir -p "$package"/{DEBIAN,opt,usr/bin,usr/lib/systemd/system,usr/share/doc/kaimen,usr/share/kaimen}
 cp -a "$root/opt/kaimen" "$package/opt/"
 install -m 755 "$here/kaimen" "$package/usr/bin/"
-install -m 644 "$tree"/systemd/kaimen-{rest,door,gate}.service "$package/usr/lib/systemd/system/"
+install -m 644 "$tree"/systemd/kaimen-{rest,door,gate,fleet,fleet-desk}.service "$package/usr/lib/systemd/system/"
 install -m 644 "$tree/deploy/kaimen.toml" "$package/usr/share/kaimen/"
 install -m 644 "$tree/LICENSE" "$package/usr/share/doc/kaimen/copyright"
 install -m 644 "$tree/NOTICE" "$package/usr/share/doc/kaimen/"

@@ -8,7 +8,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -240,7 +240,8 @@ def _gate(arguments: argparse.Namespace, installation: Installation, screen: Scr
 
 def _settle(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     """Bring index and calibration in line with the students that came through the fleet."""
-    os.nice(10)
+    with suppress(OSError):  # a service may not be allowed to
+        os.nice(10)
     gallery = installation.gallery_or_new
     gallery.save(screen.progress)
     reason = installation.disarmed
