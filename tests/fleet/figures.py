@@ -189,7 +189,7 @@ def gates(count: int, students: int, changes: int, away: int) -> dict[str, Any]:
                     str(site.folder / "gate-0" / "kaimen.toml"),
                 ]
             )
-            sound = said_again_and_again(site.folder / "day.wav", "bowen", 2000)
+            sound = said_again_and_again(site.folder / "day.wav", "bowen", 850)
             gate = site.process("gate-0", "run", "--play", str(sound))
             site.processes.append(gate)
             gate.start()
