@@ -8,20 +8,24 @@ unit               what one student costs: bytes, sealing, opening, writing, a b
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from kaimen.calibration.leave_one_out import leave_one_out
+from kaimen.calibration.thresholds import threshold_of
 from kaimen.cli.main import main as kaimen
+from kaimen.errors import RecordingError
 from kaimen.fleet.message import MessageKind, open_message, seal
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.status import gate_rows, store_of
@@ -29,8 +33,10 @@ from kaimen.fleet.store import Store
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
+from kaimen.settings.encoder import ENCODERS
 from kaimen.sound import SAMPLE_RATE
-from kaimen.sound.recording import read
+from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.encoder import Encoder
 from kaimen.voice.evidence import Evidence
 from tests.fleet.processes import Process, Site, memory_of, until
 from tests.sounds import in_a_room, silence
@@ -189,12 +195,12 @@ def gates(count: int, students: int, changes: int, away: int) -> dict[str, Any]:
                     str(site.folder / "gate-0" / "kaimen.toml"),
                 ]
             )
-            sound = said_again_and_again(site.folder / "day.wav", "bowen", 850)
+            sound = said_again_and_again(site.folder / "day.wav", "bowen", 500)
             gate = site.process("gate-0", "run", "--play", str(sound))
             site.processes.append(gate)
             gate.start()
             until(lambda: len(answers(gate)) >= 5, 300)
-            result["decision, calm, ms"] = decisions(gate, 100)
+            result["decision, calm, ms"] = decisions(gate, 60)
             began, group = time.time(), 0
             count_before = len(answers(gate))
             for number in range(changes):
@@ -309,20 +315,65 @@ def unit() -> dict[str, Any]:
         return {"bytes of a message": int(np.mean([len(each) for each in sealed])), **times}
 
 
+def roster(manifest: Path) -> dict[str, Any]:
+    """What a threshold must be for rosters of several sizes, by real people's scores."""
+    people: dict[str, list[Path]] = {}
+    with manifest.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["split"] == "eval" and row["corpus"] == "commands":
+                people.setdefault(row["speaker"], []).append(manifest.parent / row["path"])
+    encoder = Encoder(ENCODERS["large"])
+    points, counts = [], []
+    for paths in people.values():
+        if len(paths) >= 5:
+            found = [encoder.embed(main_phrase(read(each)).samples) for each in usable(paths)]
+            points += found
+            counts.append(len(found))
+    stacked, each = np.array(points, np.float32), np.array(counts)
+    left_out = leave_one_out(stacked, each)
+    own = left_out.own[~np.isnan(left_out.own)]
+    rows = {}
+    for fpir in (0.01, 0.05):
+        for size in (100, 800, 20_000):
+            threshold = threshold_of(left_out.strangers[:0], size, encoder.card.strangers, fpir)
+            fmr = 1 - (1 - fpir) ** (1 / size)
+            rows[f"{size} at FPIR {fpir}"] = {
+                "FMR": float(f"{fmr:.2e}"),
+                "scores that may exceed it": round(fmr * encoder.card.strangers["scores"], 2),
+                "threshold": round(threshold, 3),
+                "FNIR": round(float((own < threshold).mean()), 3),
+            }
+    return {"people": len(counts), "recordings": len(points), **rows}
+
+
+def usable(paths: list[Path]) -> list[Path]:
+    """Return the first five recordings in which a phrase is found."""
+    found = []
+    for path in paths:
+        with suppress(RecordingError):
+            main_phrase(read(path))
+            found.append(path)
+        if len(found) == 5:
+            break
+    return found
+
+
 def main() -> None:
     """Measure one thing, and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("latency", "gates", "unit"))
+    parser.add_argument("what", choices=("latency", "gates", "unit", "roster"))
     parser.add_argument("--gates", type=int, default=50)
     parser.add_argument("--students", type=int, default=2000)
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--away", type=int, default=2000)
+    parser.add_argument("--manifest", type=Path, default=Path("../shared/speech/manifest.csv"))
     given = parser.parse_args()
     sys.stdout, out = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115
     if given.what == "gates":
         found = gates(given.gates, given.students, given.changes, given.away)
     else:
-        found = latency() if given.what == "latency" else unit()
+        others = {"latency": latency, "unit": unit, "roster": lambda: roster(given.manifest)}
+        found = others[given.what]()
     print(json.dumps(found, indent=1), file=out)
 
 
