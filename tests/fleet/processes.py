@@ -26,6 +26,9 @@ path = "{folder}/gallery.sqlite"
 key = "{folder}/key"
 [fleet]
 path = "{folder}/fleet"
+[bundle]
+path = "{folder}/bundles"
+trusted = "{folder}/trusted"
 [door]
 mock = true
 [gate]
@@ -93,11 +96,12 @@ class Site:
         config = self.folder / where / "kaimen.toml"
         assert main(["fleet", what, *arguments, "--config", str(config)]) == 0
 
-    def invite(self, name: str) -> Process:
+    def invite(self, name: str, *tags: str) -> Process:
         """Invite a gate, let it join; return its process of the fleet."""
         self.configure(name)
         letter, secret = str(self.folder / "letter"), str(self.folder / "passphrase")
-        self._fleet("invite", "office", letter, "--name", name, "--passphrase-file", secret)
+        words = [word for tag in tags for word in ("--tag", tag)]
+        self._fleet("invite", "office", letter, "--name", name, "--passphrase-file", secret, *words)
         self._fleet("join", name, letter, "--passphrase-file", secret)
         process = self.process(name, "fleet", "gate")
         self.processes.append(process)
@@ -119,7 +123,7 @@ class Site:
 
     def students(self, name: str) -> dict[str, StudentCopy]:
         """Return everybody who is enrolled at a machine, whole."""
-        with closing(self.registry(name)) as registry:
+        with closing(self.registry(name)) as registry, registry.database.reading():
             return {each.name: registry.copy(each.name) for each in registry.students()}
 
     def start_broker(self) -> None:

@@ -8,7 +8,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from rich.table import Table
 
 from kaimen.audit.following import Follower
 from kaimen.backup.passphrase import passphrase
+from kaimen.bundle.bundle import Bundle
 from kaimen.errors import FleetError, GalleryError, SettingsError
 from kaimen.fleet.broker_files import allow, withdraw, write_broker
 from kaimen.fleet.desk import Desk, require_desk
 from kaimen.fleet.gate import FleetGate
 from kaimen.fleet.invitation import read_invitation, write_invitation
 from kaimen.fleet.membership import DESK, FILE, GATE_ROLE, TLS_PORT, Broker, Membership
-from kaimen.fleet.running import Settling, serve, settle_command
+from kaimen.fleet.orders import Orders
+from kaimen.fleet.rolling_out import RollingOut
+from kaimen.fleet.running import Settling, own_command, serve
 from kaimen.fleet.status import GateRow, gate_rows, store_of
 from kaimen.fleet.store import Store
 from kaimen.installation import QUICK, Installation
@@ -40,18 +43,22 @@ EXAMPLE = """example:
   kaimen fleet gate                          (at the gate, as a service)
   kaimen fleet status
   kaimen fleet events --gate canteen
+  kaimen fleet roll-out autumn.kaimen --tag indoors
   kaimen fleet withdraw --name canteen       (a gate that was stolen)
 
 A desk follows its registry: 'kaimen enroll' and 'kaimen students' there are enough. A gate takes
 its students from the desks alone."""
 
-WHAT = ("create", "invite", "withdraw", "join", "desk", "gate", "status", "events", "settle")
+WHAT = (
+    "create", "invite", "withdraw", "join", "desk", "gate",
+    "status", "events", "roll-out", "settle",
+)  # fmt: skip
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("what", choices=WHAT, help="what to do")
-    parser.add_argument("file", nargs="?", type=Path, help="the invitation")
+    parser.add_argument("file", nargs="?", type=Path, help="the invitation, or the bundle")
     parser.add_argument("--name", help="what the machine is called in the fleet")
     making = parser.add_argument_group("create, invite, withdraw")
     making.add_argument("--broker", metavar="HOST[:PORT]", help="where the broker is to be")
@@ -61,7 +68,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     making.add_argument("--desk", action="store_true", help="invite another desk, not a gate")
     making.add_argument(
-        "--tag", action="append", default=[], help="a word for several gates; may be repeated"
+        "--tag",
+        action="append",
+        default=[],
+        help="a word for several gates; may be repeated where one is invited",
     )
     making.add_argument(
         "--passphrase-file", type=Path, metavar="FILE", help="its first line opens the invitation"
@@ -81,10 +91,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     doing: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
         "create": _create, "invite": _invite, "withdraw": _withdraw, "join": _join,
         "desk": _desk, "gate": _gate, "status": _status, "events": _events, "settle": _settle,
+        "roll-out": _roll_out,
     }  # fmt: skip
-    needs_file = arguments.what in ("invite", "join")
+    needs_file = arguments.what in ("invite", "join", "roll-out")
     if needs_file != (arguments.file is not None):
-        wish = "name the invitation's file" if needs_file else "it takes no file"
+        wish = "name the file" if needs_file else "it takes no file"
         raise SettingsError(f"'kaimen fleet {arguments.what}': {wish}; see --help")
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         doing[arguments.what](arguments, installation, screen)
@@ -221,26 +232,38 @@ def _gate(arguments: argparse.Namespace, installation: Installation, screen: Scr
         cursor = installation.settings.gallery.file.with_suffix(".fleet.cursor.json")
         follower = Follower(installation.log_folder, installation.log_key, cursor)
         settling: list[Settling] = []
+        config = None if arguments.config is None else str(arguments.config)
+        folder = installation.settings.gallery.file.parent
+        orders = Orders(
+            store, folder, lambda file: own_command("bundle", "install", str(file), config=config)
+        )
+        stack.callback(orders.close)
 
         def about() -> dict[str, Any]:
             problem = settling[0].problem if settling else ""
             problems = [f"the door is not armed: {problem}"] if problem else []
-            return {"bundle": installation.state.identity[:16], "problems": problems}
+            state = installation.state
+            return {
+                "bundle": state.identity[:16],
+                "trial": state.trial.told if state.trial else "",
+                "last_trial": state.said,
+                "problems": problems,
+            }
 
         gate = FleetGate(
             membership, installation.registry, store, screen.note,
-            follower=follower, log_key=installation.log_key, about=about,
+            follower=follower, log_key=installation.log_key, about=about, orders=orders,
         )  # fmt: skip
         stack.callback(gate.close)
-        config = None if arguments.config is None else str(arguments.config)
-        settling.append(Settling(gate, settle_command(config)))
+        settling.append(Settling(gate, own_command("fleet", "settle", config=config)))
         stack.callback(settling[0].close)
         serve(gate, _stopped(), screen.note, settling[0].look)
 
 
 def _settle(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     """Bring index and calibration in line with the students that came through the fleet."""
-    os.nice(10)
+    with suppress(OSError):  # a service may not be allowed to
+        os.nice(10)
     gallery = installation.gallery_or_new
     gallery.save(screen.progress)
     reason = installation.disarmed
@@ -278,6 +301,28 @@ def _table(rows: list[GateRow]) -> Table:
             local(row.seen) if row.seen else "never", "; ".join(row.problems) or "-",
         )  # fmt: skip
     return table
+
+
+def _roll_out(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
+    """Give a bundle to the gates of a tag. Raises BundleError and FleetError."""
+    membership = Membership.load(installation.settings.fleet.folder)
+    require_desk(membership)
+    if len(arguments.tag) > 1:
+        raise SettingsError("'kaimen fleet roll-out' takes one --tag; see --help")
+    tag = arguments.tag[0] if arguments.tag else None
+    bundle = Bundle.open(arguments.file, installation.slots.trusted)
+    for _ in bundle.parts():
+        pass
+    identity = bundle.manifest.identity
+    with ExitStack() as stack:
+        place = store_of(installation.settings.gallery.file)
+        store = stack.enter_context(closing(Store(place)))
+        rolling = RollingOut(membership, store, arguments.file.read_bytes(), screen.say)
+        stack.callback(rolling.close)
+        gates = rolling.outdated(tag, identity)
+        if gates:
+            rolling.roll_out(gates, identity)
+    screen.result({"bundle": identity, "gates": gates}, f"{len(gates)} gates took the bundle")
 
 
 def _events(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:

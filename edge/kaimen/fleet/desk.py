@@ -55,6 +55,7 @@ class Desk(Member):
         self._manifest_at = 0.0
         self._all_lacking = False  # the broker has nothing
         self._verified = False
+        self._caught_up = False
         self._held: frozenset[str] = frozenset()  # removals that wait for a word
         self._seen_registry()
 
@@ -64,14 +65,23 @@ class Desk(Member):
             self.link.subscribe(filter)
         self._flying.clear()
         self._manifest_flying = None
-        self._all_lacking = self._verified = False
+        self._all_lacking = self._verified = self._caught_up = False
+
+    @property
+    def compares(self) -> bool:
+        """Return the same; what differs from this desk's own manifest is its own change."""
+        manifest = self.replica.manifest
+        own = manifest is not None and manifest.desk == self.membership.desk
+        return not (self._caught_up and own)
 
     @property
     def ready(self) -> bool:
-        """Return whether this desk knows what the broker has."""
-        if not self.link.connected or self.catching_up.busy:
-            return False
-        return self.replica.manifest is not None or self._all_lacking or self._verified
+        """Return whether this desk has once known, on this link, what the broker has."""
+        if not self.link.connected or self._caught_up:
+            return self.link.connected
+        known = self.replica.manifest is not None or self._all_lacking or self._verified
+        self._caught_up = known and not self.catching_up.busy
+        return self._caught_up
 
     def look(self) -> None:
         """Make entries of what was changed in the registry."""
@@ -233,13 +243,14 @@ class Desk(Member):
         if self._manifest_flying is not None or time.monotonic() - self._manifest_at < PAUSE:
             return
         latest = self.replica.manifest
-        if latest is not None and not self.replica.different() and self._knows_desks(latest):
+        own = self.replica.manifests.get(self.membership.desk)
+        # Gates believe a new desk when one that they know already says so.
+        told = own is not None and self.membership.desks.keys() <= own.desks.keys()
+        if latest is not None and told and not self.replica.different():
             return
-        told = [each.version for each in self.replica.manifests.values()]
-        version = max([
-            self.replica.ledger.clock, self.replica.seen + 1,
-            int(self.store.fact("mine", 0)) + 1, *(each + 1 for each in told),
-        ])  # fmt: skip
+        before = [each.version for each in self.replica.manifests.values()]
+        before += [self.replica.seen, int(self.store.fact("mine", 0))]
+        version = max(self.replica.ledger.clock, 1 + max(before))
         self.replica.ledger.clock = version
         self.store.note("mine", version)
         content = manifest_of(self.replica.ledger, self.membership.desks)
@@ -251,9 +262,6 @@ class Desk(Member):
                 FleetMessage(MessageKind.MANIFEST, version, self.membership.desk, content)
             )
             self._manifest_flying = number, manifest
-
-    def _knows_desks(self, manifest: FleetManifest) -> bool:
-        return self.membership.desks.keys() <= manifest.desks.keys()
 
     # What gates report.
 

@@ -19,6 +19,7 @@ from kaimen.errors import ForgedMessage, StorageError
 from kaimen.fleet.member import Member
 from kaimen.fleet.membership import Membership
 from kaimen.fleet.message import MessageKind, open_message, seal_report
+from kaimen.fleet.orders import Orders
 from kaimen.fleet.store import Store
 from kaimen.registry.pseudonyms import pseudonyms
 from kaimen.registry.registry import Registry
@@ -42,6 +43,7 @@ class FleetGate(Member):
         follower: Follower | None = None,
         log_key: bytes = b"",
         about: Callable[[], dict[str, Any]] = dict,
+        orders: Orders | None = None,
     ) -> None:
         """``about`` says what else is to be reported of the gate, and its ``problems``.
 
@@ -51,6 +53,8 @@ class FleetGate(Member):
         self._follower = follower
         self._log_key = log_key
         self._about = about
+        self._orders = orders
+        self._content = ""  # the topic of a content that was subscribed to
         self._reported: dict[str, Any] = {}
         self._reported_at = -REPORT
         self._sent: str | None = None  # the last event of those on their way
@@ -64,6 +68,7 @@ class FleetGate(Member):
         self.link.subscribe(self.topics.of_gate(self.membership.name, "order"))
         self._reported_at = -REPORT
         self._sent_at = -AGAIN
+        self._content = ""
 
     def look(self) -> None:
         """Take back what something else than the fleet changed in the registry."""
@@ -93,6 +98,13 @@ class FleetGate(Member):
         self.link.received()
         self._report()
         self._tell_events()
+        if self._orders is not None:
+            self._orders.look()
+            wanted = self._orders.wanted and self.topics.content(self._orders.wanted)
+            if wanted != self._content:
+                self._content = wanted
+                if wanted:
+                    self.link.subscribe(wanted)
 
     # How it is.
 
@@ -112,6 +124,7 @@ class FleetGate(Member):
             "whole_at": self.replica.ledger.whole_at,
             "desk_said": manifest.at if manifest is not None else None,
             "refused": refused,
+            "order": self._orders.result if self._orders is not None else {},
             "events_missed": self._follower.missed if self._follower is not None else 0,
             **about,
             "problems": problems,
@@ -174,13 +187,17 @@ class FleetGate(Member):
     def hear(self, topic: str, payload: bytes) -> None:
         """Take what a desk tells this gate. Raises MessageError."""
         gate, what = self.topics.gate_of(topic)
-        if gate != self.membership.name or not payload:
+        if not payload or (gate != self.membership.name and topic != self._content):
             return
         key, desks = self.membership.message_key, self.replica.desk_keys
         message = open_message(topic, payload, key, desks)
         if what == "receipt" and message.kind is MessageKind.RECEIPT:
             self._receive(message.content.decode("ascii", "replace"))
-        elif what != "order":
+        elif what == "order" and self._orders is not None:
+            self._orders.take(message)
+        elif topic == self._content and self._orders is not None:
+            self._orders.take_content(message, self.say)
+        else:
             raise ForgedMessage(f"nothing that a desk tells a gate: {what}")
 
     def _receive(self, last: str) -> None:

@@ -15,7 +15,7 @@ from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Store
 from kaimen.registry.registry import Registry
 
-WAIT = 0.05  # seconds that a step waits for a message
+WAIT = 0.2  # seconds that a step waits for a message
 EVERY = 0.2  # seconds between looks at the registry
 PATIENCE = 2.0  # seconds to wait for a manifest on a new link
 ONLINE, OFFLINE = b"1", b"0"
@@ -65,7 +65,7 @@ class Member:
             self._connected_at = time.monotonic()
             self._begin()
         self.replica.flush()
-        if self.catching_up.settled and self.link.connected:
+        if self.link.connected and self.catching_up.settled and self.compares:
             self.catching_up.look()
         now = time.monotonic()
         if now - self._looked_at >= EVERY:
@@ -95,6 +95,11 @@ class Member:
         self.link.publish(self.topics.of_gate(self.membership.name, "online"), ONLINE)
 
     @property
+    def compares(self) -> bool:
+        """Return whether what differs from the latest manifest is to be asked for."""
+        return True
+
+    @property
     def waited(self) -> bool:
         """Return whether a manifest would have come by now."""
         return self.link.connected and time.monotonic() - self._connected_at > PATIENCE
@@ -109,7 +114,10 @@ class Member:
         try:
             if topic.startswith(self.topics.manifest("")):
                 if payload:
+                    known = len(self.replica.desk_keys)
                     self.replica.hear_manifest(topic, payload)
+                    if len(self.replica.desk_keys) > known:
+                        self.link.subscribe(self.topics.manifests)  # what was refused until now
                     self.replica.flush()
                     self.catching_up.try_again()
                     self.catching_up.look()

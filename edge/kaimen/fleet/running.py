@@ -96,7 +96,7 @@ class Settling:
             self._process = None
 
 
-def settle_command(config: str | None) -> list[str]:
-    """Return the command that brings index and calibration in line."""
-    command = [sys.executable, "-m", "kaimen.cli.main", "fleet", "settle", "--json"]
+def own_command(*words: str, config: str | None) -> list[str]:
+    """Return a command of Kaimen by the same settings, for a process of its own."""
+    command = [sys.executable, "-m", "kaimen.cli.main", *words, "--json"]
     return [*command, "--config", config] if config else command
