@@ -135,9 +135,12 @@ def served(settings: Settings) -> Iterator[tuple[str, Console]]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright, with a microphone that is a file of silence."""
+    """Debian's Chromium, driven by Playwright, with a microphone that is a file of silence.
+
+    Of one module: while Playwright runs, its loop does, and ``asyncio.run`` of other tests fails.
+    """
     if BROWSER is None:
         pytest.skip("needs a browser: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import getpass
 import importlib.util
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from types import FrameType
 
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
@@ -56,11 +59,17 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         from kaimen.console.serve import serve
 
         secure = "s" if settings.console.certificate else ""
+        signal.signal(signal.SIGTERM, _stop)
         screen.say(
             f"the desk is at http{secure}://{settings.console.host}:{settings.console.port}/"
         )
-        serve(installation)
+        with suppress(KeyboardInterrupt):  # which the server raises again once it has ended
+            serve(installation)
     return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _see_to_accounts(

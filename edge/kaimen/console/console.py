@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from kaimen.audit import Audit
 from kaimen.closing import Closing
 from kaimen.console.accounts import Accounts
+from kaimen.console.attempts import Attempts
 from kaimen.console.sessions import Sessions
 from kaimen.console.watching import Watching
 from kaimen.errors import StorageError
@@ -35,12 +36,17 @@ class Console(Closing):
         chosen = self.settings.console
         vault = installation.vault_or_new
         self.accounts = Accounts(installation.accounts_path, vault)
+        self.attempts = Attempts(
+            installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
+        )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
         self.watching = Watching(chosen.feed_path)
         self._log_key = vault.derive("audit")
         self._log_lock = threading.Lock()
         # One thread: neither the registry nor the index may be used by two at a time.
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        # One password at a time: a flood of them takes no more memory, and no more than one core.
+        self.hashing = ThreadPoolExecutor(1, thread_name_prefix="passwords")
 
     def audit(self, who: str, did: str, **what: object) -> None:
         """Write down who does what. Raises StorageError: then it is not to be done."""
@@ -66,3 +72,4 @@ class Console(Closing):
         self.worker.submit(self.installation.close)
         with contextlib.suppress(RuntimeError):
             self.worker.shutdown(wait=True)
+        self.hashing.shutdown(wait=False, cancel_futures=True)

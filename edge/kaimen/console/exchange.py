@@ -68,6 +68,11 @@ class Exchange:
         return self.person
 
     @property
+    def address(self) -> str:
+        """Return where the request comes from."""
+        return self.request.client.host if self.request.client else ""
+
+    @property
     def is_part(self) -> bool:
         """Return whether htmx asks, for a part of the page that is there."""
         return bool(self.request.headers.get("HX-Request"))
@@ -112,8 +117,7 @@ class Exchange:
         ``did`` is a verb and its object, such as "removed a student"; ``what`` are its details,
         with no student's name: ``kaimen.audit.pseudonym`` gives what a student is called there.
         """
-        address = self.request.client.host if self.request.client else ""
-        self.console.audit(self.account.name, did, address=address, **what)
+        self.console.audit(self.account.name, did, address=self.address, **what)
 
     def say(self, sentence: str, **values: object) -> None:
         """Show a sentence, in English here, on the next page that this person sees."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -19,8 +20,8 @@ LEAVING = 2  # seconds that visitors are given at the end
 class _Announced(uvicorn.Server):
     """Tells systemd when visitors may come."""
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             notify("READY=1")
 
@@ -47,10 +48,13 @@ def serve(installation: Installation) -> None:
         raise SettingsError(
             f"{chosen.certificate}: cannot be used ({error.strerror or error})"
         ) from None
-    server = _Announced(config)
-    server.run()
-    if not server.started:
+    family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
+    try:
+        listener = socket.create_server((chosen.host, chosen.port), family=family)
+    except OSError as error:
         raise DeviceError(
-            f"nobody can be served at {chosen.host}:{chosen.port}; see what else listens there, "
-            "or choose another port under [console]"
-        )
+            f"nobody can be served at {chosen.host}:{chosen.port} ({error.strerror}); see what "
+            "else listens there, or choose another port under [console]"
+        ) from None
+    with listener:
+        _Announced(config).run([listener])
