@@ -2,6 +2,7 @@
 # Puts Kaimen and its service on a Raspberry Pi (or any Debian with systemd), from a checkout.
 #   sudo deploy/install.sh            into /opt/kaimen, with the service
 #   deploy/install.sh FOLDER          only the program, into FOLDER
+# With CONSOLE=1 before it, the operator's desk in a browser comes along: docs/use/console.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 prefix=${1:-/opt/kaimen}
@@ -18,7 +19,7 @@ ldconfig -p | grep -q libportaudio || {
 # The package's versions, each file by its hash: what runs as root here is what was tested.
 "$python" -m venv "$prefix"
 pip() { "$prefix/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
-pip install --require-hashes -r deploy/deb/requirements.lock
+pip install --require-hashes -r "deploy/deb/requirements${CONSOLE:+-console}.lock"
 pip install --no-deps --force-reinstall .
 "$prefix/bin/kaimen" --version
 
@@ -33,10 +34,16 @@ if [ $# -eq 0 ]; then
     install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
     install -d /etc/kaimen/trusted
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
-    install -m 644 systemd/kaimen-{rest,door,gate}.service /etc/systemd/system/
+    for unit in rest door gate ${CONSOLE:+console}; do
+        install -m 644 systemd/kaimen-$unit.service /etc/systemd/system/
+    done
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     echo "Set up:  sudo $prefix/bin/kaimen setup"
     echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"
     echo "Start:   sudo systemctl enable --now kaimen-rest kaimen-door kaimen-gate"
+    if [ "${CONSOLE:-}" ]; then
+        echo "Console: sudo -u kaimen $prefix/bin/kaimen console --config /etc/kaimen/kaimen.toml --add-account NAME --role admin"
+        echo "         sudo systemctl enable --now kaimen-console"
+    fi
     echo "Check:   sudo $prefix/bin/kaimen doctor"
 fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package: the program with all it needs in /opt/kaimen, its units and its user.
 #   sudo deploy/deb/build.sh [ARCH [SUITE]]      arm64, amd64; bookworm, trixie
+# With CONSOLE=1 before it, the operator's desk in a browser and its unit come along.
 # Into build/deb. Installing it needs neither a compiler nor a network: what must be compiled
 # (hnswlib) is compiled here, for any processor of the architecture. Needs root, for a Debian of
 # that architecture and suite to build in, which is kept; another architecture's programs run
@@ -51,7 +52,7 @@ mkdir -p "$root/usr/src/kaimen" "$out/pip-$arch"
 # Training stays where there is time for it.
 tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE NOTICE edge |
     tar -x -C "$root/usr/src/kaimen"
-cp "$here/requirements.lock" "$root/usr/src/"
+cp "$here/requirements${CONSOLE:+-console}.lock" "$root/usr/src/requirements.lock"
 # In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
 # as it is here, and keeps what it compiles in its cache.
 root=$root cache=$out/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
@@ -89,7 +90,10 @@ chmod 755 "$package"
 mkdir -p "$package"/{DEBIAN,opt,usr/bin,usr/lib/systemd/system,usr/share/doc/kaimen,usr/share/kaimen}
 cp -a "$root/opt/kaimen" "$package/opt/"
 install -m 755 "$here/kaimen" "$package/usr/bin/"
-install -m 644 "$tree"/systemd/kaimen-{rest,door,gate}.service "$package/usr/lib/systemd/system/"
+units="rest door gate${CONSOLE:+ console}"
+for unit in $units; do
+    install -m 644 "$tree/systemd/kaimen-$unit.service" "$package/usr/lib/systemd/system/"
+done
 install -m 644 "$tree/deploy/kaimen.toml" "$package/usr/share/kaimen/"
 install -m 644 "$tree/LICENSE" "$package/usr/share/doc/kaimen/copyright"
 install -m 644 "$tree/NOTICE" "$package/usr/share/doc/kaimen/"

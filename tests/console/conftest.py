@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import threading
@@ -27,6 +28,8 @@ from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import ConsoleSettings, GallerySettings, Settings
 
+PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PASSWORD = "vier gruene Kannen"
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
@@ -135,11 +138,11 @@ def served(settings: Settings) -> Iterator[tuple[str, Console]]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright, with a microphone that is a file of silence.
+    """Debian's Chromium, driven by Playwright.
 
-    Of one module: while Playwright runs, its loop does, and ``asyncio.run`` of other tests fails.
+    Of one test alone: Playwright runs a loop in this thread, where other tests want one, too.
     """
     if BROWSER is None:
         pytest.skip("needs a browser: apt-get install chromium")
@@ -171,6 +174,27 @@ class Seen:
 
     def go(self, path: str) -> None:
         self.page.goto(self.address + path)
+
+    def speak(self, language: str) -> None:
+        """Choose a language: en or zh."""
+        self.page.context.add_cookies(
+            [{"name": "kaimen-language", "value": language, "url": self.address}]
+        )
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the whole page, into docs/ if KAIMEN_PICTURES is set."""
+        path = PICTURES / f"{name}.png" if os.environ.get("KAIMEN_PICTURES") else None
+        assert self.page.screenshot(path=path, full_page=True)
+
+    def complaints(self) -> list[str]:
+        """Return what axe-core finds serious on the page, and where."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes']]}"
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
 
 
 @pytest.fixture

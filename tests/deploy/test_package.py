@@ -34,12 +34,13 @@ def test_a_script_is_one(script: Path) -> None:
     subprocess.run([shell, "-n", str(script)], check=True)
 
 
-def test_the_package_has_the_versions_that_are_tested() -> None:
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-console.lock"])
+def test_the_package_has_the_versions_that_are_tested(lock: str) -> None:
     def plain(lines: set[str]) -> set[str]:
         return {line.split(" ;")[0].strip() for line in lines}
 
     tested = plain(locked(ROOT / "requirements.lock"))
-    package = plain(locked(ROOT / "deploy" / "deb" / "requirements.lock"))
+    package = plain(locked(ROOT / "deploy" / "deb" / lock))
     assert package and not package - tested
 
 

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             f"the desk is at http{secure}://{settings.console.host}:{settings.console.port}/"
         )
         with suppress(KeyboardInterrupt):  # which the server raises again once it has ended
-            serve(installation)
+            serve(installation, arguments.config)
     return 0
 
 

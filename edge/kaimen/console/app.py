@@ -31,12 +31,15 @@ STATIC = Path(__file__).parent / "static"
 LOCAL = ["localhost", "127.0.0.1", "[::1]"]
 
 
-def application(installation: Installation, pages: tuple[Page, ...] = PAGES) -> Starlette:
+def application(
+    installation: Installation, config: Path | None = None, pages: tuple[Page, ...] = PAGES
+) -> Starlette:
     """Return the application; its end closes the installation.
 
-    Raises GalleryError where the school's key cannot be read.
+    ``config`` is the file that its settings were read from. Raises GalleryError where the school's
+    key cannot be read.
     """
-    console = Console(installation)
+    console = Console(installation, config)
     admission = Admission(console, pages)
 
     async def failed(request: Request, error: Exception) -> Response:

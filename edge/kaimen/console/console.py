@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kaimen.audit import Audit
 from kaimen.closing import Closing
 from kaimen.console.accounts import Accounts
 from kaimen.console.attempts import Attempts
+from kaimen.console.examination import Examination
 from kaimen.console.sessions import Sessions
 from kaimen.console.watching import Watching
 from kaimen.errors import StorageError
@@ -28,9 +30,16 @@ class Console(Closing):
     """The desk behind all pages; a context manager."""
 
     def __init__(
-        self, installation: Installation, *, clock: Callable[[], float] = time.monotonic
+        self,
+        installation: Installation,
+        config: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises GalleryError where the school's key cannot be read."""
+        """``config`` is the file of the settings, for the doctor.
+
+        Raises GalleryError where the school's key cannot be read.
+        """
         self.installation = installation  # for the worker thread alone
         self.settings = installation.settings
         chosen = self.settings.console
@@ -40,6 +49,7 @@ class Console(Closing):
             installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
         )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)
         self._log_key = vault.derive("audit")
         self._log_lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -26,12 +27,12 @@ class _Announced(uvicorn.Server):
             notify("READY=1")
 
 
-def serve(installation: Installation) -> None:
+def serve(installation: Installation, config: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises DeviceError where nobody can be served."""
     chosen = installation.settings.console
     try:
-        config = uvicorn.Config(
-            application(installation),
+        server = uvicorn.Config(
+            application(installation, config),
             host=chosen.host,
             port=chosen.port,
             ssl_certfile=chosen.certificate or None,
@@ -43,7 +44,7 @@ def serve(installation: Installation) -> None:
             timeout_graceful_shutdown=LEAVING,
             ws="none",
         )
-        config.load()
+        server.load()
     except OSError as error:  # of the certificate, too: ssl.SSLError is one
         raise SettingsError(
             f"{chosen.certificate}: cannot be used ({error.strerror or error})"
@@ -57,4 +58,4 @@ def serve(installation: Installation) -> None:
             "else listens there, or choose another port under [console]"
         ) from None
     with listener:
-        _Announced(config).run([listener])
+        _Announced(server).run([listener])

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import datetime
+
 from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange
+from kaimen.console.language import later
 from kaimen.console.page import Page, view
 
+STATES = {
+    "ok": (later("Well"), "good"),
+    "attention": (later("Attention"), "warn"),
+    "broken": (later("Broken"), "bad"),
+}
+ORDER = ("broken", "attention", "ok")
 
-def show(exchange: Exchange) -> Response:
-    """Show what was found last."""
+
+async def show(exchange: Exchange) -> Response:
+    """Show the page, which then asks the doctor, and asks again while it is looked at."""
     return exchange.page("health/page.html")
 
 
-PAGE = Page(name="health", title="Health", path="/health", ways=(view("/health", show),))
+async def found(exchange: Exchange) -> Response:
+    """Show what is found now: what is broken first."""
+    examined = await exchange.console.examination.latest()
+    findings = sorted(
+        (each for each in examined.findings if each["state"] in STATES),
+        key=lambda each: ORDER.index(each["state"]),
+    )
+    at = datetime.datetime.fromtimestamp(examined.at).astimezone()
+    return exchange.page(
+        "health/found.html", findings=findings, states=STATES, at=at, failed=examined.failed
+    )
+
+
+PAGE = Page(
+    name="health",
+    title="Health",
+    path="/health",
+    ways=(view("/health", show), view("/health/found", found)),
+)

@@ -1,0 +1,106 @@
+"""Each page as it looks: readable for everybody in both languages, and pictures of it for docs/use.
+
+``KAIMEN_PICTURES=1 pytest tests/console/test_looks.py`` takes the pictures anew. What they show is
+of a made-up gate.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from kaimen.console.examination import Examined
+from kaimen.console.roles import Role
+from kaimen.gate.feed import Feed
+from kaimen.settings import Settings
+from tests.console.conftest import Seen
+from tests.console.test_live import OPENED, hearing
+
+pytestmark = pytest.mark.slow
+
+LANGUAGES = ("en", "zh")
+SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+NOW = time.time()
+DECISIONS: list[dict[str, Any]] = [
+    {**OPENED, "at": NOW - 80, "student": "Wang Anning"},
+    {**OPENED, "at": NOW - 55, "verdict": "unknown", "cause": "far", "student": None,
+     "score": 0.412, "checks": {}},
+    {**OPENED, "at": NOW - 30, "verdict": "refused", "cause": "loudspeaker", "student": None,
+     "score": 0.884,
+     "checks": {"phrase": {"score": 0.82, "threshold": 0.4},
+                "loudspeaker": {"score": -0.93, "threshold": -0.5}}},
+    {**OPENED, "at": NOW - 12, "verdict": "retry", "cause": "far", "student": None,
+     "score": 0.661, "checks": {}},
+    {**OPENED, "at": NOW - 5, "student": "Li Bowen", "pooled": 0.79},
+]  # fmt: skip
+FINDINGS = [
+    {"name": "microphone", "state": "ok", "found": "the gate listens at it (process 812)"},
+    {"name": "pins", "state": "ok", "found": "relay 17, contact 5; pinctrl-rp1 (gpiochip0)"},
+    {"name": "encoder", "state": "ok", "found": "large, 192 dimensions, 31 ms a phrase"},
+    {"name": "gallery", "state": "ok", "found": "412 students, 2060 recordings"},
+    {"name": "power", "state": "attention", "found": "the voltage was too low since the start",
+     "mend": "use the power supply that belongs to this board"},
+    {"name": "clock", "state": "broken", "found": "not set by anybody since the start",
+     "mend": "sudo timedatectl set-ntp true"},
+]  # fmt: skip
+
+
+def look(seen: Seen, name: str, language: str) -> None:
+    """Take pictures at both widths; nothing serious is found in either scheme."""
+    for size, (width, height) in SIZES.items():
+        seen.page.set_viewport_size({"width": width, "height": height})
+        seen.picture(f"{name}-{size}-{language}")
+        wide = seen.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"the page is {wide} wide"
+        for scheme in ("light", "dark"):
+            seen.page.emulate_media(color_scheme=scheme)
+            assert seen.complaints() == [], (size, scheme)
+        seen.page.emulate_media(color_scheme="light")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_signing_in(seen: Seen, language: str) -> None:
+    seen.speak(language)
+    seen.go("/sign-in")
+    look(seen, "sign-in", language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_live(seen: Seen, settings: Settings, language: str) -> None:
+    with Feed.listening(settings.console.feed_path, pytest.fail) as feed, hearing(feed):
+        feed.state("gate", {"shut": "", "microphone": "usb: PCM2902, channel 1", "overruns": 0})
+        feed.state("door", {"state": "unlocked", "relay": True, "faults": []})
+        for each in DECISIONS:
+            feed.decision(each)
+        seen.speak(language)
+        seen.sign_in(Role.REGISTRAR)
+        seen.go("/live")
+        seen.page.get_by_text("Li Bowen").wait_for()
+        seen.page.locator("details").nth(2).click()
+        seen.page.wait_for_function("document.getElementById('level-figure').textContent")
+        look(seen, "live", language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_health(seen: Seen, language: str) -> None:
+    seen.console.examination.last = Examined(FINDINGS, time.time())
+    seen.speak(language)
+    seen.sign_in(Role.GUARD)
+    seen.go("/health")
+    seen.page.get_by_text("pinctrl-rp1").wait_for()
+    look(seen, "health", language)
+
+
+def test_the_keyboard_alone_opens_the_door_and_reaches_everything(
+    seen: Seen, settings: Settings
+) -> None:
+    seen.sign_in(Role.GUARD)
+    seen.go("/live")
+    names = []
+    for _ in range(9):
+        seen.page.keyboard.press("Tab")
+        names.append(seen.page.evaluate("document.activeElement.textContent.trim()"))
+    assert names[0] == "To the content"
+    assert {"Live", "Health", "中文", "Sign out", "Open for 3 s"} <= set(names)
