@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from kaimen.review.keeping import as_flac
 from kaimen.settings import ReviewSettings, Settings
 from kaimen.sound.recording import only_phrase, read
 from tests.console.conftest import Desk, Seen, post
+from tests.console.readable import require_readable
 from tests.console.school import key_of
-
-PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
 
 
 @pytest.fixture
@@ -151,8 +149,8 @@ def test_a_browser_plays_a_phrase_and_marks_it(
         "it.preload = 'auto'; it.load(); })"
     )
     assert 0.3 < seconds < 5
-    PICTURES.mkdir(exist_ok=True)
-    seen.page.screenshot(path=PICTURES / "review.png", full_page=True)
+    seen.picture("review")
+    require_readable(seen)
     unmarked = seen.page.locator("li.card:not(:has-text('marked:'))")
     before = unmarked.count()
     assert before
