@@ -33,11 +33,7 @@ if [ $# -eq 0 ]; then
     install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
     install -d /etc/kaimen/trusted
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
-<<<<<<< HEAD
     install -m 644 systemd/kaimen-*.{service,timer} /etc/systemd/system/
-=======
-    install -m 644 systemd/kaimen-{rest,door,gate,fleet,fleet-desk}.service /etc/systemd/system/
->>>>>>> fleet
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     echo "Set up:  sudo $prefix/bin/kaimen setup"
     echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"

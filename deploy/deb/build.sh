@@ -111,7 +111,6 @@ chmod 755 "$package"
 mkdir -p "$package"/{DEBIAN,opt,usr/bin,usr/lib/systemd/system{,-preset},usr/share/doc/kaimen,usr/share/kaimen}
 cp -a "$root/opt/kaimen" "$package/opt/"
 install -m 755 "$here/kaimen" "$package/usr/bin/"
-<<<<<<< HEAD
 for each in "$tree"/systemd/*; do
     case $each in
         *.preset) to=system-preset ;;
@@ -119,9 +118,6 @@ for each in "$tree"/systemd/*; do
     esac
     cp -r --no-preserve=mode,ownership "$each" "$package/usr/lib/systemd/$to/"
 done
-=======
-install -m 644 "$tree"/systemd/kaimen-{rest,door,gate,fleet,fleet-desk}.service "$package/usr/lib/systemd/system/"
->>>>>>> fleet
 install -m 644 "$tree/deploy/kaimen.toml" "$package/usr/share/kaimen/"
 install -m 644 "$tree/LICENSE" "$package/usr/share/doc/kaimen/copyright"
 install -m 644 "$tree/NOTICE" "$package/usr/share/doc/kaimen/"

@@ -12,9 +12,8 @@ from kaimen.calibration.calibration import Calibration, beside
 from kaimen.console.roles import Role
 from kaimen.settings import Settings
 from tests.console.conftest import Desk, Made, Seen, post
+from tests.console.readable import require_readable
 from tests.console.school import key_of, make_school, write_weeks
-
-PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
 
 
 @pytest.fixture
@@ -118,8 +117,5 @@ def test_a_browser_draws_the_curve_and_follows_the_slider(school: Settings, seen
     for _ in range(90):
         slider.press("ArrowLeft")
     answer.get_by_text("0.550").wait_for()
-    PICTURES.mkdir(exist_ok=True)
-    seen.page.screenshot(path=PICTURES / "calibration.png", full_page=True)
-    seen.page.goto(seen.address + "/language/zh?then=/calibration")
-    seen.page.wait_for_selector("body[data-drawn]")
-    seen.page.screenshot(path="/tmp/desk_calibration_zh.png", full_page=True)
+    seen.picture("calibration")
+    require_readable(seen)

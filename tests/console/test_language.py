@@ -23,9 +23,9 @@ def of_templates() -> Iterator[str]:
     for name in environment().list_templates(extensions=["html"]):
         source, *_ = environment().loader.get_source(environment(), name)  # type: ignore[union-attr]
         for _, _, message in extract_from_ast(environment().parse(source), ["_"]):
-            text = message[0] if isinstance(message, tuple) else message  # one with values
-            if isinstance(text, str):  # one from a variable is none
-                yield text
+            said = message[0] if isinstance(message, tuple) else message
+            if isinstance(said, str):  # one from a variable is none
+                yield said
 
 
 def of_code() -> Iterator[str]:

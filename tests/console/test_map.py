@@ -6,7 +6,6 @@ import datetime
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,10 @@ from kaimen.console.roles import Role
 from kaimen.gallery.latent_map import map_of
 from kaimen.settings import Settings
 from tests.console.conftest import Desk, Made, Seen, post
+from tests.console.readable import require_readable
 from tests.console.school import decision, key_of, make_map, make_school
 from tests.monitoring.simulated import write
 
-PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
 LARGE = 20_000
 
 
@@ -114,15 +113,15 @@ def test_a_browser_finds_a_student_and_sees_who_speaks(mapped: Seen, settings: S
     page.get_by_label("Find a student").press("Enter")
     page.get_by_role("heading", name="s0042").wait_for()
     assert page.locator("#chosen tbody tr").count() == 10
-    PICTURES.mkdir(exist_ok=True)
     canvas = page.locator("#map")
     canvas.focus()
     for key in ("-", "-", "ArrowLeft", "ArrowLeft"):
         canvas.press(key)
     page.wait_for_timeout(200)
-    page.screenshot(path=PICTURES / "map.png", full_page=True)
+    mapped.picture("map")
     page.locator("#chosen button").first.press("Enter")
     page.locator("#chosen-name:not(:text('s0042'))").wait_for()
+    require_readable(mapped)
 
 
 FRAMES = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from kaimen.review.keeping import as_flac
 from kaimen.settings import ReviewSettings, Settings
 from kaimen.sound.recording import only_phrase, read
 from tests.console.conftest import Desk, Seen, post
+from tests.console.readable import require_readable
 from tests.console.school import key_of
-
-PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
 
 
 @pytest.fixture
@@ -41,7 +39,10 @@ def kept(
     sound = only_phrase(read(RECORDINGS / voice / "phrase-5.mp3")).samples
     told = {
         "verdict": verdict,
-        "reason": f"nearest is {voice} at {score:.3f}, 0.049 too low: the threshold is 0.759",
+        "cause": "open" if verdict == "open" else "far",
+        "wanted": "",
+        "score": score,
+        "threshold": 0.759,
         "stratum": "opened" if verdict == "open" else "doubtful",
         "nearest": [[voice, score], ["bowen", score - 0.3]],
     }
@@ -58,7 +59,7 @@ def test_a_phrase_is_listened_to_marked_and_erased_and_each_is_written_down(
     number = kept(phrases)
     page = registrar.get("/review").text
     assert f"/review/{number}/sound" in page
-    assert "nearest is anning at 0.710" in page
+    assert "Nearest: anning, 0.710; 0.759 was needed." in page
     heard = registrar.get(f"/review/{number}/sound")
     assert (heard.headers["Content-Type"], heard.content[:4]) == ("audio/flac", b"fLaC")
     assert heard.headers["Cache-Control"] == "no-store"
@@ -148,8 +149,8 @@ def test_a_browser_plays_a_phrase_and_marks_it(
         "it.preload = 'auto'; it.load(); })"
     )
     assert 0.3 < seconds < 5
-    PICTURES.mkdir(exist_ok=True)
-    seen.page.screenshot(path=PICTURES / "review.png", full_page=True)
+    seen.picture("review")
+    require_readable(seen)
     unmarked = seen.page.locator("li.card:not(:has-text('marked:'))")
     before = unmarked.count()
     assert before

@@ -197,17 +197,33 @@ def test_mended_drift_opens_the_door_again(
     assert watched.said[-1].startswith("drift: over")
 
 
-def test_a_log_that_cannot_be_read_is_no_log_without_drift(
-    simulated: SimulatedSchool, tmp_path: Path
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_log_that_cannot_be_read_is_said_and_shuts_only_who_asked_for_it(
+    simulated: SimulatedSchool, usual: list[Record], tmp_path: Path, stops: bool
 ) -> None:
-    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), stops)
 
     def fail() -> list[Record]:
         raise StorageError("the log cannot be read")
 
     watched.watch._before = fail
-    with pytest.raises(StorageError):
-        watched.look()
+    watched.look()
+    watched.look()
+    assert len(watched.said) == 1
+    assert "not known: the log cannot be read" in watched.said[0]
+    assert bool(watched.watch.shut) is stops
+    watched.watch._before = lambda: reversed(usual)
+    watched.look()
+    assert watched.watch.shut == ""
+
+
+def test_who_asked_for_it_opens_nothing_before_the_log_is_read(
+    simulated: SimulatedSchool, tmp_path: Path
+) -> None:
+    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), True)
+    assert "still being read" in watched.watch.shut
+    watched.look()
+    assert watched.watch.shut == ""
 
 
 def test_a_calibration_that_cannot_be_read_keeps_what_was_found(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kaimen.calibration.intervals import CONFIDENCE, Share, share_of
 from kaimen.calibration.school_scores import SchoolScores
@@ -62,25 +63,23 @@ class FairnessCard:
 def fairness(scores: SchoolScores, groups: Mapping[int, str], threshold: float) -> FairnessCard:
     """Return the card of groups by the numbers of students; who has none, or "", is left out."""
     names = sorted({group for group in groups.values() if group})
-    of_group = {
-        name: [number for number, group in groups.items() if group == name] for name in names
-    }
-    there = set(np.unique(scores.owners).tolist())
-    large = {
-        name: own
-        for name, members in of_group.items()
-        if len(own := [number for number in members if number in there]) >= FEWEST
-    }
+    places = {name: place for place, name in enumerate(names)}
+    numbers, whose = np.unique(scores.owners, return_inverse=True)
+    students = np.array([places.get(groups.get(each, ""), -1) for each in numbers.tolist()], int)
+    counts = np.bincount(students[students >= 0], minlength=len(names))
+    large = [place for place in range(len(names)) if counts[place] >= FEWEST]
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(large))
-    found = tuple(
-        _of_group(name, scores.only(numbers), len(numbers), threshold, confidence)
-        for name, numbers in large.items()
-    )
+    recordings = students[whose] if len(numbers) else students
+
+    def of(place: int) -> GroupShares:
+        count = int(counts[place])
+        return _shares(names[place], count, scores, recordings == place, threshold, confidence)
 
     def others(name: str) -> GroupShares:
-        numbers = [number for group, own in large.items() if group != name for number in own]
-        return _of_group("", scores.only(numbers), len(numbers), threshold, CONFIDENCE)
+        rest = np.isin(recordings, large) & (recordings != places[name])
+        return _shares("", 0, scores, rest, threshold, CONFIDENCE)
 
+    found = tuple(of(place) for place in large)
     return FairnessCard(
         threshold,
         found,
@@ -90,15 +89,22 @@ def fairness(scores: SchoolScores, groups: Mapping[int, str], threshold: float) 
     )
 
 
-def _of_group(
-    name: str, scores: SchoolScores, students: int, threshold: float, confidence: float
+def _shares(
+    name: str,
+    students: int,
+    scores: SchoolScores,
+    which: NDArray[np.bool_],
+    threshold: float,
+    confidence: float,
 ) -> GroupShares:
-    strangers, own = np.isfinite(scores.strangers), ~np.isnan(scores.own)
+    """Return the shares of the recordings that are meant."""
+    strangers, own, owners = scores.strangers[which], scores.own[which], scores.owners[which]
+    known, there = np.isfinite(strangers), ~np.isnan(own)
     return GroupShares(
         name,
         students,
-        share_of(scores.own[own] < threshold, scores.owners[own], confidence),
-        share_of(scores.strangers[strangers] >= threshold, scores.owners[strangers], confidence),
+        share_of(own[there] < threshold, owners[there], confidence),
+        share_of(strangers[known] >= threshold, owners[known], confidence),
     )
 
 

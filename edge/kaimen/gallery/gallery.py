@@ -305,9 +305,12 @@ class Gallery:
 
     def _forget_place(self, student: str, path: Path) -> None:
         """Take a student off the map. Raises StorageError."""
-        number = next((x.number for x in self.registry.students() if x.name == as_kept(student)), 0)
+        rows = self.registry.database.read(
+            "SELECT number FROM students WHERE name = ?", as_kept(student)
+        )
         try:
-            forget_place(path, self.registry.vault, self.encoder, number)
+            for (number,) in rows:  # none of whom only refused files are known
+                forget_place(path, self.registry.vault, self.encoder, int(str(number)))
         except OSError as error:
             raise unwritten(path, error, f"{student}, who is known as before,") from None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kaimen.audit import Record
 from kaimen.calibration.calibration import Calibration
-from kaimen.errors import KaimenError
+from kaimen.errors import KaimenError, StorageError
 from kaimen.gate.supervisor import Pulse
 from kaimen.monitoring.drift import WINDOW, DriftAlarm, alarm
 from kaimen.monitoring.passages import Passage, passage_of, passages_since
@@ -64,14 +64,17 @@ class DriftWatch:
         self._counted = -COUNTED
         self._found: DriftAlarm | None = None
         self._began = now()
+        self._unread = ""  # why the log cannot be read
 
     @property
     def shut(self) -> str:
         """Return why no voice opens the door, in words; empty while it may."""
-        found = self._found
-        if not self._stops or found is None or not found.trips:
+        if not self._stops:
             return ""
-        return f"{found.sentence}; {MENDED}"
+        if self._unread or self._passages is None:
+            return self._unread or "the log is still being read, to see whether scores drift"
+        found = self._found
+        return f"{found.sentence}; {MENDED}" if found is not None and found.trips else ""
 
     def add(self, record: Record) -> None:
         """Count what was just decided. Returns at once."""
@@ -90,7 +93,11 @@ class DriftWatch:
         """Count anew where there is something new, and say what changed."""
         now = self._now()
         if self._passages is None:
-            self._passages = self._read(now, alive)
+            try:
+                self._passages, self._unread = self._read(now, alive), ""
+            except StorageError as error:
+                self._cannot_read(error)
+                return
             self._seen = None
         changed = _changed(self._path)
         due = self._added and self._clock() - self._counted >= COUNTED
@@ -109,6 +116,14 @@ class DriftWatch:
             elif before is not None and before.trips and not found.trips:
                 self._say(f"drift: over; {found.sentence}")
         self._seen, self._counted = changed, self._clock()
+
+    def _cannot_read(self, error: StorageError) -> None:
+        """Say it once; only a gate that is asked to stop by drift stays shut."""
+        said = f"whether scores drift is not known: {error}"
+        if said != self._unread:
+            end = "the door opens for no voice" if self._stops else "the door goes on"
+            self._say(f"{said}; {end}")
+        self._unread = said
 
     def _read(self, now: datetime.datetime, alive: Callable[[], None]) -> deque[Passage]:
         """Return what the log tells of the last WINDOW. Raises StorageError."""

@@ -56,6 +56,8 @@ class PhraseKeeping:
             "stratum": stratum.value,
             "claim": decision.claim,
             "reason": decision.told(nearest=True),
+            "cause": decision.cause,
+            "wanted": decision.wanted,
             "nearest": [[match.student, match.score] for match in decision.nearest],
         }
         self._try(lambda: self._phrases.keep(as_flac(answer.phrase.samples), told, students - {""}))

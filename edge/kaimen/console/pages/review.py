@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from kaimen.audit import files_of, latest, pseudonym
+from kaimen.console import words
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
@@ -35,6 +36,7 @@ async def show(exchange: Exchange) -> Response:
         phrases=kept[:SHOWN],
         more=max(0, len(kept) - SHOWN),
         marks=marks,
+        why=lambda told: words.why(told, exchange.text),
         found=found,
         days=installation.settings.review.days,
     )

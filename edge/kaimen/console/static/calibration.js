@@ -14,6 +14,12 @@ function wide(box) {
   return Math.max(280, Math.min(box.clientWidth, 900));
 }
 
+// A plot is as wide as its box, whatever that becomes.
+function draw(box, height, options, values) {
+  const plot = new uPlot({ width: wide(box), height, ...options }, values, box);
+  new ResizeObserver(() => plot.setSize({ width: wide(box), height })).observe(box);
+}
+
 // Where an error was not seen at all, a curve of logarithms has no place for it.
 function drawCurve(box, figures) {
   const now = { fpir: figures.now.fpir.share, fnir: figures.now.fnir.share };
@@ -23,8 +29,7 @@ function drawCurve(box, figures) {
   if (points.length < 2) return;
   const x = points.map(each => each.fpir), y = points.map(each => each.fnir);
   const shown = points.map(each => (each === now ? each.fnir : null));
-  new uPlot({
-    width: wide(box), height: 320,
+  draw(box, 320, {
     scales: { x: { time: false, distr: 3 }, y: { distr: 3 } },
     axes: [axis(box.dataset.x, (_, all) => all.map(percent)), axis(box.dataset.y, (_, all) => all.map(percent))],
     series: [
@@ -32,7 +37,7 @@ function drawCurve(box, figures) {
       { label: box.dataset.y, stroke: ink("--accent"), width: 2, value: (_, value) => percent(value) },
       { label: box.dataset.now, stroke: ink("--bad"), width: 0, points: { show: true, size: 12, fill: ink("--bad") }, value: (_, value) => percent(value) },
     ],
-  }, [x, y, shown], box);
+  }, [x, y, shown]);
 }
 
 function drawWeeks(box, figures) {
@@ -42,8 +47,7 @@ function drawWeeks(box, figures) {
   const line = (label, stroke, dash) => ({
     label, stroke, width: 2, dash, value: scores, points: { show: rows.length < 60 },
   });
-  new uPlot({
-    width: wide(box), height: 260,
+  draw(box, 260, {
     scales: { x: { time: false, range: [-0.5, rows.length - 0.5] } },
     axes: [
       { ...axis("", (_, all) => all.map(at => (rows[at] ? rows[at].name : ""))), incrs: [1, 2, 5, 10, 20] },
@@ -55,7 +59,7 @@ function drawWeeks(box, figures) {
       line(box.dataset.strangers, ink("--warn")),
       line(box.dataset.threshold, ink("--bad"), [6, 4]),
     ],
-  }, [x, middle("accepted"), middle("strangers"), x.map(() => figures.calibration.threshold)], box);
+  }, [x, middle("accepted"), middle("strangers"), x.map(() => figures.calibration.threshold)]);
 }
 
 addEventListener("DOMContentLoaded", async () => {
