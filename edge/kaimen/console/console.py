@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -49,6 +50,7 @@ class Console(Closing):
             installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
         )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.ending = asyncio.Event()  # set: streams end, so that the server can
         self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)
         self._log_key = vault.derive("audit")
