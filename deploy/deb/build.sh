@@ -82,7 +82,7 @@ root=$root cache=$work/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
     # What comes from an archive has the date of its unpacking, which a compiled module remembers.
     compiled() {
         find "$root/opt/kaimen" $1 -exec touch --no-dereference --date="@$2" {} +
-        inside /opt/kaimen/bin/python -m compileall -q --invalidation-mode timestamp ${3:-/opt/kaimen/lib}
+        inside /opt/kaimen/bin/python -m compileall -q -j 0 --invalidation-mode timestamp ${3:-/opt/kaimen/lib}
     }
     versions() { grep -v '^ *#' "$root/$1/requirements.lock" 2>/dev/null; }
     if [ "$(versions usr/src)" != "$(versions opt/kaimen)" ]; then
