@@ -33,11 +33,21 @@ publish "$new"
 later=$work/later.deb
 dpkg-deb --raw-extract "$new" "$work/later"
 sed -i 's/^Version: \(.*\)+deb/Version: \1.later+deb/' "$work/later/DEBIAN/control"
-dpkg-deb --root-owner-group -Zgzip --build "$work/later" "$later" >/dev/null
+dpkg-deb --root-owner-group -Znone --build "$work/later" "$later" >/dev/null
 rm -rf "$work/later"
 
-say "a clean Debian"
-mmdebstrap --quiet --variant=apt "$suite" "$work/clean"
+clean=$here/../../build/deb/$suite/clean.tar # kept
+if [ ! -e "$clean" ]; then
+    say "a clean Debian"
+    mkdir -p "$(dirname "$clean")"
+    mmdebstrap --quiet --format=tar --variant=apt --include=systemd "$suite" "$clean.new"
+    mv "$clean.new" "$clean"
+fi
+for each in clean gate; do
+    mkdir "$work/$each"
+    tar -x -C "$work/$each" --exclude=./dev -f "$clean"
+    mkdir -p "$work/$each/dev"
+done
 inside() { # a root, a command
     root=$work/$1
     shift
@@ -48,8 +58,6 @@ inside() { # a root, a command
         exec env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive OMP_NUM_THREADS=1 \
             PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$@"
 }
-cp -a "$work/clean" "$work/gate"
-
 cp "$work/source/public/$suite.sources" "$work/clean/etc/apt/sources.list.d/kaimen.sources"
 inside clean apt-get --quiet=2 update
 inside clean apt-get --quiet=2 --no-install-recommends install --yes kaimen >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
