@@ -93,6 +93,8 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-
 lock: setup
 	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra release --extra bridge --extra notify --extra fleet --extra map --extra console --extra dev -o requirements.lock
 	$(LOCK) --extra pi --extra fleet --extra bridge --extra console -c requirements.lock -o deploy/deb/requirements.lock
+	$(BIN)/uv pip compile deploy/deb/compile.in --universal --generate-hashes --no-header --quiet \
+		--python-version 3.11 -c requirements.lock -o deploy/deb/compile.lock
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-homeassistant build

@@ -33,7 +33,13 @@ if [ $# -eq 0 ]; then
     install -d -o kaimen -g kaimen -m 700 /etc/kaimen/key
     install -d /etc/kaimen/trusted
     [ -e /etc/kaimen/kaimen.toml ] || install -m 644 deploy/kaimen.toml /etc/kaimen/kaimen.toml
-    install -m 644 systemd/kaimen-*.{service,timer} /etc/systemd/system/
+    install -d /etc/systemd/system-preset
+    for each in systemd/*; do
+        case $each in
+            *.preset) cp "$each" /etc/systemd/system-preset/ ;;
+            *) cp -r "$each" /etc/systemd/system/ ;;
+        esac
+    done
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     echo "Set up:  sudo $prefix/bin/kaimen setup"
     echo "Enroll:  sudo -u kaimen $prefix/bin/kaimen enroll --config /etc/kaimen/kaimen.toml --from FOLDER"

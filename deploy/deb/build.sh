@@ -3,8 +3,9 @@
 #   sudo deploy/deb/build.sh [ARCH [SUITE]]      arm64, amd64; bookworm, trixie
 # Into build/deb, or $OUT, with its bill of materials (CycloneDX) beside it. Installing it needs
 # neither a compiler nor a network: what must be compiled (hnswlib) is compiled here, for any
-# processor of the architecture. Needs root, for a Debian of that architecture and suite to build
-# in, which is kept; another architecture's programs run under QEMU's user-mode emulation.
+# processor of the architecture. Needs root, for a Debian of the suite to build in, which is kept.
+# It is of this machine's architecture; for another one it has a compiler that builds across, and no
+# program of that one is run.
 # With AGAIN=1 nothing that was installed or compiled before is used.
 #
 # Everything in systemd/ goes along: units by their names, presets (*.preset) for which of them
@@ -16,18 +17,26 @@ arch=${1:-arm64}
 suite=${2:-bookworm}
 work=$tree/build/deb
 out=${OUT:-$work}
-root=$work/$suite-$arch/root
+root=$work/$suite/root
 . "$here/vector-flags"
 export VECTOR_FLAGS
+program=$work/$suite-$arch/kaimen # what becomes /opt/kaimen
 tools=${PYTHON:-$tree/.venv/bin/python}
+native=$(dpkg --print-architecture)
 case $suite in
     bookworm) release=12 python=3.11 ;;
     trixie) release=13 python=3.13 ;;
     *) echo "no suite $suite; there are bookworm and trixie" >&2; exit 1 ;;
 esac
 
-needed="mmdebstrap dpkg-deb:dpkg"
-[ "$arch" = "$(dpkg --print-architecture)" ] || needed+=" qemu-aarch64-static:qemu-user-static arch-test"
+case $arch in
+    arm64) machine=aarch64 elf=AArch64 ;;
+    amd64) machine=x86_64 elf=X86-64 ;;
+    *) echo "no architecture $arch; there are arm64 and amd64" >&2; exit 1 ;;
+esac
+site=$program/lib/python$python/site-packages
+
+needed="mmdebstrap dpkg-deb:dpkg readelf:binutils"
 missing=
 for each in $needed; do
     command -v "${each%%:*}" >/dev/null || missing+=" ${each##*:}"
@@ -40,35 +49,36 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$tree" log -1 --format=%
 
 say() { echo "$suite $arch: $* ($SECONDS s)"; }
 
-if [[ $needed = *qemu* ]]; then
-    # Usually Debian has set that up.
-    formats=/proc/sys/fs/binfmt_misc
-    [ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats
-    [ -e $formats/qemu-aarch64 ] || tail -n 1 /usr/lib/binfmt.d/qemu-aarch64.conf >$formats/register
-fi
-
-if [ ! -e "$work/$suite-$arch/.root" ]; then
+if [ ! -e "$work/$suite/.root" ]; then
     say "a Debian to build in"
-    rm -rf "$root"
-    mkdir -p "$work/$suite-$arch"
-    mmdebstrap --quiet --architectures="$arch" --variant=minbase \
-        --include=python3-venv,python3-dev,g++,ca-certificates "$suite" "$root"
-    touch "$work/$suite-$arch/.root"
+    rm -rf --one-file-system "$root"
+    mkdir -p "$work/$suite"
+    mmdebstrap --quiet --variant=minbase --include=python3-venv,python3-dev,g++,ca-certificates "$suite" "$root"
+    touch "$work/$suite/.root"
 fi
-[ -z "${AGAIN:-}" ] || rm -rf "$root/opt/kaimen" "$work/pip-$arch/wheels"
 
 say "the program and what it needs"
-rm -rf "$root/usr/src/kaimen"
-mkdir -p "$root/usr/src/kaimen" "$work/pip-$arch" "$out"
-# Training stays where there is time for it.
-tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE NOTICE edge |
-    tar -x -C "$root/usr/src/kaimen"
-cp "$here/requirements.lock" "$root/usr/src/"
+mkdir -p "$out" "$work/pip"
+uv() {
+    "$(dirname "$tools")/uv" --quiet pip install --link-mode copy --no-deps --target "$site" \
+        --python-version "$python" --python-platform "$machine-manylinux_2_36" "$@"
+}
+# What is compiled here, and all else, which comes as wheels.
+sorted() { awk -v own="$1" '/^[a-z]/ { is = /^hnswlib==/ } is == own && !/^ *#/' "$here/requirements.lock"; }
+fresh=
+if [ -n "${AGAIN:-}" ] || ! cmp --silent "$here/requirements.lock" "$program/requirements.lock"; then
+    fresh=1
+    rm -rf "$program"
+    uv --only-binary :all: --require-hashes -r <(sorted 0)
+fi
+cp "$here/compile.lock" "$root/opt/"
 # In a namespace of its own, so that nothing stays mounted whatever happens. pip is configured
-# as it is here, and keeps what it compiles in its cache.
-root=$root cache=$work/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
-    mkdir -p "$root/var/cache/pip"
-    mount --bind "$cache" "$root/var/cache/pip"
+# as it is here, and keeps what it fetches in its cache.
+export root program work arch native machine python fresh SOURCE_DATE_EPOCH
+lock=$(sorted 1) unshare --mount bash -euo pipefail <<'INSIDE'
+    mkdir -p "$root/var/cache/pip" "$root/opt/kaimen"
+    mount --bind "$work/pip" "$root/var/cache/pip"
+    mount --bind "$program" "$root/opt/kaimen"
     mount -t proc proc "$root/proc"
     mount --bind /dev "$root/dev"
     for each in /etc/resolv.conf /etc/ssl/certs /etc/pip.conf "$HOME/.config/pip"; do
@@ -77,39 +87,75 @@ root=$root cache=$work/pip-$arch unshare --mount bash -euo pipefail <<'INSIDE'
         if [ -d "$each" ]; then mkdir -p "$at"; else mkdir -p "${at%/*}"; [ -e "$at" ] || : >"$at"; fi
         mount --bind "$each" "$at"
     done
-    inside() { env HOME=/root PIP_CACHE_DIR=/var/cache/pip PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
-    # Another environment's pip fills this one: it needs none of its own.
+    inside() { env HOME=/root PIP_CACHE_DIR=/var/cache/pip PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@" </dev/null; }
+    [ -n "$fresh" ] || exit 0
     [ -e "$root/opt/pip" ] || inside python3 -m venv /opt/pip
-    pip="/opt/pip/bin/pip --quiet --disable-pip-version-check --python /opt/kaimen/bin/python"
-    # What comes from an archive has the date of its unpacking, which a compiled module remembers.
-    compiled() {
-        find "$root/opt/kaimen" $1 -exec touch --no-dereference --date="@$2" {} +
-        inside /opt/kaimen/bin/python -m compileall -q --invalidation-mode timestamp ${3:-/opt/kaimen/lib}
-    }
-    versions() { grep -v '^ *#' "$root/$1/requirements.lock" 2>/dev/null; }
-    if [ "$(versions usr/src)" != "$(versions opt/kaimen)" ]; then
-        rm -rf "$root/opt/kaimen"
-        inside python3 -m venv --without-pip /opt/kaimen
-        # Without debug information, which names the folder that it was compiled in.
-        HNSWLIB_NO_NATIVE=1 CFLAGS="$VECTOR_FLAGS -g0" CXXFLAGS=$VECTOR_FLAGS inside $pip install --no-compile --require-hashes -r /usr/src/requirements.lock
-        compiled "" 1577836800
-        cp "$root/usr/src/requirements.lock" "$root/opt/kaimen/"
+    pip="/opt/pip/bin/pip --quiet --disable-pip-version-check"
+    inside $pip install --require-hashes -r /opt/compile.lock
+    # Without debug information, which names the folder that it was compiled in.
+    settings=(HNSWLIB_NO_NATIVE=1 "CFLAGS=$VECTOR_FLAGS -g0" "CXXFLAGS=$VECTOR_FLAGS -g0")
+    if [ "$arch" != "$native" ]; then
+        across=$machine-linux-gnu
+        if [ ! -e "$root/usr/include/$across/python$python/pyconfig.h" ]; then
+            inside dpkg --add-architecture "$arch"
+            inside apt-get -qq update
+            inside apt-get -qq install --yes --no-install-recommends "g++-$across" >/dev/null
+            (cd "$root/tmp" && inside sh -c "cd /tmp && apt-get -qq download libpython$python-dev:$arch")
+            inside sh -c "dpkg-deb -x /tmp/libpython*.deb / && rm /tmp/libpython*.deb"
+        fi
+        settings+=(
+            "CC=$across-gcc" "CXX=$across-g++" "LDSHARED=$across-gcc -shared" "LDCXXSHARED=$across-g++ -shared"
+            "_PYTHON_HOST_PLATFORM=linux-$machine"
+            "SETUPTOOLS_EXT_SUFFIX=.cpython-${python/./}-$across.so"
+        )
     fi
-    inside $pip install --no-compile --no-deps --force-reinstall /usr/src/kaimen
-    compiled "-path *site-packages/kaimen*" "$SOURCE_DATE_EPOCH" "$(inside /opt/kaimen/bin/python -c \
-        'import sysconfig; print(sysconfig.get_path("purelib") + "/kaimen")')"
-    inside /opt/kaimen/bin/kaimen --version
+    rm -rf "$root/opt/wheels"
+    echo "$lock" >"$root/opt/compiled.lock"
+    inside env "${settings[@]}" $pip wheel --no-build-isolation --no-cache-dir \
+        --no-deps --require-hashes -r /opt/compiled.lock --wheel-dir /opt/wheels
+    # Debian's own interpreter, and no pip.
+    inside python3 -m venv --without-pip /opt/kaimen
+    rm -f "$root"/opt/kaimen/bin/{activate*,Activate*}
 INSIDE
-rm -f "$root"/opt/kaimen/bin/{activate*,Activate*}
+[ -z "$fresh" ] || uv "$root"/opt/wheels/*.whl
+
+source=$(mktemp -d)
+package=$(mktemp -d)
+trap 'rm -r "$package" "$source"' EXIT
+# Training stays where there is time for it.
+tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE NOTICE edge | tar -x -C "$source"
+rm -rf "$site"/kaimen "$site"/kaimen-*.dist-info
+uv "$source"
+# The scripts of libraries are nobody's here; where it was built is nobody's business.
+rm -rf "$site/bin" "$site"/*.dist-info/direct_url.json "$site/.lock"
+sed -i '/direct_url[.]json/d; /^[.][.].*bin\//d; /^bin\//d' "$site"/*.dist-info/RECORD
+cp "$here/requirements.lock" "$program/"
+install -m 755 /dev/stdin "$program/bin/kaimen" <<'SCRIPT'
+#!/opt/kaimen/bin/python
+import sys
+
+from kaimen.cli.start import main
+
+sys.exit(main())
+SCRIPT
+# A compiled module remembers the date of its source. Its code is the same on each architecture.
+find "$program" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+unshare --mount bash -euo pipefail <<'INSIDE'
+    mount --bind "$program" "$root/opt/kaimen"
+    inside() { env PATH=/usr/bin:/bin chroot "$root" "$@" </dev/null; }
+    find "$program" -name __pycache__ -exec rm -r {} +
+    inside python3 -m compileall -q -j 0 --invalidation-mode timestamp /opt/kaimen/lib
+    [ "$arch" != "$native" ] || inside /opt/kaimen/bin/kaimen --version
+INSIDE
+foreign=$(find "$site" -name '*.so*' -exec readelf -h {} + | sed -n 's/^ *Machine: *//p' | grep -v "$elf" || true)
+[ -z "$foreign" ] || { echo "not for $arch: $foreign" >&2; exit 1; }
 
 say "the package"
-program=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$tree/edge/kaimen/__init__.py")
-version=$program+deb$release # later Debian, later version: an upgrade of the system takes it
-package=$(mktemp -d)
-trap 'rm -r "$package"' EXIT
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$tree/edge/kaimen/__init__.py")
+version=$version+deb$release # later Debian, later version: an upgrade of the system takes it
 chmod 755 "$package"
 mkdir -p "$package"/{DEBIAN,opt,usr/bin,usr/lib/systemd/system{,-preset},usr/share/doc/kaimen,usr/share/kaimen}
-cp -a "$root/opt/kaimen" "$package/opt/"
+cp -a "$program" "$package/opt/kaimen"
 install -m 755 "$here/kaimen" "$package/usr/bin/"
 for each in "$tree"/systemd/*; do
     case $each in

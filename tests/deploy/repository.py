@@ -16,13 +16,14 @@ CONTACT = "mailto:somebody@example.org"
 PUBLISH = ROOT / "deploy" / "apt" / "publish.sh"
 
 
-def package(folder: Path, version: str, arch: str = "arm64") -> Path:
+def package(folder: Path, version: str, arch: str = "arm64", depends: str = "") -> Path:
     """Make a package that holds one file, its version."""
     tree = folder / f"tree-{version}-{arch}"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
         f"Package: kaimen\nVersion: {version}\nArchitecture: {arch}\nSection: sound\n"
         "Priority: optional\nMaintainer: Kaimen <kaimen@localhost>\nDescription: a small one\n"
+        + (f"Depends: {depends}\n" if depends else "")
     )
     (tree / "version").write_text(version)
     file = folder / f"kaimen_{version}_{arch}.deb"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from rich.table import Table
 
 from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Health, Patient, of_error, ok
+from kaimen.doctor.report import parts, report
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import SYSTEM, Settings
+from kaimen.storage import require_folder, write_whole
 from kaimen.terminal import styled
 
 SECONDS = 3.0  # of listening
@@ -23,9 +26,11 @@ EXAMPLE = """example:
   kaimen doctor
   sudo kaimen doctor        (a Pi: the settings of the services, /etc/kaimen/kaimen.toml)
   kaimen doctor --json | jq 'select(.state != "ok")'
+  sudo kaimen doctor --report gate.json        (a file worth sending; read it first)
 
-It looks, and moves nothing: no relay is switched, no file written. The exit code is 1 where
-something is broken, and 0 where all is ok or only wants attention."""
+It looks, and moves nothing: no relay is switched, no file written but the report that is asked for.
+That holds no names, no voices, no paths and no host name. The exit code is 1 where something is
+broken, and 0 where all is ok or only wants attention."""
 
 MARKS = {
     Health.OK: ("✓ ok", "green"),
@@ -43,6 +48,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
     )
     parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write what is worth sending to who looks for a fault: no names, no voices",
+    )
+    parser.add_argument(
         "--root",
         type=Path,
         default=Path("/"),
@@ -53,19 +64,27 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Examine everything; 1 where something is broken."""
+    if arguments.report is not None:
+        require_folder(arguments.report)
     checks = [*GATE.items(), *MACHINE.items()]
+    chosen: Settings | None
     path = arguments.config or (SYSTEM if SYSTEM.exists() else None)
     try:
-        settings = Settings.read(path)
+        settings = chosen = Settings.read(path)
         found = [ok("settings", str(path or "defaults: no --config, and no " + str(SYSTEM)))]
     except SettingsError as error:
         # Checks of the defaults would tell of a gate that nobody has.
         found = [of_error("settings", error)]
-        settings, checks = Settings(), list(MACHINE.items())
+        settings, chosen, checks = Settings(), None, list(MACHINE.items())
     with Installation.open(settings, screen) as installation:
         seconds = max(0.1, arguments.seconds)
         patient = Patient(installation, arguments.root, seconds, arguments.play)
         found += examine(patient, screen.progress(checks, "examining", len(checks)))
+        if arguments.report is not None:
+            asked = parts(patient, chosen, found, screen)
+            made = report(screen.progress(asked, "measuring", len(asked)))
+            text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+            write_whole(arguments.report, lambda file: file.write(text.encode()))
     for each in found:
         screen.result(
             {
@@ -78,6 +97,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         )
     if not screen.as_json:
         screen.out.print(_table(found))
+    if arguments.report is not None:
+        screen.result(
+            {"report": str(arguments.report), "bytes": len(text.encode())},
+            f"{arguments.report}: read it, then send it; it holds no names, voices, paths or keys",
+        )
     return 1 if any(each.state is Health.BROKEN for each in found) else 0
 
 

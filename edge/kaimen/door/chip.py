@@ -135,6 +135,25 @@ def header_chip(devices: Path | None = None) -> HeaderChip:
     )
 
 
+def chips(devices: Path | None = None) -> Iterator[dict[str, str | int]]:
+    """Yield each chip of a machine: name, label, how many lines, and whether it is the header's."""
+    import gpiod
+
+    for path in _chips(devices or DEVICES):
+        try:
+            with gpiod.Chip(str(path)) as chip:
+                info = chip.get_info()
+        except OSError as error:
+            yield {"chip": path.name, "error": error.strerror or "it cannot be asked"}
+            continue
+        yield {
+            "chip": path.name,
+            "label": info.label,
+            "lines": info.num_lines,
+            "header": info.label in LABELS,
+        }
+
+
 def _chips(devices: Path) -> Iterator[Path]:
     """The chips in the order of their numbers; a second name of one is left out."""
     found = [each for each in devices.glob("gpiochip*") if re.fullmatch(r"\d+", each.name[8:])]

@@ -49,6 +49,11 @@ def _inputs(portaudio: Any) -> list[dict[str, Any]]:
         raise MicrophoneLost(f"no microphone can be asked for: {error}") from None
 
 
+def inputs() -> list[dict[str, Any]]:
+    """Return PortAudio's own words on all microphones. Raises DeviceError as ``connected``."""
+    return _inputs(_refreshed())
+
+
 def connected() -> list[str]:
     """The names of all microphones there are. Raises DeviceError where nobody can be asked."""
     return [str(device["name"]) for device in _inputs(_refreshed())]
