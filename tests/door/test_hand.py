@@ -15,6 +15,7 @@ from kaimen.door.client import Door
 from kaimen.door.hand import open_by_hand
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings
+from tests.door.bench import BUZZER, GREEN, bench
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_the_socket_is_for_its_owner_and_group_and_goes_with_the_door(
 
 
 @pytest.mark.parametrize(
-    "packet", [b"open", b"rest", b"alive", b"show fault", b"", b"\xff", b"o" * 65]
+    "packet", [b"open", b"rest", b"alive", b"show fault", b"show idle", b"", b"\xff", b"o" * 65]
 )
 def test_nothing_but_an_opening_with_a_time_is_obeyed(
     door: Door, path: Path, packet: bytes
@@ -105,6 +106,30 @@ def test_who_asks_nothing_keeps_nobody_waiting(door: Door, path: Path) -> None:
     for each in idle:
         each.close()
     door.open()
+
+
+def test_a_panel_may_show_what_it_answers_and_nothing_that_the_gate_says_of_itself(
+    tmp_path: Path,
+) -> None:
+    with bench(hand=str(tmp_path / "hand")) as door:
+
+        def asked(packet: bytes) -> str:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
+                talk.connect(str(tmp_path / "hand"))
+                talk.send(packet)
+                door.turn()
+                talk.settimeout(10)
+                return talk.recv(512).decode()
+
+        door.tell("show fault")  # the gate's microphone is gone
+        door.heard()
+        assert asked(b"show granted") == "show granted"
+        door.turn()
+        assert door.level(GREEN) and door.level(BUZZER) and not any(door.relay)
+        assert asked(b"show fault").startswith("not opened")
+        assert door.heard() == []  # the microphone is still gone
+        door.wait(2.5)
+        assert not door.level(GREEN)
 
 
 def test_without_the_setting_nobody_can_ask(path: Path) -> None:

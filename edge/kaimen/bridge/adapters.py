@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kaimen.bridge.mqtt import MqttBridge
+from kaimen.bridge.osdp import OsdpBridge
 from kaimen.bridge.source import GateLog
 from kaimen.gate.supervisor import Pulse
 from kaimen.settings import Settings
@@ -27,4 +28,6 @@ def adapters_of(settings: Settings, source: GateLog, say: Callable[[str], None])
     found: list[Adapter] = []
     if bridge.mqtt.host:
         found.append(MqttBridge(bridge.mqtt, settings.door, source, say))
+    if bridge.osdp.device:
+        found.append(OsdpBridge(bridge.osdp, settings.door, source, say))
     return found

@@ -1,7 +1,8 @@
 """Opening by hand: a socket where a program beside the voice may ask for one lease.
 
-A panel, a home automation or an operator's page sends one packet, ``open`` with the time until
-which that is wanted, and gets one answer. Nothing here waits for them.
+A panel, a home automation or an operator's page sends one packet and gets one answer: ``open`` with
+the time until which that is wanted, or ``show`` with what somebody at the door should see. Nothing
+here waits for them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.closing import Closing
+from kaimen.door.patterns import HAND_SHOWS
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
     LONGEST_REQUEST,
     Message,
+    Notice,
     NotOpened,
     Open,
     Opened,
+    Show,
     notice_from_bytes,
     request_from_bytes,
 )
@@ -31,6 +35,7 @@ MOST = 8  # who may wait at once
 PATIENCE = 1.0  # seconds one may take to ask
 WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 ANSWER = 2.0  # seconds the door may take to answer
+LOOK = 0.1  # the same, for light and sound
 
 
 @dataclass(slots=True)
@@ -48,7 +53,9 @@ class HandSocket(Closing):
         self._listener = bound_listener(path)
         self._asking: list[_Asking] = []
 
-    def turn(self, now: float, open_until: Callable[[float], Message]) -> None:
+    def turn(
+        self, now: float, open_until: Callable[[float], Message], show: Callable[[str], None]
+    ) -> None:
         """Answer whoever has asked by now; ``open_until`` opens, or says why not."""
         with contextlib.suppress(OSError):  # nobody, or one who left again
             peer, _ = self._listener.accept()
@@ -57,9 +64,15 @@ class HandSocket(Closing):
                 self._asking.append(_Asking(peer, now + PATIENCE))
             else:
                 peer.close()
-        self._asking = [each for each in self._asking if self._waits(each, now, open_until)]
+        self._asking = [each for each in self._asking if self._waits(each, now, open_until, show)]
 
-    def _waits(self, asking: _Asking, now: float, open_until: Callable[[float], Message]) -> bool:
+    def _waits(
+        self,
+        asking: _Asking,
+        now: float,
+        open_until: Callable[[float], Message],
+        show: Callable[[str], None],
+    ) -> bool:
         """Return whether nothing was asked yet, and may be still."""
         try:
             packet = asking.peer.recv(LONGEST_REQUEST + 1)
@@ -69,11 +82,14 @@ class HandSocket(Closing):
             packet = b""
         except OSError:
             packet = b""
-        answer: Message = NotOpened("only 'open' with a time can be asked for here")
+        answer: Message = NotOpened("only 'open' with a time, or 'show', can be asked for here")
         with contextlib.suppress(ValueError):
             match request_from_bytes(packet):
                 case Open(float() as until):
                     answer = open_until(until)
+                case Show(what) as request if what in HAND_SHOWS:
+                    show(what)
+                    answer = request
         with contextlib.suppress(OSError), asking.peer:
             asking.peer.send(answer.to_bytes())
         return False
@@ -89,17 +105,26 @@ class HandSocket(Closing):
 
 def open_by_hand(path: Path | str) -> None:
     """Ask the door that listens at a path for one lease. Raises DeviceError with the reason."""
+    answer = _asked(path, Open(time.monotonic() + WANTED))
+    if not isinstance(answer, Opened):
+        why = answer.why if isinstance(answer, NotOpened) else str(answer)
+        raise DeviceError(f"the door did not open: {why}")
+
+
+def show_by_hand(path: Path | str, what: str) -> None:
+    """Ask it for a pattern of light and sound; wait 0.1 s at most. Raises DeviceError."""
+    _asked(path, Show(what), LOOK)
+
+
+def _asked(path: Path | str, request: Message, patience: float = ANSWER) -> Notice:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
-        talk.settimeout(ANSWER)
+        talk.settimeout(patience)
         try:
             talk.connect(str(path))
-            talk.send(Open(time.monotonic() + WANTED).to_bytes())
-            answer = notice_from_bytes(talk.recv(LONGEST_NOTICE))
+            talk.send(request.to_bytes())
+            return notice_from_bytes(talk.recv(LONGEST_NOTICE))
         except OSError as error:
             raise DeviceError(
                 f"{path}: the door cannot be asked ({error.strerror or error}); look whether it "
                 "runs, and for hand under [door]"
             ) from None
-    if not isinstance(answer, Opened):
-        why = answer.why if isinstance(answer, NotOpened) else str(answer)
-        raise DeviceError(f"the door did not open: {why}")

@@ -133,7 +133,7 @@ class DoorProcess(Closing):
         self._miss_voice(now)
         self._look(now)
         if self._hand is not None:
-            self._hand.turn(now, self._open_by_hand)
+            self._hand.turn(now, self._open_by_hand, self._show_by_hand)
         self._enter(self.machine.tick(now))
         self._follow()
         self._bound.look(now, self.machine.state in LEASED)
@@ -202,6 +202,11 @@ class DoorProcess(Closing):
             self._say(UnknownNotice(f"hand not opened: {why}"))
             return NotOpened(why)
         return self._open(Event.VOICE, "hand", now)
+
+    def _show_by_hand(self, what: str) -> None:
+        """Show what a panel asks for; that says nothing of the microphone."""
+        self.panel.restart(what)
+        self._asked, self._asked_at = what, self._clock()
 
     def _too_late(self, until: float | None, now: float) -> str:
         late = self._late if until is None else not now <= until <= now + LATE
