@@ -8,6 +8,7 @@ from typing import Protocol
 from kaimen.bridge.mqtt import MqttBridge
 from kaimen.bridge.osdp import OsdpBridge
 from kaimen.bridge.source import GateLog
+from kaimen.bridge.wiegand import WiegandBridge
 from kaimen.gate.supervisor import Pulse
 from kaimen.settings import Settings
 
@@ -30,4 +31,6 @@ def adapters_of(settings: Settings, source: GateLog, say: Callable[[str], None])
         found.append(MqttBridge(bridge.mqtt, settings.door, source, say))
     if bridge.osdp.device:
         found.append(OsdpBridge(bridge.osdp, settings.door, source, say))
+    if bridge.wiegand.data0 >= 0:
+        found.append(WiegandBridge(bridge.wiegand, settings.door, source, say))
     return found
