@@ -64,6 +64,21 @@ def test_each_bit_is_one_pulse_of_50_us_every_2_ms(bits: int) -> None:
     assert all(abs(each - PERIOD) <= 2000 for each in apart)
 
 
+def test_pulses_are_never_closer_than_they_should_be() -> None:
+    clock, pulses = Clock(), []
+
+    def oversleep(seconds: float) -> None:
+        clock.sleep(seconds + (0.007 if len(pulses) == 5 else 0.0))
+
+    read = read_of(12345, facility=7, bits=26)
+    send(
+        read, (Recorded(clock, pulses, 0), Recorded(clock, pulses, 1)), clock=clock, sleep=oversleep
+    )
+    begins = [begin for _, begin, _ in pulses]
+    assert all(b - a >= PERIOD - 2000 for a, b in itertools.pairwise(begins))
+    assert tuple(bit for bit, *_ in pulses) == read
+
+
 def test_a_line_rests_whatever_happens() -> None:
     clock, pulses = Clock(), []
 

@@ -52,9 +52,8 @@ def send(
 
     ``clock`` counts ns; ``sleep`` takes seconds.
     """
-    begin = clock() + SPIN
-    for place, bit in enumerate(read):
-        due = begin + place * PERIOD
+    due = clock() + SPIN
+    for bit in read:
         if due - clock() > SPIN:
             sleep((due - clock() - SPIN) / 1e9)
         while clock() < due:
@@ -66,6 +65,7 @@ def send(
                 pass
         finally:
             line.off()
+        due = clock() + PERIOD - PULSE  # a late pulse delays the others: never two at once
 
 
 class DataLines(Closing):
