@@ -54,8 +54,7 @@ def send(
     """
     due = clock() + SPIN
     for bit in read:
-        if due - clock() > SPIN:
-            sleep((due - clock() - SPIN) / 1e9)
+        sleep(max(0, due - clock() - SPIN) / 1e9)
         while clock() < due:
             pass
         line, end = lines[bit], clock() + PULSE
