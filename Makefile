@@ -86,7 +86,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-
 
 lock: setup
 	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
-	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
+	$(LOCK) --extra pi --extra bridge -c requirements.lock -o deploy/deb/requirements.lock
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-homeassistant build
