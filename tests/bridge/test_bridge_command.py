@@ -16,9 +16,12 @@ import pytest
 from kaimen.audit import Audit
 from kaimen.bridge.card_format import packed, read_of
 from kaimen.cli.main import main
+from kaimen.door.client import Door
 from kaimen.registry.vault import Vault
-from tests.bridge.gates import LoggedGate
+from kaimen.settings import DoorSettings
+from tests.bridge.gates import LoggedGate, free_port, mosquitto, needs_mosquitto, soon
 from tests.bridge.panels import BAUD, SECURE, AccessPanel, Line
+from tests.bridge.test_mqtt import Subscriber
 
 STUDENTS = 200
 
@@ -144,6 +147,40 @@ def test_a_bridge_that_is_killed_sends_no_read_twice_and_none_late(
     allowed = [packed(read_of(n, facility=0, bits=26)) for n in range(1, 30, 2)]
     assert len(got) == len(set(got)) and set(got) <= set(allowed)
     assert len(got) > 3
+
+
+@pytest.mark.slow
+@needs_mosquitto
+def test_a_command_that_waited_while_the_bridge_was_stopped_opens_nothing(
+    config: Path, tmp_path: Path
+) -> None:
+    key_written(config)
+    port, hand = free_port(), tmp_path / "hand"
+    configured(
+        config,
+        f'[door]\nmock = true\nhand = "{hand}"\n[bridge.mqtt]\nhost = "127.0.0.1"\n'
+        f"port = {port}\nunlock = true\n",
+    )
+    door = Door.start(DoorSettings(lease=0.3, hand=str(hand)), mock=True)
+    with mosquitto(tmp_path, port), door, process(config) as running:
+        subscriber = Subscriber(port)
+
+        def opened() -> bool:
+            return "opened by hand" in [str(each) for each in door.events()]
+
+        def unlock() -> None:
+            subscriber.client.publish("kaimen/gate/command", "UNLOCK").wait_for_publish(10)
+
+        soon(lambda: "homeassistant/lock/kaimen_gate/door/config" in subscriber.now, 60)
+        running.send_signal(signal.SIGSTOP)
+        unlock()
+        time.sleep(3)
+        running.send_signal(signal.SIGCONT)
+        time.sleep(3)
+        assert not opened()
+        unlock()
+        soon(opened)
+        subscriber.close()
 
 
 def test_it_ends_in_order_when_it_is_told_to(config: Path) -> None:

@@ -118,6 +118,17 @@ def test_a_read_that_the_panel_does_not_fetch_is_dropped(bench: Bench) -> None:
     assert bench.panel.reads == [read(2)]
 
 
+def test_a_read_is_not_sent_by_a_bridge_that_was_stopped_meanwhile(bench: Bench) -> None:
+    bench.speak(1)
+    bench.turn(panel=False)  # it is handed to the line
+    end = time.monotonic() + LATE + 0.1  # the bridge is stopped, and the panel asks
+    while time.monotonic() < end:
+        bench.turn(gate=False)
+        time.sleep(0.001)
+    bench.run(0.5)
+    assert bench.panel.reads == [] and bench.reader.dropped == 1
+
+
 def test_a_read_waits_a_moment_for_a_panel_that_comes_back(bench: Bench) -> None:
     bench.speak(1)
     bench.run(0.1, panel=False)

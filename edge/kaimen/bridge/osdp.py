@@ -110,16 +110,13 @@ class Reader:
 
     def turn(self) -> None:
         """Answer the panel, and go on with what it should get; call it every few milliseconds."""
+        now = self._clock()
+        self._drop_late(now)  # before the panel is answered: this process may have been stopped
         self._device.ctx.refresh()
-        now, online = self._clock(), self.online
+        online = self.online
         if online and not self._online:
             self._told = None  # a panel that begins anew knows nothing
         self._online = online
-        if self._sent is not None and now >= self._sent.until:
-            self._take_back()
-        while self._waiting and now >= self._waiting[0].until:
-            self._waiting.popleft()
-            self.dropped += 1
         if not online:
             return
         if self._told is not self._tampered or (
@@ -128,6 +125,13 @@ class Reader:
             self._tell_tamper(now)
         if self._sent is None and self._waiting:
             self._send(self._waiting.popleft())
+
+    def _drop_late(self, now: float) -> None:
+        if self._sent is not None and now >= self._sent.until:
+            self._take_back()
+        while self._waiting and now >= self._waiting[0].until:
+            self._waiting.popleft()
+            self.dropped += 1
 
     def _send(self, read: CardRead) -> None:
         self._sent = read
@@ -250,7 +254,9 @@ class OsdpBridge:
         number = self._source.cards.number(record)
         if number is None:
             self._say("somebody was let in who has no card in [bridge] cards; the panel knows not")
-        elif not is_late(record, settings.late):
+        elif is_late(record, settings.late):
+            self._say("a card read came too late; it was dropped")
+        else:
             bits = read_of(number, facility=settings.facility, bits=settings.bits)
             reader.read(CardRead(bits, time.monotonic() + settings.late))
 
