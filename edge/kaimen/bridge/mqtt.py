@@ -61,6 +61,7 @@ class MqttBridge:
         """Take the settings. Raises SettingsError for what cannot be."""
         self._settings, self._door, self._source, self._say = settings, door, source, say
         self._topics = Topics.of(settings)
+        self._born = f"{settings.discovery}/status"  # where Home Assistant says that it began
         self._turned = self._deaf_until = -math.inf
         self._password: str | None = None
         if settings.password:
@@ -103,6 +104,7 @@ class MqttBridge:
             max_queued_incoming_messages=QUEUED,
         ) as client:
             publisher = _Publisher(client)
+            await self._subscribe(client)
             commands = asyncio.create_task(self._listen(client, publisher))
             try:
                 await self._follow(publisher, commands, pulse)
@@ -194,15 +196,16 @@ class MqttBridge:
             said["student"] = self._source.cards.name(record)
         return json.dumps(said, ensure_ascii=False)
 
-    async def _listen(self, client: aiomqtt.Client, publisher: _Publisher) -> None:
-        """Obey the one command, and say everything again to a Home Assistant that begins."""
-        born = f"{self._settings.discovery}/status" if self._settings.discovery else ""
-        if born:
-            await client.subscribe(born, qos=1)
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        if self._settings.discovery:
+            await client.subscribe(self._born, qos=1)
         if self._settings.unlock:
             await client.subscribe(self._topics("command"), qos=0)
+
+    async def _listen(self, client: aiomqtt.Client, publisher: _Publisher) -> None:
+        """Obey the one command, and say everything again to a Home Assistant that begins."""
         async for message in client.messages:
-            if message.topic.value == born:
+            if message.topic.value == self._born:
                 if message.payload == ONLINE.encode() and not message.retain:
                     await publisher.again()
             # A retained command would open the door whenever the bridge connects.

@@ -34,7 +34,7 @@ PATTERNS: dict[str, Pattern] = {
     ),
     "unknown": Pattern(red=(0.6, 0.3), buzzer=(0.6, math.inf), lasts=1.8),
     "refused": Pattern(red=(0.1, 0.2), buzzer=(0.1, 0.1, 0.1, 0.1, 0.1, math.inf), lasts=3.0),
-    "granted": Pattern(green=STEADY, buzzer=(0.15, math.inf), lasts=2.0),
+    "granted": Pattern(green=(0.9, 0.1), buzzer=(0.15, math.inf), lasts=2.0),
     "beep": Pattern(buzzer=(0.15, math.inf), lasts=0.3),
     "fault": Pattern(red=(0.1, 0.2, 0.1, 1.6)),
     "held": Pattern(red=(0.5, 0.5), buzzer=(0.5, 0.5)),
