@@ -34,6 +34,7 @@ class LoggedGate(Closing):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.key = KEY
         self.cards = folder / "cards.csv"
         rows = "".join(f"{name},{number}\n" for name, number in STUDENTS.items())
         self.cards.write_text("student,number\n" + rows, encoding="utf-8")
@@ -55,7 +56,7 @@ class LoggedGate(Closing):
         self.door("relay off", "state shut")
 
     def decide(self, verdict: str, student: str | None = None, **more: Any) -> None:
-        hashed = student and pseudonym(KEY, student)
+        hashed = student and pseudonym(self.key, student)
         self.audit.write(
             {"kind": "decision", "verdict": verdict, "student": hashed, "score": 0.93, **more}
         )

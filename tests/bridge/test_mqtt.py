@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from kaimen.bridge.mqtt import MqttBridge
-from kaimen.door.client import Door, command_line
+from kaimen.door.client import Door
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings, MqttSettings
 from tests.bridge.gates import (
@@ -25,7 +24,7 @@ from tests.bridge.gates import (
     needs_mosquitto,
     soon,
 )
-from tests.door.bench import wait_until_it_listens
+from tests.door.bench import served_door
 
 pytestmark = needs_mosquitto
 DOOR = DoorSettings(contact=4)
@@ -203,15 +202,8 @@ class TestCommand:
 
     @pytest.fixture
     def door(self, path: Path) -> Iterator[Door]:
-        settings = DoorSettings(lease=0.5, mock=True)
-        running = subprocess.Popen(command_line(settings, "--socket", str(path)))
-        try:
-            wait_until_it_listens(running, path)
-            with Door.connect(path) as door:
-                yield door
-        finally:
-            running.terminate()
-            running.wait()
+        with served_door(path, lease=0.5) as door:
+            yield door
 
     def opened(self, door: Door) -> bool:
         return "opened by hand" in [str(each) for each in door.events()]

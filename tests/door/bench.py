@@ -13,6 +13,7 @@ from typing import Any
 
 from gpiozero.pins.mock import MockFactory
 
+from kaimen.door.client import Door, command_line
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.process import DoorProcess
 from kaimen.door.server import Server
@@ -47,6 +48,20 @@ def wait_until_it_listens(process: subprocess.Popen[Any], path: Path) -> None:
     while not listens.search(Path("/proc/net/unix").read_text()):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.01)
+
+
+@contextmanager
+def served_door(path: Path, *options: str, **settings: Any) -> Iterator[Door]:
+    """A door with mock pins in a process of its own, at a socket, and its voice."""
+    chosen = DoorSettings(mock=True, **settings)
+    running = subprocess.Popen(command_line(chosen, "--socket", str(path), *options))
+    try:
+        wait_until_it_listens(running, path)
+        with Door.connect(path) as door:
+            yield door
+    finally:
+        running.terminate()
+        running.wait()
 
 
 class Bench:

@@ -17,7 +17,7 @@ from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand
 from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
-from tests.door.bench import LEASE, Bench, wait_until_it_listens, wired
+from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_listens, wired
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +122,19 @@ def test_a_door_at_a_socket_is_opened_by_hand_while_a_gate_has_it(tmp_path: Path
         running.terminate()
         running.wait()
     assert not beside(path).exists()
+
+
+def test_a_panel_may_show_what_it_answers_and_nothing_that_the_gate_says_of_itself() -> None:
+    with bench() as door:
+        door.tell("show fault")  # the gate's microphone is gone
+        door.heard()
+        assert str(door.process._obey_hand(b"show granted", door.now)) == "show granted"
+        door.turn()
+        assert door.level(GREEN) and door.level(BUZZER) and not any(door.relay)
+        assert str(door.process._obey_hand(b"show fault", door.now)).startswith("not opened")
+        assert door.heard() == []  # the microphone is still gone
+        door.wait(2.5)
+        assert not door.level(GREEN)
 
 
 def test_who_keeps_no_log_opens_only_while_a_gate_does(tmp_path: Path) -> None:

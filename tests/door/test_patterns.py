@@ -65,6 +65,8 @@ def test_what_tells_a_person_something_ends_by_itself() -> None:
         "unknown",
         "again",
         "refused",
+        "granted",
+        "beep",
         "kept",
         "enrolled",
     ]

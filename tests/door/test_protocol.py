@@ -44,6 +44,8 @@ REQUESTS: list[tuple[bytes, Request]] = [
     (b"show unknown", Show("unknown")),
     (b"show again", Show("again")),
     (b"show refused", Show("refused")),
+    (b"show granted", Show("granted")),
+    (b"show beep", Show("beep")),
     (b"show idle", Show("idle")),
     (b"show fault", Show("fault")),
     (b"show enrolling", Show("enrolling")),

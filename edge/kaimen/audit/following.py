@@ -96,6 +96,7 @@ class Follower:
         self._offset = 0  # of its first byte that was not given
         self._lost = False  # what is being read does not follow from what was given
         self._searching = True  # for the first record behind the cursor
+        self._seen = (0, 0, 0)  # which head was looked at, behind which record
         self._not_before = ""  # after a log was put in this one's place
 
     def skip(self) -> None:
@@ -200,6 +201,14 @@ class Follower:
     def _of_head(self) -> list[Record]:
         """Return the last line while only the head has it; on a full disk it stays there."""
         found: list[Record] = []
+        try:
+            stat = (self._folder / "head").stat()
+        except FileNotFoundError:
+            return found
+        seen = stat.st_ino, stat.st_mtime_ns, self._cursor.number
+        if seen == self._seen:
+            return found
+        self._seen = seen
         head = self._head()
         if head is not None and head.last == self._cursor.number + 1:
             record = checked(head.line.encode(), self._key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -39,6 +40,9 @@ LATE = 10.0  # seconds after which a decision is no news any more
 LOOK = 10.0  # seconds between two looks at what may be wrong
 CONNECT = 10.0  # seconds a broker may take to answer
 PATIENCE = 60.0  # seconds without a sign of life
+STOPPED = 2.0  # seconds without a turn: the process was stopped, or the machine is overwhelmed
+DEAF = 1.0  # seconds after that in which no command is heard
+QUEUED = 100  # messages that may wait
 ALARMS = (State.HELD.value, State.FORCED.value)
 
 
@@ -58,6 +62,8 @@ class MqttBridge:
         """Take the settings. Raises SettingsError for what cannot be."""
         self._settings, self._door, self._source, self._say = settings, door, source, say
         self._topics = DeviceTopics.of(settings)
+        self._born = f"{settings.discovery}/status"  # where Home Assistant says that it began
+        self._turned = self._deaf_until = -math.inf
         self._password: str | None = None
         if settings.password:
             secret = secret_of(settings.password, "the broker's password")
@@ -86,6 +92,7 @@ class MqttBridge:
         settings, topics = self._settings, self._topics
         mqtt = _library()
         pulse.alive()
+        self._turned = time.monotonic()
         async with mqtt.Client(
             settings.host,
             settings.port,
@@ -95,8 +102,10 @@ class MqttBridge:
             will=mqtt.Will(topics("available"), OFFLINE, qos=1, retain=True),
             tls_context=self._tls(),
             timeout=CONNECT,
+            max_queued_incoming_messages=QUEUED,
         ) as client:
             publisher = _Publisher(client)
+            await self._subscribe(client)
             commands = asyncio.create_task(self._listen(client, publisher))
             try:
                 await self._follow(publisher, commands, pulse)
@@ -114,6 +123,14 @@ class MqttBridge:
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"mqtt.authority: cannot be used ({error})") from None
 
+    def _was_stopped(self) -> bool:
+        """Return whether this process was stopped a moment ago: what waited is not wanted now."""
+        now = time.monotonic()
+        if now - self._turned > STOPPED:
+            self._deaf_until = now + DEAF
+        self._turned = now
+        return now < self._deaf_until
+
     async def _follow(
         self, publisher: _Publisher, commands: asyncio.Task[None], pulse: Pulse
     ) -> None:
@@ -123,6 +140,7 @@ class MqttBridge:
         looked = -LOOK
         await publisher.retain(self._topics("available"), ONLINE)
         while not pulse.stopped:
+            self._was_stopped()
             if commands.done():
                 commands.result()
             records = follower.waiting()
@@ -179,19 +197,23 @@ class MqttBridge:
             said["student"] = self._source.cards.name(record)
         return json.dumps(said, ensure_ascii=False)
 
-    async def _listen(self, client: aiomqtt.Client, publisher: _Publisher) -> None:
-        """Obey the one command, and say everything again to a Home Assistant that begins."""
-        born = f"{self._settings.discovery}/status" if self._settings.discovery else ""
-        if born:
-            await client.subscribe(born, qos=1)
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        if self._settings.discovery:
+            await client.subscribe(self._born, qos=1)
         if self._settings.unlock:
             await client.subscribe(self._topics("command"), qos=0)
+
+    async def _listen(self, client: aiomqtt.Client, publisher: _Publisher) -> None:
+        """Obey the one command, and say everything again to a Home Assistant that begins."""
         async for message in client.messages:
-            if message.topic.value == born:
+            if message.topic.value == self._born:
                 if message.payload == ONLINE.encode() and not message.retain:
                     await publisher.again()
             # A retained command would open the door whenever the bridge connects.
             elif message.payload == UNLOCK.encode() and not message.retain:
+                if self._was_stopped():
+                    self._say("a command of the broker waited too long; the door stays shut")
+                    continue
                 await asyncio.to_thread(self._unlock)
 
     def _unlock(self) -> None:

@@ -37,12 +37,13 @@ class GateLog:
     def follower(self, cursor: str = "") -> Follower:
         """Follow the log behind a cursor of this name, kept beside it; without one, from now on.
 
-        Raises StorageError.
+        Who follows for the first time is not told what was before. Raises StorageError.
         """
-        if cursor:
-            return Follower(self.folder, self.key, self.folder.parent / f"{cursor}.cursor")
-        follower = Follower(self.folder, self.key)
-        follower.skip()
+        path = self.folder.parent / f"{cursor}.cursor" if cursor else None
+        follower = Follower(self.folder, self.key, path)
+        if path is None or not path.exists():
+            follower.skip()
+            follower.keep()
         return follower
 
     def gate_runs(self) -> bool:

@@ -17,10 +17,12 @@ from kaimen.door.protocol import (
     LONGEST_NOTICE,
     LONGEST_REQUEST,
     Message,
+    Notice,
     NotOpened,
     Open,
     Opened,
     OpenIfWritten,
+    Show,
     notice_from_bytes,
 )
 from kaimen.door.server import bound_listener
@@ -30,6 +32,7 @@ MOST = 8  # who may ask at a time
 PATIENCE = 1.0  # seconds that somebody who says nothing is kept
 WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 ANSWER = 2.0  # seconds an answer is waited for
+LOOK = 0.1  # seconds an answer is waited for where only a light is asked for
 
 
 def beside(path: Path) -> Path:
@@ -103,22 +106,30 @@ def open_by_hand(door: Path, *, if_written: bool = False) -> None:
     ``if_written``: only while a gate is there that writes it down, for who keeps no log.
     Raises DeviceError with what to do where it did not open.
     """
-    path = beside(door)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
-        talk.settimeout(ANSWER)
-        try:
-            talk.connect(str(path))
-            until = time.monotonic() + WANTED
-            talk.send((OpenIfWritten(until) if if_written else Open(until)).to_bytes())
-            answer = notice_from_bytes(talk.recv(LONGEST_NOTICE))
-        except OSError as error:
-            raise DeviceError(
-                f"{path}: the door cannot be asked ({error.strerror or error}); see whether "
-                "'kaimen door' runs, of this version, with this socket"
-            ) from None
+    until = time.monotonic() + WANTED
+    answer = _asked(beside(door), OpenIfWritten(until) if if_written else Open(until), ANSWER)
     match answer:
         case Opened():
             return
         case NotOpened(why):
             raise DeviceError(f"the door did not open: {why}")
     raise DeviceError("the door did not say that it opened; look whether it did")
+
+
+def show_by_hand(door: Path, what: str) -> None:
+    """Ask it for a pattern of light and sound; wait 0.1 s at most. Raises DeviceError."""
+    _asked(beside(door), Show(what), LOOK)
+
+
+def _asked(path: Path, request: Message, patience: float) -> Notice:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
+        talk.settimeout(patience)
+        try:
+            talk.connect(str(path))
+            talk.send(request.to_bytes())
+            return notice_from_bytes(talk.recv(LONGEST_NOTICE))
+        except OSError as error:
+            raise DeviceError(
+                f"{path}: the door cannot be asked ({error.strerror or error}); see whether "
+                "'kaimen door' runs, of this version, with this socket"
+            ) from None

@@ -38,15 +38,20 @@ PATTERNS: dict[str, Pattern] = {
     "enrolling": Pattern(green=(0.6, 0.2, 0.2, 0.2)),
     "kept": Pattern(green=(0.1, 0.1, 0.1, 0.3), buzzer=(0.05, 0.1, 0.05, math.inf), lasts=1.0),
     "enrolled": Pattern(green=(0.3, 0.1), buzzer=(0.3, 0.1, 0.3, math.inf), lasts=3.0),
+    "granted": Pattern(green=(0.9, 0.1), buzzer=(0.15, math.inf), lasts=2.0),
+    "beep": Pattern(buzzer=(0.15, math.inf), lasts=0.3),
     "fault": Pattern(red=(0.1, 0.2, 0.1, 1.6)),
     "held": Pattern(red=(0.5, 0.5), buzzer=(0.5, 0.5)),
     "resent": Pattern(red=(1.0, 0.5), buzzer=(1.0, 0.5)),
     "forced": Pattern(red=(0.1, 0.1), buzzer=(0.1, 0.1)),
 }
 
-SHOWS = (  # may be asked for
-    "listening", "unknown", "again", "refused", "idle", "fault", "enrolling", "kept", "enrolled",
+# What may be asked for by a voice, and by who asks by hand: a panel that opens a door of its own.
+SHOWS = (
+    "listening", "unknown", "again", "refused", "granted", "beep", "idle", "fault", "enrolling",
+    "kept", "enrolled",
 )  # fmt: skip
+HAND_SHOWS = ("granted", "refused", "again", "beep")
 
 
 def is_on(blink: Blink, since: float) -> bool:

@@ -31,7 +31,7 @@ from kaimen.door.bound import Bound
 from kaimen.door.by_hand import HandServer
 from kaimen.door.by_hand import beside as beside_hand
 from kaimen.door.panel import Panel
-from kaimen.door.patterns import PATTERNS, chosen
+from kaimen.door.patterns import HAND_SHOWS, PATTERNS, chosen
 from kaimen.door.pins import pins_of
 from kaimen.door.protocol import (
     Alive,
@@ -201,12 +201,14 @@ class DoorProcess(Closing):
         else:
             self._open(Event.VOICE, "voice", now)
 
-    def _obey_hand(self, packet: bytes, now: float) -> Opened | NotOpened:
+    def _obey_hand(self, packet: bytes, now: float) -> Message:
         """Open for whoever asks at the desk, if it is wanted still; return the answer."""
         try:
             request = request_from_bytes(packet)
         except ValueError:
             request = Rest()
+        if isinstance(request, Show) and request.what in HAND_SHOWS:
+            return self._show_by_hand(request.what, now)
         if not isinstance(request, Open | OpenIfWritten) or request.until is None:
             self.ignored += 1
             return NotOpened("that was no request for an opening before a time")
@@ -218,6 +220,12 @@ class DoorProcess(Closing):
             return NotOpened("it was opened by hand for too long in a row; wait a little")
         # As by the exit button: the voice cannot end this lease.
         return self._open(Event.BUTTON, "hand", now)
+
+    def _show_by_hand(self, what: str, now: float) -> Show:
+        """Show what a panel asks for; that says nothing of the microphone."""
+        self.panel.restart(what)
+        self._asked, self._asked_at = what, now
+        return Show(what)
 
     def _open(self, event: Event, who: str, now: float) -> Opened | NotOpened:
         try:
