@@ -146,7 +146,7 @@ def test_a_registry_of_an_earlier_kaimen_is_sealed_when_it_is_opened(path: Path)
 
 
 def as_before_seals(path: Path, *statements: str) -> None:
-    assert len(MIGRATIONS) == SEALED + 2
+    assert len(MIGRATIONS) == SEALED + 3
     by_hand(
         path,
         *statements,
