@@ -117,12 +117,12 @@ class Admission:
                 raise RefusedRequest(
                     403, "There is no account of your name here; ask an administrator."
                 )
-            exchange.cookie = sessions.begin(account.name, proxied=True)
+            exchange.cookie = sessions.begin(account, proxied=True)
             session = sessions.get(exchange.cookie)
         if session is None:
             return None, None
         account = accounts.get(session.name)
-        if account is None:  # removed meanwhile
+        if account != session.account:  # removed, or given another role or password
             sessions.end_all_of(session.name)
             return None, None
         return session, account
