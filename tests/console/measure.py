@@ -99,7 +99,8 @@ def watch(port: int, cookie: str, delays: list[float]) -> None:
 @contextlib.contextmanager
 def console(config: Path, port: int, found: dict[str, Any]) -> Iterator[None]:
     """A console that is watched; what was measured of it is in ``found`` at the end."""
-    running = subprocess.Popen([*COMMAND, "console", "--config", str(config)])
+    # As its unit has it.
+    running = subprocess.Popen(["nice", "-n", "5", *COMMAND, "console", "--config", str(config)])
     try:
         cookie = None
         while cookie is None:

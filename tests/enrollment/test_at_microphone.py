@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from kaimen.cli.at_microphone import COLUMNS, meter
 from kaimen.cli.main import main
+from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import HeardLevel
 from kaimen.interrupt import INTERRUPTED
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
+from kaimen.terminal import Terminal
 from tests.portaudio import FakePortAudio, device
 from tests.voices import said, take, takes_of
 
@@ -177,3 +181,33 @@ def test_a_kiosk_without_a_running_gate_says_what_to_start(desk: Desk) -> None:
 @pytest.mark.parametrize("level", [-120.0, -60.0, -31.5, 0.0, 3.0, float("nan")])
 def test_the_meter_fits_a_narrow_terminal(level: float) -> None:
     assert meter(HeardLevel(level, speaking=True), 100).cell_len <= COLUMNS
+
+
+class NarrowTerminal(Terminal):
+    """Sixty columns that somebody looks at."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr)
+        self.width = COLUMNS
+
+
+@pytest.mark.parametrize("student", ["anning", "a name that is rather long for a narrow terminal"])
+def test_a_person_at_a_narrow_terminal_sees_the_meter_and_the_advice(
+    student: str,
+    config: Path,
+    portaudio: FakePortAudio,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("kaimen.terminal.Terminal", NarrowTerminal)
+    portaudio.sound = said(*takes_of("anning"))
+    assert main(["enroll", "--microphone", student, "--config", str(config)]) == 0
+    shown = capsys.readouterr().err
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "█" in plain
+    assert "说" in plain
+    assert Advice.DONE.english[:20] in plain
+    for line in re.split(r"[\r\n]+", plain):
+        assert cell_len(line) <= COLUMNS, line

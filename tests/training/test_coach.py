@@ -19,6 +19,7 @@ from kaimen_train.evaluation.coach_protocol import (
     retakes,
     rows_of,
     students_of,
+    taken_for_another,
 )
 from kaimen_train.evaluation.coach_takes import FIELDS, TakeTable, renditions
 from tests.sounds import noise, spoken
@@ -81,6 +82,12 @@ def test_a_retake_is_told_for_each_size_of_school() -> None:
     for each in found:
         assert 0 < each["asked"] <= 1
         assert 0 <= each["advised"] <= 1
+
+
+def test_another_speaker_is_told_from_the_own_takes() -> None:
+    for each in taken_for_another(students_of(table()), OTHERS):
+        assert each["own"] < 0.1
+        assert each["another"] > 0.5
 
 
 def test_the_worse_rendition_is_worse() -> None:

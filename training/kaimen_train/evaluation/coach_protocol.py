@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from kaimen.calibration.thresholds import threshold_of
 from kaimen.enrollment.chance import WEIGHTS, chance_by, chance_of_rejection, terms_of
 from kaimen.enrollment.coach import OFTEN
+from kaimen.enrollment.judging import LIKE_STRANGERS
 from kaimen.enrollment.take_quality import TakeQuality
 from kaimen.voice.score import among_themselves, score_of
+from kaimen.voice.spread import exceeded_by
 from kaimen_train.evaluation.coach_takes import CALLS, TakeTable
 
 PHRASED = ("arabic40", "mandarin20", "speechocean")  # more than a word, of one day
@@ -30,6 +32,7 @@ WORSE = (0.0, 0.3, 1.0)  # chances that a take enrolls in a worse place, one dra
 WORSE_AT_THE_GATE = 0.2  # chance that a probe is heard in one
 FPIR = 0.01
 SIZES = (5, 50, 500, 5_000)  # of the schools whose thresholds are tried
+BEFORE = (1, 2, 4)  # good takes that a take is compared with
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SEED = 0
 
@@ -225,6 +228,36 @@ def retakes(drawn: Sequence[DrawnEnrollment], others: dict[str, float]) -> list[
     return found
 
 
+def taken_for_another(
+    students: Sequence[TakesOfStudent], others: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Return how often a take is not like the takes before, by corpus and by their number.
+
+    ``own`` and ``worse`` are of the student's own takes, quiet and in a worse place; ``another``
+    of takes of another speaker of the corpus.
+    """
+    random = np.random.default_rng(SEED)
+    least = exceeded_by(others, LIKE_STRANGERS)
+    found = []
+    for corpus in sorted({each.corpus for each in students}):
+        own = [each for each in students if each.corpus == corpus]
+        for before in BEFORE:
+            told: dict[str, list[float]] = {"own": [], "worse": [], "another": []}
+            for student in own:
+                strangers = [each for each in own if each.speaker != student.speaker]
+                for _ in range(DRAWS):
+                    order = random.permutation(len(student.points))
+                    good, last = student.points[order[:before], 0], order[before]
+                    stranger = strangers[random.integers(len(strangers))].points
+                    told["own"].append(score_of(good, student.points[[last], 0])[0])
+                    told["worse"].append(score_of(good, student.points[[last], 1])[0])
+                    at = random.integers(len(stranger))
+                    told["another"].append(score_of(good, stranger[[at], 0])[0])
+            shares = {name: _mean(each < least for each in all_) for name, all_ in told.items()}
+            found.append({"corpus": corpus, "before": before, **shares})
+    return found
+
+
 def _chance(each: DrawnEnrollment, threshold: float) -> float:
     return chance_of_rejection(each.points, each.qualities, threshold)
 
@@ -260,4 +293,7 @@ def evaluate(table: TakeTable, others: dict[str, float]) -> dict[str, Any]:
         "same_day": calibration_of(tried.only(tried.corpus != CALLS)),
         "by_corpus": {each: calibration_of(tried.only(tried.corpus == each)) for each in corpora},
         "retakes": retakes(phrases, others),
+        "taken_for_another": taken_for_another(
+            [each for each in students if each.split != "train" and each.corpus in PHRASED], others
+        ),
     }

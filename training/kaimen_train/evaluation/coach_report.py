@@ -28,6 +28,12 @@ def tables(found: Found) -> Iterator[Table]:
         shares = (_percent(each[name]) for name in ("before", "advised", "unlike", "random"))
         bought.add_row(str(each["students"]), _percent(each["asked"]), *shares)
     yield bought
+    unlike = Table("corpus", "takes before", "own, quiet", "own, worse place", "another speaker's",
+                   title="takes that are not like those before")  # fmt: skip
+    for each in found["taken_for_another"]:
+        shares = (_percent(each[name]) for name in ("own", "worse", "another"))
+        unlike.add_row(each["corpus"], str(each["before"]), *shares)
+    yield unlike
     weights = Table("term", "fitted", "ships", title="weights")
     for name, fitted in found["weights"].items():
         weights.add_row(name, f"{fitted:g}", f"{found['shipped'][name]:g}")
