@@ -121,10 +121,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def mosquitto(
+    folder: Path, port: int, more: str = "allow_anonymous true\n"
+) -> Iterator[subprocess.Popen[bytes]]:
     """A real broker on loopback."""
     path = folder / "mosquitto.conf"
-    path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="ascii")
+    path.write_text(f"user root\nlistener {port} 127.0.0.1\n{more}", encoding="ascii")
     program = shutil.which("mosquitto")
     assert program
     process = subprocess.Popen([program, "-c", str(path)], stderr=subprocess.DEVNULL)

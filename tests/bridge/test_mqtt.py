@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import gc
+import ipaddress
 import json
 import ssl
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +15,10 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from kaimen.bridge.mqtt import MqttBridge
 from kaimen.door.client import Door
@@ -251,3 +259,80 @@ def test_a_certificate_that_is_none_is_one_sentence(gate: LoggedGate, tmp_path: 
         chosen._tls()
     context = bridge(gate, 1, tls=True)._tls()
     assert context is not None and context.verify_mode is ssl.CERT_REQUIRED
+
+
+class TestSecured:
+    """A broker with a certificate and a password."""
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Path:
+        """A certificate for 127.0.0.1, signed by itself; its key lies beside it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                critical=False,
+            )
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        path = tmp_path / "ca.pem"
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        path.with_name("key.pem").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return path
+
+    @pytest.fixture
+    def secured(self, tmp_path: Path, authority: Path) -> Iterator[int]:
+        port, users = free_port(), tmp_path / "users"
+        users.write_text("", encoding="ascii")
+        subprocess.run(["mosquitto_passwd", "-b", str(users), "gate", "opensesame"], check=True)
+        more = (
+            f"password_file {users}\nallow_anonymous false\n"
+            f"certfile {authority}\nkeyfile {authority.with_name('key.pem')}\n"
+        )
+        with mosquitto(tmp_path, port, more):
+            yield port
+
+    def bridge(
+        self, gate: LoggedGate, port: int, tmp_path: Path, password: str, **more: Any
+    ) -> MqttBridge:
+        path = tmp_path / "password"
+        path.write_text(f"{password}\n", encoding="ascii")
+        path.chmod(0o600)
+        return bridge(gate, port, username="gate", password=str(path), tls=True, **more)
+
+    def test_the_right_password_over_a_trusted_certificate_is_let_in(
+        self, gate: LoggedGate, secured: int, authority: Path, tmp_path: Path
+    ) -> None:
+        made = self.bridge(gate, secured, tmp_path, "opensesame", authority=str(authority))
+        with Running(made) as run:
+            soon(lambda: run.rounds > 2)
+
+    # paho leaves a socket that it cannot trust to be collected.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_a_wrong_password_or_an_unknown_certificate_is_one_sentence(
+        self, gate: LoggedGate, secured: int, authority: Path, tmp_path: Path
+    ) -> None:
+        wrong = self.bridge(gate, secured, tmp_path, "wrong", authority=str(authority))
+        with pytest.raises(DeviceError, match="cannot be used"), Running(wrong):
+            pass
+        untrusted = self.bridge(gate, secured, tmp_path, "opensesame")
+        with pytest.raises(DeviceError, match="cannot be used"), Running(untrusted):
+            pass
+        del untrusted
+        gc.collect()

@@ -107,12 +107,14 @@ class MqttBridge:
             publisher = _Publisher(client)
             await self._subscribe(client)
             commands = asyncio.create_task(self._listen(client, publisher))
+            turning = asyncio.create_task(self._turn())
             try:
                 await self._follow(publisher, commands, pulse)
             finally:
-                commands.cancel()
-                with contextlib.suppress(asyncio.CancelledError, mqtt.MqttError):
-                    await commands
+                for task in (commands, turning):
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, mqtt.MqttError):
+                        await task
             await publisher.retain(topics("available"), OFFLINE)
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -122,6 +124,12 @@ class MqttBridge:
             return ssl.create_default_context(cafile=self._settings.authority or None)
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"mqtt.authority: cannot be used ({error})") from None
+
+    async def _turn(self) -> None:
+        """Note that this process runs, whatever the broker keeps waiting."""
+        while True:
+            self._was_stopped()
+            await asyncio.sleep(EVERY)
 
     def _was_stopped(self) -> bool:
         """Return whether this process was stopped a moment ago: what waited is not wanted now."""
@@ -140,7 +148,6 @@ class MqttBridge:
         looked = -LOOK
         await publisher.retain(self._topics("available"), ONLINE)
         while not pulse.stopped:
-            self._was_stopped()
             if commands.done():
                 commands.result()
             records = follower.waiting()
