@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.audit.records import pseudonyms
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.names import as_kept
 from kaimen.registry.database import MEMORY, MIGRATIONS, NAMES_KEPT
 from kaimen.registry.erased import erasure, erasures
+from kaimen.registry.pseudonyms import pseudonyms
 from kaimen.registry.registry import Refused, Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
