@@ -15,6 +15,7 @@ from kaimen.access.pin_entry import PATIENCE, PinAnswer, PinEntry
 from kaimen.access.pin_lockout import FIRST, FREE, LONGEST, MOST, PinLockout
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry import pins
+from kaimen.registry.permissions import set_pin
 from kaimen.registry.pins import UnfitPin, require_fit
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
@@ -64,8 +65,8 @@ class Keypad:
 @pytest.fixture
 def keypad(tmp_path: Path) -> Keypad:
     registry = Registry(tmp_path / "gallery.sqlite", VAULT)
-    registry.admit("Li", PIN, group="7a", new=True)
-    registry.admit("20260017", OTHER, new=True)
+    set_pin(registry, "Li", PIN, group="7a", new=True)
+    set_pin(registry, "20260017", OTHER, new=True)
     registry.enroll("Wang", [[1.0, 0.0]], "encoder")  # type: ignore[list-item]
     return Keypad(registry, tmp_path / "gallery.pins.json")
 
@@ -126,7 +127,7 @@ def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Key
     assert not answer.opens and "--pin" in answer.why
     assert [each.opens for each in keypad.type("20260017", OTHER)] == [True]
     # The operator sets another, in another process.
-    keypad.registry.admit("Li", OTHER)
+    set_pin(keypad.registry, "Li", OTHER)
     PinLockout(keypad.path, VAULT).forget("Li")
     assert [each.opens for each in keypad.type("Li", OTHER)] == [True]
 
@@ -199,7 +200,7 @@ def test_a_pin_of_one_is_of_no_use_in_anothers_row(keypad: Keypad) -> None:
                                  "12a456", "１２３４５７", " 520914"])  # fmt: skip
 def test_a_pin_that_is_guessed_first_is_refused(keypad: Keypad, pin: str) -> None:
     with pytest.raises(UnfitPin):
-        keypad.registry.admit("Li", pin)
+        set_pin(keypad.registry, "Li", pin)
     assert [each.opens for each in keypad.type("Li", PIN)] == [True]
 
 
@@ -216,7 +217,7 @@ def test_a_pin_is_fit_unless_all_its_steps_are_the_same(pin: str) -> None:
 
 def test_nobody_is_new_by_mistake(keypad: Keypad) -> None:
     with pytest.raises(GalleryError, match="--new"):
-        keypad.registry.admit("Lee", PIN)
+        set_pin(keypad.registry, "Lee", PIN)
     assert "Lee" not in keypad.registry.names()
 
 
@@ -236,8 +237,8 @@ def test_whatever_is_typed_opens_only_for_a_card_with_its_pin_after_it(
 ) -> None:
     folder = tmp_path_factory.mktemp("pins")
     registry = Registry(folder / "gallery.sqlite", VAULT)
-    registry.admit("Li", PIN, new=True)
-    registry.admit("20260017", OTHER, new=True)
+    set_pin(registry, "Li", PIN, new=True)
+    set_pin(registry, "20260017", OTHER, new=True)
     keypad = Keypad(registry, folder / "gallery.pins.json")
     card = ""
     for line in lines:

@@ -6,6 +6,7 @@ import datetime
 from contextlib import closing
 
 from kaimen.audit import export
+from kaimen.registry.permissions import set_pin
 from kaimen.registry.registry import Registry
 from tests.privacy.school import GONE, OTHERS, School
 
@@ -82,7 +83,7 @@ def test_a_consent_that_ended_erases_after_as_many_days_as_are_set(school: Schoo
 
 def test_who_has_a_pin_stays_without_a_voice(school: School) -> None:
     with closing(school.registry()) as registry:
-        registry.admit(GONE, "520914")
+        set_pin(registry, GONE, "520914")
     sealed = school.sealed(GONE)
     school("students", GONE, "--withdraw-consent")
     code, said = school("erase", "--ended")

@@ -132,7 +132,7 @@ def test_an_interrupted_erasure_goes_on_after_a_restart(
     with monkeypatch.context() as patched:
         patched.setattr(erasing, step, ends)
         with school.installation() as installation, pytest.raises(KeyboardInterrupt):
-            erasing.erase(installation, GONE)
+            erasing.erase(installation, [GONE])
     with school.installation() as installation:  # the gate, as it starts
         (certificate,) = erasing.go_on(installation)
         assert certificate.is_of(GONE) and certificate.statement.erased["recordings"] == 5

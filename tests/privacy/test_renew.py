@@ -15,6 +15,7 @@ from kaimen.gallery.gallery import Gallery
 from kaimen.privacy import renewing
 from kaimen.registry.consents import Consent
 from kaimen.registry.lock import Lock
+from kaimen.registry.permissions import give_consent, set_pin
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from tests.privacy.school import ENCODER, GONE, OTHERS, PRINT, SIZE, School, points
@@ -51,8 +52,8 @@ def test_everything_sealed_opens_under_the_new_key_and_nothing_under_the_old(
     school: School,
 ) -> None:
     with closing(school.registry()) as registry:
-        registry.consent(GONE, Consent("guardian", "Li Na", ("doors",), "2026-09-01", None))
-        registry.admit(OTHERS[0], "520914")
+        give_consent(registry, GONE, Consent("guardian", "Li Na", ("doors",), "2026-09-01", None))
+        set_pin(registry, OTHERS[0], "520914")
     old, sealed, whole = school.vault, school.sealed(GONE), school.key.read_bytes()
     assert school("renew")[0] == 0
     after = school.everything()

@@ -140,7 +140,7 @@ def _erase(student: str, file: Path | None, installation: Installation, screen: 
             f"{installation.settings.gallery.file.parent}"
         )
     if student in installation.registry.names():
-        certificate = erase(installation, student)
+        (certificate,) = erase(installation, [student]).values()
         _arm(installation, screen)
     else:
         found = certificate_of(installation, student)

@@ -14,9 +14,7 @@ from kaimen.settings import Settings
 from kaimen.terminal import GOOD, WARNING, styled
 
 EXAMPLE = """example:
-  sudo systemctl stop kaimen-gate
-  kaimen renew
-  sudo systemctl start kaimen-gate
+  kaimen renew                  (first: sudo systemctl stop kaimen-gate)
 
 Everything sealed is sealed under a new key, and every voiceprint lies elsewhere: a key or a gallery
 that was stolen is of no use any more at this gate. Nobody is recorded again, and thresholds stay

@@ -23,6 +23,7 @@ from kaimen.local_time import local_day
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, STUDENT, Consent, purposes_of
 from kaimen.registry.export import export
+from kaimen.registry.permissions import give_consent, remove_pin, set_pin, withdraw_consent
 from kaimen.registry.registry import Registry, Student
 from kaimen.registry.space_map import SpaceMap
 from kaimen.screen import Screen
@@ -209,7 +210,7 @@ def _set_pin(arguments: argparse.Namespace, installation: Installation, screen: 
     if arguments.set_group is not None and not arguments.new:
         raise SettingsError("--pin with --set-group is for a --new student; change the group alone")
     registry = installation.gallery_or_new.registry
-    registry.admit(name, typed_pin(), group=arguments.set_group, new=arguments.new)
+    set_pin(registry, name, typed_pin(), group=arguments.set_group, new=arguments.new)
     PinLockout(installation.pin_lockout_path, installation.vault).forget(name)
     installation.tell_log()
     screen.result({"pin": as_kept(name)}, f"{as_kept(name)} has a PIN")
@@ -218,7 +219,7 @@ def _set_pin(arguments: argparse.Namespace, installation: Installation, screen: 
 
 
 def _remove_pin(student: str, installation: Installation, screen: Screen) -> None:
-    installation.gallery.registry.withdraw_pin(student)
+    remove_pin(installation.gallery.registry, student)
     PinLockout(installation.pin_lockout_path, installation.vault).forget(student)
     installation.tell_log()
     screen.result({"no_pin": student}, f"{student} has no PIN any more")
@@ -403,7 +404,7 @@ def _change(
     with registry.database.writing():
         for student in students:
             if given is not None:
-                registry.consent(student.name, given)
+                give_consent(registry, student.name, given)
             if group is not None:
                 registry.describe(student.name, group=group)
     installation.tell_log()
@@ -427,7 +428,7 @@ def _withdraw(students: Sequence[Student], installation: Installation, screen: S
     registry = installation.gallery.registry
     with registry.database.writing():
         for student in students:
-            registry.withdraw_consent(student.name, today())
+            withdraw_consent(registry, student.name, today())
     installation.tell_log()
     for student in students:
         screen.result(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 from kaimen.doctor.finding import Finding, Patient, attention, broken, ok
-from kaimen.registry.registry import Registry
+from kaimen.registry.database import PATIENCE
+from kaimen.registry.opening import open_file
 from kaimen.settings import Settings
 
 KINDS = (
@@ -21,15 +25,21 @@ def check(patient: Patient) -> Iterator[Finding]:
     """The reader, and who may enter by card and PIN."""
     settings = patient.settings
     yield _reader(patient, settings)
-    path, key = settings.gallery.file, settings.gallery.key_file
-    if path.exists() and key.exists():
-        registry = Registry(path, patient.installation.vault)
-        try:
-            with_pin = len(registry.pins.everybody())
-        finally:
-            registry.close()
-        if with_pin or settings.reader.pin:
-            yield _pins(with_pin, settings)
+    with_pin = _students_with_pin(settings.gallery.file)
+    if with_pin or settings.reader.pin:
+        yield _pins(with_pin, settings)
+
+
+def _students_with_pin(registry: Path) -> int:
+    """How many there are; none in a registry that is not there or that the gallery's line is of."""
+    if not registry.exists():
+        return 0
+    try:
+        with closing(open_file(registry, (), PATIENCE).connection) as database:
+            ((count,),) = database.execute("SELECT count(*) FROM pins")
+            return int(count)
+    except (OSError, sqlite3.Error):
+        return 0
 
 
 def _reader(patient: Patient, settings: Settings) -> Finding:

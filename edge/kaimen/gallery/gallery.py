@@ -79,8 +79,7 @@ class Gallery:
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
         self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
-        # Points are kept and compared where the key puts them: see ``Rotation``.
-        self._rotation = self.registry.recordings.rotation(encoder, dimension)
+        self._look_how_it_is_rotated()
         self._say = say
         self._said = ""
         self._state = self.registry.database.state()  # of the registry, when it was last looked at
@@ -92,6 +91,11 @@ class Gallery:
         self._growth = Growth()
         self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(_allowed)
+
+    def _look_how_it_is_rotated(self) -> None:
+        """Points are kept and compared where the key puts them: see ``Rotation``."""
+        self._rotated = self.registry.database.rotated
+        self._rotation = self.registry.recordings.rotation(self.encoder, self.dimension)
 
     @classmethod
     def open(
@@ -369,6 +373,9 @@ class Gallery:
         roll, recordings, owners = self.registry.recognised(self.encoder)
         students = roll.students
         fits = self._index.fits(state) or not len(self._index)
+        if self._rotated != self.registry.database.rotated:  # another file is in its place
+            self._look_how_it_is_rotated()
+            fits = False
         highest = self.registry.recordings.highest_speech(self.encoder)
         self._band = GalleryBand.of(highest)
         growth = Growth.of(students, *self.registry.grown.points(self.encoder))

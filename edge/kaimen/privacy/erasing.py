@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import secrets
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -29,22 +30,26 @@ from kaimen.storage import forget, make_folder, unwritten
 WHAT = ("recordings", "words", "said", "fingerprints", "other_models", "consents", "pins")
 
 
-def erase(installation: Installation, student: str) -> Certificate:
-    """Erase a student and return the certificate.
+def erase(installation: Installation, students: Sequence[str]) -> dict[str, Certificate]:
+    """Erase students, all of them or nobody; the certificates by name.
 
-    Raises GalleryError where nothing is known of them, or where damaged files that cannot be
+    Raises GalleryError where nothing is known of one, or where damaged files that cannot be
     searched may know them, and StorageError. Where it was begun, it goes on by itself later.
     """
     registry = installation.registry
-    registry.require(student)
+    names = list(dict.fromkeys(map(as_kept, students)))
+    for name in names:
+        registry.require(name)
     for file in installation.school.damaged:
         raise GalleryError(
-            f"{file}: a damaged file that was set aside may know {student}, and cannot be "
-            "searched; delete it, then try again"
+            f"{file}: a damaged file that was set aside may know who is to be erased, and cannot "
+            "be searched; delete it, then try again"
         )
-    erasure = _described(installation, as_kept(student))
-    registry.erasures.begin(erasure)
-    return carry_out(installation, erasure)
+    with registry.database.writing():
+        begun = [_described(installation, name) for name in names]
+        for each in begun:
+            registry.erasures.begin(each)
+    return dict(zip(names, carry_out(installation, begun), strict=True))
 
 
 def go_on(installation: Installation) -> list[Certificate]:
@@ -52,26 +57,27 @@ def go_on(installation: Installation) -> list[Certificate]:
     if not installation.has_registry:
         return []
     waiting = installation.registry.erasures.under_way()
-    return [carry_out(installation, each) for each in waiting]
+    return carry_out(installation, waiting) if waiting else []
 
 
-def carry_out(installation: Installation, erasure: Erasure) -> Certificate:
-    """Do all that is left of an erasure, and certify it. Raises GalleryError and StorageError."""
-    registry, school, student = installation.registry, installation.school, erasure.student
-    if student in registry.names():
-        _erase_from(school, registry, student)
-    _forget_heard(school, registry, student)
-    PinLockout(installation.pin_lockout_path, registry.vault).forget(student)
+def carry_out(installation: Installation, erasures: Sequence[Erasure]) -> list[Certificate]:
+    """Do all that is left of erasures, and certify them. Raises GalleryError and StorageError."""
+    registry, school = installation.registry, installation.school
+    students = [each.student for each in erasures]
+    _erase_from(school, registry, students)
+    pins = PinLockout(installation.pin_lockout_path, registry.vault)
+    for student in students:
+        pins.forget(student)
     for folder in school.kept:
-        _erase_from_kept(school, folder, student)
-    registry.database.compact()
-    certificate = _signed(installation, erasure)
+        _erase_from_kept(school, folder, students)
+    certificates = [_signed(installation, each) for each in erasures]
     with registry.database.writing():
-        registry.erasures.end(erasure.identity)
-        registry.events.note("erased", student, certificate=certificate.digest)
-    registry.database.compact()
+        for erasure, certificate in zip(erasures, certificates, strict=True):
+            registry.erasures.end(erasure.identity)
+            registry.events.note("erased", erasure.student, certificate=certificate.digest)
+    registry.database.truncate_log()
     installation.tell_log()
-    return certificate
+    return certificates
 
 
 def forget_voice(installation: Installation, student: str) -> None:
@@ -86,7 +92,7 @@ def forget_voice(installation: Installation, student: str) -> None:
     except OSError as error:
         raise unwritten(index, error, f"{student}, who is known as before,") from None
     registry.remove_voice(student)
-    _forget_heard(school, registry, student)
+    _forget_heard(school, registry, [student])
     registry.database.compact()
 
 
@@ -140,29 +146,37 @@ def _described(installation: Installation, student: str) -> Erasure:
     )
 
 
-def _erase_from(school: SchoolFiles, registry: Registry, student: str) -> None:
-    """Forget a student in one school: the registry last, and the indexes, which are made anew."""
+def _erase_from(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
+    """Forget students in one school, and leave nothing of them in its files.
+
+    The replay memory after the registry: until it knows, a gate may still write into it.
+    """
     with registry.database.writing():
         pass  # a disk that cannot be written says so before anything is deleted
     try:
-        for index in indexes_of(school.registry):
+        for index in indexes_of(school.registry):  # made anew
             forget(index)
     except OSError as error:
-        raise unwritten(index, error, f"{student}, who is known as before,") from None
-    _forget_heard(school, registry, student)
-    registry.remove(student)
+        raise unwritten(index, error, "the registry") from None
+    there = registry.names()
+    for student in students:
+        if student in there:
+            registry.remove(student)
+    _forget_heard(school, registry, students)
+    registry.database.compact()
 
 
-def _forget_heard(school: SchoolFiles, registry: Registry, student: str) -> None:
+def _forget_heard(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
     path = school.pieces["heard"]
     if path.exists():
         with closing(ReplayMemory(path, registry.vault)) as memory:
-            memory.forget(student)
+            for student in students:
+                memory.forget(student)
             memory.compact()
 
 
-def _erase_from_kept(school: SchoolFiles, folder: Path, student: str) -> None:
-    """Forget a student in a school of before a restore, which is kept beside."""
+def _erase_from_kept(school: SchoolFiles, folder: Path, students: Sequence[str]) -> None:
+    """Forget students in a school of before a restore, which is kept beside."""
     when = folder.name.removeprefix(f"{school.registry.stem}.before-")
     before = school.before(when)
     key = before.key if before.key.exists() else school.key
@@ -171,10 +185,7 @@ def _erase_from_kept(school: SchoolFiles, folder: Path, student: str) -> None:
         return
     try:
         with closing(Registry(before.registry, before.vault)) as registry:
-            if student in registry.names():
-                _erase_from(before, registry, student)
-            _forget_heard(before, registry, student)
-            registry.database.compact()
+            _erase_from(before, registry, students)
     except GalleryError as error:
         raise GalleryError(
             f"{folder}: the school of before a restore cannot be searched ({error}); delete the "

@@ -34,12 +34,14 @@ def end_consents(installation: Installation, days: int) -> dict[str, Certificate
     """
     registry = installation.registry
     ended: dict[str, Certificate | None] = {}
-    for student in is_due(registry, days):
+    due, with_pin = is_due(registry, days), registry.pins.everybody()
+    for student in due:
         registry.events.note("consent ended", student.name)
-        if registry.pins.has(student.number):
+        if student.number in with_pin:
             forget_voice(installation, student.name)
             ended[student.name] = None
-        else:
-            ended[student.name] = erase(installation, student.name)
+    leaving = [student.name for student in due if student.number not in with_pin]
+    if leaving:
+        ended.update(erase(installation, leaving))
     installation.tell_log()
     return ended

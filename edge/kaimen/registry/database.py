@@ -337,6 +337,13 @@ class Database:
         Raises GalleryError and StorageError, also while somebody reads what was there before.
         """
         self.read("VACUUM")
+        self.truncate_log()
+
+    def truncate_log(self) -> None:
+        """Cut the file's log of changes to nothing; what is in it is in the file.
+
+        Raises GalleryError and StorageError, also while somebody reads what was there before.
+        """
         until = time.monotonic() + PATIENCE
         while self.read("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             if time.monotonic() > until:

@@ -347,41 +347,10 @@ class Registry:
             if consent is not None or until_withdrawn:
                 until = None if until_withdrawn else str(consent)
                 given = Consent("", "", (OPENING,), _today(), until)
-                self._write_consent(number, as_kept(name), given)
+                self.write_consent(number, as_kept(name), given)
 
-    def consent(self, name: str, consent: Consent) -> None:
-        """Write down that a student may be recognised, by whose word, for what and until when.
-
-        Raises GalleryError and StorageError; nothing was changed then.
-        """
-        with self.database.writing():
-            student = self.student(name)
-            self._set_consent(student.number, consent.until)
-            self._write_consent(student.number, student.name, consent)
-
-    def withdraw_consent(self, name: str, day: datetime.date) -> None:
-        """Write down that a consent was withdrawn: from this day on nobody is recognised by it.
-
-        The voice is erased at the next 'kaimen erase --ended'. Raises GalleryError and
-        StorageError; nothing was changed then.
-        """
-        with self.database.writing():
-            student = self.student(name)
-            if not self.consents.withdraw(student.number, day):
-                given = Consent("", "", (OPENING,), student.enrolled[:10], None)
-                self.consents.add(student.number, given)  # of before there was a ledger
-                self.consents.withdraw(student.number, day)
-            self._set_consent(student.number, str(day - datetime.timedelta(days=1)))
-            self.events.note("consent withdrawn", student.name)
-
-    def _set_consent(self, number: int, until: str | None) -> None:
-        with self.database.writing() as database:
-            (seal,) = database.execute(
-                "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
-            ).fetchone()
-            self._seal(number, seal)
-
-    def _write_consent(self, number: int, name: str, consent: Consent) -> None:
+    def write_consent(self, number: int, name: str, consent: Consent) -> None:
+        """Write a consent into the ledger, and tell the log, in a transaction of the caller's."""
         self.consents.add(number, consent)
         self.events.note(
             "consent given",
@@ -392,46 +361,30 @@ class Registry:
             until=consent.until,
         )
 
-    def admit(self, name: str, pin: str, *, group: str | None = None, new: bool = False) -> None:
-        """Let a student enter by card and PIN; a ``new`` one needs no voice.
-
-        Raises UnfitName, UnfitPin, GalleryError and StorageError; nothing was changed then.
-        """
+    def set_consent(self, number: int, until: str | None) -> None:
+        """Set the last day on which the gate knows a student, in a transaction of the caller's."""
         with self.database.writing() as database:
-            if as_kept(name) not in {student.name for student in self.students()}:
-                if not new:
-                    raise GalleryError(
-                        f"{as_kept(name)} is not enrolled; with --new they enter by card and PIN "
-                        "alone"
-                    )
-                (number,) = database.execute(
-                    "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
-                    "RETURNING number",
-                    (name_of(name, str(self.path)), group or "", _now()),
-                ).fetchone()
-                self._seal(number, b"")
-                for hashed in erasures(self.vault, name):
-                    database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
-            student = self.student(name)
-            self.pins.set(student.number, pin)
-            self.events.note("pin set", student.name)
+            (seal,) = database.execute(
+                "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
+            ).fetchone()
+            self._seal(number, seal)
 
-    def withdraw_pin(self, name: str) -> None:
-        """Let a student enter by PIN no more; one without a voice is to be erased instead.
+    def add_without_voice(self, name: str, group: str | None) -> None:
+        """Enroll a student of whom no recording is there, in a transaction of the caller's.
 
-        Raises GalleryError and StorageError; nothing was changed then.
+        Raises UnfitName.
         """
-        with self.database.writing():
-            student = self.student(name)
-            if not self.pins.has(student.number):
-                raise GalleryError(f"{student.name} has no PIN")
-            if not student.recordings:
-                raise GalleryError(
-                    f"{student.name} has no voice here either; 'kaimen erase {student.name}' ends "
-                    "it all"
-                )
-            self.pins.remove(student.number)
-            self.events.note("pin removed", student.name)
+        name = name_of(name, str(self.path))
+        group = name_of(group, str(self.path)) if group else ""
+        with self.database.writing() as database:
+            (number,) = database.execute(
+                "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
+                "RETURNING number",
+                (name, group, _now()),
+            ).fetchone()
+            self._seal(number, b"")
+            for hashed in erasures(self.vault, name):
+                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
     def remove_voice(self, name: str) -> None:
         """Forget all recordings of a student; group, consents and PIN stay.
