@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,10 +28,12 @@ from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.thresholds import threshold_of
 from kaimen.cli.main import main as kaimen
 from kaimen.errors import RecordingError
+from kaimen.fleet.ledger import BUCKET_NAMES, FleetEntry, Ledger
 from kaimen.fleet.message import MessageKind, open_message, seal
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.status import gate_rows, store_of
 from kaimen.fleet.store import Store
+from kaimen.registry.copying import marks
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -291,6 +295,10 @@ def unit() -> dict[str, Any]:
             copies = [office.copy(name) for name in names]
             took("copied, ms", began, len(names))
             began = time.perf_counter()
+            for _ in range(20):
+                marks(office.database)
+            took("marks of a student, ms", began, 20 * len(set(names)))
+            began = time.perf_counter()
             contents = [packed(each) for each in copies]
             took("packed, ms", began, len(names))
             began = time.perf_counter()
@@ -312,7 +320,8 @@ def unit() -> dict[str, Any]:
                 for each in students:
                     other.put(each)
             took("unchanged, written together, ms", began, len(names))
-        return {"bytes of a message": int(np.mean([len(each) for each in sealed])), **times}
+        size = int(np.mean([len(each) for each in sealed]))
+        return {"bytes of a message": size, **times, **large()}
 
 
 def roster(manifest: Path) -> dict[str, Any]:
@@ -356,6 +365,26 @@ def usable(paths: list[Path]) -> list[Path]:
         if len(found) == 5:
             break
     return found
+
+
+def large(entries: int = 200_000) -> dict[str, Any]:
+    """What a ledger of so many entries takes."""
+    tracemalloc.start()
+    ledger = Ledger()
+    for number in range(entries):
+        topic = hashlib.sha256(str(number).encode()).hexdigest()[:32]
+        ledger.put(topic, FleetEntry(number, "00" * 8, False))
+    _ = ledger.digests
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    began = time.perf_counter()
+    for bucket in BUCKET_NAMES:
+        ledger.put(next(iter(ledger.bucket(bucket))), FleetEntry(entries, "00" * 8, False))
+    _ = ledger.digests
+    return {
+        "bytes of an entry in memory": round(size / entries),
+        f"all digests of {entries}, s": round(time.perf_counter() - began, 2),
+    }
 
 
 def main() -> None:
