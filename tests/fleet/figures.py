@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,10 +28,12 @@ from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.thresholds import threshold_of
 from kaimen.cli.main import main as kaimen
 from kaimen.errors import RecordingError
+from kaimen.fleet.ledger import BUCKET_NAMES, FleetEntry, Ledger
 from kaimen.fleet.message import MessageKind, open_message, seal
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.status import gate_rows, store_of
 from kaimen.fleet.store import Store
+from kaimen.registry.copying import marks
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -111,30 +115,14 @@ def latency() -> dict[str, Any]:
     found = []
     with a_site() as site:
         late = "bowen"
-        kaimen(
-            [
-                "enroll",
-                "--from",
-                str(school(site.folder / "school", [v for v in voices() if v != late])),
-                "--config",
-                str(site.office),
-            ]
-        )
+        enroll_folder(site, school(site.folder / "school", [v for v in voices() if v != late]))
         member = site.invite("gate")
         site.start_broker()
         site.desk.start()
         member.start()
         until(lambda: (site.folder / "gate" / "gallery.calibration.json").exists(), 90)
         with closing(site.registry("office")) as office:
-            kaimen(
-                [
-                    "enroll",
-                    "--from",
-                    str(school(site.folder / "late", [late])),
-                    "--config",
-                    str(site.office),
-                ]
-            )
+            enroll_folder(site, school(site.folder / "late", [late]))
             copy = office.copy(late)
             office.remove(late)
             sound = said_again_and_again(site.folder / "day.wav", late, 120)
@@ -162,75 +150,66 @@ def latency() -> dict[str, Any]:
     }
 
 
-def gates(count: int, students: int, changes: int, away: int) -> dict[str, Any]:
-    """A school at many gates; at the first one somebody speaks all the time."""
+def gates(count: int, students: int, changes: int, away: int, phrases: int) -> dict[str, Any]:
+    """A school at many gates; with ``phrases``, somebody speaks at the first all the time."""
     result: dict[str, Any] = {"gates": count, "students": students, "changes": changes}
+    made_up = students - len(voices())
     with a_site() as site:
-        kaimen(
-            [
-                "enroll",
-                "--from",
-                str(school(site.folder / "school", voices())),
-                "--config",
-                str(site.office),
-            ]
-        )
+        enroll_folder(site, school(site.folder / "school", voices()))
         with closing(site.registry("office")) as office:
             ENCODER[0] = office.students()[0].encoder
-            some_students(office, 0, students - len(voices()))
+            some_students(office, 0, made_up)
             members = [site.invite(f"gate-{number}") for number in range(count)]
             site.start_broker()
             began = time.time()
-            site.desk.start()
-            for member in members:
-                member.start()
+            for process in site.processes:
+                process.start()
             until(lambda: all_whole(site, count, students), 3600)
             result["all gates have the school, s"] = round(time.time() - began, 1)
-            kaimen(
-                [
-                    "calibrate",
-                    "--fpir",
-                    "0.05",
-                    "--config",
-                    str(site.folder / "gate-0" / "kaimen.toml"),
-                ]
-            )
-            sound = said_again_and_again(site.folder / "day.wav", "bowen", 500)
-            gate = site.process("gate-0", "run", "--play", str(sound))
-            site.processes.append(gate)
-            gate.start()
-            until(lambda: len(answers(gate)) >= 5, 300)
-            result["decision, calm, ms"] = decisions(gate, 60)
-            began, group = time.time(), 0
-            count_before = len(answers(gate))
+            gate = speaking(site) if phrases else None
+            if gate is not None:
+                result["decision, calm, ms"] = decisions(gate, phrases)
+            before = len(answers(gate)) if gate is not None else 0
+            began = time.time()
             for number in range(changes):
-                name = f"m{number % (students - len(voices())):06}"
-                group = number // (students - len(voices()))
-                office.describe(name, group=f"g{group}")
+                group = f"g{number // made_up}"
+                office.describe(f"m{number % made_up:06}", group=group)
             result["changes made, s"] = round(time.time() - began, 1)
-            until(lambda: all_whole(site, count, students, behind=0), 3600)
+            until(lambda: all_whole(site, count, students), 3600)
             result["changes everywhere, s"] = round(time.time() - began, 1)
-            result["decision, while changes pass, ms"] = spread(
-                [a["computed"] for a in answers(gate)[count_before:]]
-            )
+            if gate is not None:
+                during = [each["computed"] for each in answers(gate)[before:]]
+                result["decision, while changes pass, ms"] = spread(during)
+                result["decision, calm again, ms"] = decisions(gate, phrases)
             result["memory of a gate's fleet process, MB"] = spread_of_memory(members)
             result["memory of the broker, MB"] = round(memory_of(site.broker_pid) / 1e6, 1)
             result["memory of the desk, MB"] = round(memory_of(site.desk.pid) / 1e6, 1)
-            last = members[-1]
-            last.stop()
+            members[-1].stop()
             for number in range(away):
-                office.enroll(
-                    f"m{number % (students - len(voices())):06}",
-                    new_points(number),
-                    ENCODER[0],
-                    evidence=[evidence()] * 5,
-                )
-            until(lambda: all_whole(site, count - 1, students, behind=0), 3600)
+                name, kept = f"m{number % made_up:06}", [evidence()] * 5
+                office.enroll(name, new_points(number), ENCODER[0], evidence=kept)
+            until(lambda: all_whole(site, count - 1, students), 3600)
             began = time.time()
-            last.start()
-            until(lambda: all_whole(site, count, students, behind=0), 3600)
+            members[-1].start()
+            until(lambda: all_whole(site, count, students), 3600)
             result[f"catching up on {away} changes, s"] = round(time.time() - began, 1)
     return result
+
+
+def enroll_folder(site: Site, folder: Path) -> None:
+    kaimen(["enroll", "--from", str(folder), "--config", str(site.office)])
+
+
+def speaking(site: Site) -> Process:
+    """Start the first gate's own process, with somebody who speaks all the time."""
+    config = str(site.folder / "gate-0" / "kaimen.toml")
+    kaimen(["calibrate", "--fpir", "0.05", "--config", config])
+    sound = said_again_and_again(site.folder / "day.wav", "bowen", 500)
+    gate = site.process("gate-0", "run", "--play", str(sound))
+    site.processes.append(gate)
+    gate.start()
+    until(lambda: len(answers(gate)) >= 5, 300)
+    return gate
 
 
 def new_points(number: int) -> np.ndarray[Any, Any]:
@@ -238,14 +217,14 @@ def new_points(number: int) -> np.ndarray[Any, Any]:
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
-def all_whole(site: Site, count: int, students: int, behind: int | None = None) -> bool:
+def all_whole(site: Site, count: int, students: int) -> bool:
+    """Whether so many gates that are online have the whole set."""
     time.sleep(0.2)
     with closing(Store(store_of(site.folder / "office" / "gallery.sqlite"))) as store:
-        if sum(not k.published for k in store.kept().values()):
+        if not all(kept.published for kept in store.kept().values()):
             return False
         rows = [each for each in gate_rows(store) if each.online]
-    whole = [each for each in rows if each.students == students and each.behind == 0]
-    return len(whole) >= count
+    return sum(row.students == students and not row.behind for row in rows) >= count
 
 
 def decisions(gate: Process, count: int) -> dict[str, float]:
@@ -267,15 +246,7 @@ def spread_of_memory(processes: list[Process]) -> dict[str, float]:
 def unit() -> dict[str, Any]:
     """What one student costs."""
     with a_site() as site, tempfile.TemporaryDirectory() as folder:
-        kaimen(
-            [
-                "enroll",
-                "--from",
-                str(school(site.folder / "school", voices())),
-                "--config",
-                str(site.office),
-            ]
-        )
+        enroll_folder(site, school(site.folder / "school", voices()))
         desk = site.membership("office")
         times: dict[str, float] = {}
 
@@ -290,6 +261,10 @@ def unit() -> dict[str, Any]:
             began = time.perf_counter()
             copies = [office.copy(name) for name in names]
             took("copied, ms", began, len(names))
+            began = time.perf_counter()
+            for _ in range(20):
+                marks(office.database)
+            took("marks of a student, ms", began, 20 * len(set(names)))
             began = time.perf_counter()
             contents = [packed(each) for each in copies]
             took("packed, ms", began, len(names))
@@ -312,7 +287,8 @@ def unit() -> dict[str, Any]:
                 for each in students:
                     other.put(each)
             took("unchanged, written together, ms", began, len(names))
-        return {"bytes of a message": int(np.mean([len(each) for each in sealed])), **times}
+        size = int(np.mean([len(each) for each in sealed]))
+        return {"bytes of a message": size, **times, **large()}
 
 
 def roster(manifest: Path) -> dict[str, Any]:
@@ -358,6 +334,26 @@ def usable(paths: list[Path]) -> list[Path]:
     return found
 
 
+def large(entries: int = 200_000) -> dict[str, Any]:
+    """What a ledger of so many entries takes."""
+    tracemalloc.start()
+    ledger = Ledger()
+    for number in range(entries):
+        topic = hashlib.sha256(str(number).encode()).hexdigest()[:32]
+        ledger.put(topic, FleetEntry(number, "00" * 8, False))
+    _ = ledger.digests
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    began = time.perf_counter()
+    for bucket in BUCKET_NAMES:
+        ledger.put(next(iter(ledger.bucket(bucket))), FleetEntry(entries, "00" * 8, False))
+    _ = ledger.digests
+    return {
+        "bytes of an entry in memory": round(size / entries),
+        f"all digests of {entries}, s": round(time.perf_counter() - began, 2),
+    }
+
+
 def main() -> None:
     """Measure one thing, and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -366,11 +362,12 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=2000)
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--away", type=int, default=2000)
+    parser.add_argument("--phrases", type=int, default=60)
     parser.add_argument("--manifest", type=Path, default=Path("../shared/speech/manifest.csv"))
     given = parser.parse_args()
     sys.stdout, out = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115
     if given.what == "gates":
-        found = gates(given.gates, given.students, given.changes, given.away)
+        found = gates(given.gates, given.students, given.changes, given.away, given.phrases)
     else:
         others = {"latency": latency, "unit": unit, "roster": lambda: roster(given.manifest)}
         found = others[given.what]()

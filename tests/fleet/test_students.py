@@ -65,7 +65,10 @@ def test_a_gate_that_was_away_catches_up(fleet: Fleet) -> None:
     assert len(fleet["gate-1"].registry) == 25
 
 
-def test_who_was_removed_stays_out_even_when_nobody_remembers_the_removal(fleet: Fleet) -> None:
+def test_who_was_removed_stays_out_even_when_nobody_remembers_the_removal(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaimen.fleet.desk.EXPIRE", 0.2)
     fleet["office"].enroll("anna", 1)
     fleet["office"].enroll("björn", 2)
     start(fleet)
@@ -115,3 +118,21 @@ def test_what_is_changed_at_a_gate_is_taken_back(fleet: Fleet) -> None:
     fleet["gate-1"].registry.remove("anna")
     fleet.until(lambda: [e.name for e in fleet["gate-1"].registry.students()] == ["anna"])
     fleet.until(fleet.agree)
+
+
+def test_a_student_who_is_changed_while_the_message_is_on_its_way_is_told_again(
+    fleet: Fleet,
+) -> None:
+    start(fleet)
+    fleet["office"].enroll("anna", 1)
+    fleet.until(fleet.agree)
+    office = fleet["office"].member
+    fleet["office"].enroll("anna", 2)
+    office._looked_at = 0.0
+    while not office._flying:
+        office.step(0.0)
+    fleet["office"].enroll("anna", 3)
+    office.look()
+    assert len(office.replica.unpublished()) == 1
+    fleet.until(lambda: fleet.agree() and not office.replica.unpublished())
+    assert fleet["gate-1"].students() == fleet["office"].students()

@@ -15,7 +15,7 @@ from kaimen.fleet.replica import Heard, Replica
 
 SETTLE = 0.3  # seconds in which what is on its way arrives
 QUIET = 3.0  # seconds without a message, after which nothing more comes
-AGAIN = 15.0  # seconds until a bucket that did not come right is asked for again
+AGAIN = 5.0  # seconds until a bucket that did not come right is asked for again
 AT_ONCE = 1_000  # messages that a broker keeps for whoever reads slowly, at the least
 MOST_BUCKETS = 16
 
@@ -64,8 +64,11 @@ class CatchingUp:
             self.lacking.add(heard.pseudonym)
         elif heard.news is News.NEWER:
             self.lacking.discard(heard.pseudonym)
-        fetch = self._fetches.get(bucket_of(heard.pseudonym))
-        if fetch is not None:
+        bucket = bucket_of(heard.pseudonym)
+        fetch = self._fetches.get(bucket)
+        if fetch is None:
+            self._not_before.pop(bucket, None)  # what did not come right may do so now
+        else:
             fetch.heard_at = self._heard_at
             fetch.offered[heard.pseudonym] = heard.entry
             if heard.news is News.UNATTESTED:

@@ -26,6 +26,7 @@ from kaimen.registry.seals import RegistryState
 MANY = 20  # students who may be removed at once without a word
 SHARE = 0.1  # of all, the same
 PAUSE = 0.3  # seconds between two manifests
+EXPIRE = 60.0  # seconds between looks for what is remembered long enough
 REMEMBERED = datetime.timedelta(days=400)  # that somebody was removed
 
 
@@ -50,9 +51,10 @@ class Desk(Member):
         super().__init__(membership, registry, store, say)
         self._accept = accept_removals
         self._remembered = remembered
-        self._flying: dict[int, str] = {}  # messages on their way, and of whom
+        self._flying: dict[int, tuple[str, FleetEntry]] = {}  # messages on their way
         self._manifest_flying: tuple[int, FleetManifest] | None = None
         self._manifest_at = 0.0
+        self._expired_at = -EXPIRE
         self._all_lacking = False  # the broker has nothing
         self._verified = False
         self._caught_up = False
@@ -156,21 +158,23 @@ class Desk(Member):
             return
         self._tell_again()
         self._expire()
-        flying = set(self._flying.values())
-        for pseudonym in self.replica.unpublished():
-            if self.link.room <= 0:
-                break
-            if pseudonym not in flying:
-                self._publish(pseudonym)
-        if not self._flying and not self._changed:
+        for pseudonym, _ in self._untold()[: max(0, self.link.room)]:
+            self._publish(pseudonym)
+        # The broker keeps the order: it has all that was told before a manifest.
+        if self.link.room > 0 and not self._untold():
             self._tell_manifest()
+
+    def _untold(self) -> list[tuple[str, FleetEntry]]:
+        """Return the entries that are neither with the broker nor on their way."""
+        flying = set(self._flying.values())
+        return [each for each in self.replica.unpublished() if each not in flying]
 
     def _received(self) -> None:
         kept = {}
         for number in self.link.received():
-            pseudonym = self._flying.pop(number, None)
-            found = self.replica.kept(pseudonym) if pseudonym else None
-            if pseudonym and found is not None:
+            pseudonym, entry = self._flying.pop(number, ("", None))
+            found = self.replica.kept(pseudonym)
+            if found is not None and found.entry == entry:  # not changed again meanwhile
                 kept[pseudonym] = replace(found, published=True)
             if self._manifest_flying is not None and number == self._manifest_flying[0]:
                 manifest = self._manifest_flying[1]
@@ -219,12 +223,14 @@ class Desk(Member):
         topic = self.topics.student(pseudonym)
         number = self.link.publish(topic, self.seal(topic, kind, kept.entry.version, content))
         if number is not None:
-            self._flying[number] = pseudonym
+            self._flying[number] = pseudonym, kept.entry
 
     def _expire(self) -> None:
         """Forget that somebody was removed long ago: manifests keep them out."""
-        if self.replica.manifest is None:
+        now = time.monotonic()
+        if self.replica.manifest is None or now - self._expired_at < EXPIRE:
             return
+        self._expired_at = now
         before = (datetime.datetime.now(datetime.UTC) - self._remembered).isoformat("T", "seconds")
         old = [
             each

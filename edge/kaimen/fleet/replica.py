@@ -52,6 +52,7 @@ class Replica:
         self.manifests: dict[str, FleetManifest] = {}  # by desk, of this link
         self._waiting: dict[str, Heard] = {}
         self._kept: dict[str, Kept] = {}
+        self._unpublished: set[str] = set()
         self.ledger = Ledger()
         self.names: dict[str, str] = {}  # of students here, by pseudonym
         self.written = 0  # how often students of this registry were written or removed
@@ -62,6 +63,7 @@ class Replica:
         """Read what is remembered, and who is here."""
         self._waiting.clear()
         self._kept = self.store.kept()
+        self._unpublished = {each for each, kept in self._kept.items() if not kept.published}
         entries = {topic: kept.entry for topic, kept in self._kept.items()}
         self.ledger = Ledger(entries, int(self.store.fact("whole_at", 0)))
         self.seen = max(int(self.store.fact("seen", 0)), self.membership.since)
@@ -186,6 +188,7 @@ class Replica:
             self.load()
             raise
         self._kept.update(kept)
+        self._unpublished.difference_update(each for each, _ in kept)
         self._waiting.clear()
         self.written += 1
         return len(waiting)
@@ -213,6 +216,7 @@ class Replica:
             self.ledger.drop(each)
             self._kept.pop(each, None)
             self._waiting.pop(each, None)
+            self._unpublished.discard(each)
 
     def content_of(self, content: bytes) -> str:
         """Return a keyed hash of a student's record."""
@@ -249,6 +253,7 @@ class Replica:
         for each in known:
             self.ledger.drop(each)
             del self._kept[each]
+            self._unpublished.discard(each)
 
     def remove_strangers(self) -> list[str]:
         """Forget whoever is enrolled here and by no desk, where the set is whole."""
@@ -269,10 +274,10 @@ class Replica:
         """Return what is remembered of an entry."""
         return self._kept.get(pseudonym)
 
-    def unpublished(self) -> list[str]:
+    def unpublished(self) -> list[tuple[str, FleetEntry]]:
         """Return the entries that the broker is not known to have, in their order."""
-        waiting = [(k.entry.version, each) for each, k in self._kept.items() if not k.published]
-        return [each for _, each in sorted(waiting)]
+        found = [(each, self._kept[each].entry) for each in self._unpublished]
+        return sorted(found, key=lambda each: each[1])
 
     def keep(self, entries: Mapping[str, Kept]) -> None:
         """Remember entries of this desk, before anybody is told. Raises StorageError."""
@@ -280,6 +285,7 @@ class Replica:
         for each, kept in entries.items():
             self._kept[each] = kept
             self.ledger.put(each, kept.entry)
+            (self._unpublished.discard if kept.published else self._unpublished.add)(each)
 
     def copy(self, pseudonym: str) -> StudentCopy | None:
         """Return a student of this registry, or None where they are not in it as written."""

@@ -48,7 +48,8 @@ def serve(
 class Settling:
     """Brings index and calibration in line with a gate's students, once these are quiet.
 
-    In a process of its own: it needs the memory of a gate, and gives it back.
+    In a process of its own: it needs the memory of a gate, and gives it back. Only a whole set is
+    calibrated to: a desk attests it.
     """
 
     def __init__(self, gate: FleetGate, command: Sequence[str]) -> None:
@@ -72,7 +73,7 @@ class Settling:
             self._first = self._first or now
             self._version, self._latest = written, now
         due = now - self._latest > QUIET or now - self._first > AT_LAST
-        if self._first and due and self._gate.replica.names:
+        if self._first and due and self._gate.replica.names and self._gate.replica.whole:
             self._first = 0.0
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
