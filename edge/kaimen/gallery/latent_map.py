@@ -113,11 +113,10 @@ class LatentMap:
 
     def land(self, nearest: Sequence[tuple[int, float]]) -> tuple[float, float] | None:
         """Return where a probe lies, by its nearest students' numbers and scores; None of none."""
-        where = {number: place for place, number in enumerate(self.numbers.tolist())}
         found = [
-            (where[number], score)
+            (int(np.flatnonzero(self.numbers == number)[0]), score)
             for number, score in nearest
-            if number in where and math.isfinite(score)
+            if number in self.numbers and math.isfinite(score)
         ]
         if not found:
             return None
