@@ -77,7 +77,7 @@ peers: .venv-peers/.ready
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -c deploy/deb/constraints.txt
 
 lock: setup
-	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra dev -o requirements.lock
+	$(LOCK) --extra pi --extra train --extra litert --extra bench --extra cluster --extra map --extra dev -o requirements.lock
 	$(LOCK) --extra pi -c requirements.lock -o deploy/deb/requirements.lock
 	$(LOCK) --extra pi --extra console -c requirements.lock -o deploy/deb/requirements-console.lock
 

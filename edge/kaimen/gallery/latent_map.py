@@ -29,7 +29,7 @@ NEIGHBOURS = 10  # of each student, that a good map keeps
 LANDING = 3  # students between whom somebody lands
 SOFTNESS = 0.05  # of score: by how much nearer a student must be to count clearly more
 PERPLEXITY = 30.0  # of t-SNE: about so many neighbours count
-SAMPLE = 1_000  # students whose neighbours are compared
+SAMPLE = 500  # students whose neighbours are compared
 
 Places = NDArray[np.float32]  # (students, 2), from -1 to 1
 

@@ -15,8 +15,11 @@ from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.latent_map import NEIGHBOURS, LatentMap, map_of
+from kaimen.gallery.members import Numbers
 from kaimen.installation import Installation
 from kaimen.registry.registry import Student
+from kaimen.registry.vault import Vault
+from kaimen.voice.score import Points
 
 EVERY = 0.5  # seconds between looks whether somebody spoke
 FIRST = 10  # probes that a new watcher is shown
@@ -58,13 +61,20 @@ def student(exchange: Exchange) -> Response:
     return exchange.page("map/student.html", student=found, near=near)
 
 
-def fit(exchange: Exchange) -> Response:
-    """Make the map by principal components, in place of the old one."""
+async def fit(exchange: Exchange) -> Response:
+    """Make the map by principal components, in place of the old one: nobody waits meanwhile."""
     installation = exchange.installation
-    exchange.audit("made the map of students")
-    gallery = installation.gallery
-    made = LatentMap.fit(gallery.encoder, *gallery.centroids())
-    made.save(map_of(installation.settings.gallery.file), installation.vault)
+    path = map_of(installation.settings.gallery.file)
+
+    def read() -> tuple[str, Numbers, Points, Vault]:
+        gallery = installation.gallery
+        gallery.refresh()
+        return gallery.encoder, *gallery.centroids(), installation.vault
+
+    encoder, numbers, centroids, vault = await exchange.work(read)
+    await exchange.aside(exchange.audit, "made the map of students")
+    made = await exchange.aside(LatentMap.fit, encoder, numbers, centroids)
+    await exchange.aside(made.save, path, vault)
     exchange.say("The map is made.")
     return exchange.see("/map")
 
