@@ -57,7 +57,8 @@ def test_every_command_shows_an_example_in_its_help(
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
         "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "calibrate",
-        "attack", "settings", "log", "backup", "restore", "audit", "bundle", "embed", "bench",
+        "attack", "settings", "log", "backup", "restore", "audit", "bundle", "embed", "console",
+        "bench",
     ]  # fmt: skip
 
 
