@@ -387,6 +387,11 @@ class Installation(Closing):
         return self.settings.gallery.file.parent / "acts"
 
     @property
+    def acts_key(self) -> bytes:
+        """The key of that log, another than the gate's. Raises GalleryError."""
+        return self.vault.derive("acts")
+
+    @property
     def log_folder(self) -> Path:
         """The folder of the log of what the gate decides, beside the registry."""
         return self.settings.gallery.file.parent / "audit"

@@ -7,9 +7,11 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -127,6 +129,34 @@ def test_an_opening_is_in_the_log_whatever_happens_to_the_output(
     assert main(["audit", "export", "--config", str(config)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["verdict"] for line in lines if "verdict" in line] == ["unknown", "open"] * 3
+
+
+def test_a_watcher_is_told_what_the_gate_hears_decides_and_what_the_door_does(
+    config: Path, day: Path, levels: Callable[[], list[int]], tmp_path: Path
+) -> None:
+    feed, told = tmp_path / "run" / "feed", []
+    config.write_text(config.read_text() + f'[console]\nfeed = "{feed}"\n')
+
+    def watch() -> None:
+        while not feed.exists():
+            time.sleep(0.02)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as talk:
+            talk.connect(str(feed))
+            told.extend(json.loads(line) for line in talk.makefile())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    assert run(config, "--play", str(day)) == 0
+    watching.join()
+    decisions = [each for each in told if each["kind"] == "decision"]
+    assert [each["cause"] for each in decisions] == ["far", "open"]
+    assert decisions[0]["nearest"][0]["student"] is None  # who was turned away is not named
+    assert decisions[1]["student"] == "bowen" and decisions[1]["quality"]["seconds"] > 0.3
+    assert any(each["speaking"] for each in told if each["kind"] == "level")
+    assert [each["microphone"] for each in told if each["kind"] == "gate"][-1]
+    doors = [(each["state"], each["relay"]) for each in told if each["kind"] == "door"]
+    assert doors[0] == ("shut", False) and doors[-1] == ("unlocked", True)
+    assert not feed.exists()
 
 
 def test_what_was_decided_is_in_the_log(

@@ -49,10 +49,9 @@ class Desk:
     def signed_in(self, role: Role) -> TestClient:
         """Return a client of somebody with a role, without its password's second."""
         name = f"{role} of the test"
-        if self.console.accounts.get(name) is None:
-            self.console.accounts.put(name, role, "")
+        account = self.console.accounts.get(name) or self.console.accounts.put(name, role, "")
         client = TestClient(self.app, base_url="http://localhost", follow_redirects=False)
-        client.cookies.set("kaimen", self.console.sessions.begin(name))
+        client.cookies.set("kaimen", self.console.sessions.begin(account))
         return client
 
 
@@ -166,8 +165,8 @@ class Seen:
     def sign_in(self, role: Role = Role.ADMIN) -> None:
         """Let somebody with a role have signed in."""
         name = str(role)
-        self.console.accounts.put(name, role, "")
-        number = self.console.sessions.begin(name)
+        account = self.console.accounts.put(name, role, "")
+        number = self.console.sessions.begin(account)
         self.page.context.add_cookies(
             [{"name": "kaimen", "value": number, "url": self.address, "httpOnly": True}]
         )

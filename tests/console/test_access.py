@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from kaimen.cli.main import main
-from kaimen.console.accounts import Accounts
+from kaimen.console.accounts import Account, Accounts
 from kaimen.console.attempts import FREE, LONGEST, Attempts
 from kaimen.console.roles import Role
 from kaimen.console.sessions import MOST, Sessions
@@ -35,6 +35,8 @@ from kaimen.errors import GalleryError, SettingsError
 from kaimen.registry.vault import Vault
 from kaimen.settings import ConsoleSettings, Settings
 from tests.console.conftest import PASSWORD, Desk, Made, post
+
+CHEN = Account("chen", Role.GUARD)
 
 
 @pytest.fixture
@@ -83,19 +85,19 @@ class TestAttempts:
             return now
 
         waits = []
-        for _ in range(FREE + 4):
+        for _ in range(FREE["pair"] + 4):
             attempts = Attempts(tmp_path / "a", b"key", clock=clock)
             wait = attempts.begin("chen", "10.0.0.1")
             waits.append(wait)
             now += wait
             if wait:
                 assert attempts.begin("chen", "10.0.0.1") == 0
-        assert waits[:FREE] == [0] * FREE
-        assert waits[FREE:] == [30, 60, 120, 240]
+        assert waits[: FREE["pair"]] == [0] * FREE["pair"]
+        assert waits[FREE["pair"] :] == [30, 60, 120, 240]
 
     def test_a_right_password_forgets_the_wrong_ones(self, tmp_path: Path) -> None:
         attempts = Attempts(tmp_path / "a", b"key")
-        for _ in range(FREE):
+        for _ in range(FREE["pair"]):
             attempts.begin("chen", "10.0.0.1")
         attempts.right("chen", "10.0.0.1")
         assert attempts.begin("chen", "10.0.0.1") == 0
@@ -104,16 +106,26 @@ class TestAttempts:
         self, tmp_path: Path
     ) -> None:
         attempts = Attempts(tmp_path / "a", b"key")
-        for number in range(FREE):
-            attempts.begin("chen", f"10.0.0.{number}")
-            attempts.begin(f"li{number}", "10.0.1.1")
-        assert attempts.begin("chen", "10.0.2.1") > 0
-        assert attempts.begin("wang", "10.0.1.1") > 0
+        for number in range(FREE["name"]):
+            attempts.begin("chen", f"10.0.{number}.1")
+        assert attempts.begin("chen", "10.1.0.1") > 0
+        for number in range(FREE["address"]):
+            attempts.begin(f"li{number}", "10.2.0.1")
+        assert attempts.begin("wang", "10.2.0.1") > 0
+
+    def test_who_is_locked_out_from_one_address_locks_nobody_out_from_another(
+        self, tmp_path: Path
+    ) -> None:
+        attempts = Attempts(tmp_path / "a", b"key")
+        for _ in range(FREE["pair"] + 1):
+            attempts.begin("chen", "10.0.0.1")
+        assert attempts.begin("chen", "10.0.0.1") > 0
+        assert attempts.begin("chen", "10.0.0.2") == 0
 
     def test_a_clock_that_was_set_back_makes_nobody_wait_longer(self, tmp_path: Path) -> None:
         now = 1e9
         attempts = Attempts(tmp_path / "a", b"key", clock=lambda: now)
-        for _ in range(FREE):
+        for _ in range(FREE["pair"]):
             attempts.begin("chen", "10.0.0.1")
         now = 1000.0
         assert attempts.begin("chen", "10.0.0.1") == 30
@@ -131,22 +143,30 @@ class TestAttempts:
 def test_sessions_end_when_idle_and_after_their_time() -> None:
     now = 0.0
     sessions = Sessions(idle=10, longest=25, clock=lambda: now)
-    number = sessions.begin("chen")
+    number = sessions.begin(CHEN)
     for later in (9.0, 18.0, 24.0):
         now = later
         assert sessions.get(number) is not None
     now = 25.0
     assert sessions.get(number) is None
-    number = sessions.begin("chen")
+    number = sessions.begin(CHEN)
     now += 9
     assert sessions.get(number, visit=False) is not None  # a watcher's stream is no visit
     now += 1
     assert sessions.get(number) is None
 
 
+def test_a_new_role_or_password_signs_the_account_out(desk: Desk) -> None:
+    guard = desk.signed_in(Role.GUARD)
+    assert guard.get("/live").status_code == 200
+    desk.console.accounts.put("guard of the test", Role.ADMIN, "")
+    assert not desk.console.is_welcome(str(guard.cookies["kaimen"]))
+    assert guard.get("/live").status_code == 401
+
+
 def test_no_more_sessions_are_kept_than_there_is_room_for() -> None:
     sessions = Sessions(idle=10, longest=20)
-    numbers = [sessions.begin("chen") for _ in range(MOST + 1)]
+    numbers = [sessions.begin(CHEN) for _ in range(MOST + 1)]
     assert sessions.get(numbers[0]) is None and sessions.get(numbers[-1]) is not None
 
 
@@ -154,7 +174,7 @@ def test_wrong_passwords_lock_the_account_for_a_while_and_after_a_restart(
     desk: Desk, desk_of: Made, settings: Settings
 ) -> None:
     desk.console.accounts.put("chen", Role.GUARD, PASSWORD)
-    for _ in range(FREE):
+    for _ in range(FREE["pair"]):
         assert (
             post(desk.client, "/sign-in", {"name": "chen", "password": "wrong"}).status_code == 403
         )
@@ -246,6 +266,11 @@ class TestCommand:
         assert run("--remove-account", "wang")[0] == 2
         assert run("--remove-account", "chen")[0] == 0
         assert run("--accounts") == (0, "")
+        capsys.readouterr()
+        assert main(["log", "--acts", "--config", str(config), "--json"]) == 0
+        said = capsys.readouterr().out
+        assert "at the terminal added the account chen" in said and "account li" not in said
+        assert main(["audit", "verify", "--acts", "--config", str(config)]) == 0
 
     def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
         self, config: Path
@@ -272,6 +297,14 @@ class TestCommand:
     ) -> None:
         assert main(["console", "--config", str(config), "--host", "0.0.0.0"]) == 2
         assert "passwords would pass in clear" in " ".join(capsys.readouterr().err.split())
+
+    def test_without_the_extra_one_sentence_names_it(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    ) -> None:
+        monkeypatch.setattr("kaimen.cli.console.NEEDED", ("starlette", "no_such_module"))
+        assert main(["console", "--config", str(config)]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the console needs no_such_module" in said and "kaimen[console]" in said
 
     def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_said(
         self, config: Path, capsys: pytest.CaptureFixture

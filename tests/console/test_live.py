@@ -73,7 +73,7 @@ def hearing(feed: Feed) -> Iterator[None]:
 
 def acts(desk: Desk) -> list[dict[str, Any]]:
     """What the console's log has, once it is known to be whole."""
-    folder, key = desk.console.installation.acts_folder, desk.console.installation.log_key
+    folder, key = desk.console.installation.acts_folder, desk.console.installation.acts_key
     assert verify(folder, key).problems == []
     lines = "".join(path.read_text() for path in sorted(folder.glob("*.jsonl")))
     return [json.loads(line) for line in lines.splitlines()]

@@ -18,6 +18,9 @@ def told(record: Record, named: Named) -> str:
         return _decision(record, named)
     if kind == "door":
         return f"the door says: {record.get('event')}"
+    if kind == "act":
+        whom = f": {named(record['student'])}" if record.get("student") else ""
+        return f"{record.get('who')} {record.get('did')}{whom}"
     if kind == "gap":
         return f"{record.get('lost')} lines are missing here: they could not be written"
     if kind == "restored":

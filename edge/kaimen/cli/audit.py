@@ -30,13 +30,16 @@ CHANGED = 1  # exit code of a log that is not as it was written
 COLUMNS = (  # those of a decision, then of what the door said, then of a gap
     *("number", "at", "kind", "verdict", "student", "claim", "score", "threshold"),
     *("above_threshold", "above_next", "seconds", "peak", "clipped", "latency", "computed"),
-    *("encoder", "gallery", "calibration", "event", "lost"),
+    *("encoder", "gallery", "calibration", "event", "lost", "who", "did", "address"),
 )
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("what", choices=("verify", "export"), help="check it, or print its lines")
+    parser.add_argument(
+        "--acts", action="store_true", help="the log of what people did at the console"
+    )
     parser.add_argument("--noted", default="", metavar="END", help="an end that must be in it")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="export a table, not JSON lines")
     parser.add_argument("--student", help="export only the lines that name this student")
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Verify or export."""
     installation = Installation.open(Settings.read(arguments.config), screen)
     if arguments.what == "verify":
-        report = verify(installation.log_folder, installation.log_key, arguments.noted)
+        report = verify(*_log(installation, arguments), arguments.noted)
         return _tell(report, screen)
     records = _chosen(installation, arguments)
     if arguments.csv:
@@ -60,6 +63,13 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         for record in records:
             lines.result(record)
     return 0
+
+
+def _log(installation: Installation, arguments: argparse.Namespace) -> tuple[Path, bytes]:
+    """Return folder and key of the log that is asked for."""
+    if arguments.acts:
+        return installation.acts_folder, installation.acts_key
+    return installation.log_folder, installation.log_key
 
 
 def _tell(report: Report, screen: Screen) -> int:
@@ -96,7 +106,7 @@ def _chosen(installation: Installation, arguments: argparse.Namespace) -> Iterat
     key = installation.log_key
     named = set(pseudonyms(key, arguments.student)) if arguments.student else None
     since = begin_of(arguments.since) if arguments.since else ""
-    for record in export(installation.log_folder, key):
+    for record in export(*_log(installation, arguments)):
         if record["at"] >= since and (named is None or named & _everybody(record)):
             yield record
 

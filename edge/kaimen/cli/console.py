@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import importlib.util
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -13,6 +14,7 @@ from types import FrameType
 
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
+from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.settings.console import ROLES
@@ -75,26 +77,31 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _see_to_accounts(
     arguments: argparse.Namespace, installation: Installation, screen: Screen
 ) -> int:
-    from kaimen.console.accounts import Accounts
+    from kaimen.console.accounts import Accounts, require_fit
+    from kaimen.console.acts import Acts
     from kaimen.console.roles import Role
 
     accounts = Accounts(installation.accounts_path, installation.vault_or_new)
+    acts = Acts(installation.acts_folder, installation.acts_key)
+    who = f"user {os.getuid()} at the terminal"
     if arguments.add_account:
         password = "" if arguments.no_password else _password()
         if not password and not arguments.no_password:
             raise SettingsError("a password is needed; write one, or give --no-password")
-        account = accounts.put(
-            arguments.add_account, Role.named(arguments.role or "guard"), password
-        )
+        name = name_of(arguments.add_account, "the account")
+        if password:
+            require_fit(password, name)
+        acts.write(who, f"added the account {name}")
+        account = accounts.put(name, Role.named(arguments.role or "guard"), password)
         screen.result(
             {"account": account.name, "role": str(account.role)},
             f"{account.name} may sign in as {account.role}",
         )
     elif arguments.remove_account:
-        accounts.remove(arguments.remove_account)
-        screen.result(
-            {"removed": arguments.remove_account}, f"{arguments.remove_account} is removed"
-        )
+        name = accounts.required(arguments.remove_account).name
+        acts.write(who, f"removed the account {name}")
+        accounts.remove(name)
+        screen.result({"removed": name}, f"{name} is removed")
     else:
         for account in accounts.all().values():
             way = "password" if account.hashed else "proxy"

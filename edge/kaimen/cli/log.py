@@ -39,6 +39,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--since", type=datetime.date.fromisoformat, metavar="DAY", help="from this day on"
     )
     parser.add_argument("--refused", action="store_true", help="only of those who were not let in")
+    parser.add_argument(
+        "--acts", action="store_true", help="what people did at the console, instead of the gate"
+    )
     parser.add_argument("--names", action="store_true", help="show who is enrolled by name")
 
 
@@ -48,7 +51,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         raise SettingsError("--last must be at least 1, for example 20")
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         names = _names(installation, arguments)
-        found = _chosen(latest(installation.log_folder, installation.log_key), arguments, names)
+        folder, key = installation.log_folder, installation.log_key
+        if arguments.acts:
+            folder, key = installation.acts_folder, installation.acts_key
+        found = _chosen(latest(folder, key), arguments, names)
         last = arguments.last or (None if arguments.since else LAST)
         records = list(islice(found, last))
     for record in reversed(records):

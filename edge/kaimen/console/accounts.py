@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, SettingsError
-from kaimen.names import as_kept, name_of
+from kaimen.names import as_kept, name_of, printable
 from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
 
@@ -74,6 +74,13 @@ class Accounts:
         """Return an account. Raises GalleryError."""
         return self.all().get(as_kept(name))
 
+    def required(self, name: str) -> Account:
+        """Return an account. Raises SettingsError for one that is not there, and GalleryError."""
+        account = self.get(name)
+        if account is None:
+            raise SettingsError(f"there is no account '{printable(name)}'; see --accounts")
+        return account
+
     def put(self, name: str, role: Role, password: str) -> Account:
         """Add an account, or give it another role and password; an empty one signs nobody in.
 
@@ -88,10 +95,8 @@ class Accounts:
 
     def remove(self, name: str) -> None:
         """Remove an account. Raises SettingsError for one that is not there."""
-        accounts = self.all()
-        if accounts.pop(as_kept(name), None) is None:
-            raise SettingsError(f"there is no account {as_kept(name)!r}; see --accounts")
-        self._save(accounts)
+        account = self.required(name)
+        self._save({each: it for each, it in self.all().items() if it != account})
 
     def signed_in(self, name: str, password: str) -> Account | None:
         """Return the account of a name and its password; it takes as long if there is none."""

@@ -1,7 +1,7 @@
 """Patience with wrong passwords: some are free, then each costs a longer wait.
 
-They are counted for each account and for each address, and outlive the program in a file, which
-knows both by keyed hashes alone.
+They are counted for accounts and addresses, and outlive the program in a file, which knows both by
+keyed hashes alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
 
-FREE = 5  # wrong passwords before the first wait
+# Wrong passwords before the first wait: for an account from one address, which locks nobody out
+# elsewhere; for an account from anywhere; from an address for any account.
+FREE = {"pair": 5, "name": 50, "address": 20}
 FIRST = 30.0  # seconds, doubled by each further one
 LONGEST = 900.0  # seconds
 FORGET = 3600.0  # seconds without another after which they are forgotten
@@ -43,8 +45,8 @@ class Attempts:
         """
         with self._lock:
             now = self._clock()
-            who = [self._named(kind, it) for kind, it in (("name", name), ("address", address))]
-            wait = max(self._wait(each, now) for each in who)
+            who = self._who(name, address)
+            wait = max(self._wait(each, free, now) for each, free in who.items())
             if wait > 0:
                 return wait
             for each in who:
@@ -54,24 +56,33 @@ class Attempts:
             return 0.0
 
     def right(self, name: str, address: str) -> None:
-        """Forget the attempts of somebody whose password was right."""
+        """Take back the attempt of somebody whose password was right, and forget their others."""
         with self._lock:
-            for kind, it in (("name", name), ("address", address)):
-                self._counted.pop(self._named(kind, it), None)
+            pair, named, addressed = self._who(name, address)
+            for each in (pair, named):
+                self._counted.pop(each, None)
+            if addressed in self._counted:
+                count, last = self._counted[addressed]
+                self._counted[addressed] = (max(0, count - 1), last)
             self._keep(self._clock())
 
-    def _wait(self, who: str, now: float) -> float:
+    def _who(self, name: str, address: str) -> dict[str, int]:
+        """Return what is counted, and how often it is free."""
+        kinds = {"pair": f"{address} {name}", "name": name, "address": address}
+        return {self._hashed(kind, it): FREE[kind] for kind, it in kinds.items()}
+
+    def _wait(self, who: str, free: int, now: float) -> float:
         count, last = self._counted.get(who, (0, now))
-        if count < FREE or self._is_forgotten(who, now):
+        if count < free or self._is_forgotten(who, now):
             return 0.0
-        wait = min(LONGEST, FIRST * 2.0 ** min(count - FREE, 10))
+        wait = min(LONGEST, FIRST * 2.0 ** min(count - free, 10))
         # A clock that was set back makes nobody wait longer than that.
         return min(wait, max(0.0, last + wait - now))
 
     def _is_forgotten(self, who: str, now: float) -> bool:
         return who not in self._counted or now - self._counted[who][1] > FORGET
 
-    def _named(self, kind: str, it: str) -> str:
+    def _hashed(self, kind: str, it: str) -> str:
         return hmac.digest(self._key, f"{kind} {it}".encode(errors="replace"), "sha256").hex()[:24]
 
     def _keep(self, now: float) -> None:

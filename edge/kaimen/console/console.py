@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from kaimen.audit import Audit
 from kaimen.closing import Closing
 from kaimen.console.accounts import Accounts
+from kaimen.console.acts import Acts
 from kaimen.console.attempts import Attempts
 from kaimen.console.examination import Examination
 from kaimen.console.sessions import Sessions
 from kaimen.console.watching import Watching
-from kaimen.errors import StorageError
 
 if TYPE_CHECKING:
     from kaimen.installation import Installation
-
-LOG_BUSY = 1.0  # seconds that another process may hold the log
-Found = TypeVar("Found")
 
 
 class Console(Closing):
@@ -49,10 +45,10 @@ class Console(Closing):
             installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
         )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.ending = asyncio.Event()  # set: streams end, so that the server can
         self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)
-        self._log_key = vault.derive("audit")
-        self._log_lock = threading.Lock()
+        self._acts = Acts(installation.acts_folder, installation.acts_key)
         # One thread: neither the registry nor the index may be used by two at a time.
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="desk")
         # One password at a time: a flood of them takes no more memory, and no more than one core.
@@ -60,22 +56,12 @@ class Console(Closing):
 
     def audit(self, who: str, did: str, **what: object) -> None:
         """Write down who does what. Raises StorageError: then it is not to be done."""
-        record = {"kind": "act", "who": who, "did": did, **what}
-        with self._log_lock:
-            end = time.monotonic() + LOG_BUSY
-            while True:
-                try:
-                    with Audit(self.installation.acts_folder, self._log_key) as audit:
-                        audit.write(record)
-                    return
-                except StorageError as error:
-                    if "another" not in str(error) or time.monotonic() > end:
-                        raise
-                time.sleep(0.05)
+        self._acts.write(who, did, **what)
 
     def is_welcome(self, cookie: str) -> bool:
-        """Return whether a session goes on, without taking that for a exchange."""
-        return self.sessions.get(cookie, visit=False) is not None
+        """Return whether somebody is signed in still, without taking that for a visit."""
+        session = self.sessions.get(cookie, visit=False)
+        return session is not None and self.accounts.get(session.name) == session.account
 
     def close(self) -> None:
         """Wait for what is being done, and close the parts."""

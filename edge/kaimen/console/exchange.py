@@ -171,11 +171,16 @@ class Exchange:
         coming = aiter(events)
         looked = time.monotonic()
         following: asyncio.Future[tuple[str, str]] | None = None
+        ending = asyncio.ensure_future(self.console.ending.wait())
         try:
             while True:
                 if following is None:
                     following = asyncio.ensure_future(_next_of(coming))
-                await asyncio.wait({following}, timeout=STILL_THERE)
+                either: set[asyncio.Future[Any]] = {following, ending}
+                first = asyncio.FIRST_COMPLETED
+                await asyncio.wait(either, timeout=STILL_THERE, return_when=first)
+                if ending.done():
+                    return
                 if time.monotonic() - looked > STILL_THERE:
                     looked = time.monotonic()
                     if not self.console.is_welcome(self.cookie):
@@ -191,6 +196,7 @@ class Exchange:
                 lines = "".join(f"data: {line}\n" for line in content.splitlines() or [""])
                 yield f"event: {name}\n{lines}\n"
         finally:
+            ending.cancel()
             if following is not None:
                 following.cancel()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from kaimen.console.app import application
+from kaimen.console.console import Console
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.systemd import notify
 
@@ -19,20 +20,28 @@ LEAVING = 2  # seconds that visitors are given at the end
 
 
 class _Announced(uvicorn.Server):
-    """Tells systemd when visitors may come."""
+    """Tells systemd when visitors may come, and streams when to end."""
+
+    console: Console
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             notify("READY=1")
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify("STOPPING=1")
+        self.console.ending.set()
+        await super().shutdown(sockets)
+
 
 def serve(installation: Installation, config: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises DeviceError where nobody can be served."""
     chosen = installation.settings.console
+    app = application(installation, config)
     try:
         server = uvicorn.Config(
-            application(installation, config),
+            app,
             host=chosen.host,
             port=chosen.port,
             ssl_certfile=chosen.certificate or None,
@@ -57,5 +66,7 @@ def serve(installation: Installation, config: Path | None = None) -> None:
             f"nobody can be served at {chosen.host}:{chosen.port} ({error.strerror}); see what "
             "else listens there, or choose another port under [console]"
         ) from None
+    announced = _Announced(server)
+    announced.console = app.state.console
     with listener:
-        _Announced(server).run([listener])
+        announced.run([listener])

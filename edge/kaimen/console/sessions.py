@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kaimen.console.accounts import Account
+
 MOST = 1000  # sessions at a time
 
 
@@ -16,11 +18,16 @@ MOST = 1000  # sessions at a time
 class SignIn:
     """Somebody's exchange, from signing in to signing out."""
 
-    name: str  # of the account
+    account: Account  # as it was then: whoever changes it signs it out
     began: float  # seconds of the clock
     seen: float
     proxied: bool = False  # signed in by a proxy, which must go on saying so
     said: list[str] = field(default_factory=list)  # to be shown on the next page
+
+    @property
+    def name(self) -> str:
+        """Return the account's name."""
+        return self.account.name
 
 
 class Sessions:
@@ -35,7 +42,7 @@ class Sessions:
         self._sessions: dict[str, SignIn] = {}
         self._lock = threading.Lock()
 
-    def begin(self, name: str, *, proxied: bool = False) -> str:
+    def begin(self, account: Account, *, proxied: bool = False) -> str:
         """Begin a session of an account; returns its number, a secret."""
         number, now = secrets.token_urlsafe(32), self._clock()
         with self._lock:
@@ -43,7 +50,7 @@ class Sessions:
             if len(self._sessions) >= MOST:  # whoever was seen last stays
                 oldest = min(self._sessions, key=lambda each: self._sessions[each].seen)
                 del self._sessions[oldest]
-            self._sessions[number] = SignIn(name, now, now, proxied)
+            self._sessions[number] = SignIn(account, now, now, proxied)
         return number
 
     def get(self, number: str | None, *, visit: bool = True) -> SignIn | None:

@@ -43,7 +43,7 @@ async def sign_in(exchange: Exchange) -> Response:
     await exchange.aside(_write, exchange, account.name, "signed in")
     await exchange.aside(console.attempts.right, account.name, address)
     console.sessions.end(exchange.cookie)
-    exchange.cookie = console.sessions.begin(account.name)
+    exchange.cookie = console.sessions.begin(account)
     return exchange.see(_local(then))
 
 
