@@ -298,6 +298,14 @@ class TestCommand:
         assert main(["console", "--config", str(config), "--host", "0.0.0.0"]) == 2
         assert "passwords would pass in clear" in " ".join(capsys.readouterr().err.split())
 
+    def test_without_the_extra_one_sentence_names_it(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    ) -> None:
+        monkeypatch.setattr("kaimen.cli.console.NEEDED", ("starlette", "no_such_module"))
+        assert main(["console", "--config", str(config)]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the console needs no_such_module" in said and "kaimen[console]" in said
+
     def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_said(
         self, config: Path, capsys: pytest.CaptureFixture
     ) -> None:

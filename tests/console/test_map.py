@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from kaimen.console.pages import latent_map
+from kaimen.console.pages.latent_map import Landing
 from kaimen.console.roles import Role
 from kaimen.gallery.latent_map import map_of
+from kaimen.installation import Installation
+from kaimen.screen import Screen
 from kaimen.settings import Settings
 from tests.console.conftest import Desk, Made, Seen, post
 from tests.console.readable import require_readable
@@ -78,17 +80,31 @@ def test_a_probe_lands_by_its_scores_and_takes_no_voiceprint_along(
     make_map(school)
     say(school, 3, 0.8)
     say(school, 5, 0.4)
-    installation = desk.console.installation
-    records = desk.console.worker.submit(latent_map._new, installation, 0).result()
+    landing, worker = Landing(desk.console.installation), desk.console.worker
+    records = worker.submit(landing.records, 0).result()
     assert [each["number"] for each in records] == [2]
-    records = desk.console.worker.submit(latent_map._new, installation, 1).result()
-    (probe,) = desk.console.worker.submit(latent_map._landed, installation, records).result()
+    records = worker.submit(landing.records, 1).result()
+    (probe,) = worker.submit(landing.probes, records).result()
     assert probe["verdict"] == "unknown"
     assert [name for _, name, _ in probe["nearest"]] == ["s0005", "s0006"]
     assert set(probe) == {
         "number", "at", "verdict", "score", "threshold", "x", "y", "nearest",
     }  # fmt: skip
-    assert desk.console.worker.submit(latent_map._new, installation, 2).result() == []
+    assert worker.submit(landing.records, 2).result() == []
+
+
+def test_who_is_removed_elsewhere_lands_nobody_any_more(
+    registrar: TestClient, desk: Desk, school: Settings
+) -> None:
+    make_map(school)
+    assert len(registrar.get("/map/places").json()["names"]) == 40
+    say(school, 5, 0.8)
+    with Installation.open(school, Screen(as_json=True)) as other:
+        other.gallery.remove("s0005")
+    assert "s0005" not in registrar.get("/map/places").json()["names"]
+    landing, worker = Landing(desk.console.installation), desk.console.worker
+    (probe,) = worker.submit(landing.probes, worker.submit(landing.records, 0).result()).result()
+    assert [name for _, name, _ in probe["nearest"]] == ["s0006"]
 
 
 @pytest.fixture

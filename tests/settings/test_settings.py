@@ -239,3 +239,25 @@ def test_the_key_lives_apart_from_the_gallery(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CONFIGURATION_DIRECTORY", "/etc/kaimen")
     assert GallerySettings().key_file == Path("/etc/kaimen/gallery.key")
     assert GallerySettings(key="a/b").key_file == Path("a/b")
+
+
+def test_a_console_that_others_can_reach_is_refused_without_tls() -> None:
+    with pytest.raises(SettingsError, match=r"\[console\] console.host is 0.0.0.0"):
+        Settings.parse('[console]\nhost = "0.0.0.0"\n', "kaimen.toml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "port = 65536",
+        'certificate = "a.pem"',
+        'proxy = "gate.example"',
+        'proxy_header = "X Remote"',
+        "idle = 0.0",
+        "longest = 169.0",
+        'names = "everybody"',
+    ],
+)
+def test_a_console_of_unfit_settings_is_refused(line: str) -> None:
+    with pytest.raises(SettingsError, match="console"):
+        Settings.parse(f"[console]\n{line}\n", "kaimen.toml")

@@ -164,12 +164,11 @@ class Admission:
         return RedirectResponse(f"{SIGN_IN}?then={quote(path)}", 303)
 
     def _require_same_site(self, request: Request) -> None:
-        site = request.headers.get("Sec-Fetch-Site", "same-origin")
-        origin = request.headers.get("Origin")
+        # A proxy may have changed the host, so what the browser says of the site comes first.
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         host = request.headers.get("Host", "")
-        if site not in ("same-origin", "none") or (
-            origin is not None and urlsplit(origin).netloc != host
-        ):
+        foreign = origin is not None and urlsplit(origin).netloc != host
+        if site not in ("same-origin", "none") if site is not None else foreign:
             raise RefusedRequest(403, "This form came from another page.")
 
     async def _form(self, request: Request, largest: int) -> FormData:

@@ -29,7 +29,7 @@ NEIGHBOURS = 10  # of each student, that a good map keeps
 LANDING = 3  # students between whom somebody lands
 SOFTNESS = 0.05  # of score: by how much nearer a student must be to count clearly more
 PERPLEXITY = 30.0  # of t-SNE: about so many neighbours count
-SAMPLE = 1_000  # students whose neighbours are compared
+SAMPLE = 500  # students whose neighbours are compared
 
 Places = NDArray[np.float32]  # (students, 2), from -1 to 1
 
@@ -113,11 +113,10 @@ class LatentMap:
 
     def land(self, nearest: Sequence[tuple[int, float]]) -> tuple[float, float] | None:
         """Return where a probe lies, by its nearest students' numbers and scores; None of none."""
-        where = {number: place for place, number in enumerate(self.numbers.tolist())}
         found = [
-            (where[number], score)
+            (int(np.flatnonzero(self.numbers == number)[0]), score)
             for number, score in nearest
-            if number in where and math.isfinite(score)
+            if number in self.numbers and math.isfinite(score)
         ]
         if not found:
             return None

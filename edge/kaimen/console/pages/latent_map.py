@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,11 @@ from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.latent_map import NEIGHBOURS, LatentMap, map_of
+from kaimen.gallery.members import Numbers
 from kaimen.installation import Installation
+from kaimen.registry.registry import Student
+from kaimen.registry.vault import Vault
+from kaimen.voice.score import Points
 
 EVERY = 0.5  # seconds between looks whether somebody spoke
 FIRST = 10  # probes that a new watcher is shown
@@ -56,13 +61,20 @@ def student(exchange: Exchange) -> Response:
     return exchange.page("map/student.html", student=found, near=near)
 
 
-def fit(exchange: Exchange) -> Response:
-    """Make the map by principal components, in place of the old one."""
+async def fit(exchange: Exchange) -> Response:
+    """Make the map by principal components, in place of the old one: nobody waits meanwhile."""
     installation = exchange.installation
-    exchange.audit("made the map of students")
-    gallery = installation.gallery
-    made = LatentMap.fit(gallery.encoder, *gallery.centroids())
-    made.save(map_of(installation.settings.gallery.file), installation.vault)
+    path = map_of(installation.settings.gallery.file)
+
+    def read() -> tuple[str, Numbers, Points, Vault]:
+        gallery = installation.gallery
+        gallery.refresh()
+        return gallery.encoder, *gallery.centroids(), installation.vault
+
+    encoder, numbers, centroids, vault = await exchange.work(read)
+    await exchange.aside(exchange.audit, "made the map of students")
+    made = await exchange.aside(LatentMap.fit, encoder, numbers, centroids)
+    await exchange.aside(made.save, path, vault)
     exchange.say("The map is made.")
     return exchange.see("/map")
 
@@ -73,63 +85,79 @@ async def feed(exchange: Exchange) -> Response:
 
 
 async def _probes(exchange: Exchange) -> AsyncIterator[tuple[str, str]]:
-    seen = 0
+    landing, seen = Landing(exchange.installation), 0
     while True:
-        records = await exchange.work(_new, exchange.installation, seen)
+        records = await exchange.work(landing.records, seen)
         if records:
             seen = records[-1]["number"]
-            for each in await exchange.work(_landed, exchange.installation, records):
+            for each in await exchange.work(landing.probes, records):
                 yield "probe", as_json(each)
         await asyncio.sleep(EVERY)
 
 
-def _new(installation: Installation, seen: int) -> list[Record]:
-    try:
-        return since(installation.log_folder, installation.log_key, seen)
-    except StorageError:  # no log yet
-        return []
+class Landing:
+    """Where probes land by the log, for one watcher; on the worker thread alone."""
 
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._of = ""  # which gallery, and which map of it, the following is of
+        self._now: LatentMap | None = None
+        self._known: dict[str, Student] = {}  # by their keyed hashes: 20,000 take a moment
 
-def _landed(installation: Installation, records: list[Record]) -> list[dict[str, Any]]:
-    """Return where the probes of records land: by their scores, no voiceprint is in a log."""
-    try:
-        now = _now(installation)
-    except GalleryError:
-        return []
-    key = installation.log_key
-    known = {
-        hashed: each
-        for each in installation.gallery.members
-        for hashed in pseudonyms(key, each.name)
-    }
-    found = []
-    for record in records[-FIRST:]:
+    def records(self, seen: int) -> list[Record]:
+        """Return what was written down since a line."""
+        try:
+            return since(self._installation.log_folder, self._installation.log_key, seen)
+        except StorageError:  # no log yet
+            return []
+
+    def probes(self, records: list[Record]) -> list[dict[str, Any]]:
+        """Return where the probes of records land: by their scores, no voiceprint is in a log."""
+        self._keep_up()
+        found = [self._probe(record) for record in records if record.get("kind") == "decision"]
+        return [each for each in found[-FIRST:] if each is not None]
+
+    def _keep_up(self) -> None:
+        gallery = self._installation.gallery
+        gallery.refresh()
+        path = map_of(self._installation.settings.gallery.file)
+        made = path.stat().st_mtime_ns if path.exists() else 0
+        if f"{made} {gallery.hash}" != self._of:
+            self._of = f"{made} {gallery.hash}"
+            key = self._installation.log_key
+            self._known = {
+                hashed: each for each in gallery.members for hashed in pseudonyms(key, each.name)
+            }
+            self._now = None
+            with contextlib.suppress(GalleryError):
+                self._now = _now(self._installation)
+
+    def _probe(self, record: Record) -> dict[str, Any] | None:
         nearest = [
-            (known[each["student"]], each["score"])
+            (self._known[each["student"]], each["score"])
             for each in record.get("nearest", ())
-            if each["student"] in known and each["score"] is not None
+            if each["student"] in self._known and each["score"] is not None
         ]
-        place = now.land([(who.number, score) for who, score in nearest])
-        if record.get("kind") == "decision" and place is not None:
-            x, y = place
-            found.append(
-                {
-                    "number": record["number"],
-                    "at": record["at"],
-                    "verdict": record["verdict"],
-                    "score": record["score"],
-                    "threshold": record["threshold"],
-                    "x": x,
-                    "y": y,
-                    "nearest": [[who.number, who.name, score] for who, score in nearest],
-                }
-            )
-    return found
+        scores = [(who.number, score) for who, score in nearest]
+        place = None if self._now is None else self._now.land(scores)
+        if place is None:
+            return None
+        return {
+            "number": record["number"],
+            "at": record["at"],
+            "verdict": record["verdict"],
+            "score": record["score"],
+            "threshold": record["threshold"],
+            "x": place[0],
+            "y": place[1],
+            "nearest": [[who.number, who.name, score] for who, score in nearest],
+        }
 
 
 def _now(installation: Installation) -> LatentMap:
     """Return the map of who is enrolled now. Raises GalleryError with what to do."""
     gallery = installation.gallery
+    gallery.refresh()
     path = map_of(installation.settings.gallery.file)
     kept = LatentMap.load(path, installation.vault, gallery.encoder)
     return kept.completed(*gallery.centroids())
