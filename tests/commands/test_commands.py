@@ -58,9 +58,9 @@ def test_every_command_shows_an_example_in_its_help(
 
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
-        "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "calibrate",
-        "attack", "settings", "log", "review", "map", "backup", "restore", "audit", "bundle",
-        "fleet", "embed", "bridge", "console", "bench",
+        "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "erase",
+        "renew", "calibrate", "update", "attack", "settings", "log", "review", "map", "backup",
+        "restore", "audit", "bundle", "fleet", "embed", "bridge", "console", "bench",
     ]  # fmt: skip
 
 
