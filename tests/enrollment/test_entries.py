@@ -204,3 +204,22 @@ def test_a_folder_in_a_students_is_a_word_of_theirs(tmp_path: Path) -> None:
     phrase, word = entries_in(tmp_path)
     assert (phrase.student, phrase.word, len(phrase.files)) == ("li", "", 1)
     assert (word.student, word.word, len(word.files)) == ("li", "北京", 2)
+
+
+def test_a_table_may_say_which_guardian_consented(tmp_path: Path) -> None:
+    table = tmp_path / "school.csv"
+    table.write_text(
+        "学生,录音,同意至,监护人\n李,a.wav,2027-07-31,李娜\n李,b.wav,2027-07-31,李娜\n",
+        encoding="utf-8",
+    )
+    (entry,) = entries_in(table)
+    assert (entry.guardian, len(entry.files)) == ("李娜", 2)
+    table.write_text("student,path,guardian\nLi,a.wav,Li Na\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="no day until when"):
+        entries_in(table)
+    table.write_text(
+        "student,path,consent,guardian\nLi,a.wav,2027-07-31,Li Na\nLi,b.wav,2027-07-31,Wu\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(SettingsError, match="guardian above"):
+        entries_in(table)

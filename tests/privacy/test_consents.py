@@ -8,7 +8,7 @@ from contextlib import closing
 from kaimen.audit import export
 from kaimen.registry.permissions import set_pin
 from kaimen.registry.registry import Registry
-from tests.privacy.school import GONE, OTHERS, School
+from tests.privacy.school import GONE, OTHERS, School, points
 
 TODAY = datetime.date.today()
 
@@ -104,3 +104,14 @@ def test_an_export_holds_the_consents(school: School) -> None:
     file = school.outside / "export.json"
     assert school("students", GONE, "--export", file)[0] == 0
     assert "Li Na" in file.read_text(encoding="utf-8")
+
+
+def test_a_consent_that_comes_with_recordings_is_one_entry_however_often(school: School) -> None:
+    until = TODAY + datetime.timedelta(days=200)
+    with closing(school.gallery()) as gallery:
+        for guardian in ("Li Na", "Li Na", "", "Wu"):
+            gallery.enroll("new", points(30), consent=until, guardian=guardian)
+        gallery.enroll("new", points(30), consent=until + datetime.timedelta(days=1))
+    listed = school("students", "new", "--consents")[1]
+    assert [each["guardian"] for each in listed] == ["Li Na", "Wu", None]
+    assert [each["by"] for each in listed] == ["guardian", "guardian", None]

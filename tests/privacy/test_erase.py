@@ -8,11 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from kaimen.audit import export, write_waiting
 from kaimen.privacy import erasing
 from kaimen.registry.vault import Vault
+from kaimen.sound import SAMPLE_RATE
 from tests.privacy.school import GONE, OTHERS, PRINT, School, points
+from tests.sounds import silence
 
 
 def backed_up(school: School, name: str = "school.backup") -> tuple[Path, Path]:
@@ -38,7 +41,10 @@ def test_nothing_of_an_erased_student_is_in_any_file_of_the_data_folder(school: 
     before = school.everything()
     assert GONE.encode() in before and all(each in before for each in sealed)
     code, said = school("erase", GONE, "--certificate", school.outside / "gone.json")
-    assert code == 0 and said[0]["erased"]["recordings"] == 5
+    assert code == 0
+    assert {kind: count for kind, count in said[0]["erased"].items() if count} == {
+        "recordings": 5, "phrase_embeddings": 5, "fingerprints": 5, "replay_memory": 1,
+    }  # fmt: skip
     after = school.everything()
     assert GONE.encode() not in after
     assert not any(each in after for each in [*sealed, *raw, PRINT.tobytes()])
@@ -223,3 +229,26 @@ def test_a_gate_at_work_writes_what_commands_left_for_its_log(school: School) ->
         assert write_waiting(gate.audit, gate.registry.events, 10) == 0
         kinds = [each["kind"] for each in export(gate.log_folder, gate.log_key)]
     assert kinds == ["gate", "erased"]
+
+
+def test_a_gate_serves_while_an_erasure_cannot_be_finished(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with school.config.open("a", encoding="utf-8") as file:
+        file.write("[door]\nmock = true\n[reader]\npin = true\n")
+    kept = school.data / "gallery.before-20260101T000000Z"
+    kept.mkdir()
+    (kept / "gallery.sqlite").write_bytes(b"no database" * 1000)
+    code, said = school("erase", GONE)
+    assert code == 4 and "delete the folder" in said[-1]["error"]
+    quiet = school.outside / "quiet.wav"
+    soundfile.write(quiet, silence(1.0), SAMPLE_RATE)
+    code, said = school("run", "--play", quiet)
+    assert code == 0
+    assert any("an erasure is not finished" in each.get("note", "") for each in said)
+    with closing(school.gallery()) as gallery:
+        assert GONE not in gallery
+    shutil.rmtree(kept)
+    code, said = school("erase", "--go-on")
+    assert code == 0 and said[0]["erased"]["recordings"] == 5
+    assert GONE.encode() not in school.everything()

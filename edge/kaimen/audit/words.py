@@ -8,6 +8,11 @@ from typing import Any
 from kaimen.access.decision import FAILED, Verdict
 from kaimen.audit.chain import Record
 
+SCHOOL = {  # what became of the whole of it
+    "renewed": "the school has a new key, and other voiceprints",
+    "resealed": "a backup was written anew without who was erased",
+    "backup destroyed": "a backup was struck off the list: it is no more",
+}
 PRIVACY = {  # what became of one student
     "consent given": "consent was given",
     "consent withdrawn": "consent was withdrawn",
@@ -48,6 +53,8 @@ def told(record: Record, named: Named) -> str:
                 else f"opened for {whose} by card and PIN"
             )
         return f"card and PIN refused: {whose}, {record.get('why')}"
+    if kind in SCHOOL:
+        return SCHOOL[kind]
     if kind in PRIVACY:
         return f"{named(record['student'])}: {PRIVACY[kind]}{_details(record)}"
     return str(record.get("event", kind))

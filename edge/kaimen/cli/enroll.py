@@ -38,7 +38,7 @@ EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
   kaimen enroll --from school/ --report refused.csv      (school/STUDENT/RECORDING.mp3)
   kaimen enroll --student s0001 --word 北京 anna/北京/*.mp3  (or school/STUDENT/WORD/RECORDING.mp3)
-  kaimen enroll --from school.csv                        (student,path,group,consent)
+  kaimen enroll --from school.csv                        (student,path,group,consent,guardian)
   kaimen enroll --student s0001 --add anna/one-more.mp3
   kaimen enroll --from school/ --dry-run
   kaimen enroll --microphone s0001                       (five takes, with advice)
@@ -60,6 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", help="the student's group, for rules of the roster")
     parser.add_argument("--word", default="", help="they say this word, for challenges")
     parser.add_argument("--consent", metavar="DATE", help="the last day of the student's consent")
+    parser.add_argument("--guardian", metavar="NAME", help="with --consent: who gave it")
     parser.add_argument(
         "--from", dest="place", type=Path, metavar="PLACE",
         help="a folder of students' folders, or a CSV file of recordings",
@@ -169,13 +170,15 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
         raise SettingsError("--microphone and --kiosk name the student and take no recordings")
     if not heard and (arguments.play or arguments.replace_recording is not None):
         raise SettingsError("--play and --replace-recording go with --microphone STUDENT")
-    alone = (student, files, arguments.group, arguments.consent, arguments.word)
+    alone = (student, files, arguments.group, arguments.consent, arguments.word, arguments.guardian)
     if place is not None and (arguments.add or arguments.replace):
         raise SettingsError(
             "--add and --replace are of one --student; --from replaces whose files have changed"
         )
     if place is not None and not any(alone):
         return entries_in(place)
+    if arguments.guardian and not arguments.consent:
+        raise SettingsError("--guardian goes with --consent DATE; see --help")
     student = heard or student
     if place is None and student and (files or heard):
         consent = day_of(arguments.consent, "--consent") if arguments.consent else None
@@ -186,6 +189,7 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
                 name_of(arguments.group, "--group") if arguments.group else arguments.group,
                 consent,
                 name_of(arguments.word, "--word") if arguments.word else "",
+                name_of(arguments.guardian, "--guardian") if arguments.guardian else "",
             )
         ]
     raise SettingsError(

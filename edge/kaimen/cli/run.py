@@ -156,8 +156,10 @@ def _ready(arguments: argparse.Namespace, screen: Screen, tries: Tries | None = 
         state, _ = installation.state, installation.gallery
         if not installation.settings.reader.pin:  # a card and a PIN need no calibration
             _ = installation.calibration
-        with suppress(StorageError):  # a gate on a disk that cannot be written serves all the same
+        try:
             go_on(installation)
+        except KaimenError as error:  # whoever else is enrolled is let in all the same
+            screen.note(f"{error}; an erasure is not finished")
         settings = installation.settings.gate
         lockout = Lockout(
             free=settings.free_tries,

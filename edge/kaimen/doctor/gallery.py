@@ -158,7 +158,7 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
         return attention(
             "gallery",
             f"{said}, {ended} of them without consent any more: not recognised",
-            "'kaimen enroll --consent DATE' renews it, 'kaimen students --remove' ends it",
+            "'kaimen students --set-consent DATE' renews it, 'kaimen erase --ended' ends it",
             **numbers,
         )
     return ok("gallery", said, **numbers)

@@ -162,6 +162,7 @@ class _Enrollment:
                 sources=[each.source for each in usable],
                 group=entry.group,
                 consent=entry.consent,
+                guardian=entry.guardian,
                 refused=remembered,
                 evidence=[each.recorded.evidence for each in usable],
                 add=bool(before),
@@ -236,9 +237,17 @@ class _Enrollment:
                 group=student.group if entry.group is None else entry.group,
                 consent=entry.consent or student.consent,
             )
-            if given != student:
+            named = entry.guardian and not self._gallery.registry.consents.is_by(
+                student.number, entry.guardian, entry.consent
+            )
+            if given != student or named:
                 if not self._dry:
-                    self._gallery.describe(entry.student, group=entry.group, consent=entry.consent)
+                    self._gallery.describe(
+                        entry.student,
+                        group=entry.group,
+                        consent=entry.consent,
+                        guardian=entry.guardian,
+                    )
                 status = Status.CHANGED
         return Outcome(entry.student, status, self._recordings(entry), refused)
 

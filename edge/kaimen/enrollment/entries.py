@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kaimen.enrollment.litter import is_litter
@@ -28,6 +28,7 @@ class Entry:
     group: str | None = None  # None: as it was
     consent: datetime.date | None = None  # the last day; None: as it was
     word: str = ""  # of a challenge; empty: the passphrase
+    guardian: str = ""  # who gave the consent; empty: as it was, or not written down
 
 
 def entries_in(place: Path) -> list[Entry]:
@@ -122,13 +123,13 @@ def _of_table(table: Path) -> list[Entry]:
             raise SettingsError(f"{where}: {row['path']} is given twice; keep one of the lines")
         paths.update(read.files)
         first = found.setdefault(read.student, read)
-        if (first.group, first.consent) != (read.group, read.consent):
+        if replace(read, files=first.files) != first:
             raise SettingsError(
-                f"{where}: {read.student} has another group or consent above; make them agree"
+                f"{where}: {read.student} has another group, consent or guardian above; make them "
+                "agree"
             )
         if first is not read:
-            files = (*first.files, *read.files)
-            found[read.student] = Entry(read.student, files, read.group, read.consent)
+            found[read.student] = replace(first, files=(*first.files, *read.files))
     if not found:
         raise SettingsError(f"{table}: no rows; give a line for each recording")
     return list(found.values())
@@ -138,12 +139,15 @@ def _of_row(row: dict[str, str], folder: Path, where: str) -> Entry:
     for name in COLUMNS:
         if not row[name]:
             raise SettingsError(f"{where}: no {name}; fill it in")
-    group, consent = row.get("group"), row.get("consent")
+    group, consent, guardian = row.get("group"), row.get("consent"), row.get("guardian")
+    if guardian and not consent:
+        raise SettingsError(f"{where}: a guardian, and no day until when; fill in the consent")
     return Entry(
         name_of(row["student"], where),
         (_file_of(folder, row["path"]),),
         name_of(group, where) if group else None,
         day_of(consent, where) if consent else None,
+        guardian=name_of(guardian, where) if guardian else "",
     )
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from kaimen.errors import SettingsError
 
 COLUMNS = ("student", "path")
-MORE_COLUMNS = ("group", "consent")
+MORE_COLUMNS = ("group", "consent", "guardian")
 # What else the columns are called.
 CALLED = {
     "name": "student", "姓名": "student", "学生": "student", "學生": "student",
     "file": "path", "recording": "path", "文件": "path", "路径": "path", "录音": "path",
     "班级": "group", "班級": "group", "同意": "consent", "同意至": "consent",
+    "监护人": "guardian", "監護人": "guardian",
 }  # fmt: skip
 MARKS = (  # of bytes in front that say the encoding
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -96,7 +97,7 @@ def _columns(heading: list[str], table: Path) -> list[str]:
     unknown = [name for name in columns if name not in COLUMNS + MORE_COLUMNS]
     if missing or unknown or len(set(columns)) < len(columns):
         raise SettingsError(
-            f"{table}: the columns must be student and path, and may be group and consent, "
-            f"not {', '.join(given) or 'none'}"
+            f"{table}: the columns must be student and path, and may be group, consent "
+            f"and guardian, not {', '.join(given) or 'none'}"
         )
     return columns

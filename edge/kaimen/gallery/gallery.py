@@ -244,6 +244,7 @@ class Gallery:
         sources: Sequence[str] = (),
         group: str | None = None,
         consent: datetime.date | None = None,
+        guardian: str = "",
         refused: Sequence[Refused] = (),
         evidence: Sequence[Evidence] = (),
         word: str = "",
@@ -271,6 +272,7 @@ class Gallery:
             sources=sources,
             group=group,
             consent=consent,
+            guardian=guardian,
             refused=refused,
             evidence=evidence,
             word=word,
@@ -284,11 +286,16 @@ class Gallery:
         *,
         group: str | None = None,
         consent: datetime.date | None = None,
+        guardian: str = "",
         until_withdrawn: bool = False,
     ) -> None:
         """Change a student's group or consent; what is not given stays what it was."""
         self.registry.describe(
-            student, group=group, consent=consent, until_withdrawn=until_withdrawn
+            student,
+            group=group,
+            consent=consent,
+            guardian=guardian,
+            until_withdrawn=until_withdrawn,
         )
         self._seen = None
 

@@ -27,7 +27,12 @@ from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.storage import forget, make_folder, unwritten
 
-WHAT = ("recordings", "words", "said", "fingerprints", "other_models", "consents", "pins")
+# What an erasure counts: recordings of the passphrase and of words, what was made of them, what
+# opened the door lately, consents and a PIN.
+WHAT = (
+    *("recordings", "word_recordings", "phrase_embeddings", "fingerprints"),
+    *("points_of_other_models", "replay_memory", "consents", "pins"),
+)
 
 
 def erase(installation: Installation, students: Sequence[str]) -> dict[str, Certificate]:
@@ -124,14 +129,21 @@ def _described(installation: Installation, student: str) -> Erasure:
         f"SELECT word, voiceprint, said, fingerprint FROM recordings WHERE student = {whose}",
         student,
     ):
-        sealed += [("words" if word else "recordings", voiceprint)]
-        sealed += [("said", said), ("fingerprints", heard)]
+        sealed += [("word_recordings" if word else "recordings", voiceprint)]
+        sealed += [("phrase_embeddings", said), ("fingerprints", heard)]
     for kind, query in (
-        ("other_models", f"points JOIN recordings ON number = recording WHERE student = {whose}"),
+        (
+            "points_of_other_models",
+            f"points JOIN recordings ON number = recording WHERE student = {whose}",
+        ),
         ("consents", f"consents WHERE student = {whose}"),
         ("pins", f"pins WHERE student = {whose}"),
     ):
         sealed += [(kind, row[0]) for row in database.read(f"SELECT sealed FROM {query}", student)]
+    path = installation.school.pieces["heard"]
+    if path.exists():
+        with closing(ReplayMemory(path, installation.vault)) as memory:
+            sealed += [("replay_memory", each) for each in memory.sealed_of(student)]
     for kind, content in sealed:
         if isinstance(content, bytes):
             counts[kind] += 1

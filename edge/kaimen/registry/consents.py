@@ -60,6 +60,14 @@ class Consents:
             self._write(student, replace(each, withdrawn=day.isoformat()))
         return len(standing)
 
+    def is_by(self, student: int, guardian: str, until: datetime.date | None) -> bool:
+        """Return whether the latest entry stands, until a day, and is by a guardian, if any."""
+        last = until and until.isoformat()
+        return any(
+            each.withdrawn is None and each.until == last and guardian in ("", each.guardian)
+            for each in self.of(student)[-1:]
+        )
+
     def is_withdrawn(self, student: int) -> bool:
         """Return whether the latest entry was withdrawn. Raises GalleryError."""
         found = self.of(student)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
-from kaimen.registry.consents import OPENING, Consent, Consents
+from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
 from kaimen.registry.copying import StudentCopy, put_recordings, recordings_of
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
@@ -174,6 +174,7 @@ class Registry:
         sources: Sequence[str] = (),
         group: str | None = None,
         consent: datetime.date | None = None,
+        guardian: str = "",
         refused: Sequence[Refused] = (),
         evidence: Sequence[Evidence] = (),
         word: str = "",
@@ -233,8 +234,7 @@ class Registry:
             ).fetchone()
             self._seal(number, b"" if row is None else _bytes(row[-1]))
             if consent is not None:
-                given = Consent("", "", (OPENING,), now[:10], str(consent))
-                self.consents.add(number, given)
+                self._consented(number, guardian, consent)
             if not add:
                 database.execute(
                     "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
@@ -327,12 +327,13 @@ class Registry:
         *,
         group: str | None = None,
         consent: datetime.date | None = None,
+        guardian: str = "",
         until_withdrawn: bool = False,
     ) -> None:
         """Change a student's group or consent; what is not given stays what it was.
 
-        ``until_withdrawn``: the consent has no last day any more. Raises UnfitName, GalleryError
-        and StorageError; nothing was changed then.
+        ``guardian`` gave the consent. ``until_withdrawn``: the consent has no last day any more.
+        Raises UnfitName, GalleryError and StorageError; nothing was changed then.
         """
         group = name_of(group, str(self.path)) if group else group
         with self.database.writing() as database:
@@ -345,9 +346,16 @@ class Registry:
             ).fetchone()
             self._seal(number, seal)
             if consent is not None or until_withdrawn:
-                until = None if until_withdrawn else str(consent)
-                given = Consent("", "", (OPENING,), _today(), until)
+                given = _consent(guardian, None if until_withdrawn else consent)
                 self.write_consent(number, as_kept(name), given)
+
+    def _consented(self, number: int, guardian: str, until: datetime.date) -> None:
+        """Write a consent that came with recordings into the ledger, if it is another one.
+
+        A whole school's are no news for the log, which has a line for each of its own.
+        """
+        if not self.consents.is_by(number, guardian, until):
+            self.consents.add(number, _consent(guardian, until))
 
     def write_consent(self, number: int, name: str, consent: Consent) -> None:
         """Write a consent into the ledger, and tell the log, in a transaction of the caller's."""
@@ -577,8 +585,11 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _today() -> str:
-    return today().isoformat()
+def _consent(guardian: str, until: datetime.date | None) -> Consent:
+    """Return a consent of today, to what a door needs."""
+    by = GUARDIAN if guardian else ""
+    last = None if until is None else until.isoformat()
+    return Consent(by, guardian, (OPENING,), today().isoformat(), last)
 
 
 def _bytes(seal: object) -> bytes:

@@ -229,6 +229,17 @@ class ReplayMemory:
 
         self._attempt(clear)
 
+    def sealed_of(self, student: str) -> list[bytes]:
+        """Return all that the file holds of a student, as it lies there."""
+        hashes = [self._hash(form) for form in forms_of(student)]
+        marks = ", ".join("?" * len(hashes))
+        rows = self._attempt(
+            lambda database: database.execute(
+                f"SELECT fingerprint FROM heard WHERE student IN ({marks})", hashes
+            ).fetchall()
+        )
+        return [bytes(row[0]) for row in rows]
+
     def compact(self) -> None:
         """Leave nothing in the file of what was deleted from it. Raises StorageError."""
         self._attempt(lambda database: database.execute("VACUUM").fetchall())
