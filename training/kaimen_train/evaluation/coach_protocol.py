@@ -110,9 +110,7 @@ def students_of(table: TakeTable) -> list[TakesOfStudent]:
     return found
 
 
-def enrollments(
-    students: Sequence[TakesOfStudent], draws: int = DRAWS
-) -> Iterator[DrawnEnrollment]:
+def enrollments(students: Sequence[TakesOfStudent], draws: int) -> Iterator[DrawnEnrollment]:
     """Draw enrollments of students; always the same ones."""
     random = np.random.default_rng(SEED)
     for student in students:
