@@ -278,9 +278,9 @@ def evaluate(table: TakeTable, others: dict[str, float]) -> dict[str, Any]:
     """
     students = students_of(table)
     fitted = rows_of(
-        list(enrollments([each for each in students if each.split == "train"])), others
+        list(enrollments([each for each in students if each.split == "train"], DRAWS)), others
     )
-    drawn = list(enrollments([each for each in students if each.split != "train"]))
+    drawn = list(enrollments([each for each in students if each.split != "train"], DRAWS))
     tried = rows_of(drawn, others)
     phrases = [each for each in drawn if each.student.corpus in PHRASED]
     corpora = sorted(set(tried.corpus))
