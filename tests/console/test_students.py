@@ -120,7 +120,7 @@ def test_what_a_registrar_does_is_written_down_without_a_name(
     assert "anning" not in lines
 
 
-def test_twenty_thousand_students_stay_fluid_page_by_page(settings: Settings) -> None:
+def test_students_are_found_page_by_page_each_once(settings: Settings) -> None:
     names = [f"s{number:05}" for number in range(200)]
     enrolled(settings, *names, recordings=1)
     with Installation.open(settings, Screen(as_json=True)) as installation:
