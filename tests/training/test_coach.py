@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kaimen.enrollment.chance import WEIGHTS
 from kaimen.enrollment.take_quality import TakeQuality
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.loudness import decibels
+from kaimen_train.cli.main import main
 from kaimen_train.evaluation import coach_protocol
 from kaimen_train.evaluation.coach_protocol import (
     CALLS,
@@ -50,25 +54,25 @@ def test_who_has_too_few_takes_is_no_student() -> None:
 
 
 def test_no_take_enrolls_and_comes_to_the_gate() -> None:
-    for each in enrollments(students_of(table())):
+    for each in enrollments(students_of(table()), 3):
         known = {*each.chosen.tolist(), each.spare[0]}
         assert len(known) == ENROLLED + 1
         assert len(each.probes) == 8 - ENROLLED - 1
 
 
 def test_calls_enroll_by_the_first_and_come_by_the_others() -> None:
-    for each in enrollments(students_of(table(takes=12, corpus=CALLS))):
+    for each in enrollments(students_of(table(takes=12, corpus=CALLS)), 3):
         assert max(each.chosen) < 6
         assert each.spare[0] >= 6 or each.spare[0] not in each.chosen
 
 
 def test_the_same_enrollments_are_drawn_each_time() -> None:
-    first, second = (list(enrollments(students_of(table()))) for _ in range(2))
+    first, second = (list(enrollments(students_of(table()), 3)) for _ in range(2))
     assert [each.spare for each in first] == [each.spare for each in second]
 
 
 def test_what_comes_true_has_no_error() -> None:
-    rows = rows_of(list(enrollments(students_of(table()))), OTHERS)
+    rows = rows_of(list(enrollments(students_of(table()), 3)), OTHERS)
     predicted = np.array([coach_protocol.chance_by(tuple(each)) for each in rows.terms])
     told = replace(rows, measured=predicted)
     assert calibration_of(told)["mean_error"] == pytest.approx(0, abs=1e-9)
@@ -97,3 +101,27 @@ def test_the_worse_rendition_is_worse() -> None:
         assert len(quiet) == len(worse) == round(1.8 * SAMPLE_RATE)
         louder = decibels(worse[: SAMPLE_RATE // 4]) > decibels(quiet[: SAMPLE_RATE // 4]) + 3
         assert louder
+
+
+def test_the_command_tells_one_object_and_draws_the_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    both = table()
+    callers = table(takes=12, corpus=CALLS)
+    students = TakeTable(
+        [*both.students, *callers.students],
+        [*both.sessions, *callers.sessions],
+        np.concatenate((both.points, callers.points)),
+        np.concatenate((both.qualities, callers.qualities)),
+    )
+    manifest, figure = tmp_path / "manifest.csv", tmp_path / "coach.svg"
+    manifest.write_text("path,corpus,split,speaker,text\n")
+    monkeypatch.setattr("kaimen_train.evaluation.coach_takes.takes_of", lambda *_: students)
+    monkeypatch.setattr(coach_protocol, "DRAWS", 2)
+    asked = ["coach", str(manifest), "--figure", str(figure)]
+    assert main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["weights"]) == set(WEIGHTS)
+    assert figure.read_text().startswith("<?xml")
+    assert main(asked) == 0
+    assert "calls" in capsys.readouterr().out

@@ -33,4 +33,4 @@ def run(arguments: argparse.Namespace) -> int:
     found = evaluate(table, others)
     if arguments.figure:
         coach_report.draw(found, arguments.figure)
-    return answer(arguments, found, coach_report.tables(found))
+    return answer(arguments, [found], coach_report.tables(found))

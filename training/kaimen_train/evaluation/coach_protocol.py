@@ -110,9 +110,7 @@ def students_of(table: TakeTable) -> list[TakesOfStudent]:
     return found
 
 
-def enrollments(
-    students: Sequence[TakesOfStudent], draws: int = DRAWS
-) -> Iterator[DrawnEnrollment]:
+def enrollments(students: Sequence[TakesOfStudent], draws: int) -> Iterator[DrawnEnrollment]:
     """Draw enrollments of students; always the same ones."""
     random = np.random.default_rng(SEED)
     for student in students:
@@ -280,9 +278,9 @@ def evaluate(table: TakeTable, others: dict[str, float]) -> dict[str, Any]:
     """
     students = students_of(table)
     fitted = rows_of(
-        list(enrollments([each for each in students if each.split == "train"])), others
+        list(enrollments([each for each in students if each.split == "train"], DRAWS)), others
     )
-    drawn = list(enrollments([each for each in students if each.split != "train"]))
+    drawn = list(enrollments([each for each in students if each.split != "train"], DRAWS))
     tried = rows_of(drawn, others)
     phrases = [each for each in drawn if each.student.corpus in PHRASED]
     corpora = sorted(set(tried.corpus))
