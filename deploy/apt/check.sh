@@ -66,6 +66,7 @@ inside clean sh -c 'for each in gcc make pip3; do ! command -v $each || exit 1; 
 inside clean systemctl is-enabled kaimen-rest kaimen-door kaimen-gate
 say "installed by 'apt-get install kaimen', without a compiler"
 
+inside gate apt-get --quiet=2 update
 cp "$old" "$work/gate/root/old.deb"
 inside gate apt-get --quiet=2 --no-install-recommends install --yes /root/old.deb >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 rm "$work/gate/root/old.deb"

@@ -140,7 +140,7 @@ SCRIPT
 find "$program" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 unshare --mount bash -euo pipefail <<'INSIDE'
     mount --bind "$program" "$root/opt/kaimen"
-    inside() { env PATH=/usr/bin:/bin chroot "$root" "$@" </dev/null; }
+    inside() { env PATH=/usr/sbin:/usr/bin chroot "$root" "$@" </dev/null; }
     find "$program" -name __pycache__ -exec rm -r {} +
     inside python3 -m compileall -q -j 0 --invalidation-mode timestamp /opt/kaimen/lib
     [ "$arch" != "$native" ] || inside /opt/kaimen/bin/kaimen --version
