@@ -54,6 +54,7 @@ inside() { # a root, a command
     root=$root unshare --mount --pid --fork bash -euo pipefail -c '
         mount -t proc proc "$root/proc"
         mount --bind /dev "$root/dev"
+        mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
         cp /etc/resolv.conf "$root/etc/resolv.conf"
         exec env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive OMP_NUM_THREADS=1 \
             PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$@"
@@ -66,12 +67,14 @@ inside clean sh -c 'for each in gcc make pip3; do ! command -v $each || exit 1; 
 inside clean systemctl is-enabled kaimen-rest kaimen-door kaimen-gate
 say "installed by 'apt-get install kaimen', without a compiler"
 
+inside gate apt-get --quiet=2 update
 cp "$old" "$work/gate/root/old.deb"
 inside gate apt-get --quiet=2 --no-install-recommends install --yes /root/old.deb >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 rm "$work/gate/root/old.deb"
 inside gate kaimen --version
 recordings=$(inside gate sh -c 'ls -d /opt/kaimen/lib/python*/site-packages/kaimen/rehearsal/recordings')
-inside gate sed -i 's/^lease = .*/lease = 4.5/' /etc/kaimen/kaimen.toml
+# The recordings that enrolled are what is played, and a replay is refused.
+inside gate sed -i 's/^lease = .*/lease = 4.5/; s/^replay = true/replay = false/' /etc/kaimen/kaimen.toml
 inside gate kaimen enroll --from "$recordings" >/dev/null || [ $? = 3 ]
 inside gate kaimen calibrate >/dev/null
 school() {

@@ -2,7 +2,8 @@
 # Builds the emulated Pi: an SD card of Debian's arm64 packages with Kaimen's own package on it, to
 # be installed there, and the kernel, initrd and board description to boot it with.
 #   deploy/emulated-pi/build.sh [SUITE]     bookworm unless told otherwise; into build/emulated-pi/SUITE
-# Needs root. What was built stays: only Kaimen's package and the card are made again.
+# Needs root. What was built stays: only Kaimen's package and the card are made again, and with
+# PACKAGED=1 only the card.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "${TREE:-$here/../..}" && pwd)
@@ -40,7 +41,7 @@ if [ ! -e "$out/.root" ]; then
 fi
 
 say "Kaimen's package"
-"$tree/deploy/deb/build.sh" arm64 "$suite"
+[ -n "${PACKAGED:-}" ] || "$tree/deploy/deb/build.sh" arm64 "$suite"
 cp "$tree/build/deb/$suite-arm64/kaimen.deb" "$root/root/"
 chroot "$root" groupadd --force --system gpio # Raspberry Pi OS has it
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import socket
 import subprocess
@@ -26,6 +27,8 @@ LEVELS = 13
 OUTPUT = 0b001  # a pin's function, three bits each, ten pins a word
 WRITES = "memory_region_ops_write"  # what QEMU calls a write to any device's registers
 PINS = b"name 'bcm2835_gpio'"  # and whose registers the pins are
+# How many times as long as on an idle machine everything may take.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
 BOOTING = 300.0  # seconds until there is a shell
 KERNEL = (
     "console=ttyS1,115200 root=/dev/mmcblk1 rootwait rw quiet loglevel=1 "
@@ -67,7 +70,7 @@ class Pi:
         try:
             self._console = Console(_connect(place / "console"), self.folder / "console.log")
             self._monitor = Monitor(_connect(place / "monitor"))
-            self._console.wait_for(b"PI IS UP", BOOTING)
+            self._console.wait_for(b"PI IS UP", BOOTING * PATIENCE)
             self.booted = time.monotonic() - self._began
             self.run(f"date -s @{int(time.time())}")  # a Pi has no clock of its own
         except BaseException:
@@ -128,7 +131,7 @@ class Pi:
         # Halved, so that a console that echoed the command would not be taken for its end.
         self._console.send(f"{{ {command}\n}} </dev/null 2>&1; echo END''OF {number} $?\n")
         end = re.compile(rb"ENDOF %d (\d+)\r?\n" % number)
-        text, found = self._console.wait_for(end, timeout)
+        text, found = self._console.wait_for(end, timeout * PATIENCE)
         return int(found[1]), text.decode(errors="replace").replace("\r\n", "\n")
 
     def pin(self, number: int) -> bool:

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from pi import LEVELS, OUTPUT, Pi
+from pi import LEVELS, OUTPUT, PATIENCE, Pi
 from report import Report
 
 SET, CLEAR = 0x1C, 0x28  # offsets of the registers that drive lines 0 to 31 high, and low
@@ -114,7 +114,7 @@ def _kill(pi: Pi) -> None:
 
 
 def _until(pi: Pi, command: str) -> None:
-    until = time.monotonic() + STARTING
+    until = time.monotonic() + STARTING * PATIENCE
     while pi.attempt(command)[0] and time.monotonic() < until:
         time.sleep(0.2)
     pi.run(command)
