@@ -46,6 +46,7 @@ def visits(fleet: Fleet) -> list[int]:
     return [each["visit"] for each in events(fleet)]
 
 
+@pytest.mark.slow
 def test_events_are_kept_while_nobody_listens_and_told_once(fleet: Fleet) -> None:
     fleet["office"].enroll("anna", 1)
     for name in ("office", "gate-1"):
