@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from kaimen.errors import FleetError
+from kaimen.errors import DiskFull, FleetError
 from kaimen.fleet.desk import Desk
 from kaimen.fleet.gate import FleetGate
-from kaimen.fleet.ledger import FleetEntry
+from kaimen.fleet.ledger import FleetEntry, News
 from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Broker, Membership
+from kaimen.fleet.replica import Heard
 from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Kept, Store
 from tests.fleet.machines import Machine
+from tests.fleet.test_messages import student
 
 NOWHERE = Broker("127.0.0.1", 1)
 DESK = Membership.create("office", NOWHERE)
@@ -156,11 +158,6 @@ def test_the_table_says_what_is_not_well_at_which_gate(tmp_path: Path) -> None:
 def test_a_gate_says_that_students_are_behind_a_full_disk_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kaimen.errors import DiskFull
-    from kaimen.fleet.ledger import News
-    from kaimen.fleet.replica import Heard
-    from tests.fleet.test_messages import student
-
     gate = Machine(DESK.invited("canteen", "gate", NOWHERE, ()), tmp_path)
     member: FleetGate = gate.start()
     called = DESK.pseudonym("anna")

@@ -49,6 +49,7 @@ def test_who_is_removed_at_the_desk_is_removed_everywhere(fleet: Fleet) -> None:
     assert [each.name for each in fleet["gate-2"].registry.students()] == ["björn"]
 
 
+@pytest.mark.slow
 def test_a_gate_that_was_away_catches_up(fleet: Fleet) -> None:
     for number in range(30):
         fleet["office"].enroll(f"s{number:03}", number)
@@ -65,6 +66,7 @@ def test_a_gate_that_was_away_catches_up(fleet: Fleet) -> None:
     assert len(fleet["gate-1"].registry) == 25
 
 
+@pytest.mark.slow
 def test_who_was_removed_stays_out_even_when_nobody_remembers_the_removal(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def test_who_was_removed_stays_out_even_when_nobody_remembers_the_removal(
     assert [each.name for each in fleet["gate-1"].registry.students()] == ["björn"]
 
 
+@pytest.mark.slow
 def test_a_broker_that_lost_everything_is_filled_again(fleet: Fleet) -> None:
     fleet["office"].enroll("anna", 1)
     start(fleet)
@@ -99,6 +102,7 @@ def test_a_broker_that_lost_everything_is_filled_again(fleet: Fleet) -> None:
     fleet.until(lambda: fleet.agree() and len(late.registry) == 2)
 
 
+@pytest.mark.slow
 def test_two_desks_at_once_agree(fleet: Fleet) -> None:
     fleet.invite("second", desk=True)
     start(fleet)

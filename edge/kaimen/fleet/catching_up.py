@@ -143,7 +143,7 @@ class CatchingUp:
         for pseudonym, heard in fetch.held.items():
             if fetch.offered[pseudonym] == heard.entry:
                 self._replica.take(heard)
-        self._replica.flush()
+        self._replica.flush(paced=True)
         gone = [
             each
             for each, entry in here.items()

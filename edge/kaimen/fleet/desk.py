@@ -7,18 +7,18 @@ told of it, so that no version is ever given twice; it is told again until the b
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kaimen.errors import FleetError, MessageError
+from kaimen.errors import FleetError
 from kaimen.fleet.ledger import FleetEntry
 from kaimen.fleet.manifest import FleetManifest, manifest_of, read_manifest
 from kaimen.fleet.member import Member
 from kaimen.fleet.membership import Membership
-from kaimen.fleet.message import FleetMessage, MessageKind, open_report
+from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.packing import packed
+from kaimen.fleet.reports import Reports
 from kaimen.fleet.store import Kept, Store
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
@@ -49,6 +49,7 @@ class Desk(Member):
         """
         membership.signing_key  # noqa: B018 - a gate has none
         super().__init__(membership, registry, store, say)
+        self._reports = Reports(membership, store, self.link)
         self._accept = accept_removals
         self._remembered = remembered
         self._flying: dict[int, tuple[str, FleetEntry]] = {}  # messages on their way
@@ -63,8 +64,7 @@ class Desk(Member):
 
     def subscribe(self) -> None:
         """Subscribe to what gates report."""
-        for filter in (self.topics.statuses, self.topics.onlines, self.topics.all_events):
-            self.link.subscribe(filter)
+        self._reports.subscribe()
         self._flying.clear()
         self._manifest_flying = None
         self._all_lacking = self._verified = self._caught_up = False
@@ -269,33 +269,9 @@ class Desk(Member):
             )
             self._manifest_flying = number, manifest
 
-    # What gates report.
-
     def hear(self, topic: str, payload: bytes) -> None:
         """Keep what a gate reports. Raises MessageError."""
-        gate, what = self.topics.gate_of(topic)
-        if not gate or not payload:
-            return
-        known = self.store.gates().get(gate, {})
-        if what == "online":
-            online = payload == b"1"
-            self.store.put_gate(gate, {**known, "online": online, "seen": _now()})
-            return
-        content = open_report(topic, payload, self.membership.gate_key(gate))
-        try:
-            found = json.loads(content)
-            if what == "status" and str(found["at"]) >= str(known.get("at", "")):
-                self.store.put_gate(gate, {**known, **found, "seen": _now()})
-            elif what == "events":
-                self.store.put_events(gate, found["records"])
-                self._receipt(gate, str(found["last"]))
-        except (ValueError, TypeError, KeyError):
-            raise MessageError(f"gate {gate}: a report that this Kaimen cannot read") from None
-
-    def _receipt(self, gate: str, last: str) -> None:
-        topic = self.topics.of_gate(gate, "receipt")
-        payload = self.seal(topic, MessageKind.RECEIPT, 0, last.encode())
-        self.link.publish(topic, payload, retain=False)
+        self._reports.hear(topic, payload)
 
 
 def require_desk(membership: Membership) -> None:

@@ -64,7 +64,7 @@ class Member:
             self._connections = self.link.connections
             self._connected_at = time.monotonic()
             self._begin()
-        self.replica.flush()
+        self.replica.flush(paced=True)
         if self.link.connected and self.catching_up.settled and self.compares:
             self.catching_up.look()
         now = time.monotonic()
@@ -118,7 +118,7 @@ class Member:
                     self.replica.hear_manifest(topic, payload)
                     if len(self.replica.desk_keys) > known:
                         self.link.subscribe(self.topics.manifests)  # what was refused until now
-                    self.replica.flush()
+                    self.replica.flush(paced=True)
                     self.catching_up.try_again()
                     self.catching_up.look()
             elif topic.startswith(f"{self.topics.root}/students/"):

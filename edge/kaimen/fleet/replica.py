@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hmac
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ from kaimen.fleet.store import Kept, Store
 from kaimen.gallery.gallery import forget_beside
 from kaimen.registry.copying import StudentCopy, marks
 from kaimen.registry.registry import Registry
+
+PACE = 5.0  # seconds between two times of writing in a stream of changes
+BURST = 20  # changes after which it is a stream
+MOST = 500  # changes that wait to be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Replica:
         self._waiting: dict[str, Heard] = {}
         self._kept: dict[str, Kept] = {}
         self._unpublished: set[str] = set()
+        self._began, self._burst = 0.0, 0  # of a stretch of time, and what was written in it
         self.ledger = Ledger()
         self.names: dict[str, str] = {}  # of students here, by pseudonym
         self.written = 0  # how often students of this registry were written or removed
@@ -161,12 +167,18 @@ class Replica:
 
     # What is written.
 
-    def flush(self) -> int:
+    def flush(self, *, paced: bool = False) -> int:
         """Write what was taken; return how much. Raises GalleryError and StorageError.
 
-        What could not be written is forgotten, to be asked for again.
+        ``paced``: in a stream of changes only now and then, since the gate's process looks through
+        the whole registry after each time. What could not be written is forgotten, to be asked for
+        again.
         """
-        if not self._waiting:
+        now = time.monotonic()
+        if now - self._began >= PACE:
+            self._began, self._burst = now, 0
+        wait = paced and self._burst >= BURST and len(self._waiting) < MOST
+        if wait or not self._waiting:
             return 0
         waiting = list(self._waiting.values())
         try:
@@ -181,14 +193,15 @@ class Replica:
                     if each.student is not None:
                         self.registry.put(each.student)
                         self.names[each.pseudonym] = each.student.name
-            now = _now()
-            kept = [(each.pseudonym, self._kept_of(each, now)) for each in waiting]
+            at = _now()
+            kept = [(each.pseudonym, self._kept_of(each, at)) for each in waiting]
             self.store.put(kept)
         except BaseException:
             self.load()
             raise
         self._kept.update(kept)
         self._unpublished.difference_update(each for each, _ in kept)
+        self._burst += len(waiting)
         self._waiting.clear()
         self.written += 1
         return len(waiting)

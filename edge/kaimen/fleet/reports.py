@@ -1,0 +1,56 @@
+"""What gates report to a desk: how they are, and what happened, each event kept once."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+from kaimen.errors import ForgedMessage
+from kaimen.fleet.link import Link
+from kaimen.fleet.membership import Membership
+from kaimen.fleet.message import MessageKind, open_report, seal
+from kaimen.fleet.store import Store
+
+
+class Reports:
+    """Takes reports, and says which events are written down."""
+
+    def __init__(self, membership: Membership, store: Store, link: Link) -> None:
+        self._membership = membership
+        self._store = store
+        self._link = link
+
+    def subscribe(self) -> None:
+        """Subscribe to all reports."""
+        topics = self._membership.topics
+        for filter in (topics.statuses, topics.onlines, topics.all_events):
+            self._link.subscribe(filter)
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Keep what a gate reports. Raises MessageError of every kind, and StorageError."""
+        gate, what = self._membership.topics.gate_of(topic)
+        if not gate or not payload:
+            return
+        known = self._store.gates().get(gate, {})
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if what == "online":  # in clear: it is the gate's last will
+            self._store.put_gate(gate, {**known, "online": payload == b"1", "seen": now})
+            return
+        content = open_report(topic, payload, self._membership.gate_key(gate))
+        try:
+            found = json.loads(content)
+            if what == "status" and str(found["at"]) >= str(known.get("at", "")):
+                self._store.put_gate(gate, {**known, **found, "seen": now})
+            elif what == "events":
+                last = str(found["last"])
+                self._store.put_events(gate, found["records"])
+                self._receipt(gate, last)
+        except (ValueError, TypeError, KeyError):
+            raise ForgedMessage(f"{gate}: no report that this Kaimen reads; update it") from None
+
+    def _receipt(self, gate: str, last: str) -> None:
+        member = self._membership
+        topic = member.topics.of_gate(gate, "receipt")
+        key, signing = member.message_key, member.signing_key
+        payload = seal(topic, MessageKind.RECEIPT, 0, last.encode(), key, signing)
+        self._link.publish(topic, payload, retain=False)
