@@ -16,7 +16,7 @@ from kaimen.review.keeping import as_flac
 from kaimen.settings import ReviewSettings, Settings
 from kaimen.sound.recording import only_phrase, read
 from tests.console.conftest import Desk, Seen, post
-from tests.console.readable import require_readable
+from tests.console.readable import acts_of, require_readable
 from tests.console.school import key_of
 
 
@@ -50,7 +50,7 @@ def kept(
 
 
 def acts(desk: Desk) -> list[dict[str, Any]]:
-    return list(export(desk.console.installation.acts_folder, desk.console._log_key))
+    return list(export(*acts_of(desk)))
 
 
 def test_a_phrase_is_listened_to_marked_and_erased_and_each_is_written_down(
