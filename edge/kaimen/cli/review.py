@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from kaimen.audit import Audit, files_of, latest
+from kaimen.audit import files_of, latest
+from kaimen.console.acts import Acts
 from kaimen.enrollment.enrollment import Status
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.installation import Installation
@@ -101,9 +102,9 @@ def _require_usage(what: str, numbers: Sequence[str], arguments: argparse.Namesp
 def _write_down(installation: Installation, did: str, numbers: Sequence[str]) -> None:
     """Write down who does what before it is done. Raises StorageError: then it is not."""
     who = f"{getpass.getuser()} at the terminal"
-    with Audit(installation.acts_folder, installation.acts_key) as acts:
-        for number in numbers or ["all"]:
-            acts.write({"kind": "act", "who": who, "did": did, "phrase": number})
+    acts = Acts(installation.acts_folder, installation.acts_key)
+    for number in numbers or ["all"]:
+        acts.write(who, did, phrase=number)
 
 
 def fields_of(phrase: KeptPhrase, right: bool | None) -> dict[str, object]:
