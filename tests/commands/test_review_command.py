@@ -81,6 +81,10 @@ def test_phrases_are_listed_saved_marked_counted_and_erased(
     assert run(capsys, "review", "erase", number, "--config", config) == (0, [{"erased": 1}])
     code, (found,) = run(capsys, "review", "figures", "--config", config)
     assert found["strata"]["doubtful"]["marked"] == 1
+    code, acts = run(capsys, "log", "--acts", "--config", config)
+    assert [each["said"].partition("terminal ")[2] for each in acts[:3]] == [
+        "listened to a kept phrase", "marked a kept phrase", "erased a kept phrase",
+    ]  # fmt: skip
     assert run(capsys, "review", "erase", "--all", "--config", config) == (0, [{"erased": 0}])
 
 

@@ -1,8 +1,8 @@
 """What the console costs a gate: ``python -m tests.console.measure`` (docs/figures/console.md).
 
 A gate hears the same phrases in their own time, in turns without a console and with one that ten
-watchers and one browser look at. One JSON object a turn: seconds of each decision's computing, of
-the gate's processor time, and from a decision to its being shown.
+watchers look at, and one browser unless it is left out. One JSON object a turn: seconds of each
+decision's computing, of the gate's processor time, and from a decision to its being shown.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def watch(port: int, cookie: str, delays: list[float]) -> None:
 
 
 @contextlib.contextmanager
-def console(config: Path, port: int, found: dict[str, Any]) -> Iterator[None]:
+def console(config: Path, port: int, found: dict[str, Any], *, browser: bool) -> Iterator[None]:
     """A console that is watched; what was measured of it is in ``found`` at the end."""
     # As its unit has it.
     running = subprocess.Popen(["nice", "-n", "5", *COMMAND, "console", "--config", str(config)])
@@ -110,7 +110,7 @@ def console(config: Path, port: int, found: dict[str, Any]) -> Iterator[None]:
         delays: list[float] = []
         for _ in range(WATCHERS):
             threading.Thread(target=watch, args=(port, cookie, delays), daemon=True).start()
-        with page(port, cookie) as shown:
+        with page(port, cookie) if browser else contextlib.nullcontext() as shown:
             yield
             time.sleep(1)
             found["shown_in_browser"] = shown.evaluate("window.shown") if shown else []
@@ -194,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--phrases", type=int, default=40)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--port", type=int, default=18_500)
+    parser.add_argument(
+        "--no-browser", action="store_true", help="ten watchers alone: browsers are elsewhere"
+    )
     chosen = parser.parse_args(arguments)
     whole: dict[bool, dict[str, list[float]]] = {False: {}, True: {}}
     with tempfile.TemporaryDirectory(prefix="kaimen-console-") as folder:
@@ -202,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             watched, found = bool(turn % 2), {}
             found["watched"] = watched
             if watched:
-                with console(config, chosen.port, found):
+                with console(config, chosen.port, found, browser=not chosen.no_browser):
                     gate(config, found)
             else:
                 gate(config, found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.console.conftest import Seen
+from pathlib import Path
+
+from tests.console.conftest import Desk, Seen
 
 SIZES = ((390, 844), (1280, 800))
 
@@ -26,3 +28,8 @@ def require_readable(seen: Seen) -> None:
         seen.page.emulate_media(color_scheme="light")
     seen.speak("en")
     seen.go(path)
+
+
+def acts_of(desk: Desk) -> tuple[Path, bytes]:
+    """The folder of what people did at a desk, and its key."""
+    return desk.console.installation.acts_folder, desk.console.installation.acts_key

@@ -12,7 +12,7 @@ from kaimen.calibration.calibration import Calibration, beside
 from kaimen.console.roles import Role
 from kaimen.settings import Settings
 from tests.console.conftest import Desk, Made, Seen, post
-from tests.console.readable import require_readable
+from tests.console.readable import acts_of, require_readable
 from tests.console.school import key_of, make_school, write_weeks
 
 
@@ -77,9 +77,7 @@ def test_drift_is_shown_and_ended_by_who_mended_it(
     assert "Drift is counted from now on." in page
     assert "Nothing to count yet" in page
     assert kept(school).drift_from
-    acts = [
-        each["did"] for each in export(desk.console.installation.acts_folder, desk.console._log_key)
-    ]
+    acts = [each["did"] for each in export(*acts_of(desk))]
     assert acts == ["said that drift is mended"]
 
 

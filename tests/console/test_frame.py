@@ -79,6 +79,7 @@ def test_the_catalogue_is_read() -> None:
 def test_a_page_is_not_kept_and_runs_nothing_foreign(guard: TestClient) -> None:
     headers = guard.get("/live").headers
     assert headers["Cache-Control"] == "no-store"
+    assert guard.get("/static/style.css").headers["Cache-Control"] == "no-cache"
     assert "script-src 'self';" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
 

@@ -102,6 +102,16 @@ def test_health(seen: Seen, language: str) -> None:
     look(seen, "health", language)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_acts(seen: Seen, language: str) -> None:
+    for who, did in (("chen", "signed in"), ("chen", "opened the door by hand")):
+        seen.console.audit(who, did, address="192.168.1.20")
+    seen.speak(language)
+    seen.sign_in(Role.ADMIN)
+    seen.go("/acts")
+    look(seen, "acts", language)
+
+
 def test_the_keyboard_alone_opens_the_door_and_reaches_everything(
     seen: Seen, settings: Settings
 ) -> None:

@@ -16,7 +16,7 @@ from kaimen.review.keeping import as_flac
 from kaimen.settings import ReviewSettings, Settings
 from kaimen.sound.recording import only_phrase, read
 from tests.console.conftest import Desk, Seen, post
-from tests.console.readable import require_readable
+from tests.console.readable import acts_of, require_readable
 from tests.console.school import key_of
 
 
@@ -50,7 +50,7 @@ def kept(
 
 
 def acts(desk: Desk) -> list[dict[str, Any]]:
-    return list(export(desk.console.installation.acts_folder, desk.console._log_key))
+    return list(export(*acts_of(desk)))
 
 
 def test_a_phrase_is_listened_to_marked_and_erased_and_each_is_written_down(
@@ -74,6 +74,22 @@ def test_a_phrase_is_listened_to_marked_and_erased_and_each_is_written_down(
     ]  # fmt: skip
     assert "anning" not in str(found)
     assert "Measured at this door" in registrar.get("/review").text
+
+
+def test_a_part_of_the_sound_is_given_to_browsers_that_ask_for_parts(
+    desk: Desk, registrar: TestClient, phrases: KeptPhrases
+) -> None:
+    path = f"/review/{kept(phrases)}/sound"
+    whole = registrar.get(path).content
+    for asked, first, last in (("0-1", 0, 1), ("5-", 5, len(whole) - 1), ("7-99999999", 7, None)):
+        part = registrar.get(path, headers={"Range": f"bytes={asked}"})
+        end = len(whole) - 1 if last is None else last
+        assert part.status_code == 206
+        assert part.headers["Content-Range"] == f"bytes {first}-{end}/{len(whole)}"
+        assert part.content == whole[first : end + 1]
+    assert registrar.get(path, headers={"Range": "bytes=99999999-"}).status_code == 416
+    assert registrar.get(path, headers={"Range": "bytes=x"}).content == whole
+    assert len(acts(desk)) == 3  # of who began to listen
 
 
 @pytest.mark.parametrize("data", [{}, {"said": "maybe"}, {"said": "x" * 2000}])

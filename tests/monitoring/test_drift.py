@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kaimen.audit import Record, latest
 from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.intervals import share_of
 from kaimen.errors import GalleryError, StorageError
-from kaimen.monitoring.drift import WINDOW, alarm, rows
+from kaimen.monitoring.drift import CERTAIN, WINDOW, DriftAlarm, alarm, rows
 from kaimen.monitoring.drift_watch import COUNTED, DriftWatch
 from kaimen.monitoring.passages import Passage, passage_of, passages_since
 from kaimen.registry.vault import Vault
@@ -255,3 +257,29 @@ def test_an_unchanged_door_trips_hardly_ever_and_a_changed_one_within_four_weeks
         for _ in range(10)
     ]
     assert all(changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unlike", [False, True])
+@pytest.mark.parametrize(("students", "openings"), [(50, 300), (200, 840), (1_000, 20_000)])
+def test_windows_of_simulated_doors_trip_as_often_as_is_said(
+    simulated: SimulatedSchool, students: int, openings: int, unlike: bool
+) -> None:
+    """Four hundred windows of each kind: strangers pass as often as promised, or more often."""
+    learned, random = simulated.calibration, np.random.default_rng(7)
+
+    def rate(share: float) -> float:
+        tripped = 0
+        for _ in range(400):
+            own = np.full(students, share)
+            if unlike:
+                own = random.beta(5 * share, 5 * (1 - share), students)
+            whose = random.integers(0, students, openings)
+            above = random.random(openings) < own[whose]
+            found = share_of(above, whose, CERTAIN)
+            tripped += DriftAlarm(found, len(np.unique(whose[above])), learned.fpir).trips
+        return tripped / 400
+
+    assert rate(0.01) <= 0.005
+    assert rate(0.015) <= 0.015
+    assert rate(0.03) >= {50: 0.05, 200: 0.3, 1_000: 0.99}[students]

@@ -246,6 +246,13 @@ def test_a_console_that_others_can_reach_is_refused_without_tls() -> None:
         Settings.parse('[console]\nhost = "0.0.0.0"\n', "kaimen.toml")
 
 
+def test_the_gates_feed_is_in_its_runtime_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    assert Settings().console.feed_path == Path("/run/user/1000/kaimen/feed")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/kaimen-gate")
+    assert Settings().console.feed_path == Path("/run/kaimen-gate/feed")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from kaimen.audit import files_of, latest
+from kaimen.console.acts import Acts
 from kaimen.enrollment.enrollment import Status
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.installation import Installation
@@ -33,6 +35,13 @@ Nothing is kept unless [review] days in the settings says for how long. Keep to 
 and their guardians, were told."""
 
 WHAT = ("list", "save", "right", "wrong", "enroll", "erase", "figures")
+DID = {  # as the console writes it down
+    "save": "listened to a kept phrase",
+    "right": "marked a kept phrase",
+    "wrong": "marked a kept phrase",
+    "enroll": "enrolled a kept phrase",
+    "erase": "erased a kept phrase",
+}
 MARKED = {True: "right", False: "wrong", None: ""}
 
 
@@ -51,6 +60,11 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     _require_usage(what, numbers, arguments)
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         phrases = installation.kept_phrases
+        if what in DID:
+            missing = set(numbers) - set(phrases.numbers())
+            if missing:  # all are there, or nothing is done
+                raise GalleryError(f"{min(missing)}: no such phrase is kept; see 'kaimen review'")
+            _write_down(installation, DID[what], numbers)
         if what == "list":
             _list(phrases, installation.settings, screen)
         elif what == "save":
@@ -83,6 +97,14 @@ def _require_usage(what: str, numbers: Sequence[str], arguments: argparse.Namesp
         raise SettingsError("--student NAME goes with 'kaimen review enroll NUMBER'")
     if arguments.out is not None:
         require_folder(arguments.out)
+
+
+def _write_down(installation: Installation, did: str, numbers: Sequence[str]) -> None:
+    """Write down who does what before it is done. Raises StorageError: then it is not."""
+    who = f"{getpass.getuser()} at the terminal"
+    acts = Acts(installation.acts_folder, installation.acts_key)
+    for number in numbers or ["all"]:
+        acts.write(who, did, phrase=number)
 
 
 def fields_of(phrase: KeptPhrase, right: bool | None) -> dict[str, object]:
@@ -121,8 +143,7 @@ def _save(phrases: KeptPhrases, number: str, path: Path, screen: Screen) -> None
 
 
 def _mark(phrases: KeptPhrases, numbers: Sequence[str], right: bool, screen: Screen) -> None:
-    found = [phrases.phrase(number) for number in numbers]  # all are there, or none is marked
-    for phrase in found:
+    for phrase in [phrases.phrase(number) for number in numbers]:
         phrases.mark(Mark(phrase.number, phrase.told["stratum"], right))
         said = MARKED[right]
         screen.result({"phrase": phrase.number, "marked": said}, f"{phrase.number}: {said}")
@@ -152,9 +173,6 @@ def _erase(phrases: KeptPhrases, numbers: Sequence[str] | None, screen: Screen) 
     if numbers is None:
         count = phrases.erase_all()
     else:
-        missing = set(numbers) - set(phrases.numbers())
-        if missing:  # all are there, or none is erased
-            raise GalleryError(f"{min(missing)}: no such phrase is kept; see 'kaimen review'")
         for number in numbers:
             phrases.erase(number)
         count = len(numbers)

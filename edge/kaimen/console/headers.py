@@ -22,7 +22,7 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """Adds them to every answer; what is not told otherwise is kept by no browser."""
+    """Adds them to every answer; browsers keep only files, and ask after them each time."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,7 +34,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
+                kept = str(scope.get("path", "")).startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if kept else "no-store")
                 if scope.get("scheme") == "https":
                     headers.update(SECURE)
             await send(message)

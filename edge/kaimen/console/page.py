@@ -28,7 +28,6 @@ class Way:
     method: str
     role: Role | None  # the least that is needed; None: nobody need have signed in
     largest: int = SMALL  # bytes of the form
-    name: str = ""
 
 
 def view(path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD) -> Way:

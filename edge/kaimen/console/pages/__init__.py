@@ -1,6 +1,7 @@
 """The pages, in the order of the navigation: a new one is added here."""
 
 from kaimen.console.pages import (
+    acts,
     calibration,
     enrolling,
     health,
@@ -19,5 +20,6 @@ PAGES = (
     latent_map.PAGE,
     calibration.PAGE,
     health.PAGE,
+    acts.PAGE,
     sign_in.PAGE,
 )

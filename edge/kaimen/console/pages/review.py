@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.responses import Response
 
 from kaimen.audit import files_of, latest, pseudonym
@@ -15,6 +17,7 @@ from kaimen.review.enrolling import enroll_phrase
 from kaimen.review.measured import MeasuredErrors, measured
 
 SHOWN = 100  # phrases, the latest first
+PART = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")  # without which an iPhone plays nothing
 
 
 async def show(exchange: Exchange) -> Response:
@@ -43,11 +46,21 @@ async def show(exchange: Exchange) -> Response:
 
 
 def sound(exchange: Exchange) -> Response:
-    """Return a phrase's sound; who listens is written down."""
+    """Return a phrase's sound, or the part that is asked for; who listens is written down."""
     number = exchange.request.path_params["number"]
     found = exchange.installation.kept_phrases.sound(number)
-    exchange.audit("listened to a kept phrase", phrase=number)
-    return Response(found, media_type="audio/flac")
+    headers = {"Accept-Ranges": "bytes"}
+    asked = PART.fullmatch(exchange.request.headers.get("Range", ""))
+    first = int(asked[1]) if asked else 0
+    last = min(int(asked[2]) if asked and asked[2] else len(found) - 1, len(found) - 1)
+    if first > last:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{len(found)}"})
+    if not first:
+        exchange.audit("listened to a kept phrase", phrase=number)
+    if asked:
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(found)}"
+    status = 206 if asked else 200
+    return Response(found[first : last + 1], status, headers, media_type="audio/flac")
 
 
 def mark(exchange: Exchange) -> Response:
