@@ -54,6 +54,7 @@ inside() { # a root, a command
     root=$root unshare --mount --pid --fork bash -euo pipefail -c '
         mount -t proc proc "$root/proc"
         mount --bind /dev "$root/dev"
+        mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
         cp /etc/resolv.conf "$root/etc/resolv.conf"
         exec env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive OMP_NUM_THREADS=1 \
             PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$@"
@@ -72,7 +73,8 @@ inside gate apt-get --quiet=2 --no-install-recommends install --yes /root/old.de
 rm "$work/gate/root/old.deb"
 inside gate kaimen --version
 recordings=$(inside gate sh -c 'ls -d /opt/kaimen/lib/python*/site-packages/kaimen/rehearsal/recordings')
-inside gate sed -i 's/^lease = .*/lease = 4.5/' /etc/kaimen/kaimen.toml
+# The recordings that enrolled are what is played, and a replay is refused.
+inside gate sed -i 's/^lease = .*/lease = 4.5/; s/^replay = true/replay = false/' /etc/kaimen/kaimen.toml
 inside gate kaimen enroll --from "$recordings" >/dev/null || [ $? = 3 ]
 inside gate kaimen calibrate >/dev/null
 school() {

@@ -90,8 +90,7 @@ lock=$(sorted 1) unshare --mount bash -euo pipefail <<'INSIDE'
     [ -e "$root/opt/pip" ] || inside python3 -m venv /opt/pip
     pip="/opt/pip/bin/pip --quiet --disable-pip-version-check"
     inside $pip install --require-hashes -r /opt/compile.lock
-    # Without debug information, which names the folder that it was compiled in.
-    settings=(HNSWLIB_NO_NATIVE=1 CFLAGS=-g0)
+    settings=(HNSWLIB_NO_NATIVE=1 LDFLAGS=-s)
     if [ "$arch" != "$native" ]; then
         across=$machine-linux-gnu
         if [ ! -e "$root/usr/include/$across/python$python/pyconfig.h" ]; then
@@ -107,10 +106,15 @@ lock=$(sorted 1) unshare --mount bash -euo pipefail <<'INSIDE'
             "SETUPTOOLS_EXT_SUFFIX=.cpython-${python/./}-$across.so"
         )
     fi
-    rm -rf "$root/opt/wheels"
+    rm -rf "$root/opt/wheels" "$root/opt/source"
+    mkdir "$root/opt/source"
     echo "$lock" >"$root/opt/compiled.lock"
-    inside env "${settings[@]}" $pip wheel --no-build-isolation --no-cache-dir \
-        --no-deps --require-hashes -r /opt/compiled.lock --wheel-dir /opt/wheels
+    inside $pip download --no-build-isolation --no-binary :all: \
+        --no-deps --require-hashes -r /opt/compiled.lock --dest /opt/wheels
+    # Always in the same folder, whose name the compiler writes down.
+    tar -x -z -C "$root/opt/source" --strip-components 1 -f "$root"/opt/wheels/*.tar.gz
+    inside env "${settings[@]}" $pip wheel --no-build-isolation --no-cache-dir --no-deps \
+        --wheel-dir /opt/wheels /opt/source
     # Debian's own interpreter, and no pip.
     inside python3 -m venv --without-pip /opt/kaimen
     rm -f "$root"/opt/kaimen/bin/{activate*,Activate*}
@@ -125,8 +129,8 @@ tar -C "$tree" --exclude=__pycache__ -c pyproject.toml README.md LICENSE NOTICE 
 rm -rf "$site"/kaimen "$site"/kaimen-*.dist-info
 uv "$source"
 # The scripts of libraries are nobody's here; where it was built is nobody's business.
-rm -rf "$site/bin" "$site"/*.dist-info/direct_url.json "$site/.lock"
-sed -i '/direct_url[.]json/d; /^[.][.].*bin\//d; /^bin\//d' "$site"/*.dist-info/RECORD
+rm -rf "$site/bin" "$site"/*.dist-info/{direct_url,uv_cache}.json "$site/.lock"
+sed -i '/direct_url[.]json/d; /uv_cache[.]json/d; /^[.][.].*bin\//d; /^bin\//d' "$site"/*.dist-info/RECORD
 cp "$here/requirements.lock" "$program/"
 install -m 755 /dev/stdin "$program/bin/kaimen" <<'SCRIPT'
 #!/opt/kaimen/bin/python
