@@ -138,7 +138,8 @@ import sys
 
 from kaimen.cli.start import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that read recordings import this file, too
+    sys.exit(main())
 SCRIPT
 # A compiled module remembers the date of its source. Its code is the same on each architecture.
 find "$program" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
