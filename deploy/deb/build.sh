@@ -140,7 +140,8 @@ import sys
 
 from kaimen.cli.start import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that read recordings import this file, too
+    sys.exit(main())
 SCRIPT
 # A compiled module remembers the date of its source. Its code is the same on each architecture.
 find "$program" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
@@ -190,7 +191,8 @@ Description: voice gate for schools
 CONTROL
 find "$package" -newermt "@$SOURCE_DATE_EPOCH" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 file=$out/kaimen_${version}_${arch}.deb
-dpkg-deb --root-owner-group -Zxz --build "$package" "$file" >/dev/null
+dpkg-deb --root-owner-group -Zxz --build "$package" "$file.new" >/dev/null
+mv "$file.new" "$file"
 "$tools" "$here/sbom.py" "$file" "$package"/opt/kaimen/lib/python*/site-packages "$suite" >"${file%.deb}.cdx.json"
 ln -sfn "$file" "$work/$suite-$arch/kaimen.deb"
 say "$file: $(($(stat -c %s "$file") / 1000000)) MB, installed $((size / 1000)) MB"

@@ -107,3 +107,11 @@ def test_a_built_package_holds_the_gate_and_no_more(package: Path) -> None:
         text=True,
     ).stdout
     assert int(size) <= LARGEST
+
+
+def test_the_program_is_not_run_by_the_processes_that_it_starts() -> None:
+    text = (ROOT / "deploy" / "deb" / "build.sh").read_text()
+    program = text.partition("<<'SCRIPT'\n")[2].partition("\nSCRIPT\n")[0]
+    assert program.startswith("#!/opt/kaimen/bin/python\n")
+    compile(program, "kaimen", "exec")
+    assert 'if __name__ == "__main__":' in program
