@@ -23,6 +23,7 @@ from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
+from kaimen.language import text
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -137,7 +138,7 @@ def _outcomes(
         accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
         add=arguments.add, dry=arguments.dry_run,
     )  # fmt: skip
-    return screen.progress(outcomes, "enrolling", len(entries))
+    return screen.progress(outcomes, text("enrolling"), len(entries))
 
 
 def _gallery(installation: Installation, dry: bool) -> Gallery:
