@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kaimen.access.decision import Verdict
 from kaimen.gate.gate import Answer, seconds_into
-from kaimen.language import later, text
+from kaimen.language import later, sentence, text
 from kaimen.sound.quality import clipped_share
 from kaimen.terminal import styled
 
@@ -93,4 +93,4 @@ def as_line(answer: Answer, *, nearest: bool) -> Text:
 
 def _reason(answer: Answer, *, nearest: bool) -> str:
     told = answer.decision.told(nearest=nearest)
-    return f"{told}; {answer.not_opened}" if answer.not_opened else told
+    return f"{told}{text('; ')}{sentence(answer.not_opened)}" if answer.not_opened else told

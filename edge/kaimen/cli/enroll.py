@@ -23,7 +23,7 @@ from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
-from kaimen.language import text
+from kaimen.language import later, sentence, text
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -34,6 +34,27 @@ from kaimen.voice.models import phrase_of
 
 WANTED = 5  # recordings a student
 NEEDED = 3  # below which a person is told that more would help
+STUDENTS = {
+    Status.ENROLLED: later("students enrolled"),
+    Status.CHANGED: later("students changed"),
+    Status.UNCHANGED: later("students unchanged"),
+    Status.REFUSED: later("students refused"),
+}
+KINDS = (  # of refusals, as a person reads them
+    later("NoSpeech"),
+    later("Clipped"),
+    later("TooNoisy"),
+    later("TooShort"),
+    later("SeveralPhrases"),
+    later("Repeated"),
+    later("NotLikeTheOthers"),
+    later("AlikeAnother"),
+    later("NotEnrolled"),
+    later("UnreadableRecording"),
+    later("UnsupportedFormat"),
+    later("RecordingTooLong"),
+    later("BrokenSamples"),
+)
 
 EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
@@ -205,11 +226,11 @@ def _show(outcome: Outcome, screen: Screen) -> None:
         screen.result({"student": outcome.student, **_fields(refusal)})
         reasons.setdefault(refusal.reason, []).append(refusal.path)
     for reason, paths in reasons.items():
-        screen.say(styled(BAD, f" {_which(outcome, paths)}: {reason}"))
+        screen.say(styled(BAD, f" {_of(outcome, paths)}{sentence(reason)}"))
     for reason, paths in _remarks(outcome).items():
         screen.result(
             {"student": outcome.student, "paths": paths, "warning": reason},
-            styled(WARNING, f" {_which(outcome, paths)}: {reason}"),
+            styled(WARNING, f" {_of(outcome, paths)}{sentence(reason)}"),
         )
     said: dict[str, str | int] = {
         "student": outcome.student,
@@ -218,26 +239,31 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     }
     name = outcome.student
     if outcome.status is Status.ENROLLED:
-        more = f" in place of {outcome.replaced}" if outcome.replaced else ""
-        more += (
-            f"; {WANTED}, two of them on another day, would be safer"
-            if outcome.recordings < NEEDED
-            else ""
-        )
+        more = ""
+        if outcome.replaced:
+            more = text(" in place of {count}", count=outcome.replaced)
+        if outcome.recordings < NEEDED:
+            more += text("; {count}, two of them on another day, would be safer", count=WANTED)
         if outcome.replaced:
             said["replaced"] = outcome.replaced
-        screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
+        count = outcome.recordings
+        told = text("{name}: {count} recordings{more}", name=name, count=count, more=more)
+        screen.result(said, styled(GOOD, f" {told}"))
     elif outcome.status is Status.CHANGED:
-        screen.result({**said, "changed": True}, styled(GOOD, f" {name}: group or consent"))
+        told = text("{name}: group or consent", name=name)
+        screen.result({**said, "changed": True}, styled(GOOD, f" {told}"))
     elif outcome.status is Status.UNCHANGED:
         screen.result({**said, "unchanged": True})
     else:
-        stays = "stays as they were" if outcome.recordings else "not enrolled"
-        screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
+        stays = text("stays as they were") if outcome.recordings else text("not enrolled")
+        told = text("{name}: no recording could be used; {stays}", name=name, stays=stays)
+        screen.say(styled(BAD, f" {told}"))
 
 
-def _which(outcome: Outcome, paths: Sequence[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
+def _of(outcome: Outcome, paths: Sequence[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]}: "
+    return text("{name}: {count} recordings: ", name=outcome.student, count=len(paths))
 
 
 def _remarks(outcome: Outcome) -> dict[str, list[str]]:
@@ -290,7 +316,14 @@ def _finish(
         _summary(counts, kinds),
     )
     if not screen.as_json:
-        screen.out.print(f"{len(gallery)} students with {gallery.recordings} recordings in {path}")
+        screen.out.print(
+            text(
+                "{students} students with {count} recordings in {path}",
+                students=len(gallery),
+                count=gallery.recordings,
+                path=path,
+            )
+        )
     if counts[Status.ENROLLED.value] and installation.model == MEASURED:
         points, takes = gallery.everything()
         found = OneMoment.of(np.split(points, np.cumsum(takes)[:-1]))
@@ -316,10 +349,10 @@ def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
 
 
 def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:
-    table = Table("", "count", box=None, pad_edge=False)
+    table = Table("", text("count"), box=None, pad_edge=False)
     for status in Status:
         if counts[status.value]:
-            table.add_row(f"students {status.value}", str(counts[status.value]))
+            table.add_row(text(STUDENTS[status]), str(counts[status.value]))
     for kind, count in kinds.most_common():
-        table.add_row(f"recordings refused: {kind}", str(count))
+        table.add_row(text("recordings refused: {kind}", kind=text(kind)), str(count))
     return table
