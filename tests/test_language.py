@@ -120,6 +120,14 @@ def test_a_program_reads_an_error_in_english_and_a_person_in_their_language(
     assert capsys.readouterr().err == "✗ a.wav: 没有听到口令；请靠近麦克风说\n"
 
 
+def test_what_a_program_is_given_is_english_at_a_chinese_terminal(chinese: None) -> None:
+    turned_away = Decision(Verdict.UNKNOWN, 0.8, (Match("Li", 0.5),))
+    with language.for_program():
+        assert turned_away.told() == "a voice nobody has, 0.300 too low: the threshold is 0.800"
+        assert language.sentence("nobody is enrolled") == "nobody is enrolled"
+    assert turned_away.told() == "陌生的声音，低 0.300：阈值为 0.800"
+
+
 def test_the_journal_is_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     for stream in ("stdout", "stderr"):

@@ -14,7 +14,9 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -27,12 +29,27 @@ INNER = ("error", "why", "advice")  # places that hold a sentence themselves
 Translator = Callable[..., str]
 
 _chosen = ENGLISH
+_for_program: ContextVar[bool] = ContextVar("for_program", default=False)
 
 
 def choose(language: str) -> None:
     """Give all texts in this language from now on."""
     global _chosen
     _chosen = language
+
+
+@contextmanager
+def for_program() -> Iterator[None]:
+    """Give English to what is computed here: somebody keeps, sends or compares it."""
+    before = _for_program.set(True)
+    try:
+        yield
+    finally:
+        _for_program.reset(before)
+
+
+def _language() -> str:
+    return ENGLISH if _for_program.get() else _chosen
 
 
 def of_terminal() -> str:
@@ -93,7 +110,7 @@ def translator(language: str, *folders: Path) -> Translator:
 
 def text(english: str, **values: object) -> str:
     """Return a text in the chosen language; one that no catalogue has is given in English."""
-    return translator(_chosen, CATALOGUES)(english, **values)
+    return translator(_language(), CATALOGUES)(english, **values)
 
 
 def later(english: str) -> str:
@@ -106,7 +123,7 @@ def sentence(english: str) -> str:
 
     What is Chinese already stays so.
     """
-    if _chosen != CHINESE:
+    if _language() != CHINESE:
         return english
     if english in texts_of(SENTENCES):
         return texts_of(SENTENCES)[english]

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import at_microphone
+from kaimen.cli.enroll_outcome import show, summary
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
@@ -23,38 +23,13 @@ from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
-from kaimen.language import later, sentence, text
+from kaimen.language import text
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
-from kaimen.terminal import BAD, GOOD, WARNING, styled
 from kaimen.voice.models import phrase_of
-
-WANTED = 5  # recordings a student
-NEEDED = 3  # below which a person is told that more would help
-STUDENTS = {
-    Status.ENROLLED: later("students enrolled"),
-    Status.CHANGED: later("students changed"),
-    Status.UNCHANGED: later("students unchanged"),
-    Status.REFUSED: later("students refused"),
-}
-KINDS = (  # of refusals, as a person reads them
-    later("NoSpeech"),
-    later("Clipped"),
-    later("TooNoisy"),
-    later("TooShort"),
-    later("SeveralPhrases"),
-    later("Repeated"),
-    later("NotLikeTheOthers"),
-    later("AlikeAnother"),
-    later("NotEnrolled"),
-    later("UnreadableRecording"),
-    later("UnsupportedFormat"),
-    later("RecordingTooLong"),
-    later("BrokenSamples"),
-)
 
 EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
@@ -119,7 +94,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         gallery = _gallery(installation, arguments.dry_run)
         outcomes = _outcomes(entries, arguments, installation, gallery, screen)
         for outcome in outcomes:
-            _show(outcome, screen)
+            show(outcome, screen)
             counts[outcome.status.value] += 1
             kinds.update(refusal.kind for refusal in outcome.refused)
             refused += [(outcome.student, refusal) for refusal in outcome.refused]
@@ -127,9 +102,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             _report(arguments.report, refused)
         if arguments.dry_run:
             fields = {status.value: counts[status.value] for status in Status}
-            screen.result(
-                {"dry_run": True, **fields, "kinds": dict(kinds)}, _summary(counts, kinds)
-            )
+            screen.result({"dry_run": True, **fields, "kinds": dict(kinds)}, summary(counts, kinds))
             screen.say("nothing was written")
         else:
             _finish(installation, counts, kinds, screen)
@@ -219,70 +192,6 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     )
 
 
-def _show(outcome: Outcome, screen: Screen) -> None:
-    """Say what became of a student; people are spared what is as it was."""
-    reasons: dict[str, list[str]] = {}
-    for refusal in outcome.refused:
-        screen.result({"student": outcome.student, **_fields(refusal)})
-        reasons.setdefault(refusal.reason, []).append(refusal.path)
-    for reason, paths in reasons.items():
-        screen.say(styled(BAD, f" {_of(outcome, paths)}{sentence(reason)}"))
-    for reason, paths in _remarks(outcome).items():
-        screen.result(
-            {"student": outcome.student, "paths": paths, "warning": reason},
-            styled(WARNING, f" {_of(outcome, paths)}{sentence(reason)}"),
-        )
-    said: dict[str, str | int] = {
-        "student": outcome.student,
-        "recordings": outcome.recordings,
-        "refused": len(outcome.refused),
-    }
-    name = outcome.student
-    if outcome.status is Status.ENROLLED:
-        more = ""
-        if outcome.replaced:
-            more = text(" in place of {count}", count=outcome.replaced)
-        if outcome.recordings < NEEDED:
-            more += text("; {count}, two of them on another day, would be safer", count=WANTED)
-        if outcome.replaced:
-            said["replaced"] = outcome.replaced
-        count = outcome.recordings
-        told = text("{name}: {count} recordings{more}", name=name, count=count, more=more)
-        screen.result(said, styled(GOOD, f" {told}"))
-    elif outcome.status is Status.CHANGED:
-        told = text("{name}: group or consent", name=name)
-        screen.result({**said, "changed": True}, styled(GOOD, f" {told}"))
-    elif outcome.status is Status.UNCHANGED:
-        screen.result({**said, "unchanged": True})
-    else:
-        stays = text("stays as they were") if outcome.recordings else text("not enrolled")
-        told = text("{name}: no recording could be used; {stays}", name=name, stays=stays)
-        screen.say(styled(BAD, f" {told}"))
-
-
-def _of(outcome: Outcome, paths: Sequence[str]) -> str:
-    if len(paths) == 1:
-        return f"{paths[0]}: "
-    return text("{name}: {count} recordings: ", name=outcome.student, count=len(paths))
-
-
-def _remarks(outcome: Outcome) -> dict[str, list[str]]:
-    """Paths of recordings by what is to be said of them."""
-    found: dict[str, list[str]] = {}
-    for remark in outcome.remarks:
-        found.setdefault(remark.reason, []).append(remark.path)
-    return found
-
-
-def _fields(refusal: Refusal) -> dict[str, str | None]:
-    return {
-        "path": refusal.path,
-        "error": refusal.reason,
-        "kind": refusal.kind,
-        "alike": refusal.alike,
-    }
-
-
 def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
     """Write every refusal, one a line. Raises StorageError."""
     text = io.StringIO()
@@ -313,7 +222,7 @@ def _finish(
             **{status.value: counts[status.value] for status in Status},
             "kinds": dict(kinds),
         },
-        _summary(counts, kinds),
+        summary(counts, kinds),
     )
     if not screen.as_json:
         screen.out.print(
@@ -346,13 +255,3 @@ def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
             if (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
                 return installation.disarmed
     return installation.calibrate_if_quick()
-
-
-def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:
-    table = Table("", text("count"), box=None, pad_edge=False)
-    for status in Status:
-        if counts[status.value]:
-            table.add_row(text(STUDENTS[status]), str(counts[status.value]))
-    for kind, count in kinds.most_common():
-        table.add_row(text("recordings refused: {kind}", kind=text(kind)), str(count))
-    return table
