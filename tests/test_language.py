@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kaimen import language
 from kaimen.access.decision import Decision, Verdict
@@ -107,6 +109,21 @@ def test_a_sentence_is_found_by_words_and_not_by_its_places_alone() -> None:
 def test_a_sentence_keeps_its_values(chinese: None, english: str, expected: str) -> None:
     assert language.sentence(english) == expected
     assert language.sentence(language.sentence(english)) == expected
+
+
+@given(
+    english=st.sampled_from(sorted(language.texts_of(language.SENTENCES))),
+    value=st.text("abc123学生{}%&", min_size=1, max_size=20),
+)
+def test_any_value_stands_in_the_chinese_sentence_as_it_is(english: str, value: str) -> None:
+    said = PLACE.sub(lambda _: value, english)
+    language.choose(language.CHINESE)
+    try:
+        found = language.sentence(said)
+        assert found != said
+        assert found.count(value) >= 1 or not PLACE.search(english)
+    finally:
+        language.choose(language.ENGLISH)
 
 
 def test_a_program_reads_an_error_in_english_and_a_person_in_their_language(

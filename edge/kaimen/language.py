@@ -24,6 +24,7 @@ ENGLISH, CHINESE = "en", "zh"
 CATALOGUES = Path(__file__).parent / "chinese"
 SENTENCES = CATALOGUES / "sentences.toml"
 PLACE = re.compile(r"\{(\w+)\}")
+LONGEST = 1000  # characters of a sentence that is looked for
 INNER = ("error", "why", "advice")  # places that hold a sentence themselves
 
 Translator = Callable[..., str]
@@ -123,7 +124,7 @@ def sentence(english: str) -> str:
 
     What is Chinese already stays so.
     """
-    if _language() != CHINESE:
+    if _language() != CHINESE or len(english) > LONGEST:
         return english
     if english in texts_of(SENTENCES):
         return texts_of(SENTENCES)[english]
