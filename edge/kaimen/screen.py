@@ -1,6 +1,7 @@
 """What a person or a program reads: tables and colour, or one JSON object a line.
 
-A text for a person is shown as it is; colour is asked for with ``kaimen.terminal.styled``.
+A text for a person is shown as it is, a sentence in their language; colour is asked for with
+``kaimen.terminal.styled``.
 
 rich is loaded with the first line for a person: it takes longer than a relay may wait to go off.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaimen.errors import KaimenError, RecordingError
+from kaimen.language import sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +89,7 @@ class Screen:
     def say(self, text: str | Text) -> None:
         """Something worth knowing that is no result; a program is spared it."""
         if not self.as_json:
-            self.beside.print(text)
+            self.beside.print(sentence(text) if isinstance(text, str) else text)
 
     def note(self, text: str) -> None:
         """Something that happened by itself, which a program must know, too."""
@@ -106,7 +108,10 @@ class Screen:
         else:
             from kaimen.terminal import BAD, styled
 
-            self.beside.print(styled(BAD, f" {error}"))
+            told = sentence(str(error))
+            if isinstance(error, RecordingError) and error.path is not None:
+                told = f"{error.path}: {sentence(error.reason)}"
+            self.beside.print(styled(BAD, f" {told}"))
 
     def remember(self) -> None:
         """Keep what is shown from now on, for a picture; a gate that runs for years does not."""

@@ -21,6 +21,7 @@ SOURCES = {"kaimen": ROOT / "edge" / "kaimen", "kaimen_train": ROOT / "training"
 BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]))"
 DATA = (
     "kaimen/py.typed",
+    "kaimen/chinese/*.toml",
     "kaimen/models/*",
     "kaimen/models/small/*",
     "kaimen/rehearsal/promise.json",

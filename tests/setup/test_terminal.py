@@ -80,7 +80,7 @@ def test_the_file_says_what_was_answered(setup: Callable[..., Terminal]) -> None
 def test_enter_takes_what_was_there(setup: Callable[..., Terminal]) -> None:
     terminal = setup(old=OLD)
     enter = [Step(each.asks, "") for each in SESSION]
-    terminal.session(*enter[:7], enter[7], enter[11], enter[14])
+    terminal.session(*enter[:8], enter[11], *enter[14:])
     assert terminal.ended() == 0
     assert Settings.read(terminal.file) == Settings.parse(OLD, "before")
     assert files(terminal)["kaimen.toml.before"] == OLD

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.gallery.match import Match
-from kaimen.language import later, text
+from kaimen.language import later, sentence, text
 
 ANOTHER = 0.1  # of score that another student may be nearer than the claimed one
 ALIKE = 0.4  # cosine from which on two tries are of one voice
@@ -138,7 +138,7 @@ class Decision:
     def told(self, *, nearest: bool = False) -> str:
         """Return the same; with ``nearest``, it says whom a voice is like that is turned away."""
         if self.shut:
-            return text("the door stays shut: {why}", why=self.shut)
+            return text("the door stays shut: {why}", why=sentence(self.shut))
         if self.wait:
             return text(
                 "too many unknown voices; the door hears again in {seconds} s",
@@ -148,7 +148,7 @@ class Decision:
             who, words = self.nearest[0].student, ", ".join(self.ask)
             return text("{student} is asked to say: {words}", student=who, words=words)
         if self.wanted:
-            return self.wanted
+            return sentence(self.wanted)
         if not self.nearest:
             if self.claim is not None:
                 return text("{student} is not enrolled, or may not enter now", student=self.claim)

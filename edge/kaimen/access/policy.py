@@ -34,7 +34,6 @@ from kaimen.access.lockout import Lockout
 from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
-from kaimen.language import text
 from kaimen.names import as_kept
 from kaimen.settings.roster import Rule, groups_at
 from kaimen.sound.quality import is_voice
@@ -162,7 +161,7 @@ class AccessPolicy:
         if wait:
             return Found(refuse(thresholds.anybody, wait))
         if claim is None and self._policy != "voice":
-            wanted = text("this door wants to know first who you are")
+            wanted = "this door wants to know first who you are"
             return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
         return self._phrase(utterance, claim)
 
@@ -312,9 +311,7 @@ class AccessPolicy:
         """A passphrase that would open asks for words instead."""
         words = [] if self._checks is None else self._checks.words(student)
         if len(words) < FEWEST:
-            wanted = text(
-                "enrolled with fewer than {count} words that this door could ask for", count=FEWEST
-            )
+            wanted = f"enrolled with fewer than {FEWEST} words that this door could ask for"
             return Found(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
         asked = tuple(self._draw.sample(words, min(ASKED, len(words))))
         return self._asking(decision, Challenge(student, asked, self._clock()))
@@ -334,7 +331,7 @@ class AccessPolicy:
         if decision.opens:
             decision = self._checked(decision, utterance, student, word=word)
         if decision.opens and self._checks.another_word(utterance, student, word):
-            wanted = text("asked to say {word}, and said another word", word=word)
+            wanted = f"asked to say {word}, and said another word"
             decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
         if decision.opens and left:
             return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kaimen.access.decision import Verdict
 from kaimen.gate.gate import Answer, seconds_into
-from kaimen.language import later, text
+from kaimen.language import for_program, later, sentence, text
 from kaimen.sound.quality import clipped_share
 from kaimen.terminal import styled
 
@@ -37,6 +37,8 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
     """
     decision = answer.decision
     named = nearest or decision.opens or decision.ask or decision.claim
+    with for_program():
+        reason = _reason(answer, nearest=nearest)
     return {
         "verdict": decision.verdict.value,
         "opened": answer.opened,
@@ -54,7 +56,7 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
             {"student": each.student if named else None, "score": each.score}
             for each in decision.nearest
         ],
-        "reason": _reason(answer, nearest=nearest),
+        "reason": reason,
         "began": seconds_into(answer.phrase.start),
         "ended": seconds_into(answer.phrase.end),
         "latency": answer.latency,
@@ -93,4 +95,4 @@ def as_line(answer: Answer, *, nearest: bool) -> Text:
 
 def _reason(answer: Answer, *, nearest: bool) -> str:
     told = answer.decision.told(nearest=nearest)
-    return f"{told}; {answer.not_opened}" if answer.not_opened else told
+    return f"{told}{text('; ')}{sentence(answer.not_opened)}" if answer.not_opened else told

@@ -22,6 +22,7 @@ from kaimen.errors import SettingsError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.loan import LentMicrophone
 from kaimen.installation import Installation
+from kaimen.language import sentence, text
 from kaimen.microphone_enrollment import MicrophoneEnrollment, gate_microphone
 from kaimen.screen import Screen
 from kaimen.sound import Source
@@ -116,7 +117,7 @@ class _Shown:
             self._live = Live(console=screen.beside, transient=True, auto_refresh=False)
 
     def __enter__(self) -> None:
-        self._screen.say("" if self._live else Advice.SPEAK.english)
+        self._screen.say("" if self._live else text(Advice.SPEAK.value))
         if self._live is not None:
             self._live.start()
 
@@ -151,7 +152,7 @@ def meter(event: HeardLevel, progress: int) -> Text:
     """Return the level as a bar of at most COLUMNS columns, and how far the enrollment is."""
     filled = round(BAR * min(1.0, max(0.0, (event.level - LOWEST) / -LOWEST)))
     bar = "█" * filled + "░" * (BAR - filled)
-    heard = "speaking" if event.speaking else ""
+    heard = text("speaking") if event.speaking else ""
     return styled(f"{bar} {event.level:4.0f} dB {progress:3d} % {heard}")
 
 
@@ -175,7 +176,16 @@ def as_fields(event: TakeJudgement) -> dict[str, object]:
 
 def _line(event: TakeJudgement) -> Text:
     """Return a judgement for a person, in one line."""
-    why = f" ({event.reason})" if event.reason else ""
-    chance = "" if event.chance is None else f"; turned away about {event.chance:.0%} of the time"
-    said = f" take {event.number}{why}: {event.advice.english} {event.progress} %{chance}"
-    return styled(GOOD if event.kept else BAD, said)
+    why = text(" ({why})", why=sentence(event.reason)) if event.reason else ""
+    chance = ""
+    if event.chance is not None:
+        chance = text("; turned away about {share} of the time", share=f"{event.chance:.0%}")
+    said = text(
+        "take {number}{why}: {advice} {progress} %{chance}",
+        number=event.number,
+        why=why,
+        advice=text(event.advice.value),
+        progress=event.progress,
+        chance=chance,
+    )
+    return styled(GOOD if event.kept else BAD, f" {said}")

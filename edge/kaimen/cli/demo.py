@@ -10,6 +10,7 @@ from statistics import median
 from rich.text import Text
 
 from kaimen.installation import Installation
+from kaimen.language import text
 from kaimen.rehearsal import RECORDINGS, VOICES, promise
 from kaimen.rehearsal.day import Visit, counted, day
 from kaimen.rehearsal.tables import (
@@ -98,12 +99,15 @@ def _show(visits: Sequence[Visit], screen: Screen) -> bool:
 def _footnote(visits: Sequence[Visit], kept: bool) -> Text:
     students = [visit for visit in visits if visit.visitor.kind is Kind.STUDENT]
     second = sum(visit.right and visit.tries > 1 for visit in students)
-    told = ("As promised.", "bold green") if kept else ("Not as promised.", "bold red")
+    told = (text("As promised."), "bold green")
+    if not kept:
+        told = (text("Not as promised."), "bold red")
     lines = [
-        f"{second} of the students' visits needed a second try.",
-        "Intervals are Wilson's and take each visit for a new person, which it is not.",
+        text("{count} of the students' visits needed a second try.", count=second),
+        text("Intervals are Wilson's and take each visit for a new person, which it is not."),
     ]
     waits = [visit.answers[-1].latency for visit in visits if visit.opened and visit.answers]
     if waits:
-        lines.append(f"From the last speech to the relay: {1000 * median(waits):.0f} ms (median).")
-    return styled(told, (f" {' '.join(lines)}", "dim"))
+        took = f"{1000 * median(waits):.0f}"
+        lines.append(text("From the last speech to the relay: {took} ms (median).", took=took))
+    return styled(told, (f" {text(' ').join(lines)}", "dim"))

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import at_microphone
+from kaimen.cli.enroll_outcome import show, summary
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
@@ -23,16 +23,13 @@ from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.gallery.gallery import Gallery, index_of
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
+from kaimen.language import text
 from kaimen.names import name_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.spreadsheet import ENCODING, write_table
 from kaimen.storage import require_folder, write_whole
-from kaimen.terminal import BAD, GOOD, WARNING, styled
 from kaimen.voice.models import phrase_of
-
-WANTED = 5  # recordings a student
-NEEDED = 3  # below which a person is told that more would help
 
 EXAMPLE = """example:
   kaimen enroll --student s0001 --group 7b --consent 2027-07-31 anna/*.mp3
@@ -97,7 +94,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         gallery = _gallery(installation, arguments.dry_run)
         outcomes = _outcomes(entries, arguments, installation, gallery, screen)
         for outcome in outcomes:
-            _show(outcome, screen)
+            show(outcome, screen)
             counts[outcome.status.value] += 1
             kinds.update(refusal.kind for refusal in outcome.refused)
             refused += [(outcome.student, refusal) for refusal in outcome.refused]
@@ -105,9 +102,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             _report(arguments.report, refused)
         if arguments.dry_run:
             fields = {status.value: counts[status.value] for status in Status}
-            screen.result(
-                {"dry_run": True, **fields, "kinds": dict(kinds)}, _summary(counts, kinds)
-            )
+            screen.result({"dry_run": True, **fields, "kinds": dict(kinds)}, summary(counts, kinds))
             screen.say("nothing was written")
         else:
             _finish(installation, counts, kinds, screen)
@@ -137,7 +132,7 @@ def _outcomes(
         accept_alike=arguments.accept_alike, said_by=phrase_of(encoder).identity,
         add=arguments.add, dry=arguments.dry_run,
     )  # fmt: skip
-    return screen.progress(outcomes, "enrolling", len(entries))
+    return screen.progress(outcomes, text("enrolling"), len(entries))
 
 
 def _gallery(installation: Installation, dry: bool) -> Gallery:
@@ -197,65 +192,6 @@ def _asked_for(arguments: argparse.Namespace) -> list[Entry]:
     )
 
 
-def _show(outcome: Outcome, screen: Screen) -> None:
-    """Say what became of a student; people are spared what is as it was."""
-    reasons: dict[str, list[str]] = {}
-    for refusal in outcome.refused:
-        screen.result({"student": outcome.student, **_fields(refusal)})
-        reasons.setdefault(refusal.reason, []).append(refusal.path)
-    for reason, paths in reasons.items():
-        screen.say(styled(BAD, f" {_which(outcome, paths)}: {reason}"))
-    for reason, paths in _remarks(outcome).items():
-        screen.result(
-            {"student": outcome.student, "paths": paths, "warning": reason},
-            styled(WARNING, f" {_which(outcome, paths)}: {reason}"),
-        )
-    said: dict[str, str | int] = {
-        "student": outcome.student,
-        "recordings": outcome.recordings,
-        "refused": len(outcome.refused),
-    }
-    name = outcome.student
-    if outcome.status is Status.ENROLLED:
-        more = f" in place of {outcome.replaced}" if outcome.replaced else ""
-        more += (
-            f"; {WANTED}, two of them on another day, would be safer"
-            if outcome.recordings < NEEDED
-            else ""
-        )
-        if outcome.replaced:
-            said["replaced"] = outcome.replaced
-        screen.result(said, styled(GOOD, f" {name}: {outcome.recordings} recordings{more}"))
-    elif outcome.status is Status.CHANGED:
-        screen.result({**said, "changed": True}, styled(GOOD, f" {name}: group or consent"))
-    elif outcome.status is Status.UNCHANGED:
-        screen.result({**said, "unchanged": True})
-    else:
-        stays = "stays as they were" if outcome.recordings else "not enrolled"
-        screen.say(styled(BAD, f" {name}: no recording could be used; {stays}"))
-
-
-def _which(outcome: Outcome, paths: Sequence[str]) -> str:
-    return paths[0] if len(paths) == 1 else f"{outcome.student}: {len(paths)} recordings"
-
-
-def _remarks(outcome: Outcome) -> dict[str, list[str]]:
-    """Paths of recordings by what is to be said of them."""
-    found: dict[str, list[str]] = {}
-    for remark in outcome.remarks:
-        found.setdefault(remark.reason, []).append(remark.path)
-    return found
-
-
-def _fields(refusal: Refusal) -> dict[str, str | None]:
-    return {
-        "path": refusal.path,
-        "error": refusal.reason,
-        "kind": refusal.kind,
-        "alike": refusal.alike,
-    }
-
-
 def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
     """Write every refusal, one a line. Raises StorageError."""
     text = io.StringIO()
@@ -286,10 +222,17 @@ def _finish(
             **{status.value: counts[status.value] for status in Status},
             "kinds": dict(kinds),
         },
-        _summary(counts, kinds),
+        summary(counts, kinds),
     )
     if not screen.as_json:
-        screen.out.print(f"{len(gallery)} students with {gallery.recordings} recordings in {path}")
+        screen.out.print(
+            text(
+                "{students} students with {count} recordings in {path}",
+                students=len(gallery),
+                count=gallery.recordings,
+                path=path,
+            )
+        )
     if counts[Status.ENROLLED.value] and installation.model == MEASURED:
         points, takes = gallery.everything()
         found = OneMoment.of(np.split(points, np.cumsum(takes)[:-1]))
@@ -312,13 +255,3 @@ def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
             if (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
                 return installation.disarmed
     return installation.calibrate_if_quick()
-
-
-def _summary(counts: Counter[str], kinds: Counter[str]) -> Table:
-    table = Table("", "count", box=None, pad_edge=False)
-    for status in Status:
-        if counts[status.value]:
-            table.add_row(f"students {status.value}", str(counts[status.value]))
-    for kind, count in kinds.most_common():
-        table.add_row(f"recordings refused: {kind}", str(count))
-    return table

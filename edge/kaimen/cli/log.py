@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import textwrap
 from collections.abc import Iterator
 from itertools import islice
+
+from rich.table import Table
 
 from kaimen.audit import Record, latest, pseudonyms
 from kaimen.audit.words import about, told, turned_away
 from kaimen.cli.answers import MARKS
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
+from kaimen.language import text
 from kaimen.names import as_kept
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     for record in reversed(records):
         _show(record, names, screen)
     if not records:
-        screen.say("no such line is in the log")
+        screen.say(text("no such line is in the log"))
     return 0
 
 
@@ -96,7 +98,7 @@ def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
     def named(hashed: str) -> str:
         return names.get(hashed, f"#{hashed[:SHOWN]}")
 
-    text = told(record, named)
+    said = told(record, named)
     at = _at(record)
     screen.result(
         {
@@ -105,15 +107,20 @@ def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
             "kind": record.get("kind"),
             "verdict": record.get("verdict"),
             "student": [names[each] for each in sorted(about(record)) if each in names],
-            "said": text,
+            "said": said,
         }
     )
     if screen.as_json:
         return
-    line = f"{at:%Y-%m-%d %H:%M:%S}  {text}"
-    if screen.out.is_terminal:
-        line = textwrap.fill(line, screen.out.width, subsequent_indent=" " * 21)
-    screen.out.print(line, soft_wrap=True, style=_style(record))
+    when = f"{at:%Y-%m-%d %H:%M:%S}"
+    if not screen.out.is_terminal:
+        screen.out.print(f"{when}  {said}", soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))  # which wraps by the width of Chinese letters
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(when, said)
+    screen.out.print(grid, style=_style(record))
 
 
 def _style(record: Record) -> str:

@@ -23,6 +23,7 @@ from kaimen.cli.commands import add_commands, parse
 from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError, StorageError
 from kaimen.interrupt import INTERRUPTED, end_in_order
+from kaimen.language import text
 from kaimen.output import fill_standard_descriptors, let_go
 from kaimen.screen import Screen, show_what_can_be_shown
 
@@ -108,7 +109,9 @@ def _run(chosen: argparse.Namespace, screen: Screen) -> int:
         let_go()
         from kaimen.terminal import BAD, styled
 
-        screen.beside.print(styled(BAD, " the output cannot be written: no space is left"))
+        screen.beside.print(
+            styled(BAD, " " + text("the output cannot be written: no space is left"))
+        )
         return StorageError.exit_code
 
 

@@ -15,10 +15,11 @@ from rich.table import Table
 
 from kaimen.door.board import board_of
 from kaimen.errors import GalleryError, SettingsError, StorageError
+from kaimen.language import text
 from kaimen.registry.enrolled import enrolled
 from kaimen.screen import Screen
 from kaimen.settings import SYSTEM, Settings
-from kaimen.setup.dialogue import Dialogue
+from kaimen.setup.dialogue import Dialogue, shown
 from kaimen.setup.interview import Interview, unasked
 from kaimen.setup.model import model_for, unknown_to
 from kaimen.setup.questions import MODEL, QUESTIONS
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     target = arguments.out or arguments.config or SYSTEM
     source = arguments.config or target
     _require_writable(target)
-    text, settings = _there(source, target)
+    content, settings = _there(source, target)
     options = {question.option: getattr(arguments, question.option) for question in QUESTIONS}
     given = {option: answer for option, answer in options.items() if answer is not None}
     known = _known(settings, screen)
@@ -64,9 +65,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             given[MODEL.option] = model
     if arguments.yes:
         made = unasked(settings, given)
-        new = rendered(text, made)
+        new = rendered(content, made)
     else:
-        asked = _asked(arguments, screen, settings, given, text, target)
+        asked = _asked(arguments, screen, settings, given, content, target)
         if asked is None:
             screen.note("nothing was written")
             return 0
@@ -78,16 +79,26 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             "before": str(before(target)) if kept else None,
             "settings": {each.option: each.current(made) for each in QUESTIONS},
         },
-        f"{target} is written" + (f"; what was there is {before(target)}" if kept else ""),
+        _written(target) + (_kept(before(target)) if kept else ""),
     )
     where = "" if target == SYSTEM else f" --config {target}"
     unknown = unknown_to(made.encoder.model, known) if known else ""
     if unknown:
         screen.note(unknown)
-    screen.say(f"next: 'kaimen doctor{where}' looks at everything")
+    screen.say(text("next: 'kaimen doctor{where}' looks at everything", where=where))
     if made.door.socket:
-        screen.say("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
+        screen.say(
+            text("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
+        )
     return 0
+
+
+def _written(path: Path) -> str:
+    return text("{path} is written", path=path)
+
+
+def _kept(path: Path) -> str:
+    return text("; what was there is {path}", path=path)
 
 
 def _asked(
@@ -95,7 +106,7 @@ def _asked(
     screen: Screen,
     settings: Settings,
     given: dict[str, str],
-    text: str,
+    content: str,
     target: Path,
 ) -> tuple[Settings, str] | None:
     """The settings and the file's text as somebody answered and confirmed; None if they did not."""
@@ -108,19 +119,22 @@ def _asked(
     with _ended_by_signals(), trials:
         try:
             made = Interview(settings, given, dialogue, trials).run()
-            new = rendered(text, made)
+            new = rendered(content, made)
             screen.beside.print(_table(settings, made))
             sure = dialogue.choose(
-                f"Write {target}?",
+                text("Write {path}?", path=target),
                 "yes",
                 "no",
-                explained="The file is written in one step; what is there now is kept beside it as "
-                f"{before(target).name}. no: nothing is written.",
+                explained=text(
+                    "The file is written in one step; what is there now is kept beside it as "
+                    "{name}. no: nothing is written.",
+                    name=before(target).name,
+                ),
             )
         except BaseException as error:
             trials.give_up()
             if isinstance(error, KeyboardInterrupt):
-                dialogue.say("\nstopped; nothing was written, and the relay is at rest")
+                dialogue.say("\n" + text("stopped; nothing was written, and the relay is at rest"))
             raise
         if sure == "no":
             trials.give_up()
@@ -142,8 +156,8 @@ def _known(settings: Settings, screen: Screen) -> dict[str, int]:
 def _there(source: Path, target: Path) -> tuple[str, Settings]:
     """The text to change and its settings; for a file that is yet to be, where one begins."""
     if source == target and not source.exists():
-        text = INSTALLED if target == SYSTEM else FRESH
-        return text, Settings.parse(text, target)
+        content = INSTALLED if target == SYSTEM else FRESH
+        return content, Settings.parse(content, target)
     settings = Settings.read(source)  # which says what is wrong with it
     return source.read_text(encoding="utf-8"), settings
 
@@ -160,8 +174,8 @@ def _require_writable(path: Path) -> None:
 def _table(old: Settings, new: Settings) -> Table:
     table = Table("", "", "", show_header=False, box=None)
     for question in QUESTIONS:
-        was, now = (question.show(question.current(each)) for each in (old, new))
-        table.add_row(question.option, now, "" if was == now else f"was {was}")
+        was, now = (shown(question.show(question.current(each))) for each in (old, new))
+        table.add_row(question.option, now, "" if was == now else text("was {answer}", answer=was))
     return table
 
 

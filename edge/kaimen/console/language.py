@@ -1,43 +1,30 @@
-"""Texts in the language of who looks: English is written in place, Chinese stands in catalogues.
+"""The language of each request: a cookie or the browser decides; texts are ``kaimen.language``'s.
 
-A catalogue is ``chinese/PAGE.toml``: each line has an English text and the Chinese one. Texts have
-places for values, in braces: "{count} students".
+The pages' catalogues are ``chinese/PAGE.toml``.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable
-from functools import cache
+from functools import partial
 from pathlib import Path
 
+from kaimen import language
+from kaimen.language import CHINESE, ENGLISH, Translator, later
+
+__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "Translator", "catalogue", "later", "translator"]
+
 COOKIE = "kaimen-language"
-ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = {ENGLISH: "English", CHINESE: "中文"}
 CATALOGUES = Path(__file__).parent / "chinese"
 ASKED = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9]{1,8})*\s*(?:;\s*q=([01](?:\.\d{0,3})?))?")
 
-Translator = Callable[..., str]
+catalogue = partial(language.catalogue, CATALOGUES)
 
 
-@cache
-def catalogue() -> dict[str, str]:
-    """Return the Chinese text of each English one."""
-    found: dict[str, str] = {}
-    for path in sorted(CATALOGUES.glob("*.toml")):
-        found |= tomllib.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def translator(language: str) -> Translator:
-    """Return what gives a text in a language; one that no catalogue has is given in English."""
-
-    def text(english: str, **values: object) -> str:
-        said = catalogue().get(english, english) if language == CHINESE else english
-        return said.format(**values) if values else said
-
-    return text
+def translator(asked: str) -> Translator:
+    """Return what gives a text of a page, or of the gate, in a language."""
+    return language.translator(asked, CATALOGUES, language.CATALOGUES)
 
 
 def preferred(header: str) -> str:
@@ -48,8 +35,3 @@ def preferred(header: str) -> str:
         if found and found[1].lower() in LANGUAGES:
             wanted.append((-float(found[2] or 1), found[1].lower()))
     return min(wanted, default=(0.0, ENGLISH), key=lambda each: each[0])[1]
-
-
-def later(english: str) -> str:
-    """Return a text as it is: one that is translated where it is shown, from a variable."""
-    return english

@@ -15,7 +15,7 @@ from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.interrupt import uninterrupted
-from kaimen.language import text
+from kaimen.language import sentence, text
 from kaimen.sound import Samples
 from kaimen.sound.meter import Meter
 
@@ -142,7 +142,7 @@ class Daemon:
 
     def _lost(self, error: DeviceError) -> None:
         if not self._lacking:
-            self._say(text("{error}; the gate waits for it", error=error))
+            self._say(text("{error}; the gate waits for it", error=sentence(str(error))))
             self._door.show("fault")
         self._lacking = True
         if self._lender is not None:

@@ -20,6 +20,7 @@ from kaimen.enrollment.judging import Recorded, recorded
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer, Gate
+from kaimen.language import text
 from kaimen.rehearsal.attack import Count, stopped_by
 from kaimen.rehearsal.visitors import Kind, Session, Visitor, plan
 from kaimen.screen import Screen
@@ -74,7 +75,7 @@ def day(encoder: Encoder, folders: Sequence[Path], screen: Screen, *, replays: b
         (place, *student) for place, each in enumerate(plans) for student in each.enrolling.items()
     ]
     enrolled: list[dict[str, list[Recorded]]] = [{} for _ in plans]
-    for place, student, files in screen.progress(enrolling, "enrolling", len(enrolling)):
+    for place, student, files in screen.progress(enrolling, text("enrolling"), len(enrolling)):
         found = list(_usable(models, files, screen))
         if found:
             enrolled[place][student] = found
@@ -84,7 +85,7 @@ def day(encoder: Encoder, folders: Sequence[Path], screen: Screen, *, replays: b
         for visit in play(own, each.sessions, models, replay=replays)
     )
     total = sum(len(session.visitors) for each in plans for session in each.sessions)
-    return list(screen.progress(visits, "at the gate", total))
+    return list(screen.progress(visits, text("at the gate"), total))
 
 
 def _usable(models: Models, files: Sequence[Path], screen: Screen) -> Iterator[Recorded]:

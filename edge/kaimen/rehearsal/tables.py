@@ -11,33 +11,50 @@ from rich.table import Table
 from rich.text import Text
 
 from kaimen.door.pins import Change
+from kaimen.language import later, text
 from kaimen.rehearsal.attack import Count
 from kaimen.rehearsal.day import Visit
 from kaimen.rehearsal.promise import Limit, wrong
-from kaimen.rehearsal.visitors import Kind
+from kaimen.rehearsal.visitors import Kind, Visitor
 from kaimen.terminal import BAD, GOOD, styled
 
 WIDE = 90  # columns from which there is room for everything
 SHOWN = 3  # visits of each kind
 SHOWN_WRONG = 1  # of them that went wrong, at most, where others went right
+# What kept somebody outside, as ``Visit.stopped_by`` calls it.
+STOPPED = (
+    later("voice"),
+    later("phrase"),
+    later("loudspeaker"),
+    later("replay"),
+    later("stored"),
+    later("pin"),
+    later("no phrase"),
+    later("taken for another"),
+)
 
 
 def visits_table(visits: Sequence[Visit], width: int) -> Table:
     """Some visits of each kind, one that went wrong among them if any did."""
     chosen = [visit for kind in Kind for visit in _some(visits, kind)]
     table = Table(
-        title=f"{len(chosen)} of {len(visits)} visits",
+        title=text("{shown} of {count} visits", shown=len(chosen), count=len(visits)),
         title_style="bold",
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
     wide = width >= WIDE
-    for name in ("who", "comes as", *(["says"] if wide else []), "nearest"):
+    for name in (
+        text("who"),
+        text("comes as"),
+        *([text("says")] if wide else []),
+        text("nearest"),
+    ):
         table.add_column(name, overflow="fold")  # long names give way to the verdict
-    for name in ("score / needed", "try") if wide else ("score",):
+    for name in (text("score / needed"), text("try")) if wide else (text("score"),):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("door", *(["relay"] if wide else []), ""):
+    for name in (text("door"), *([text("relay")] if wide else []), ""):
         table.add_column(name, no_wrap=True)
     for visit in chosen:
         table.add_row(*_cells(visit, wide))
@@ -65,14 +82,14 @@ def _cells(visit: Visit, wide: bool) -> list[str | Text]:
     if decision is not None and decision.nearest:
         nearest, score = decision.nearest[0].student, f"{decision.score:.3f}"
         score += f" / {decision.threshold:.3f}" if wide else ""
-    door = styled(f"shut, {visit.stopped_by}")
+    door = styled(text("shut, {why}", why=text(visit.stopped_by)))
     if visit.opened:
-        wrongly = " as another" if visitor.should_open else ", not to be let in"
-        door = styled(("open", "green")) if visit.right else styled(("open" + wrongly, "red"))
+        wrongly = text("open as another") if visitor.should_open else text("open, not to be let in")
+        door = styled((text("open"), "green")) if visit.right else styled((wrongly, "red"))
     return [
         visitor.name,
-        visitor.kind.value,
-        *([visitor.said] if wide else []),
+        text(visitor.kind.value),
+        *([_said(visitor)] if wide else []),
         nearest,
         score,
         *([str(visit.tries)] if wide else []),
@@ -80,6 +97,11 @@ def _cells(visit: Visit, wide: bool) -> list[str | Text]:
         *([_drawn(visit.trace)] if wide else []),
         _mark(visit.right),
     ]
+
+
+def _said(visitor: Visitor) -> str:
+    """What a recording is called, as it is; a noise in the reader's language."""
+    return text(visitor.said) if visitor.kind is Kind.NO_VOICE else visitor.said
 
 
 def _mark(right: bool) -> Text:
@@ -95,19 +117,19 @@ def _drawn(changes: Sequence[Change]) -> Text:
 def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], width: int) -> Table:
     """How many of each kind were let in, and whether that is what was promised."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("at the gate", no_wrap=True)
-    for name in ("visits", "let in", "95 %", "promised"):
+    table.add_column(text("at the gate"), no_wrap=True)
+    for name in (text("visits"), text("let in"), "95 %", text("promised")):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     if width >= WIDE:
-        table.add_column("kept outside by")
+        table.add_column(text("kept outside by"))
     for kind, count in counts.items():
         low, high = count.interval
         most = promise[kind].allowed(count.attempts)
         limit = f"≥ {count.attempts - most}" if kind is Kind.STUDENT else f"≤ {most}"
-        cells: list[str | Text] = [kind.value, str(count.attempts), str(count.opened)]
+        cells: list[str | Text] = [text(kind.value), str(count.attempts), str(count.opened)]
         cells += [f"{low:.0%} – {high:.0%}", limit, _mark(wrong(kind, count) <= most)]
-        by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
+        by = _kept_by(count)
         table.add_row(*cells, *([by] if width >= WIDE else []))
     return table
 
@@ -117,14 +139,22 @@ def what_went_wrong(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit])
     for kind, count in counts.items():
         found, most = wrong(kind, count), promise[kind].allowed(count.attempts)
         if found > most:
-            what = "were let in"
+            what = text("were let in")
             if kind is Kind.STUDENT:
-                by = ", ".join(f"{name} {times}" for name, times in count.stopped.most_common())
-                what = f"were not let in as themselves (by {by})"
-            yield (
-                f"{kind.value}: {found} of {count.attempts} {what}; of the voices that come along "
-                f"at most {most} would be"
+                what = text("were not let in as themselves (by {why})", why=_kept_by(count))
+            yield text(
+                "{kind}: {found} of {count} {what}; of the voices that come along at most {most} "
+                "would be",
+                kind=text(kind.value),
+                found=found,
+                count=count.attempts,
+                what=what,
+                most=most,
             )
+
+
+def _kept_by(count: Count) -> str:
+    return text(", ").join(f"{text(name)} {times}" for name, times in count.stopped.most_common())
 
 
 def visit_fields(visit: Visit) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from kaimen.acoustics.devices import SNR, Device, devices, replayed
 from kaimen.errors import NoSpeech, SettingsError
+from kaimen.language import later
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 
@@ -38,13 +39,13 @@ Tries = Callable[[], Iterator[Samples]]
 class Kind(Enum):
     """What a visitor is, as the table calls it."""
 
-    STUDENT = "student"
-    STRANGER = "stranger"  # says the passphrase
-    PASSER_BY = "passer-by"  # a stranger who says something else
-    OTHER_PHRASE = "wrong words"  # a student says something else
-    REPLAY = "old replay"  # of a recording that enrolled the student
-    NEW_REPLAY = "new replay"  # of one that no gate has heard
-    NO_VOICE = "noise"
+    STUDENT = later("student")
+    STRANGER = later("stranger")  # says the passphrase
+    PASSER_BY = later("passer-by")  # a stranger who says something else
+    OTHER_PHRASE = later("wrong words")  # a student says something else
+    REPLAY = later("old replay")  # of a recording that enrolled the student
+    NEW_REPLAY = later("new replay")  # of one that no gate has heard
+    NO_VOICE = later("noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,10 @@ def noises() -> list[Visitor]:
         for at in (0.3, 0.55, 0.8)
     )
     sounds = {
-        "silence": room,
-        "hiss": room + during * 0.1 * random.standard_normal(len(time)),
-        "hum": room + during * 0.3 * np.sin(2 * np.pi * 220 * time),
-        "knocks": room + 0.6 * knocks,
+        later("silence"): room,
+        later("hiss"): room + during * 0.1 * random.standard_normal(len(time)),
+        later("hum"): room + during * 0.3 * np.sin(2 * np.pi * 220 * time),
+        later("knocks"): room + 0.6 * knocks,
     }
     return [
         Visitor("—", Kind.NO_VOICE, name, partial(iter, [sound.astype(np.float32)] * TRIES))

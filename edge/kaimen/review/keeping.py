@@ -12,6 +12,7 @@ import soundfile
 from kaimen.audit import Record
 from kaimen.errors import StorageError
 from kaimen.gate.gate import Answer
+from kaimen.language import for_program
 from kaimen.registry.kept_phrases import KeptPhrases
 from kaimen.review.strata import Stratum, stratum_of
 from kaimen.settings.review import ReviewSettings
@@ -51,11 +52,13 @@ class PhraseKeeping:
             return
         decision = answer.decision
         students = {match.student for match in decision.nearest} | {decision.claim or ""}
+        with for_program():  # who reads it later may have another language
+            reason = decision.told(nearest=True)
         told = {name: record.get(name) for name in TOLD}
         told |= {
             "stratum": stratum.value,
             "claim": decision.claim,
-            "reason": decision.told(nearest=True),
+            "reason": reason,
             "cause": decision.cause,
             "wanted": decision.wanted,
             "nearest": [[match.student, match.score] for match in decision.nearest],

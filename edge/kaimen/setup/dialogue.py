@@ -9,8 +9,23 @@ from typing import TextIO, TypeVar
 from rich.console import Console
 
 from kaimen.errors import SettingsError
+from kaimen.language import later, sentence, text
 
 Value = TypeVar("Value")
+
+# Answers that have a Chinese word, too, which is shown beside the English one.
+WORDS = (
+    later("yes"),
+    later("no"),
+    later("skip"),
+    later("reversed"),
+    later("high"),
+    later("low"),
+    later("default"),
+    later("none"),
+    later("large"),
+    later("small"),
+)
 
 
 class Dialogue:
@@ -20,28 +35,28 @@ class Dialogue:
         self.console = console
         self._answers = answers
 
-    def say(self, text: str) -> None:
+    def say(self, said: str) -> None:
         """Something worth knowing."""
-        self.console.print(text)
+        self.console.print(sentence(said))
 
     def ask(
-        self, text: str, read: Callable[[str], Value], *, default: str, explained: str
+        self, question: str, read: Callable[[str], Value], *, default: str, explained: str
     ) -> Value:
         """The answer as ``read`` takes it, which raises SettingsError for a wrong one."""
         while True:
-            self.console.print(f"{text} [{default}]: ", end="")
-            answer = self._line().strip()
+            self.console.print(f"{question} [{shown(default)}]: ", end="")
+            answer = _in_english(self._line().strip())
             if answer == "?":
                 self.say(f"  {explained}")
                 continue
             try:
                 return read(answer or default)
             except SettingsError as error:
-                self.say(f"  ✗ {error}")
+                self.say(f"  ✗ {sentence(str(error))}")
 
-    def choose(self, text: str, *words: str, explained: str) -> str:
+    def choose(self, question: str, *words: str, explained: str) -> str:
         """One of the words, the first without an answer; their beginnings will do."""
-        asked = f"{text} ({'/'.join(words)})"
+        asked = f"{question} ({'/'.join(map(shown, words))})"
         return self.ask(asked, one_of(*words), default=words[0], explained=explained)
 
     def entered(self, timeout: float) -> bool:
@@ -58,13 +73,25 @@ class Dialogue:
         return line
 
 
+def shown(answer: str) -> str:
+    """Return an answer as it is shown: with the word of the reader's language beside it."""
+    return text(answer) if answer in WORDS else answer
+
+
+def _in_english(answer: str) -> str:
+    """Return the word that a person answered with in their language; other answers as they are."""
+    return next((word for word in WORDS if answer in text(word).split()[1:]), answer)
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """A reader of one of these words, or of a beginning that only one of them has."""
 
-    def read(text: str) -> str:
-        begun = [word for word in words if word.startswith(text.lower())]
+    def read(answer: str) -> str:
+        begun = [word for word in words if word.startswith(answer.lower())]
         if len(begun) != 1:
-            raise SettingsError(f"{text!r} is none of {', '.join(words)}; answer with one of them")
+            raise SettingsError(
+                f"{answer!r} is none of {', '.join(words)}; answer with one of them"
+            )
         return begun[0]
 
     return read

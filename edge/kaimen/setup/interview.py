@@ -13,8 +13,9 @@ from rich.text import Text
 
 from kaimen.door.panel import Input
 from kaimen.errors import DeviceError, RecordingError, SettingsError
+from kaimen.language import later, sentence, text
 from kaimen.settings import Settings
-from kaimen.setup.dialogue import Dialogue
+from kaimen.setup.dialogue import Dialogue, shown
 from kaimen.setup.questions import (
     ACTIVE,
     BUTTON,
@@ -38,7 +39,9 @@ from kaimen.sound.loudness import Loudness, decibels
 LOOK = 0.01  # seconds between two looks at a pin
 BAR = 40  # characters of the meter: 2 dB each
 LOWEST = -80.0  # dB at the meter's left
-FREE_PINS = "where Kaimen runs, 'sudo systemctl stop kaimen-gate kaimen-door' frees the pins"
+FREE_PINS = later(
+    "not tried; where Kaimen runs, 'sudo systemctl stop kaimen-gate kaimen-door' frees the pins"
+)
 
 
 def unasked(settings: Settings, given: Mapping[str, str]) -> Settings:
@@ -92,8 +95,8 @@ class Interview:
     def _ask(self, question: Question) -> Any:
         """Ask until the answer fits the others; it is the default if it is asked again."""
 
-        def read(text: str) -> Any:
-            value = question.read(text)
+        def read(answer: str) -> Any:
+            value = question.read(answer)
             self._made = question.taken(self._made, value)
             return value
 
@@ -101,13 +104,16 @@ class Interview:
         if given is not None:
             try:
                 value = read(given)
-                self._dialogue.say(f"{question.text}: {question.show(value)}")
+                self._dialogue.say(f"{text(question.text)}: {shown(question.show(value))}")
             except SettingsError as error:
-                self._dialogue.say(f"  ✗ --{question.option}: {error}")
+                self._dialogue.say(f"  ✗ --{question.option}: {sentence(str(error))}")
             else:
                 return self._keep(question, value)
         value = self._dialogue.ask(
-            question.text, read, default=self._default(question), explained=question.explained
+            text(question.text),
+            read,
+            default=self._default(question),
+            explained=text(question.explained),
         )
         return self._keep(question, value)
 
@@ -130,10 +136,10 @@ class Interview:
         try:
             names = self._trials.microphones()
         except DeviceError as error:
-            self._dialogue.say(f"✗ {error}")
+            self._dialogue.say(f"✗ {sentence(str(error))}")
             names = []
         if not names:
-            self._dialogue.say("no microphone is found: a name can be set, and is not tried")
+            self._dialogue.say(text("no microphone is found: a name can be set, and is not tried"))
         for number, name in enumerate(names, 1):
             self._dialogue.say(f"  {number}  {name}")
         question = replace(MICROPHONE, read=microphone_of(names))
@@ -144,22 +150,28 @@ class Interview:
 
     def _heard(self, name: str) -> bool:
         """The meter; whether this microphone is to be kept."""
-        self._dialogue.say(f"Say the passphrase a few times, as at the gate ({LISTENED:g} s)")
+        self._dialogue.say(
+            text(
+                "Say the passphrase a few times, as at the gate ({seconds} s)",
+                seconds=f"{LISTENED:g}",
+            )
+        )
         try:
             with Live(console=self._dialogue.console, transient=True, auto_refresh=False) as live:
                 found = self._trials.listen(name, lambda block: _show(live, block))
         except (DeviceError, RecordingError) as error:
-            self._dialogue.say(f"  ✗ {error}")
-            self._dialogue.say("  a gate that runs holds it: 'sudo systemctl stop kaimen-gate'")
+            self._dialogue.say(f"  ✗ {sentence(str(error))}")
+            told = text("a gate that runs holds it: 'sudo systemctl stop kaimen-gate'")
+            self._dialogue.say(f"  {told}")
             verdict = ("no", "yes")
         else:
             good, said = judged(found)
             self._dialogue.say(f"  {'✓' if good else '✗'} {self._trials.heard}: {said}")
             verdict = ("yes", "no") if good else ("no", "yes")
         kept = self._dialogue.choose(
-            f"Keep {name or 'the default microphone'}?",
+            text("Keep {name}?", name=name or text("the default microphone")),
             *verdict,
-            explained="no: the microphone is asked for again, and listened to again.",
+            explained=text("no: the microphone is asked for again, and listened to again."),
         )
         return kept == "yes"
 
@@ -171,33 +183,36 @@ class Interview:
         self._ask(ACTIVE)
         while True:
             tried = self._dialogue.choose(
-                f"Switch the relay on for {TRIAL:g} s? Watch the door",
+                text("Switch the relay on for {seconds} s? Watch the door", seconds=f"{TRIAL:g}"),
                 "yes",
                 "skip",
-                explained="skip: pin and polarity stay as they are answered, untried.",
+                explained=text("skip: pin and polarity stay as they are answered, untried."),
             )
             if tried == "skip":
                 return True
             try:
                 self._trials.lease(self._made.door)
             except DeviceError as error:
-                self._dialogue.say(f"  ✗ {error}")
-                self._dialogue.say(f"  not tried; {FREE_PINS}")
+                self._dialogue.say(f"  ✗ {sentence(str(error))}")
+                self._dialogue.say(f"  {text(FREE_PINS)}")
                 return True
             answer = self._dialogue.choose(
-                "Did the door open, and lock again?",
+                text("Did the door open, and lock again?"),
                 "yes",
                 "no",
                 "reversed",
-                explained="no: asks for the pin again. reversed: it was open all the time but for "
-                "that moment, so the level is changed and tried again.",
+                explained=text(
+                    "no: asks for the pin again. reversed: it was open all the time but for "
+                    "that moment, so the level is changed and tried again."
+                ),
             )
             if answer != "reversed":
                 return answer == "yes"
             active = not self._made.door.active_high
             self._made = ACTIVE.taken(self._made, active)
             self._keep(ACTIVE, active)
-            self._dialogue.say(f"  the relay is on when {ACTIVE.show(active)}")
+            level = shown(ACTIVE.show(active))
+            self._dialogue.say("  " + text("the relay is on when {level}", level=level))
 
     # Contact and button
 
@@ -205,37 +220,43 @@ class Interview:
         if self._ask(CONTACT) == NOT_WIRED:
             return True
         closed = self._ask(CLOSED)
-        self._dialogue.say("Open and close the door; Enter goes on")
+        self._dialogue.say(text("Open and close the door; Enter goes on"))
 
         def state(contact: Input) -> str:
-            return "closed" if contact.low == (closed == "low") else "open"
+            return text("closed") if contact.low == (closed == "low") else text("open")
 
         if not self._watch(CONTACT, state):
             return True
         right = self._dialogue.choose(
-            "Was that right?",
+            text("Was that right?"),
             "yes",
             "no",
-            explained="no: pin and level are asked again. If it was the other way round, answer "
-            "with the other level.",
+            explained=text(
+                "no: pin and level are asked again. If it was the other way round, answer "
+                "with the other level."
+            ),
         )
         return right == "yes"
 
     def _button(self) -> bool:
         if self._ask(BUTTON) == NOT_WIRED:
             return True
-        self._dialogue.say("Press the exit button, and let it go; Enter goes on")
-        if not self._watch(BUTTON, lambda button: "pressed" if button.low else "not pressed"):
+        self._dialogue.say(text("Press the exit button, and let it go; Enter goes on"))
+        if not self._watch(
+            BUTTON, lambda button: text("pressed") if button.low else text("not pressed")
+        ):
             return True
         right = self._dialogue.choose(
-            "Was that right?", "yes", "no", explained="no: its pin is asked again."
+            text("Was that right?"), "yes", "no", explained=text("no: its pin is asked again.")
         )
         return right == "yes"
 
     def _reader(self) -> None:
         path = self._ask(READER)
         if path and not Path(path).exists():
-            self._dialogue.say(f"  {path} is not there now; the gate waits for it")
+            self._dialogue.say(
+                "  " + text("{path} is not there now; the gate waits for it", path=path)
+            )
 
     def _watch(self, question: Question, state: Any) -> bool:
         """Tell what an input is, and every change, until Enter; whether it could be looked at."""
@@ -243,8 +264,8 @@ class Interview:
         try:
             found = self._trials.input(pin, question.option, time.monotonic())
         except DeviceError as error:
-            self._dialogue.say(f"  ✗ {error}")
-            self._dialogue.say(f"  not tried; {FREE_PINS}")
+            self._dialogue.say(f"  ✗ {sentence(str(error))}")
+            self._dialogue.say(f"  {text(FREE_PINS)}")
             return False
         try:
             self._dialogue.say(f"  {state(found)}")
@@ -276,11 +297,15 @@ def _show(live: Live, block: Samples) -> None:
 
 def judged(found: Loudness) -> tuple[bool, str]:
     """Return whether somebody was heard well, and a sentence that says so."""
-    at = f"level {found.level:.0f} dB, noise floor {found.floor:.0f} dB"
+    level, floor = f"{found.level:.0f}", f"{found.floor:.0f}"
+    at = text("level {level} dB, noise floor {floor} dB", level=level, floor=floor)
     if found.mute:
-        return False, f"mute ({at}): turn it on, or up with 'alsamixer'"
+        return False, text("mute ({at}): turn it on, or up with 'alsamixer'", at=at)
     if found.too_loud:
-        return False, f"too loud ({at}, {found.clipped:.0%} is cut off): turn it down"
+        share = f"{found.clipped:.0%}"
+        return False, text("too loud ({at}, {share} is cut off): turn it down", at=at, share=share)
     if not found.stands_out:
-        return False, f"too quiet ({at}): speak as at the gate, go closer, or turn it up"
-    return True, f"good ({at})"
+        return False, text(
+            "too quiet ({at}): speak as at the gate, go closer, or turn it up", at=at
+        )
+    return True, text("good ({at})", at=at)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kaimen.errors import SettingsError
+from kaimen.language import later
 from kaimen.settings import Settings
 from kaimen.settings.encoder import ENCODERS
 from kaimen.setup.dialogue import one_of
@@ -107,9 +108,11 @@ MICROPHONE = Question(
     "microphone",
     "sound",
     "microphone",
-    "Microphone: its number, or a part of its name",
-    f"The gate takes the first microphone whose name holds this; '{DEFAULT}' is the system's own. "
-    "A name finds it again in another socket.",
+    later("Microphone: its number, or a part of its name"),
+    later(
+        "The gate takes the first microphone whose name holds this; 'default' is the system's own. "
+        "A name finds it again in another socket."
+    ),
     "a part of its name; empty: the system's default",
     microphone,
     lambda value: value or DEFAULT,
@@ -118,9 +121,11 @@ RELAY = Question(
     "relay",
     "door",
     "pin",
-    "Pin of the relay, as a BCM number",
-    "BCM numbers are those of 'pinout': GPIO17 is 17, the 11th of the header's 40 pins. Only this "
-    "pin is needed.",
+    later("Pin of the relay, as a BCM number"),
+    later(
+        "BCM numbers are those of 'pinout': GPIO17 is 17, the 11th of the header's 40 pins. Only "
+        "this pin is needed."
+    ),
     "of the relay, as a BCM number",
     pin,
 )
@@ -128,9 +133,11 @@ ACTIVE = Question(
     "active",
     "door",
     "active_high",
-    "Level of that pin at which the relay is on: high or low",
-    "Many boards with an optocoupler are on when low. One that is on when high is safer: at rest "
-    "its pin needs no voltage.",
+    later("Level of that pin at which the relay is on: high or low"),
+    later(
+        "Many boards with an optocoupler are on when low. One that is on when high is safer: at "
+        "rest its pin needs no voltage."
+    ),
     "whether the relay is on when its pin is high",
     lambda text: LEVEL(text) == "high",
     lambda value: "high" if value else "low",
@@ -139,8 +146,10 @@ LEASE = Question(
     "lease",
     "door",
     "lease",
-    "Seconds that one decision may hold the relay",
-    "So long the door can be pulled open after a phrase; 3 is enough for most, 60 is the most.",
+    later("Seconds that one decision may hold the relay"),
+    later(
+        "So long the door can be pulled open after a phrase; 3 is enough for most, 60 is the most."
+    ),
     "seconds one decision may hold the relay",
     seconds,
     lambda value: f"{value:g}",
@@ -149,9 +158,11 @@ CONTACT = Question(
     "contact",
     "door",
     "contact",
-    f"Pin of the door's contact, or {NONE}",
-    "A reed switch between the pin and ground tells whether the door stands open, so that a door "
-    "that is forced or held open sounds.",
+    later("Pin of the door's contact, or none"),
+    later(
+        "A reed switch between the pin and ground tells whether the door stands open, so that a "
+        "door that is forced or held open sounds."
+    ),
     "tells whether the door stands open; -1: there is none",
     pin_or_none,
     show_pin,
@@ -160,9 +171,11 @@ CLOSED = Question(
     "closed",
     "door",
     "contact_closed",
-    "Level of that pin while the door is closed: high or low",
-    "Low where the switch is closed while the door is: a cut wire is then an open door. High where "
-    "it is the other way round.",
+    later("Level of that pin while the door is closed: high or low"),
+    later(
+        "Low where the switch is closed while the door is: a cut wire is then an open door. High "
+        "where it is the other way round."
+    ),
     "the contact's level while the door is closed",
     LEVEL,
 )
@@ -170,8 +183,8 @@ BUTTON = Question(
     "button",
     "door",
     "button",
-    f"Pin of the exit button, or {NONE}",
-    "A button between the pin and ground that opens the door from inside, for one lease.",
+    later("Pin of the exit button, or none"),
+    later("A button between the pin and ground that opens the door from inside, for one lease."),
     "exit button; -1: there is none",
     pin_or_none,
     show_pin,
@@ -181,10 +194,12 @@ READER = Question(
     "reader",
     "reader",
     "path",
-    f"Card reader: its path, or {NONE}",
-    "A serial line is called /dev/serial/by-id/…, a reader that types is called "
-    "/dev/input/by-id/…-event-kbd. It says who comes; without one everybody is known by voice "
-    "alone.",
+    later("Card reader: its path, or none"),
+    later(
+        "A serial line is called /dev/serial/by-id/…, a reader that types is called "
+        "/dev/input/by-id/…-event-kbd. It says who comes; without one everybody is known by voice "
+        "alone."
+    ),
     "a pipe, a serial line, or a reader that types; empty: none",
     lambda text: "" if text.lower() == NONE else text,
     lambda value: value or NONE,
@@ -194,9 +209,11 @@ MODEL = Question(
     "model",
     "encoder",
     "model",
-    "Encoder that comes along: large or small",
-    "The large one knows voices better; the small one is for a Pi 3, a Zero 2 W and older. Whom "
-    "one enrolled the other does not know.",
+    later("Encoder that comes along: large or small"),
+    later(
+        "The large one knows voices better; the small one is for a Pi 3, a Zero 2 W and older. "
+        "Whom one enrolled the other does not know."
+    ),
     "which comes along; small: for a Pi 3, a Zero 2 W and older",
     one_of(*ENCODERS),
 )

@@ -15,7 +15,6 @@ from kaimen.audit import pseudonym
 from kaimen.console.console import Console
 from kaimen.console.enrolling import Enrolling, EnrollmentSession
 from kaimen.console.exchange import Exchange, RefusedRequest
-from kaimen.console.language import CHINESE
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.enrollment.advice import Advice
@@ -102,12 +101,12 @@ async def _shown(exchange: Exchange, session: EnrollmentSession) -> AsyncIterato
             level = {"level": round(told.level, 1), "speaking": told.speaking}
             yield "level", json.dumps(level)
         elif isinstance(told, TakeJudgement):
-            said = _say(exchange, told.advice)
+            said = exchange.text(told.advice.value)
             yield "take", exchange.render("enrolling/take.html", take=told, advice=said)
             yield "advice", said
             yield "progress", str(told.progress)
         elif kind == "listening":
-            yield "listening", _say(exchange, Advice.SPEAK)
+            yield "listening", exchange.text(Advice.SPEAK.value)
         else:
             yield "end", _ended(exchange, session, kind, told)
             return
@@ -120,10 +119,6 @@ def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: obje
         "enrolling/end.html", name=session.entry.student, outcome=outcome, enrolled=enrolled,
         why_not=why_not, failed="" if outcome else told, stopped=told is None,
     )  # fmt: skip
-
-
-def _say(exchange: Exchange, advice: Advice) -> str:
-    return advice.chinese if exchange.language == CHINESE else advice.english
 
 
 def enrolling_of(console: Console) -> Enrolling:
