@@ -24,7 +24,6 @@ FLOORS = (
         "names",
         "local_time",
         "clock",
-        "local_time",
         "closing",
         "language",
         "storage",
@@ -46,6 +45,7 @@ FLOORS = (
     ("installation",),
     ("rollout", "backup", "bench", "setup", "monitoring", "microphone_enrollment"),
     ("privacy",),
+    ("service",),
     ("doctor", "console", "fleet", "bridge"),
     ("cli",),
 )

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kaimen.bridge.status import DoorStatus
-from kaimen.door import process
+from kaimen.door import controller
 from tests.door.bench import BUTTON, CONTACT, TAMPER, Bench, wired
 
 STEPS = st.sampled_from(
@@ -17,7 +17,7 @@ STEPS = st.sampled_from(
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "TICK", 0)
+    monkeypatch.setattr(controller, "TICK", 0)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -255,7 +255,7 @@ def test_a_signal_stops_the_gate_with_the_relay_off(
             signal.raise_signal(number)
         return ""
 
-    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
+    monkeypatch.setattr("kaimen.service.answers.as_line", line)
     assert run(config, "--play", str(day)) == 0
     assert "the relay is off" in capsys.readouterr().out
     assert levels() == [1, 0]
@@ -275,7 +275,7 @@ def test_reading_settings_again_cuts_no_lease(
             signal.raise_signal(next(signals))
         return ""
 
-    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
+    monkeypatch.setattr("kaimen.service.answers.as_line", line)
     assert run(config, "--play", str(day)) == 0
     assert levels() == [1, 0]  # from the first opening to the end
     assert next(signals, None) is None
@@ -300,7 +300,7 @@ def test_neither_sighup_nor_a_restart_ends_a_lockout(
         signal.raise_signal(next(signals))
         return ""
 
-    monkeypatch.setattr("kaimen.cli.answers.as_line", line)
+    monkeypatch.setattr("kaimen.service.answers.as_line", line)
     assert run(config, "--play", str(path)) == 0  # and again from its beginning
     assert run(config, "--play", str(path)) == 0
     assert verdicts == ["unknown", "refused", "refused"]
@@ -349,7 +349,7 @@ def test_a_gate_without_students_waits_for_them_with_its_door_shut(
         if len(looks) == 3:
             calibration.write_bytes(kept)
 
-    monkeypatch.setattr("kaimen.cli.run.sleep", calibrated)
+    monkeypatch.setattr("kaimen.service.opening.sleep", calibrated)
     assert run(config, "--play", str(day), "--wait") == 0
     said = capsys.readouterr()
     assert said.out.count("never calibrated") == 1
@@ -389,8 +389,8 @@ def test_a_gate_that_could_not_begin_begins_when_the_cause_is_gone(
             end()
             assert all("READY" not in each or "stays shut" in each for each in told)
 
-    monkeypatch.setattr("kaimen.cli.run.sleep", sleep)
-    monkeypatch.setattr("kaimen.cli.run.notify", lambda *lines: told.append(" ".join(lines)))
+    monkeypatch.setattr("kaimen.service.opening.sleep", sleep)
+    monkeypatch.setattr("kaimen.systemd.notify", lambda *lines: told.append(" ".join(lines)))
     assert run(config, "--play", str(day), "--wait") == 0
     assert len(slept) == 3 and max(slept) <= 10  # one more try, and it is there within 15 s
     said = capsys.readouterr()
@@ -459,7 +459,7 @@ def test_a_dead_watcher_shuts_the_door_is_logged_and_starves_the_watchdog(
 
     monkeypatch.setattr(Watcher, "look", failing)
     monkeypatch.setattr("kaimen.gate.watcher.EVERY", 0.01)
-    monkeypatch.setattr("kaimen.cli.run.notify", lambda *lines: told.append(lines))
+    monkeypatch.setattr("kaimen.systemd.notify", lambda *lines: told.append(lines))
     assert run(config, "--play", str(day)) == 0
     found = answers(capsys)
     assert {each["verdict"] for each in found} == {"refused"}
@@ -483,5 +483,5 @@ def test_a_gate_that_waits_ends_when_it_is_asked_to(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     (config.parent / "gallery.sqlite").unlink()
-    monkeypatch.setattr("kaimen.cli.run.sleep", lambda seconds: stop())
+    monkeypatch.setattr("kaimen.service.opening.sleep", lambda seconds: stop())
     assert run(config, "--wait") == 0

@@ -14,8 +14,8 @@ from typing import Any
 from gpiozero.pins.mock import MockFactory
 
 from kaimen.door.client import Door, command_line
+from kaimen.door.controller import DoorController
 from kaimen.door.pins import mock_pins, trace
-from kaimen.door.process import DoorProcess
 from kaimen.door.server import Server
 from kaimen.settings import DoorSettings
 
@@ -75,7 +75,7 @@ class Bench:
         self.voice, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.voice.setblocking(False)
         there.setblocking(False)
-        self.process = DoorProcess(
+        self.process = DoorController(
             settings,
             Server(peer=there),
             pins=self.pins,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.door import process
+from kaimen.door import controller
 from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand
 from kaimen.door.client import Door, command_line
 from kaimen.errors import DeviceError
@@ -22,13 +22,13 @@ from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_l
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "TICK", 0)
+    monkeypatch.setattr(controller, "TICK", 0)
 
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(wired())
-    made.process.by_hand = HandServer.listening(tmp_path / "hand")
+    made.process.by_hand.server = HandServer.listening(tmp_path / "hand")
     with made.process:
         made.turn()
         made.heard()
@@ -101,7 +101,7 @@ def test_who_says_nothing_is_left_and_keeps_nobody_out(door: Bench, tmp_path: Pa
 def test_no_bytes_but_a_request_open_the_door(packet: bytes) -> None:
     made = Bench(wired())
     with made.process:
-        made.process._obey_hand(packet, made.now)
+        made.process.by_hand.answer(packet, made.now)
         assert made.relay == [False]
     made.voice.close()
 
@@ -128,10 +128,10 @@ def test_a_panel_may_show_what_it_answers_and_nothing_that_the_gate_says_of_itse
     with bench() as door:
         door.tell("show fault")  # the gate's microphone is gone
         door.heard()
-        assert str(door.process._obey_hand(b"show granted", door.now)) == "show granted"
+        assert str(door.process.by_hand.answer(b"show granted", door.now)) == "show granted"
         door.turn()
         assert door.level(GREEN) and door.level(BUZZER) and not any(door.relay)
-        assert str(door.process._obey_hand(b"show fault", door.now)).startswith("not opened")
+        assert str(door.process.by_hand.answer(b"show fault", door.now)).startswith("not opened")
         assert door.heard() == []  # the microphone is still gone
         door.wait(2.5)
         assert not door.level(GREEN)

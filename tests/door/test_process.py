@@ -14,10 +14,11 @@ from gpiozero import OutputDevice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kaimen.door import process
+from kaimen.door import controller, process
+from kaimen.door.controller import PATIENCE, DoorController
 from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
-from kaimen.door.process import LATE, PATIENCE, DoorProcess
+from kaimen.door.protocol import LATE
 from kaimen.door.rest import drive_to_rest, levels_of
 from kaimen.door.server import MOST, Server
 from kaimen.door.states import GRACE, Fault, State
@@ -40,7 +41,7 @@ from tests.door.bench import (
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "TICK", 0)
+    monkeypatch.setattr(controller, "TICK", 0)
 
 
 class TestVoice:
@@ -352,8 +353,8 @@ class TestRelay:
     def test_a_pin_in_use_leaves_nothing_claimed(self) -> None:
         pins = mock_pins()
         with OutputDevice(GREEN, pin_factory=pins), pytest.raises(DeviceError, match="green"):
-            DoorProcess(wired(), Server(), pins=pins)
-        DoorProcess(wired(), Server(), pins=pins).close()
+            DoorController(wired(), Server(), pins=pins)
+        DoorController(wired(), Server(), pins=pins).close()
 
     def test_rest_drives_it_to_rest(self) -> None:
         pins = mock_pins()
@@ -470,7 +471,7 @@ class TestProcess:
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(process.DoorProcess, "turn", lambda self: 1 // 0)
+        monkeypatch.setattr(process.DoorController, "turn", lambda self: 1 // 0)
         values = json.dumps(asdict(wired()))
         with pytest.raises(ZeroDivisionError):
             process.main([values, "--socket", str(tmp_path / "door")])

@@ -132,10 +132,10 @@ def test_a_door_writes_down_what_it_claims_and_takes_it_away_at_rest(
     socket = tmp_path / "door"
     seen: list[Any] = []
 
-    def run(self: process.DoorProcess) -> None:
+    def run(self: process.DoorController) -> None:
         seen.append(written_down(beside(socket)))
 
-    monkeypatch.setattr(process.DoorProcess, "run", run)
+    monkeypatch.setattr(process.DoorController, "run", run)
     monkeypatch.setattr(process.signal, "signal", lambda *_: None)
     settings = '{"pin": 4, "active_high": false, "red": 5}'
     assert process.main([settings, "--socket", str(socket)]) == 0

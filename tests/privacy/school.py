@@ -13,7 +13,8 @@ import pytest
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import Gallery
 from kaimen.installation import Installation
-from kaimen.registry.registry import Refused, Registry
+from kaimen.registry.refused import Refused
+from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
 from kaimen.screen import Screen
@@ -57,7 +58,9 @@ class School:
                     evidence=[Evidence(SAID, "words", PRINT)] * 5,
                     sources=[f"{name}-{take}" for take in range(5)],
                 )
-            gallery.registry.refuse(GONE, [Refused("source", "rules", "kind", "reason")])
+            gallery.registry.refused_files.remember(
+                GONE, [Refused("source", "rules", "kind", "reason")]
+            )
             gallery.save()
         with closing(ReplayMemory(self.data / "gallery.heard.sqlite", self.vault)) as memory:
             memory.keep(GONE, PRINT)

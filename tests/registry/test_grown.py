@@ -133,7 +133,7 @@ def test_another_encoders_give_way(registry: Registry) -> None:
     assert registry.grown.take_in("Li", POINTS[2, 1], "other", BEGIN + DAY)
     assert grown(registry) == []
     assert grown(registry, "other") == [rounded(POINTS[2, 1])]
-    registry.forget_points(["encoder"])
+    registry.points.forget(["encoder"])
     assert registry.grown.listed() == []
 
 

@@ -20,7 +20,8 @@ from kaimen.names import as_kept
 from kaimen.registry.database import MEMORY, MIGRATIONS, NAMES_KEPT
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.pseudonyms import pseudonyms
-from kaimen.registry.registry import Refused, Registry
+from kaimen.registry.refused import Refused
+from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
@@ -81,7 +82,7 @@ def test_names_of_an_earlier_registry_are_brought_into_one_form(tmp_path: Path) 
         ("Li", KEYBOARD),
         (KEYBOARD, KEYBOARD),
     ]
-    assert set(registry.refused("rules")) == {"Li", KEYBOARD}
+    assert set(registry.refused_files.by_rules("rules")) == {"Li", KEYBOARD}
     assert registry.namesakes() == {}
     registry.close()
 
@@ -122,7 +123,7 @@ def test_two_students_whose_names_become_the_same_stay_two_and_are_told(tmp_path
         4: f"{KEYBOARD} (4)",
     }
     assert registry.namesakes() == {f"{KEYBOARD} (3)": KEYBOARD, f"{KEYBOARD} (4)": KEYBOARD}
-    assert registry.refused("rules")[f"{KEYBOARD} (3)"] == [
+    assert registry.refused_files.by_rules("rules")[f"{KEYBOARD} (3)"] == [
         Refused(MAC.encode().hex(), "rules", "kind", "reason")
     ]
     registry.remove(f"{KEYBOARD} (3)")

@@ -340,7 +340,7 @@ def both(registry: Registry) -> Registry:
     known = registry.recordings.known("two", "others")
     assert not any(each.placed or each.said for each in known)
     more = Evidence(-SAID, "others", None)
-    registry.add_points(
+    registry.points.add(
         [(each, POINTS[2, 0], more) for each in known if each.student == "Li"], "two"
     )
     return registry
@@ -378,7 +378,7 @@ def test_who_is_removed_or_enrolled_anew_leaves_no_point_of_any_encoder(
     both.remove("Li")
     written = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert not any(each in written for each in sealed)
-    both.add_points(
+    both.points.add(
         [(each, POINTS[2, 0], Evidence()) for each in both.recordings.known("two")], "two"
     )
     both.enroll("Wang", POINTS[1], "one")
@@ -388,7 +388,7 @@ def test_who_is_removed_or_enrolled_anew_leaves_no_point_of_any_encoder(
 def test_points_that_another_process_removed_meanwhile_are_not_missed(both: Registry) -> None:
     known = both.recordings.known("three")
     both.remove("Li")
-    both.add_points([(each, POINTS[3, 0], Evidence()) for each in known], "three")
+    both.points.add([(each, POINTS[3, 0], Evidence()) for each in known], "three")
     assert len(both.recordings.numbers("three")[0]) == 3
 
 
@@ -413,12 +413,12 @@ def test_words_come_beside_a_passphrase_of_two_encoders(both: Registry) -> None:
 
 
 def test_what_no_model_needs_any_more_is_forgotten(both: Registry) -> None:
-    both.forget_points({"others"})
+    both.points.forget({"others"})
     assert (
         len(both.recordings.numbers("two")[0]) == 0 and len(both.recordings.numbers("one")[0]) == 6
     )
     assert both.recordings.evidence("Li", "others")[0].said is not None
-    both.forget_points(())
+    both.points.forget(())
     assert both.recordings.evidence("Li", "others")[0].said is None
 
 
@@ -438,8 +438,8 @@ def test_carried_voiceprints_are_those_of_the_other_encoder(registry: Registry) 
     registry.enroll("b", POINTS[1], "elsewhere")
     way = np.diag(np.arange(1, 9)).astype(np.float32)
     carrying = SpaceMap("old", "new", way)
-    assert registry.carry(carrying) == 1
-    assert registry.carry(carrying) == 0
+    assert registry.points.carry(carrying) == 1
+    assert registry.points.carry(carrying) == 0
     numbers, _ = registry.recordings.numbers("new")
     np.testing.assert_allclose(
         registry.recordings.voiceprints(numbers, "new"), carrying(POINTS[0]), atol=1e-6
@@ -457,5 +457,5 @@ def test_a_map_of_another_dimension_carries_nobody(registry: Registry) -> None:
     registry.enroll("a", POINTS[0], "old")
     before = contents(registry)
     with pytest.raises(GalleryError, match="3 dimensions"):
-        registry.carry(SpaceMap("old", "new", np.eye(3, dtype=np.float32)))
+        registry.points.carry(SpaceMap("old", "new", np.eye(3, dtype=np.float32)))
     assert contents(registry) == before

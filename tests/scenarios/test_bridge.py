@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
 from tests.bridge.gates import free_port, mosquitto, needs_mosquitto, soon
 from tests.bridge.test_mqtt import Subscriber
+from tests.door.bench import wait_until_it_listens
 from tests.sounds import in_a_room, silence
 
 pytestmark = [pytest.mark.slow, needs_mosquitto]
@@ -38,7 +40,7 @@ def config(tmp_path: Path, port: int) -> Path:
     path = tmp_path / "kaimen.toml"
     path.write_text(
         f'[gallery]\npath = "{tmp_path}/gallery.sqlite"\nkey = "{tmp_path}/gallery.key"\n'
-        f'[door]\nmock = true\nlease = 1.0\nhand = "{tmp_path}/hand"\n'
+        f'[door]\nmock = true\nlease = 1.0\nsocket = "{tmp_path}/door"\n'
         # A machine's takes are as alike as recordings.
         "[checks]\nreplay = false\nloudspeaker = false\n"
         f'[bridge]\ncards = "{tmp_path}/cards.csv"\n'
@@ -67,10 +69,31 @@ def command(config: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
+@contextlib.contextmanager
+def served(config: Path, socket: Path) -> Iterator[None]:
+    """A door at its socket, which others may ask from now on."""
+    with command(config, "door") as door:
+        wait_until_it_listens(door, socket)
+        yield
+
+
 def logged(config: Path, capsys: pytest.CaptureFixture) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert main(["log", "--json", "--config", str(config)]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def unlock(subscriber: Subscriber, before: int) -> None:
+    """Ask until the door is seen to open: on a busy machine a command may come too late."""
+    asked = [0.0]
+
+    def seen() -> bool:
+        if time.monotonic() > asked[0] + 5:
+            asked[0] = time.monotonic()
+            subscriber.client.publish("kaimen/gate/command", "UNLOCK")
+        return ("kaimen/gate/lock", "UNLOCKED") in subscriber.came[before:]
+
+    soon(seen, 60)
 
 
 def test_a_students_opening_and_one_by_hand_are_seen_and_written_down(
@@ -82,17 +105,20 @@ def test_a_students_opening_and_one_by_hand_are_seen_and_written_down(
     subscriber = Subscriber(port)
     now = subscriber.now
     try:
-        with command(config, "bridge"), command(config, "run", "--play", str(day)) as gate:
+        with (
+            served(config, tmp_path / "door"),
+            command(config, "bridge"),
+            command(config, "run", "--play", str(day)) as gate,
+        ):
             soon(lambda: now.get("kaimen/gate/running") == "online", 60)
-            assert now["kaimen/gate/lock"] == "LOCKED"
+            soon(lambda: now.get("kaimen/gate/lock") == "LOCKED")
             soon(lambda: len(subscriber.decisions()) == 1, 60)
             (decision,) = subscriber.decisions()
             assert (decision["event_type"], decision["student"]) == ("open", "bowen")
             soon(lambda: now["kaimen/gate/lock"] == "UNLOCKED")
             soon(lambda: now["kaimen/gate/state"] == "shut")
             before = len(subscriber.came)
-            subscriber.client.publish("kaimen/gate/command", "UNLOCK")
-            soon(lambda: ("kaimen/gate/lock", "UNLOCKED") in subscriber.came[before:])
+            unlock(subscriber, before)
             gate.kill()
             soon(lambda: now["kaimen/gate/running"] == "offline", 60)
             assert len(subscriber.decisions()) == 1

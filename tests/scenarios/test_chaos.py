@@ -441,14 +441,14 @@ def test_an_hour_of_disturbances_opens_for_students_alone(
     world = World(clock, site.enroll(), site.disturbances(), away=site.away)
     site.refuse()
     simulated = {
-        "Supervisor": lambda: Supervisor(clock=lambda: clock.now, stop=Stop(clock)),
-        "AccessPolicy": partial(AccessPolicy, now=clock.wall, clock=lambda: clock.now),
-        "Lockout": partial(Lockout, clock=lambda: clock.now),
-        "Heartbeat": partial(Heartbeat, clock=lambda: clock.now),
-        "sleep": world._pass,
+        "serving.Supervisor": lambda: Supervisor(clock=lambda: clock.now, stop=Stop(clock)),
+        "serving.AccessPolicy": partial(AccessPolicy, now=clock.wall, clock=lambda: clock.now),
+        "opening.Lockout": partial(Lockout, clock=lambda: clock.now),
+        "serving.Heartbeat": partial(Heartbeat, clock=lambda: clock.now),
+        "opening.sleep": world._pass,
     }
     for name, instead in simulated.items():
-        monkeypatch.setattr(f"kaimen.cli.run.{name}", instead)
+        monkeypatch.setattr(f"kaimen.service.{name}", instead)
     # Cards come in real time, which is a hundred times slower.
     monkeypatch.setattr("kaimen.gate.card_reader.PATIENCE", np.inf)
     monkeypatch.setattr(Door, "start", partial(Door.start, trace=tmp_path / "trace"))
@@ -458,7 +458,7 @@ def test_an_hour_of_disturbances_opens_for_students_alone(
         world.heard(answer)
         return {}
 
-    monkeypatch.setattr("kaimen.cli.answers.as_fields", heard)
+    monkeypatch.setattr("kaimen.service.answers.as_fields", heard)
     codes: list[int] = []
     while not world.over:
         arguments = ["run", "--config", str(site.config), "--json", "--wait", "--play", "world"]

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kaimen.access.policy import AccessPolicy
-from kaimen.cli import answers
+from kaimen.cli.nearest import add_nearest
 from kaimen.errors import NoSpeech, RecordingError
 from kaimen.gate.gate import Gate
 from kaimen.installation import Installation
 from kaimen.screen import Screen
+from kaimen.service import answers
 from kaimen.settings import Settings
 from kaimen.sound.bandwidth import highest_speech
 from kaimen.sound.recording import Recording
@@ -28,7 +29,7 @@ gate. The relay is simulated unless --relay is given."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC, MP3 and more)")
-    answers.add_nearest(parser)
+    add_nearest(parser)
     parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")
     parser.add_argument(
         "--relay",

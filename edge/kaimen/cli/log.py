@@ -11,12 +11,12 @@ from rich.table import Table
 
 from kaimen.audit import Record, latest, pseudonyms
 from kaimen.audit.words import about, told, turned_away
-from kaimen.cli.answers import MARKS
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.language import text
 from kaimen.names import as_kept
 from kaimen.screen import Screen
+from kaimen.service.answers import MARKS
 from kaimen.settings import Settings
 
 EXAMPLE = """example:

@@ -514,7 +514,7 @@ def _carry(path: Path, installation: Installation, screen: Screen) -> None:
     path = installation.settings.gallery.file
     if not path.exists():
         raise GalleryError(f"{path}: no gallery there; nobody to carry over")
-    carried = installation.gallery_or_new.registry.carry(space_map)
+    carried = installation.gallery_or_new.registry.points.carry(space_map)
     if carried:
         _calibrate(installation, screen)
     screen.result({"carried": carried}, f"{carried} students are carried over")

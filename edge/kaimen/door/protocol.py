@@ -15,6 +15,8 @@ from kaimen.door.patterns import SHOWS
 TIME = re.compile(r"(?:0|[1-9][0-9]{0,11})\.[0-9]{3}")  # seconds
 LONGEST_REQUEST = 64  # bytes
 LONGEST_NOTICE = 512  # bytes; what is longer is cut
+LATE = 2.0  # seconds the door may have been stopped; then an opening is no longer wanted
+TOO_LATE = "the door was stopped for a while and comes too late"
 
 
 class Message:
@@ -170,6 +172,11 @@ Notice = (
     | Failed
     | UnknownNotice
 )
+
+
+def in_time(until: float, now: float) -> bool:
+    """Return whether an opening that was asked for before ``until`` is still wanted ``now``."""
+    return now <= until <= now + LATE
 
 
 def request_from_bytes(packet: bytes) -> Request:

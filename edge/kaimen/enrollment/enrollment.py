@@ -30,7 +30,8 @@ from kaimen.enrollment.judging import (
 )
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
-from kaimen.registry.registry import Refused, Student
+from kaimen.registry.refused import Refused
+from kaimen.registry.registry import Student
 from kaimen.voice.encoder import Card
 from kaimen.voice.score import among_themselves
 from kaimen.voice.spread import exceeded_by
@@ -107,7 +108,7 @@ class _Enrollment:
         self._again = gallery.registry.recordings.unmeasured()
         if said_by:
             self._again |= gallery.registry.recordings.without_words(said_by)
-        self._refused = gallery.registry.refused(self._rules)
+        self._refused = gallery.registry.refused_files.by_rules(self._rules)
         self._voices = EnrolledVoices(gallery.dimension, card.strangers)
         points, counts = gallery.everything()
         pieces = np.split(points, np.cumsum(counts)[:-1]) if len(counts) else []
@@ -153,7 +154,7 @@ class _Enrollment:
         ]
         if not usable:
             if not self._dry and not before:
-                self._gallery.registry.refuse(entry.student, remembered)
+                self._gallery.registry.refused_files.remember(entry.student, remembered)
             return Outcome(entry.student, Status.REFUSED, self._recordings(entry), refused)
         if not self._dry:
             self._gallery.enroll(

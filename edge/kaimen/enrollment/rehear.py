@@ -82,7 +82,7 @@ class Rehearing:
                 for known in self._missing[each.source]
                 if (known.student, known.word) == (student, word)
             ]
-            self._registry.add_points(points, self._models.encoder)
+            self._registry.points.add(points, self._models.encoder)
             yield Reheard(student, word, len(points), judged.refused)
 
 

@@ -35,7 +35,8 @@ from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
 from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.lock import Lock
-from kaimen.registry.registry import Refused, Registry, Roll, Student
+from kaimen.registry.refused import Refused
+from kaimen.registry.registry import Registry, Roll, Student
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import hmac
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from kaimen.registry.erasures import Erasures
 from kaimen.registry.events import Events
 from kaimen.registry.grown import GrownVoiceprints
 from kaimen.registry.pins import Pins
-from kaimen.registry.recordings import Known, Recordings, context_of
+from kaimen.registry.points import Points, write_point
+from kaimen.registry.recordings import Recordings, context_of
+from kaimen.registry.refused import Refused, RefusedFiles, replace_refused
 from kaimen.registry.seals import SEALED_FIELDS, number_of
-from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -64,16 +65,6 @@ class Roll:
     complete: bool  # whether no whole row was put in or taken out
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A file that enrolled nobody, and why: it need not be judged again."""
-
-    source: str  # SHA-256
-    rules: str  # by which it was refused
-    kind: str  # of error
-    reason: str  # one sentence
-
-
 class Registry:
     """Who is enrolled. One thread at a time; other processes and threads open their own."""
 
@@ -87,6 +78,8 @@ class Registry:
         self.erasures = Erasures(self.database)
         self.events = Events(self.database)
         self.pins = Pins(self.database)
+        self.points = Points(self.database, self.recordings)
+        self.refused_files = RefusedFiles(self.database)
         self.grown = GrownVoiceprints(self.database, self.recordings.rotation)
 
     def close(self) -> None:
@@ -249,7 +242,7 @@ class Registry:
                     voiceprint, encoder, context_of(number, recording, encoder)
                 )
                 if home != encoder:
-                    _add_point(database, recording, encoder, point)
+                    write_point(database, recording, encoder, point)
                 database.execute(
                     "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? "
                     "WHERE number = ?",
@@ -260,66 +253,9 @@ class Registry:
                     ),
                 )
             if not word:
-                _remember(database, name, refused)
+                replace_refused(database, name, refused)
             for hashed in erasures(self.vault, name):
                 database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
-
-    def add_points(
-        self, points: Iterable[tuple[Known, Voiceprint, Evidence]], encoder: str
-    ) -> None:
-        """Write what other models than their students' make of recordings, all of it or nothing.
-
-        Of a model that knows a recording already nothing is written, nor of recordings that are
-        gone. Raises GalleryError and StorageError; nothing was changed then.
-        """
-        with self.database.writing() as database:
-            for known, voiceprint, more in points:
-                owner = database.execute(
-                    "SELECT student FROM recordings WHERE number = ?", (known.number,)
-                ).fetchone()
-                if owner is None:
-                    continue
-                if not known.placed:
-                    context = context_of(owner[0], known.number, encoder)
-                    _add_point(
-                        database,
-                        known.number,
-                        encoder,
-                        self.recordings.sealed_point(voiceprint, encoder, context),
-                    )
-                if not known.said and more.said is not None:
-                    context = context_of(owner[0], known.number, more.said_by)
-                    _add_point(
-                        database,
-                        known.number,
-                        more.said_by,
-                        self.recordings.sealed_said(more.said, context),
-                    )
-
-    def forget_points(self, models: Collection[str]) -> None:
-        """Forget what all other models made of recordings; what enrolled a student stays.
-
-        Raises StorageError; nothing was changed then.
-        """
-        marks = ", ".join("?" * len(models))
-        with self.database.writing() as database:
-            database.execute(f"DELETE FROM points WHERE model NOT IN ({marks})", tuple(models))
-            database.execute(f"DELETE FROM grown WHERE encoder NOT IN ({marks})", tuple(models))
-
-    def refuse(self, name: str, refused: Sequence[Refused]) -> None:
-        """Remember why files of a student enrolled nobody; who was enrolled stays so."""
-        with self.database.writing() as database:
-            _remember(database, as_kept(name), refused)
-
-    def refused(self, rules: str) -> dict[str, list[Refused]]:
-        """What was refused by these rules, by the names of students."""
-        found: dict[str, list[Refused]] = {}
-        for name, source, kind, reason in self.database.read(
-            "SELECT student, source, kind, reason FROM refused WHERE rules = ?", rules
-        ):
-            refused = Refused(str(source), rules, str(kind), str(reason))
-            found.setdefault(str(name), []).append(refused)
-        return found
 
     def describe(
         self,
@@ -403,7 +339,7 @@ class Registry:
             student = self.student(name)
             database.execute("DELETE FROM recordings WHERE student = ?", (student.number,))
             database.execute("DELETE FROM grown WHERE student = ?", (student.number,))
-            database.execute("DELETE FROM refused WHERE student = ?", (student.name,))
+            replace_refused(database, student.name, ())
             (seal,) = database.execute(
                 "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",
                 (student.number,),
@@ -509,7 +445,7 @@ class Registry:
         name = as_kept(name)
         with self.database.writing() as database:
             self._drop(database, name)
-            database.execute("DELETE FROM refused WHERE student = ?", (name,))
+            replace_refused(database, name, ())
             _list_erased(database, [erasure(self.vault, name)])
         self._truncate_log()
 
@@ -540,45 +476,9 @@ class Registry:
         with self.database.writing() as database:
             _list_erased(database, hashes)
 
-    def carry(self, space_map: SpaceMap) -> int:
-        """Carry all voiceprints of one encoder into another space, all or none; how many students.
-
-        They are known in both then. Raises GalleryError and StorageError.
-        """
-        there = {each.number for each in self.recordings.known(space_map.old) if each.placed}
-        missing = [
-            each
-            for each in self.recordings.known(space_map.new)
-            if not each.placed and each.number in there
-        ]
-        if not missing:
-            return 0
-        points = self.recordings.voiceprints([each.number for each in missing], space_map.old)
-        if points.shape[1] != len(space_map.way):
-            raise GalleryError(f"a map of {len(space_map.way)} dimensions, not {points.shape[1]}")
-        moved = space_map(points)
-        rows = zip(missing, moved, [Evidence()] * len(missing), strict=True)
-        self.add_points(rows, space_map.new)
-        return len({each.student for each in missing})
-
-
-def _remember(database: sqlite3.Connection, name: str, refused: Sequence[Refused]) -> None:
-    database.execute("DELETE FROM refused WHERE student = ?", (name,))
-    database.executemany(
-        "INSERT INTO refused VALUES (?, ?, ?, ?, ?)",
-        [(name, each.source, each.rules, each.kind, each.reason) for each in refused],
-    )
-
 
 def _list_erased(database: sqlite3.Connection, hashes: Collection[str]) -> None:
     database.executemany("INSERT OR IGNORE INTO erased VALUES (?)", [(each,) for each in hashes])
-
-
-def _add_point(database: sqlite3.Connection, recording: int, model: str, sealed: bytes) -> None:
-    database.execute(
-        "INSERT OR IGNORE INTO points (recording, model, sealed) VALUES (?, ?, ?)",
-        (recording, model, sealed),
-    )
 
 
 def _now() -> str:

@@ -62,7 +62,7 @@ def forget(installation: Installation) -> None:
     except BundleError:
         return  # of a damaged one nothing is known; the next installation clears it away
     registry = installation.registry
-    registry.forget_points({model for each in ids for model in (each.encoder, each.said_by)})
+    registry.points.forget({model for each in ids for model in (each.encoder, each.said_by)})
     spaces = {registry.recordings.space(each.encoder) for each in ids} | {""}
     kept = {index_of(path, space) for space in spaces}
     kept |= {beside(path, identity) for identity in ("", *state.held.values())}

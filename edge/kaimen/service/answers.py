@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from typing import Any
 
@@ -21,13 +20,6 @@ MARKS = {
     Verdict.UNKNOWN: (later("unknown"), "yellow"),
     Verdict.REFUSED: (later("refused"), "red"),
 }
-
-
-def add_nearest(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names names."""
-    parser.add_argument(
-        "--nearest", action="store_true", help="say whom a voice is like that is turned away"
-    )
 
 
 def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
