@@ -12,7 +12,7 @@ from pathlib import Path
 from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import PHRASES, SchoolFiles
+from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
@@ -141,10 +141,11 @@ def restore(
 def _staying(school: SchoolFiles, unpacked: SchoolFiles) -> list[str]:
     """Return what a restore leaves where it is.
 
-    Phrases are kept for some days, and nobody erases them in a school that was moved aside. A
+    Phrases are kept for some days, and nobody erases them in a school that was moved aside. What
+    is known of a fleet tells that the registry is another one. A
     backup of an earlier release has no accounts: who may sign in by this key may do so still.
     """
-    stays = [PHRASES]
+    stays = [PHRASES, FLEET, f"{FLEET}-wal", f"{FLEET}-shm"]
     if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
         stays += [name for name in ("accounts", "acts") if name not in unpacked.there]
     return stays

@@ -19,6 +19,7 @@ from kaimen.errors import StorageError
 from kaimen.gallery.gallery import index_of
 from kaimen.gallery.latent_map import map_of
 from kaimen.registry.accounts_file import accounts_of
+from kaimen.registry.fleet_marks import store_of
 from kaimen.registry.kept_phrases import kept_phrases_of
 from kaimen.registry.replay_memory import replay_memory_of
 from kaimen.registry.vault import Vault
@@ -26,7 +27,8 @@ from kaimen.settings import GallerySettings
 
 BACKED_UP = ("registry", "key", "calibration", "heard", "audit", "bundles", "accounts", "acts")
 PHRASES = "phrases"  # kept for a review: soon erased, so that no backup holds them for longer
-PLACED = (*BACKED_UP, PHRASES)  # what another school's may take the place of
+FLEET = "fleet"  # what the machine remembers of its fleet: it belongs to the machine
+PLACED = (*BACKED_UP, PHRASES, FLEET)  # what another school's may take the place of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,10 @@ class SchoolFiles:
     def pieces(self) -> dict[str, Path]:
         """Files and folders by name: those of a backup, then what is made anew or folded in.
 
-        The phrases that are kept for a review are in no backup.
+        The phrases that are kept for a review, and what is known of a fleet, are in no backup.
         """
-        folder, registry, heard = (
-            self.registry.parent,
-            self.registry,
-            replay_memory_of(self.registry),
-        )
+        folder, registry = self.registry.parent, self.registry
+        heard, fleet = replay_memory_of(registry), store_of(registry)
         return {
             "registry": registry,
             "key": self.key,
@@ -62,10 +61,13 @@ class SchoolFiles:
             "accounts": accounts_of(registry),
             "acts": folder / "acts",
             PHRASES: kept_phrases_of(registry),
+            FLEET: fleet,
             "registry-wal": registry.with_name(f"{registry.name}-wal"),
             "registry-shm": registry.with_name(f"{registry.name}-shm"),
             "heard-wal": heard.with_name(f"{heard.name}-wal"),
             "heard-shm": heard.with_name(f"{heard.name}-shm"),
+            "fleet-wal": fleet.with_name(f"{fleet.name}-wal"),
+            "fleet-shm": fleet.with_name(f"{fleet.name}-shm"),
             "index": index_of(registry),
             "map": map_of(registry),
             "scores": scores_beside(beside(registry)),

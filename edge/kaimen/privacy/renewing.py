@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import PHRASES, SchoolFiles
+from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
 from kaimen.registry.accounts_file import read_accounts, write_accounts
+from kaimen.registry.copying import marks
+from kaimen.registry.fleet_marks import replace_marks
 from kaimen.registry.kept_phrases import KeptPhrases
 from kaimen.registry.lock import alone
 from kaimen.registry.registry import Registry
-from kaimen.registry.renewing import renew_registry, renew_replay_memory, unlinked
+from kaimen.registry.renewing import copy_database, renew_registry, renew_replay_memory, unlinked
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, unwritten
 
@@ -82,10 +84,19 @@ def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | N
     stays = ["audit", "acts"]  # their keys are carried over
     if "bundles" in there:
         _renew_bundles(pieces["bundles"], aside.pieces["bundles"], old, new)
+    if FLEET in there:
+        copy_database(pieces[FLEET], aside.pieces[FLEET])
+        before = _marks(school.registry, old)
+        replace_marks(aside.pieces[FLEET], before, _marks(aside.registry, new))
     with closing(Registry(aside.registry, new)) as registry:
         registry.events.note("renewed", key=new.identity)
         registry.recordings.examine(track)
     return stays
+
+
+def _marks(path: Path, vault: Vault) -> dict[str, str]:
+    with closing(Registry(path, vault)) as registry:
+        return marks(registry.database)
 
 
 def _renew_calibration(path: Path, to: Path, old: Vault, new: Vault) -> None:

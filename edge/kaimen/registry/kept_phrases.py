@@ -169,14 +169,32 @@ class KeptPhrases:
 
     def forget(self, student: str) -> None:
         """Erase every phrase that may be of a student. Raises StorageError."""
-        name = as_kept(student)
+        for path in self._of(student):
+            self._forget(path)
+
+    def sealed_of(self, student: str) -> list[bytes]:
+        """Return the sealed content of what ``forget`` would erase. Raises StorageError."""
+        found = []
+        for path in self._of(student):
+            try:
+                found.append(path.read_bytes())
+            except FileNotFoundError:  # its time was over meanwhile
+                continue
+            except OSError as error:
+                raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+        return found
+
+    def _of(self, student: str) -> list[Path]:
+        """Return the files of phrases that may be of a student. Raises StorageError."""
+        name, found = as_kept(student), []
         for number in self.numbers():
             try:
                 phrase, _ = self._opened(number)
             except GalleryError:  # of another key: nobody can tell whose it is
                 phrase = None
             if phrase is None or name in phrase.students:
-                self._forget(self._phrase(number))
+                found.append(self._phrase(number))
+        return found
 
     def _opened(self, number: str) -> tuple[KeptPhrase, bytes]:
         if NUMBER.fullmatch(number) is None:
