@@ -40,6 +40,7 @@ CODES = {
     "DiskFull": 6,
     "DeviceError": 5,
     "MicrophoneLost": 5,
+    "OpeningRefused": 5,
     "UpdateError": 7,
 }
 KINDS = [

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 EXAMPLE = """example:
+  kaimen update --check         only looks
   sudo kaimen update            looks, asks, and installs
-  sudo kaimen update --check    only looks
   sudo kaimen update --yes      installs without asking, for a timer
 
 apt checks who signed it. While it is installed the relay is at rest; then the gate starts again.
