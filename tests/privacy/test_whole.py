@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("argon2")
 
 from kaimen.access.pin_lockout import PinLockout
-from kaimen.audit import latest
+from kaimen.audit import latest, pseudonym
 from kaimen.console.accounts import Accounts
 from kaimen.console.acts import Acts
 from kaimen.fleet.ledger import FleetEntry
@@ -202,7 +202,11 @@ def test_nothing_of_an_erased_student_is_left_in_a_school_that_has_everything(
         (mine,) = [
             each.number for each in installation.kept_phrases.phrases() if GONE in each.students
         ]
+        known = pseudonym(installation.log_key, GONE)
+        acts_log = Acts(installation.acts_folder, installation.acts_key)
+        acts_log.write("Wang Fang", "exported a student", student=known)
     phrase = (review / f"{mine}.phrase").read_bytes()
+    in_a_fleet(whole)
     sealed = [*whole.sealed(GONE), *grown, *derived, phrase]
     before = whole.everything()
     assert grown and all(each in before for each in sealed)
@@ -228,12 +232,13 @@ def test_nothing_of_an_erased_student_is_left_in_a_school_that_has_everything(
         assert PinLockout(installation.pin_lockout_path, installation.vault).wait(GONE) == 0
 
 
-def test_a_machine_of_a_fleet_knows_its_students_again_after_a_renewal(whole: School) -> None:
-    registry = whole.data / "gallery.sqlite"
+def in_a_fleet(school: School) -> tuple[Membership, str]:
+    """Let a fleet have told the machine of all students; one of them was changed since."""
+    registry = school.data / "gallery.sqlite"
     membership = Membership.create("gate", Broker("localhost"))
     with (
         closing(Store(store_of(registry))) as store,
-        whole.installation() as installation,
+        school.installation() as installation,
     ):
         replica = Replica(membership, installation.registry, store, lambda text: None)
         marks = replica.local_changes()
@@ -244,9 +249,14 @@ def test_a_machine_of_a_fleet_knows_its_students_again_after_a_renewal(whole: Sc
             (each, Kept(entry, "content", "other" if each == changed else mark))
             for each, mark in marks.items()
         )
+    return membership, changed
+
+
+def test_a_machine_of_a_fleet_knows_its_students_again_after_a_renewal(whole: School) -> None:
+    membership, changed = in_a_fleet(whole)
     assert whole("renew")[0] == 0
     with (
-        closing(Store(store_of(registry))) as store,
+        closing(Store(store_of(whole.data / "gallery.sqlite"))) as store,
         whole.installation() as installation,
     ):
         replica = Replica(membership, installation.registry, store, lambda text: None)
