@@ -30,6 +30,7 @@ from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
+from kaimen.registry.accounts_file import accounts_of
 from kaimen.registry.enrolled import enrolled
 from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.registry import Registry
@@ -415,7 +416,7 @@ class Installation(Closing):
     @property
     def accounts_path(self) -> Path:
         """The file of who may sign in to the console, beside the registry."""
-        return self.settings.gallery.file.with_suffix(".accounts")
+        return accounts_of(self.settings.gallery.file)
 
     @property
     def acts_folder(self) -> Path:
@@ -425,7 +426,7 @@ class Installation(Closing):
     @property
     def acts_key(self) -> bytes:
         """The key of that log, another than the gate's. Raises GalleryError."""
-        return self.vault.derive("acts")
+        return self.school.acts_key
 
     @property
     def log_folder(self) -> Path:

@@ -11,6 +11,7 @@ import pytest
 
 from kaimen.bridge.notify import NotifyBridge, happened
 from kaimen.errors import SettingsError
+from kaimen.monitoring.drift_watch import MENDED
 from kaimen.settings import NotifySettings
 from tests.bridge.gates import LoggedGate, Running, soon
 from tests.bridge.test_webhook import Receiver
@@ -89,7 +90,7 @@ def test_the_doctors_broken_lines_are_told_with_what_to_do(
     lines = [
         {"name": "disk", "state": "broken", "found": "full", "mend": "make room"},
         {"name": "clock", "state": "attention", "found": "x", "mend": "y"},
-        {"name": "drift", "state": "attention", "found": "scores fall", "mend": "calibrate"},
+        {"name": "drift", "state": "broken", "found": "more strangers", "mend": MENDED},
     ]
     doctor.write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
     gate.source = replace(gate.source, doctor=doctor)
@@ -97,8 +98,23 @@ def test_the_doctors_broken_lines_are_told_with_what_to_do(
         soon(lambda: len(receiver.posts) == 1)
     assert messages(receiver)[0].splitlines() == [
         "disk: full → make room",
-        "drift: scores fall → calibrate",
+        f"drift: more strangers → {MENDED}",
     ]
+
+
+def test_a_drift_that_nobody_could_look_for_is_no_drift(
+    gate: LoggedGate, receiver: Receiver, urls: Path, tmp_path: Path
+) -> None:
+    doctor = tmp_path / "doctor.json"
+    lines = [
+        {"name": "drift", "state": "attention", "found": "the log is not yours", "mend": "sudo"},
+        {"name": "disk", "state": "broken", "found": "full", "mend": "make room"},
+    ]
+    doctor.write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
+    gate.source = replace(gate.source, doctor=doctor)
+    with Running(bridge(gate, urls, Clock())):
+        soon(lambda: len(receiver.posts) == 1)
+    assert messages(receiver)[0].splitlines() == ["disk: full → make room"]
 
 
 def test_who_cannot_be_reached_is_tried_again_and_no_more_than_every_minute(

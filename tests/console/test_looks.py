@@ -137,7 +137,7 @@ def test_students(seen: Seen, settings: Settings, language: str) -> None:
     seen.page.locator("#about-title").wait_for()
     look(seen, "student", language)
     seen.page.locator("a[href$='/remove']").click()
-    seen.page.locator("button.danger").wait_for()
+    seen.page.locator('form[action$="/erase"] button.danger').wait_for()
     look(seen, "remove", language)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from kaimen.clock import today
 from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.console.student_list import ROWS, StudentList
 from kaimen.installation import Installation
+from kaimen.privacy.certificate import Certificate, public_key
 from kaimen.rehearsal import RECORDINGS
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -72,16 +75,111 @@ def test_each_recording_is_judged_in_words(client: TestClient) -> None:
     assert text.count("Like the others: the gate would know it") == 5
 
 
-def test_group_and_consent_are_changed(client: TestClient, school: Settings) -> None:
+def test_a_group_is_changed_and_no_consent_with_it(client: TestClient) -> None:
     number = number_of(client, "anning")
-    fields = {"group": "8b", "consent": "2030-07-31"}
-    assert post(client, f"/students/{number}/describe", fields).status_code == 303
+    assert post(client, f"/students/{number}/describe", {"group": "8b"}).status_code == 303
     text = client.get(f"/students/{number}").text
-    assert "8b" in text and "2030-07-31" in text and "anning is changed." in text
-    assert post(client, f"/students/{number}/describe", {"consent": "soon"}).status_code == 422
-    assert "2030-07-31" in client.get(f"/students/{number}").text
-    post(client, f"/students/{number}/describe", {"group": "8b", "consent": ""})
-    assert "2030-07-31" not in client.get(f"/students/{number}").text
+    assert "8b" in text and "anning is changed." in text
+    assert "No consent is written down." in text
+
+
+def test_the_ledger_shows_who_consented_until_when_and_what_was_withdrawn(
+    client: TestClient,
+) -> None:
+    number = number_of(client, "anning")
+    fields = {
+        "by": "guardian", "guardian": "Li <i>Na</i>", "given": "2026-09-01",
+        "consent": "2030-07-31",
+    }  # fmt: skip
+    assert post(client, f"/students/{number}/consent", fields).status_code == 303
+    text = client.get(f"/students/{number}").text
+    for shown in ("a guardian: Li &lt;i&gt;Na", "2026-09-01", "2030-07-31", "opening this school"):
+        assert shown in text
+    assert "is written down." in text
+    post(client, f"/students/{number}/consent", {"by": "student", "consent": ""})
+    text = client.get(f"/students/{number}").text
+    assert "the student</td>" in text and "until withdrawn" in text and "2030-07-31" in text
+    assert post(client, f"/students/{number}/consent/withdraw").status_code == 303
+    text = client.get(f"/students/{number}").text
+    assert "The consent has ended" in text and today().isoformat() + "</td>" in text
+    post(client, f"/students/{number}/describe", {"group": "9c"})  # a group is no consent
+    assert "The consent has ended" in client.get(f"/students/{number}").text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"by": "student", "consent": "soon"},
+        {"by": "student", "given": "yesterday"},
+        {"by": "guardian"},
+        {"by": "guardian", "guardian": "  "},
+        {"by": "guardian", "guardian": "a\nb"},
+        {"by": "guardian", "guardian": "x" * 201},
+        {"by": "student", "guardian": "Li Na"},
+        {"by": "somebody"},
+    ],
+)
+def test_an_unfit_consent_changes_nothing(client: TestClient, fields: dict[str, str]) -> None:
+    number = number_of(client, "anning")
+    assert post(client, f"/students/{number}/consent", fields).status_code == 422
+    assert "No consent is written down." in client.get(f"/students/{number}").text
+
+
+def test_the_ledger_and_the_proof_speak_chinese(client: TestClient) -> None:
+    number = number_of(client, "anning")
+    post(client, f"/students/{number}/consent", {"by": "guardian", "guardian": "李娜"})
+    client.cookies.set("kaimen-language", "zh")
+    text = client.get(f"/students/{number}").text
+    assert "监护人: 李娜" in text and "为本校开门" in text and "直到撤回" in text
+    assert "删除并出具证明" in client.get(f"/students/{number}/remove").text
+
+
+def test_who_is_removed_with_proof_is_in_no_file_and_the_certificate_is_checked(
+    school: Settings, desk_of: Made, tmp_path: Path
+) -> None:
+    desk = desk_of(school)
+    client = desk.signed_in(Role.REGISTRAR)
+    number = number_of(client, "anning")
+    post(client, f"/students/{number}/consent", {"by": "guardian", "guardian": "Li Na"})
+    assert "Remove with proof" in client.get(f"/students/{number}/remove").text
+    answer = post(client, f"/students/{number}/erase")
+    assert answer.status_code == 303
+    place = answer.headers["Location"]
+    text = client.get(place).text
+    assert "Download the certificate" in text and "anning is removed." in text
+    given = post(client, f"{place}/certificate")
+    assert "attachment" in given.headers["Content-Disposition"]
+    file = tmp_path / "anning.json"
+    file.write_bytes(given.content)
+    certificate = Certificate.read(file)
+    with Installation.open(school, Screen(as_json=True)) as installation:
+        certificate.verify(public_key(installation.vault))
+        assert "anning" not in installation.registry.names()
+    assert certificate.is_of("anning") and not certificate.is_of("陈晨")
+    assert certificate.statement.erased["recordings"] == 5
+    assert certificate.statement.erased["consents"] == 1
+    file.unlink()
+    folder = school.gallery.file.parent
+    everything = b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
+    assert b"anning" not in everything and "陈晨".encode() in everything
+    assert client.get(f"/students/{number}").status_code == 404
+    assert "陈晨" in client.get("/students").text
+
+
+def test_a_certificate_that_is_not_there_is_not_found(client: TestClient) -> None:
+    assert client.get("/students/erased/0123456789abcdef").status_code == 404
+    assert client.get("/students/erased/..%2F..%2Fkey").status_code == 404
+
+
+def test_nobody_is_removed_with_proof_while_a_damaged_file_may_know_them(
+    client: TestClient, school: Settings
+) -> None:
+    number = number_of(client, "anning")
+    path = school.gallery.file.parent / "gallery.heard.sqlite.damaged-20260101T000000Z"
+    path.write_bytes(b"?")
+    answer = post(client, f"/students/{number}/erase")
+    assert answer.status_code == 409 and "delete it" in answer.text
+    assert client.get(f"/students/{number}").status_code == 200
 
 
 def test_one_recording_is_removed_but_never_the_last(client: TestClient) -> None:

@@ -11,6 +11,7 @@ import soundfile
 from kaimen.audit import Audit
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
+from kaimen.doctor import services
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.sound import SAMPLE_RATE, Samples
@@ -63,8 +64,9 @@ class Pi:
         self.write("exposure", "0.8")
         for unit in UNITS.glob("*.service"):
             self.write(f"etc/systemd/system/{unit.name}", unit.read_text())
-            self.write(f"units/{unit.stem}.is-active", "active")
-            self.write(f"units/{unit.stem}.is-enabled", "enabled")
+            runs = unit.stem in services.UNITS
+            self.write(f"units/{unit.stem}.is-active", "active" if runs else "inactive")
+            self.write(f"units/{unit.stem}.is-enabled", "enabled" if runs else "disabled")
         self.hears(in_a_room(silence(0.15), spoken(0.2), silence(0.15), level=-60.0))
 
     def write(self, path: str, text: str = "") -> Path:

@@ -133,6 +133,31 @@ def test_people_get_a_table(school: Pi, capsys: pytest.CaptureFixture) -> None:
     assert "broken" in shown and "undervoltage right now" in shown and "power supply" in shown
 
 
+def test_units_and_timers_have_a_line_where_they_are_enabled(
+    school: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    school.write("units/kaimen-console.is-enabled", "enabled")
+    school.write("units/kaimen-console.is-active", "failed")
+    for name in ("consents", "doctor"):
+        school.write(f"units/kaimen-{name}.timer.is-enabled", "enabled")
+        school.write(f"units/kaimen-{name}.timer.is-active", "active")
+        school.write(f"units/kaimen-{name}.is-active", "inactive")
+    school.write("units/kaimen-consents.is-active", "failed")
+    school.examined("--json")
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    states = {each["name"]: each["state"] for each in found if each["name"].startswith("kaimen-")}
+    assert states == {
+        "kaimen-rest": "ok",
+        "kaimen-door": "ok",
+        "kaimen-gate": "ok",
+        "kaimen-console": "broken",
+        "kaimen-consents.timer": "broken",
+        "kaimen-doctor.timer": "ok",
+    }
+    (timer,) = [each for each in found if each["name"] == "kaimen-consents.timer"]
+    assert "journalctl -u kaimen-consents " in timer["mend"]
+
+
 # One thing is spoiled: what becomes of which line.
 
 Spoil = Callable[[Pi], object]

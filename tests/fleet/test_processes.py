@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from kaimen.cli.main import main
-from kaimen.fleet.status import store_of
 from kaimen.fleet.store import Store
+from kaimen.registry.fleet_marks import store_of
 from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read

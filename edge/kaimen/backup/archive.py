@@ -20,7 +20,7 @@ from kaimen.errors import GalleryError, StorageError
 
 MADE = "made.json"
 SETTINGS = "settings"
-FOLDERS = ("audit", "bundles")
+FOLDERS = ("audit", "acts", "bundles")
 FILE = re.compile(r"(?!\.)[^/\0]+")  # a name of a file or folder that leads nowhere else
 
 

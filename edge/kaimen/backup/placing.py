@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from kaimen.backup.school import BACKED_UP, SchoolFiles
+from kaimen.backup.school import PLACED, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import InUse, Lock, alone
 from kaimen.storage import clear_temporary, forget, make_folder, sync, write_whole
@@ -39,7 +39,7 @@ class Journal:
             journal = cls(**json.loads(path.read_bytes()))
             if not re.fullmatch(r"\d{8}T\d{6}Z", journal.when) or not (
                 {*journal.old} <= {*school.pieces}
-                and {*journal.new} <= {*BACKED_UP}
+                and {*journal.new} <= {*PLACED}
                 and isinstance(journal.purge, bool)
             ):
                 raise ValueError
@@ -68,7 +68,7 @@ def place(
     command puts the new one there.
     """
     unpacked = school.unpacked()
-    new = [name for name in unpacked.there if name in BACKED_UP]
+    new = [name for name in unpacked.there if name in PLACED]
     old = [name for name in school.there if name not in stays]
     if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
         old.remove("key")

@@ -12,10 +12,11 @@ from pathlib import Path
 from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import SchoolFiles
+from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
+from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erased import erasures
 from kaimen.registry.lock import Lock, alone
 from kaimen.registry.registry import Registry
@@ -131,10 +132,23 @@ def restore(
             settings = _put_settings(config, backup.settings)
             when = school.now()
             kept = school.before(when).registry.parent if school.there else None
-            place(school, when)
+            place(school, when, stays=_staying(school, aside))
         finally:
             settle_alone(school)
     return replace(restored, kept=kept, settings=settings)
+
+
+def _staying(school: SchoolFiles, unpacked: SchoolFiles) -> list[str]:
+    """Return what a restore leaves where it is.
+
+    Phrases are kept for some days, and nobody erases them in a school that was moved aside. What
+    is known of a fleet tells that the registry is another one. A
+    backup of an earlier release has no accounts: who may sign in by this key may do so still.
+    """
+    stays = [PHRASES, FLEET, f"{FLEET}-wal", f"{FLEET}-shm"]
+    if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
+        stays += [name for name in ("accounts", "acts") if name not in unpacked.there]
+    return stays
 
 
 def _prepare(
@@ -209,10 +223,11 @@ def _check(school: SchoolFiles, registry: Registry, track: Track | None) -> None
             Calibration.load(school.pieces["calibration"], registry.vault)
     if "heard" in there:
         ReplayMemory.examine(school.pieces["heard"], registry.vault)
-    if "audit" in there:
-        problems = verify(school.pieces["audit"], school.log_key).problems
+    for log, key in (("audit", school.log_key), ("acts", school.acts_key)):
+        problems = verify(school.pieces[log], key).problems if log in there else []
         if problems:
-            raise GalleryError(f"the audit log: {problems[0].place}: {problems[0].what}")
+            raise GalleryError(f"the log '{log}': {problems[0].place}: {problems[0].what}")
+    read_accounts(school.pieces["accounts"], registry.vault)
 
 
 def _same_list(one: Vault, other: Vault) -> bool:

@@ -14,13 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.calibration.calibration import beside
+from kaimen.calibration.school_scores import scores_beside
 from kaimen.errors import StorageError
 from kaimen.gallery.gallery import index_of
+from kaimen.gallery.latent_map import map_of
+from kaimen.registry.accounts_file import accounts_of
+from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.kept_phrases import kept_phrases_of
 from kaimen.registry.replay_memory import replay_memory_of
 from kaimen.registry.vault import Vault
 from kaimen.settings import GallerySettings
 
-BACKED_UP = ("registry", "key", "calibration", "heard", "audit", "bundles")
+BACKED_UP = ("registry", "key", "calibration", "heard", "audit", "bundles", "accounts", "acts")
+PHRASES = "phrases"  # kept for a review: soon erased, so that no backup holds them for longer
+FLEET = "fleet"  # what the machine remembers of its fleet: it belongs to the machine
+PLACED = (*BACKED_UP, PHRASES, FLEET)  # what another school's may take the place of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,12 @@ class SchoolFiles:
 
     @property
     def pieces(self) -> dict[str, Path]:
-        """Files and folders by name: those of a backup, then what is made anew or folded in."""
-        folder, registry, heard = (
-            self.registry.parent,
-            self.registry,
-            replay_memory_of(self.registry),
-        )
+        """Files and folders by name: those of a backup, then what is made anew or folded in.
+
+        The phrases that are kept for a review, and what is known of a fleet, are in no backup.
+        """
+        folder, registry = self.registry.parent, self.registry
+        heard, fleet = replay_memory_of(registry), store_of(registry)
         return {
             "registry": registry,
             "key": self.key,
@@ -50,11 +58,19 @@ class SchoolFiles:
             "heard": heard,
             "audit": folder / "audit",
             "bundles": folder / "bundles",
+            "accounts": accounts_of(registry),
+            "acts": folder / "acts",
+            PHRASES: kept_phrases_of(registry),
+            FLEET: fleet,
             "registry-wal": registry.with_name(f"{registry.name}-wal"),
             "registry-shm": registry.with_name(f"{registry.name}-shm"),
             "heard-wal": heard.with_name(f"{heard.name}-wal"),
             "heard-shm": heard.with_name(f"{heard.name}-shm"),
+            "fleet-wal": fleet.with_name(f"{fleet.name}-wal"),
+            "fleet-shm": fleet.with_name(f"{fleet.name}-shm"),
             "index": index_of(registry),
+            "map": map_of(registry),
+            "scores": scores_beside(beside(registry)),
         }
 
     @property
@@ -71,6 +87,11 @@ class SchoolFiles:
     def log_key(self) -> bytes:
         """The key of its audit log. Raises GalleryError."""
         return self.vault.derive("audit")
+
+    @property
+    def acts_key(self) -> bytes:
+        """The key of the log of what people did at the console. Raises GalleryError."""
+        return self.vault.derive("acts")
 
     def unpacked(self) -> SchoolFiles:
         """Where a backup is unpacked, each piece on the disk that it will lie on."""

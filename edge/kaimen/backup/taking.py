@@ -16,6 +16,7 @@ from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
 from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
+from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
@@ -111,8 +112,10 @@ def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:
     for name in ("registry", "heard"):
         if name in school.there:
             _copy(school.pieces[name], snapshot.pieces[name])
-    if "audit" in school.there:
-        audit.copy(school.pieces["audit"], school.log_key, snapshot.pieces["audit"])
+    for log, key in (("audit", school.log_key), ("acts", school.acts_key)):
+        if log in school.there:
+            audit.copy(school.pieces[log], key, snapshot.pieces[log])
+    read_accounts(school.pieces["accounts"], school.vault)  # what nobody can open is said now
     return students
 
 

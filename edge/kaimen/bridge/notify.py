@@ -104,10 +104,9 @@ class NotifyBridge:
             pulse.wait(EVERY)
 
     def _problems(self, status: DoorStatus) -> Iterator[tuple[str, str]]:
-        """Yield what is broken, and a drift of the scores before it is."""
+        """Yield what is broken; a drift of the scores is the doctor's line "drift"."""
         for each in problems_of(self._source, status):
-            drifts = "drift" in each.name and each.is_one
-            if each.name.startswith("fault_") or not (each.state == "broken" or drifts):
+            if each.name.startswith("fault_") or each.state != "broken":
                 continue
             mend = f" → {each.mend}" if each.mend else ""
             yield each.name, f"{each.title}: {each.found}{mend}"

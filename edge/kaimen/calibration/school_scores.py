@@ -7,6 +7,7 @@ none, and is left out when they are read.
 
 from __future__ import annotations
 
+import glob
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -105,6 +106,12 @@ class SchoolScores:
 def scores_beside(calibration: Path) -> Path:
     """Where the scores of a calibration's file are kept: hidden, as no backup needs them."""
     return calibration.with_name(f".{calibration.name.removesuffix('.calibration.json')}.scores")
+
+
+def scores_of(registry: Path) -> list[Path]:
+    """Return the scores of all calibrations of a registry that are there."""
+    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.scores")
+    return [scores_beside(registry.with_suffix(".calibration.json")), *others]
 
 
 def _spaced(ordered: Scores) -> Scores:

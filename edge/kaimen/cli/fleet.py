@@ -27,10 +27,11 @@ from kaimen.fleet.membership import DESK, FILE, GATE_ROLE, TLS_PORT, Broker, Mem
 from kaimen.fleet.orders import Orders
 from kaimen.fleet.rolling_out import RollingOut
 from kaimen.fleet.running import Settling, own_command, serve
-from kaimen.fleet.status import GateRow, gate_rows, store_of
+from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
 from kaimen.installation import QUICK, Installation
 from kaimen.local_time import local
+from kaimen.registry.fleet_marks import store_of
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaimen.console.roles import Role
-from kaimen.errors import GalleryError, SettingsError
+from kaimen.errors import SettingsError
 from kaimen.names import as_kept, name_of, printable
+from kaimen.registry.accounts_file import read_accounts, write_accounts
 from kaimen.registry.vault import Vault
-from kaimen.storage import write_whole
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-CONTEXT = "kaimen console accounts"
 SHORTEST = 10  # characters of a password
 LONGEST = 200
 
@@ -55,19 +54,7 @@ class Accounts:
 
     def all(self) -> dict[str, Account]:
         """Return the accounts by name. Raises GalleryError for a file that was changed."""
-        try:
-            sealed = self._path.read_bytes()
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise GalleryError(f"{self._path}: cannot be read ({error.strerror})") from None
-        try:
-            rows = json.loads(self._vault.unseal(sealed, CONTEXT))
-        except GalleryError:
-            raise GalleryError(
-                f"{self._path}: the accounts were changed, or are of another key; move the file "
-                "away, and add them again with 'kaimen console --add-account NAME --role ROLE'"
-            ) from None
+        rows = json.loads(read_accounts(self._path, self._vault) or b"[]")
         return {row[0]: Account(row[0], Role(row[1]), row[2]) for row in rows}
 
     def get(self, name: str) -> Account | None:
@@ -112,8 +99,7 @@ class Accounts:
 
     def _save(self, accounts: dict[str, Account]) -> None:
         rows = [[each.name, int(each.role), each.hashed] for each in accounts.values()]
-        sealed = self._vault.seal(json.dumps(rows).encode(), CONTEXT)
-        write_whole(self._path, lambda file: file.write(sealed), private=True)
+        write_accounts(self._path, self._vault, json.dumps(rows).encode())
 
 
 def require_fit(password: str, name: str) -> None:

@@ -39,6 +39,10 @@ class StudentList:
             self._seen = seen
         return self
 
+    def forget(self) -> None:
+        """Read the list anew the next time: a registry does not tell what it changed itself."""
+        self._seen = None
+
     @property
     def groups(self) -> list[str]:
         """All groups, in order."""

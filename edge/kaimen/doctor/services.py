@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
 
 UNITS = ("kaimen-rest", "kaimen-door", "kaimen-gate")
+# Not every gate has these: one that is not enabled has no line.
+CHOSEN = ("kaimen-console", "kaimen-bridge", "kaimen-fleet", "kaimen-fleet-desk")
+TIMERS = ("kaimen-consents", "kaimen-doctor")
 FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 EXPOSED = 2.0  # by systemd-analyze, where 0 is not at all and 10 is wholly
 WIDE_OPEN = 5.0
@@ -15,7 +18,7 @@ INSTALL = "sudo deploy/install.sh, then sudo systemctl enable --now " + " ".join
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Each unit, and how exposed the most exposed one is."""
+    """Each unit of a gate, what else is enabled, and how exposed the most exposed one is."""
     if not (patient.root / "run/systemd/system").exists():
         yield attention(
             "services",
@@ -25,6 +28,12 @@ def check(patient: Patient) -> Iterator[Finding]:
     else:
         for unit in UNITS:
             yield _unit(patient, unit)
+        for unit in CHOSEN:
+            if _is_enabled(patient, unit):
+                yield _unit(patient, unit)
+        for unit in TIMERS:
+            if _is_enabled(patient, f"{unit}.timer"):
+                yield _timer(patient, unit)
     yield _hardening(patient)
 
 
@@ -44,6 +53,19 @@ def _unit(patient: Patient, unit: str) -> Finding:
     if enabled != "enabled":
         return attention(unit, f"{said}: not at the next boot", f"sudo systemctl enable {unit}")
     return ok(unit, said)
+
+
+def _is_enabled(patient: Patient, unit: str) -> bool:
+    return patient.call("systemctl", "is-enabled", unit) == "enabled"
+
+
+def _timer(patient: Patient, unit: str) -> Finding:
+    """A timer that is enabled, and how what it starts ended the last time."""
+    if patient.call("systemctl", "is-active", unit) == "failed":
+        return broken(
+            f"{unit}.timer", "what it started failed", f"read why: journalctl -u {unit} -n 20"
+        )
+    return _unit(patient, f"{unit}.timer")
 
 
 def _hardening(patient: Patient) -> Finding:

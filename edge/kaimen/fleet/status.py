@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kaimen.fleet.ledger import Ledger
@@ -26,11 +25,6 @@ class GateRow:
     students: int
     behind: int  # students whose latest change the gate may not have
     problems: tuple[str, ...]
-
-
-def store_of(registry: Path) -> Path:
-    """Return where a machine remembers what it knows of its fleet, by its registry's file."""
-    return registry.with_suffix(".fleet.sqlite")
 
 
 def gate_rows(store: Store, now: datetime.datetime | None = None) -> list[GateRow]:

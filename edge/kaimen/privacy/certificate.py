@@ -77,14 +77,17 @@ class Certificate:
             ) from None
         return found
 
-    def save(self, path: Path) -> None:
-        """Write it in one step. Raises StorageError."""
+    def rendered(self) -> bytes:
+        """Return its file's content."""
         fields = {"key": self.key, "signature": self.signature}
         if self.opening:
             fields["opening"] = self.opening
         content = {"certificate": asdict(self.statement), **fields}
-        text = json.dumps(content, indent=1) + "\n"
-        write_whole(path, lambda file: file.write(text.encode()), private=True)
+        return f"{json.dumps(content, indent=1)}\n".encode()
+
+    def save(self, path: Path) -> None:
+        """Write it in one step. Raises StorageError."""
+        write_whole(path, lambda file: file.write(self.rendered()), private=True)
 
     @property
     def digest(self) -> str:

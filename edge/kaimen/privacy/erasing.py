@@ -17,8 +17,10 @@ from kaimen import __version__
 from kaimen.access.pin_lockout import PinLockout
 from kaimen.audit.chain import Head, named
 from kaimen.backup.school import SchoolFiles
-from kaimen.errors import GalleryError
-from kaimen.gallery.gallery import indexes_of
+from kaimen.calibration.school_scores import scores_of
+from kaimen.errors import EncoderError, GalleryError
+from kaimen.gallery.gallery import forget_beside
+from kaimen.gallery.latent_map import forget_place
 from kaimen.installation import Installation
 from kaimen.names import as_kept
 from kaimen.privacy.certificate import Certificate, Statement, commitment, opening_of
@@ -26,12 +28,14 @@ from kaimen.registry.erasures import Erasure
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.storage import forget, make_folder, unwritten
+from kaimen.voice.encoder import Card
 
-# What an erasure counts: recordings of the passphrase and of words, what was made of them, what
-# opened the door lately, consents and a PIN.
+# What an erasure counts: recordings of the passphrase and of words, what was made of them, what was
+# taken in at the gate, what opened the door lately, phrases kept for a review, consents and a PIN.
 WHAT = (
     *("recordings", "word_recordings", "phrase_embeddings", "fingerprints"),
-    *("points_of_other_models", "replay_memory", "consents", "pins"),
+    *("points_of_other_models", "grown_voiceprints", "replay_memory", "kept_phrases"),
+    *("consents", "pins"),
 )
 
 
@@ -69,7 +73,7 @@ def carry_out(installation: Installation, erasures: Sequence[Erasure]) -> list[C
     """Do all that is left of erasures, and certify them. Raises GalleryError and StorageError."""
     registry, school = installation.registry, installation.school
     students = [each.student for each in erasures]
-    _erase_from(school, registry, students)
+    _erase_from(school, registry, students, _encoder_of(installation))
     pins = PinLockout(installation.pin_lockout_path, registry.vault)
     for student in students:
         pins.forget(student)
@@ -91,13 +95,9 @@ def forget_voice(installation: Installation, student: str) -> None:
     Where it was interrupted, it can be begun again.
     """
     registry, school = installation.registry, installation.school
-    try:
-        for index in indexes_of(school.registry):
-            forget(index)
-    except OSError as error:
-        raise unwritten(index, error, f"{student}, who is known as before,") from None
+    _forget_beside(school, registry, [student], _encoder_of(installation))
     registry.remove_voice(student)
-    _forget_heard(school, registry, [student])
+    _compact_heard(school, registry, [student])
     registry.database.compact()
 
 
@@ -136,14 +136,18 @@ def _described(installation: Installation, student: str) -> Erasure:
             "points_of_other_models",
             f"points JOIN recordings ON number = recording WHERE student = {whose}",
         ),
+        ("grown_voiceprints", f"grown WHERE student = {whose}"),
         ("consents", f"consents WHERE student = {whose}"),
         ("pins", f"pins WHERE student = {whose}"),
     ):
-        sealed += [(kind, row[0]) for row in database.read(f"SELECT sealed FROM {query}", student)]
+        column = "voiceprint" if kind == "grown_voiceprints" else "sealed"
+        rows = database.read(f"SELECT {column} FROM {query}", student)
+        sealed += [(kind, row[0]) for row in rows]
     path = installation.school.pieces["heard"]
     if path.exists():
         with closing(ReplayMemory(path, installation.vault)) as memory:
             sealed += [("replay_memory", each) for each in memory.sealed_of(student)]
+    sealed += [("kept_phrases", each) for each in installation.kept_phrases.sealed_of(student)]
     for kind, content in sealed:
         if isinstance(content, bytes):
             counts[kind] += 1
@@ -158,33 +162,53 @@ def _described(installation: Installation, student: str) -> Erasure:
     )
 
 
-def _erase_from(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
-    """Forget students in one school, and leave nothing of them in its files.
-
-    The replay memory after the registry: until it knows, a gate may still write into it.
-    """
-    with registry.database.writing():
-        pass  # a disk that cannot be written says so before anything is deleted
-    try:
-        for index in indexes_of(school.registry):  # made anew
-            forget(index)
-    except OSError as error:
-        raise unwritten(index, error, "the registry") from None
+def _erase_from(
+    school: SchoolFiles, registry: Registry, students: Sequence[str], encoder: str = ""
+) -> None:
+    """Forget students in one school, and leave nothing of them in its files."""
+    _forget_beside(school, registry, students, encoder)
     there = registry.names()
     for student in students:
         if student in there:
             registry.remove(student)
-    _forget_heard(school, registry, students)
+    _compact_heard(school, registry, students)
     registry.database.compact()
 
 
-def _forget_heard(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
+def _forget_beside(
+    school: SchoolFiles, registry: Registry, students: Sequence[str], encoder: str
+) -> None:
+    """Forget students in all that lies beside a registry, before they go from it.
+
+    A map of another encoder than this one is deleted.
+    """
+    forget_beside(registry, students)
+    place = school.pieces["map"]
+    try:
+        for student in registry.students() if place.exists() else ():
+            if student.name in students:
+                forget_place(place, registry.vault, encoder, student.number)
+        for scores in scores_of(school.registry):  # the next calibration makes them anew
+            forget(scores)
+    except OSError as error:
+        raise unwritten(error.filename or place, error, "the registry") from None
+
+
+def _compact_heard(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
+    """Forget them once more: until the registry knew, a gate may have written of them."""
     path = school.pieces["heard"]
     if path.exists():
         with closing(ReplayMemory(path, registry.vault)) as memory:
             for student in students:
                 memory.forget(student)
             memory.compact()
+
+
+def _encoder_of(installation: Installation) -> str:
+    """Return the identity of the encoder in use; nobody has to have it to erase somebody."""
+    with suppress(EncoderError):
+        return Card.read(installation.encoder_path.with_suffix(".json")).sha256
+    return ""
 
 
 def _erase_from_kept(school: SchoolFiles, folder: Path, students: Sequence[str]) -> None:

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import SchoolFiles
+from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
+from kaimen.registry.accounts_file import read_accounts, write_accounts
+from kaimen.registry.copying import marks
+from kaimen.registry.fleet_marks import replace_marks
+from kaimen.registry.kept_phrases import KeptPhrases
 from kaimen.registry.lock import alone
 from kaimen.registry.registry import Registry
-from kaimen.registry.renewing import renew_registry, renew_replay_memory, unlinked
+from kaimen.registry.renewing import copy_database, renew_registry, renew_replay_memory, unlinked
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, unwritten
 
@@ -73,13 +77,26 @@ def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | N
         with closing(Registry(school.registry, old)) as registry:
             renew_replay_memory(pieces["heard"], aside.pieces["heard"], registry, new)
     _renew_calibration(pieces["calibration"], aside.pieces["calibration"], old, new)
-    stays = ["audit"]  # its key is carried over
+    accounts = read_accounts(pieces["accounts"], old)
+    if accounts is not None:
+        write_accounts(aside.pieces["accounts"], new, accounts)
+    KeptPhrases(pieces[PHRASES], old).seal_anew(KeptPhrases(aside.pieces[PHRASES], new))
+    stays = ["audit", "acts"]  # their keys are carried over
     if "bundles" in there:
         _renew_bundles(pieces["bundles"], aside.pieces["bundles"], old, new)
+    if FLEET in there:
+        copy_database(pieces[FLEET], aside.pieces[FLEET])
+        before = _marks(school.registry, old)
+        replace_marks(aside.pieces[FLEET], before, _marks(aside.registry, new))
     with closing(Registry(aside.registry, new)) as registry:
         registry.events.note("renewed", key=new.identity)
         registry.recordings.examine(track)
     return stays
+
+
+def _marks(path: Path, vault: Vault) -> dict[str, str]:
+    with closing(Registry(path, vault)) as registry:
+        return marks(registry.database)
 
 
 def _renew_calibration(path: Path, to: Path, old: Vault, new: Vault) -> None:
@@ -89,8 +106,8 @@ def _renew_calibration(path: Path, to: Path, old: Vault, new: Vault) -> None:
 
 
 def _renew_bundles(folder: Path, to: Path, old: Vault, new: Vault) -> None:
-    """Copy what is installed, less the indexes, with the calibrations under the new key."""
-    ours = shutil.ignore_patterns("*.calibration.json", ".*.index")
+    """Copy what is installed, less what is made anew, with the calibrations under the new key."""
+    ours = shutil.ignore_patterns("*.calibration.json", ".*.index", ".*.scores")
     shutil.copytree(folder, to, symlinks=True, ignore=ours)
     for path in folder.glob("*.calibration.json"):
         _renew_calibration(path, to / path.name, old, new)

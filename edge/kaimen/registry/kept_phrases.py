@@ -84,9 +84,7 @@ class KeptPhrases:
         names = sorted({as_kept(each) for each in students})
         about = json.dumps({"told": told, "students": names}).encode()
         content = LENGTH.pack(len(about)) + about + sound
-        sealed = self._vault.seal(content, _context(number))
-        self._private_folder()
-        write_whole(self._phrase(number), lambda file: file.write(sealed), private=True)
+        self._keep_sealed(self._phrase(number), content, _context(number))
         for old in self.numbers()[:-MOST]:
             self._forget(self._phrase(old))
         return number
@@ -112,16 +110,14 @@ class KeptPhrases:
     def mark(self, mark: Mark) -> None:
         """Write down what somebody said, in place of what was said before. Raises StorageError."""
         content = json.dumps({"stratum": mark.stratum, "right": mark.right}).encode()
-        sealed = self._vault.seal(content, f"mark of {_context(mark.number)}")
-        self._private_folder()
-        write_whole(self._mark(mark.number), lambda file: file.write(sealed), private=True)
+        self._keep_sealed(self._mark(mark.number), content, _context_of_mark(mark.number))
 
     def marks(self) -> list[Mark]:
         """Return what was marked, the oldest first; also of phrases that are erased since."""
         found = []
         for path in sorted(self._files(".mark")):
             with contextlib.suppress(GalleryError, OSError):
-                opened = self._vault.unseal(path.read_bytes(), f"mark of {_context(path.stem)}")
+                opened = self._vault.unseal(path.read_bytes(), _context_of_mark(path.stem))
                 found.append(Mark(path.stem, **json.loads(opened)))
         return found
 
@@ -137,6 +133,21 @@ class KeptPhrases:
         for number in numbers:
             self._forget(self._phrase(number))
         return len(numbers)
+
+    def seal_anew(self, to: KeptPhrases) -> None:
+        """Write all phrases and marks that open into another folder, under its key.
+
+        Raises StorageError.
+        """
+        for suffix, context in ((".phrase", _context), (".mark", _context_of_mark)):
+            for path in self._files(suffix):
+                try:
+                    content = self._vault.unseal(path.read_bytes(), context(path.stem))
+                except (GalleryError, FileNotFoundError):  # of another key, or erased meanwhile
+                    continue
+                except OSError as error:
+                    raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+                to._keep_sealed(to._folder / path.name, content, context(path.stem))
 
     def expire(self, days: int) -> int:
         """Erase what was kept longer than so many days; return how many. Raises StorageError.
@@ -158,14 +169,32 @@ class KeptPhrases:
 
     def forget(self, student: str) -> None:
         """Erase every phrase that may be of a student. Raises StorageError."""
-        name = as_kept(student)
+        for path in self._of(student):
+            self._forget(path)
+
+    def sealed_of(self, student: str) -> list[bytes]:
+        """Return the sealed content of what ``forget`` would erase. Raises StorageError."""
+        found = []
+        for path in self._of(student):
+            try:
+                found.append(path.read_bytes())
+            except FileNotFoundError:  # its time was over meanwhile
+                continue
+            except OSError as error:
+                raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+        return found
+
+    def _of(self, student: str) -> list[Path]:
+        """Return the files of phrases that may be of a student. Raises StorageError."""
+        name, found = as_kept(student), []
         for number in self.numbers():
             try:
                 phrase, _ = self._opened(number)
             except GalleryError:  # of another key: nobody can tell whose it is
                 phrase = None
             if phrase is None or name in phrase.students:
-                self._forget(self._phrase(number))
+                found.append(self._phrase(number))
+        return found
 
     def _opened(self, number: str) -> tuple[KeptPhrase, bytes]:
         if NUMBER.fullmatch(number) is None:
@@ -193,11 +222,13 @@ class KeptPhrases:
             raise StorageError(f"{self._folder}: cannot be read ({error.strerror})") from None
         return [each for each in found if each.suffix == suffix and NUMBER.fullmatch(each.stem)]
 
-    def _private_folder(self) -> None:
+    def _keep_sealed(self, path: Path, content: bytes, context: str) -> None:
+        sealed = self._vault.seal(content, context)
         try:
             make_folder(self._folder, 0o700)
         except OSError as error:
             raise unwritten(self._folder, error) from None
+        write_whole(path, lambda file: file.write(sealed), private=True)
 
     def _forget(self, path: Path) -> None:
         try:
@@ -215,6 +246,10 @@ class KeptPhrases:
 
 def _context(number: str) -> str:
     return f"kept phrase {number}"
+
+
+def _context_of_mark(number: str) -> str:
+    return f"mark of {_context(number)}"
 
 
 def _absent(number: str) -> GalleryError:

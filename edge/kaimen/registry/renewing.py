@@ -62,7 +62,7 @@ def renew_registry(path: Path, to: Path, old: Vault, new: Vault, track: Track | 
     with closing(Registry(path, old)) as registry:
         state, roll = registry.database.state(), registry.roll()
         registry.recordings.examine(track)
-        _copy(path, to)
+        copy_database(path, to)
         reseal = _Reseal(registry.recordings, old, new)
         try:
             with closing(sqlite3.connect(to, isolation_level=None)) as database:
@@ -89,7 +89,7 @@ def renew_registry(path: Path, to: Path, old: Vault, new: Vault, track: Track | 
 def renew_replay_memory(path: Path, to: Path, registry: Registry, new: Vault) -> None:
     """Write a replay memory of another key beside one; what is nobody's is left out."""
     old, names = registry.vault, _names(registry)
-    _copy(path, to)
+    copy_database(path, to)
     try:
         with closing(sqlite3.connect(to, isolation_level=None)) as database:
             database.execute("PRAGMA secure_delete = ON")
@@ -219,7 +219,7 @@ def _seal_students(database: sqlite3.Connection, registry: str, old: Vault, new:
     return total
 
 
-def _copy(path: Path, to: Path) -> None:
+def copy_database(path: Path, to: Path) -> None:
     """Copy a database as it is at one moment. Raises GalleryError and StorageError."""
     try:
         to.touch(mode=0o600)

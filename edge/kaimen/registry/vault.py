@@ -23,9 +23,10 @@ KEY = 32  # bytes
 NONCE = 12  # bytes
 HEADER = "kaimen-key-1"
 RENEWED = "kaimen-key-2"  # the same, with the keys that outlive a renewal
-# What must be recognised again after a new key: lines of the log, names of who was removed, and
-# whose PINs were wrong.
-CARRIED = ("audit", "erased", "pins")
+# What must be recognised again after a new key: lines of the log, names of who was removed, whose
+# PINs were wrong, and what people did at the console.
+CARRIED = ("audit", "erased", "pins", "acts")
+FIRST_CARRIED = 3  # of them, that the first release which renewed keys wrote
 
 
 class Vault:
@@ -91,8 +92,10 @@ class Vault:
         try:
             _, first, *others = written.decode("ascii").split()[:-1]
             key, *carried = map(bytes.fromhex, (first, *others))
-            vault = cls(key, dict(zip(CARRIED, carried, strict=True)) if carried else None)
-            whole = {len(each) for each in (key, *carried)} == {KEY}
+            vault = cls(key, dict(zip(CARRIED, carried, strict=False)))
+            whole = len(carried) in (0, FIRST_CARRIED, len(CARRIED)) and {
+                len(each) for each in (key, *carried)
+            } == {KEY}
         except ValueError:
             whole = False
         if not whole or written != vault._rendered():

@@ -8,6 +8,7 @@ from pathlib import Path
 from kaimen import voice
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.calibration.calibration import beside
+from kaimen.calibration.school_scores import scores_beside
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import BundleError, UnfitBundle
 from kaimen.gallery.gallery import index_of, indexes_of
@@ -69,6 +70,8 @@ def forget(installation: Installation) -> None:
     calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")
     for file in {*indexes_of(path), *calibrations} - kept:
         file.unlink(missing_ok=True)
+        if file.name.endswith(".calibration.json"):
+            scores_beside(file).unlink(missing_ok=True)
 
 
 def require_nobody_lost(lost: dict[str, list[str]]) -> None:

@@ -1,0 +1,70 @@
+"""Removing a student with proof: as ``kaimen erase`` does, with its certificate to take away."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.page import act, view
+from kaimen.console.pages.one_student import ONE, changed, pseudonym_of, student_of
+from kaimen.console.roles import Role
+from kaimen.local_time import local
+from kaimen.privacy.certificate import Certificate, public_key
+from kaimen.privacy.erasing import certificates_in, erase
+
+
+def with_proof(exchange: Exchange) -> Response:
+    """Erase a student for good, and show where the certificate is to be had."""
+    student = student_of(exchange)
+    exchange.audit("erased a student with proof", student=pseudonym_of(exchange, student))
+    try:
+        (certificate,) = erase(exchange.installation, [student.name]).values()
+    finally:
+        changed(exchange)
+    exchange.say("{name} is removed.", name=student.name)
+    exchange.installation.gallery_or_new.save()
+    why_not = exchange.installation.calibrate_if_quick()
+    if why_not:
+        exchange.say("The door is not armed: {reason}.", reason=why_not)
+    return exchange.see(f"/students/erased/{certificate.statement.identity}")
+
+
+def show(exchange: Exchange) -> Response:
+    """Show what was erased; it does not say of whom."""
+    certificate = _certificate(exchange)
+    statement = certificate.statement
+    return exchange.page(
+        "students/erased.html",
+        identity=statement.identity,
+        finished=local(statement.finished),
+        count=sum(statement.erased.values()),
+        backups=statement.backups,
+        key=certificate.key,
+        is_of_today=certificate.key == public_key(exchange.installation.vault),
+    )
+
+
+def give(exchange: Exchange) -> Response:
+    """Give the student's certificate, which shows whose it is, as a file."""
+    certificate = _certificate(exchange)
+    identity = certificate.statement.identity
+    exchange.audit("took the certificate of an erasure", certificate=identity)
+    content = certificate.opened(exchange.installation.vault).rendered()
+    headers = {"Content-Disposition": f"attachment; filename=certificate-{identity}.json"}
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _certificate(exchange: Exchange) -> Certificate:
+    identity = exchange.request.path_params["identity"]
+    for each in certificates_in(exchange.installation.certificates_folder):
+        if each.statement.identity == identity:
+            return each
+    raise RefusedRequest(404, "There is no such certificate.")
+
+
+ERASED = "/students/erased/{identity:str}"
+WAYS = (
+    act(f"{ONE}/erase", with_proof, role=Role.REGISTRAR),
+    view(ERASED, show, role=Role.REGISTRAR),
+    act(f"{ERASED}/certificate", give, role=Role.REGISTRAR),
+)

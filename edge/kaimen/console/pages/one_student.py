@@ -1,0 +1,40 @@
+"""The student whom an address names."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from kaimen.audit import pseudonym
+from kaimen.console.console import Console
+from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.student_list import StudentList
+from kaimen.registry.registry import Student
+
+ONE = "/students/{number:int}"
+_LISTS: WeakKeyDictionary[Console, StudentList] = WeakKeyDictionary()
+
+
+def list_of(exchange: Exchange) -> StudentList:
+    """Return the list of a console's school; of one that has no registry yet, an empty one."""
+    students = _LISTS.setdefault(exchange.console, StudentList())
+    if exchange.installation.has_registry:
+        students.of(exchange.installation.registry)
+    return students
+
+
+def changed(exchange: Exchange) -> None:
+    """Have the list read anew, after the installation's own registry was written to."""
+    list_of(exchange).forget()
+
+
+def student_of(exchange: Exchange) -> Student:
+    """Return the student. Raises RefusedRequest for one who is not there."""
+    student = list_of(exchange).student(exchange.request.path_params["number"])
+    if student is None:
+        raise RefusedRequest(404, "This student is not enrolled any more.")
+    return student
+
+
+def pseudonym_of(exchange: Exchange, student: Student) -> str:
+    """Return what a student is called in the log."""
+    return pseudonym(exchange.installation.log_key, student.name)
