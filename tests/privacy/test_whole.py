@@ -261,3 +261,18 @@ def test_a_machine_of_a_fleet_knows_its_students_again_after_a_renewal(whole: Sc
     ):
         replica = Replica(membership, installation.registry, store, lambda text: None)
         assert [*replica.local_changes()] == [changed]
+
+
+def test_a_machine_that_joined_a_fleet_first_is_an_empty_one_for_a_restore(whole: School) -> None:
+    file, secret = backed_up(whole)
+    in_a_fleet(whole)
+    for path in whole.data.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("gallery.fleet."):
+            path.unlink()
+    whole.key.unlink()
+    code, said = whole("restore", file, "--passphrase-file", secret)
+    assert code == 0 and said[0]["students"] == len(OTHERS) + 1
+    assert store_of(whole.data / "gallery.sqlite").exists()
+    assert not list(whole.data.glob("gallery.before-*"))

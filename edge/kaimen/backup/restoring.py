@@ -24,6 +24,7 @@ from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, write_whole
 
+STAYING = (PHRASES, FLEET, f"{FLEET}-wal", f"{FLEET}-shm")  # no restore moves them
 SPARE = 64 << 20  # bytes that a disk must have besides
 
 
@@ -119,9 +120,10 @@ def restore(
     """
     with alone(school.registry):
         settle_alone(school)
-        if not over and school.there:
+        there = [name for name in school.there if name not in STAYING]
+        if not over and there:
             raise GalleryError(
-                f"{school.pieces[school.there[0]]}: a school is there already; with --over it is "
+                f"{school.pieces[there[0]]}: a school is there already; with --over it is "
                 "kept beside and replaced"
             )
         aside = school.unpacked()
@@ -131,7 +133,7 @@ def restore(
                 log.write({"kind": "restored", "backup": backup.at, "removed": restored.removed})
             settings = _put_settings(config, backup.settings)
             when = school.now()
-            kept = school.before(when).registry.parent if school.there else None
+            kept = school.before(when).registry.parent if there else None
             place(school, when, stays=_staying(school, aside))
         finally:
             settle_alone(school)
@@ -145,7 +147,7 @@ def _staying(school: SchoolFiles, unpacked: SchoolFiles) -> list[str]:
     is known of a fleet tells that the registry is another one. A
     backup of an earlier release has no accounts: who may sign in by this key may do so still.
     """
-    stays = [PHRASES, FLEET, f"{FLEET}-wal", f"{FLEET}-shm"]
+    stays = [*STAYING]
     if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
         stays += [name for name in ("accounts", "acts") if name not in unpacked.there]
     return stays
