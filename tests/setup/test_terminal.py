@@ -273,7 +273,7 @@ def test_a_microphone_that_hears_badly_is_asked_for_again(
 def test_what_is_given_is_not_asked_but_tried(setup: Callable[..., Terminal]) -> None:
     options = ("--microphone", "default", "--relay", "4", "--active", "low", "--lease", "2")
     terminal = setup(*options, "--contact", "none", "--button", "none")
-    terminal.session(SESSION[1], SESSION[4], SESSION[5], SESSION[14])
+    terminal.session(SESSION[1], SESSION[4], SESSION[5], *SESSION[14:])
     assert terminal.ended() == 0
     found = Settings.read(terminal.file).door
     assert (found.pin, found.active_high, found.lease, found.contact) == (4, False, 2.0, -1)
@@ -281,7 +281,7 @@ def test_what_is_given_is_not_asked_but_tried(setup: Callable[..., Terminal]) ->
 
 def test_no_at_the_end_writes_nothing(setup: Callable[..., Terminal]) -> None:
     terminal = setup(old=OLD)
-    terminal.session(*SESSION[:14], Step(SESSION[14].asks, "no"))
+    terminal.session(*SESSION[:-1], Step(SESSION[-1].asks, "no"))
     terminal.said("nothing was written")
     assert terminal.ended() == 0
     assert files(terminal) == {"kaimen.toml": OLD}
