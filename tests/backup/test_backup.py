@@ -102,6 +102,7 @@ def test_an_empty_machine_becomes_the_school(
             "settings": True,
             "bytes": file.stat().st_size,
             "same_disk": True,
+            "listed": True,
         }
     ]
     assert file.stat().st_mode & 0o777 == 0o600

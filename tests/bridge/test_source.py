@@ -112,7 +112,8 @@ def test_a_gate_runs_while_it_has_its_log_open(gate: LoggedGate, tmp_path: Path)
     # A killed process gives its lock back, whatever it did.
     holding = (
         "import sys, time\nfrom pathlib import Path\nfrom kaimen.audit import Audit\n"
-        f"Audit(Path({str(gate.source.folder)!r}), bytes(range(32))).write({{'kind': 'gate'}})\n"
+        f"log = Audit(Path({str(gate.source.folder)!r}), bytes(range(32)))\n"
+        "log.write({'kind': 'gate'})\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", holding]) as process:

@@ -17,8 +17,9 @@ from kaimen.cli.main import main
 from kaimen.errors import ForgedMessage, OlderMessage
 from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.orders import Orders
-from kaimen.fleet.status import gate_rows, store_of
+from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Store
+from kaimen.registry.fleet_marks import store_of
 from tests.fleet.machines import MOSQUITTO, WITHOUT
 from tests.fleet.processes import Site, until
 
