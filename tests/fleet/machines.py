@@ -177,7 +177,7 @@ class Fleet:
                         raise
                     machine.said.append(str(error))
 
-    def until(self, so: Callable[[], bool], within: float = 60.0, **options: bool) -> None:
+    def until(self, so: Callable[[], bool], within: float = 200.0, **options: bool) -> None:
         end = time.monotonic() + within
         while not so():
             assert time.monotonic() < end, self.told()
