@@ -114,7 +114,10 @@ def show_board(pi: Pi, report: Report) -> None:
     model = pi.run("tr -d '\\0' </proc/device-tree/model").strip()
     chip = pi.run("cat /sys/bus/gpio/devices/gpiochip0/of_node/compatible | tr '\\0' ' '").strip()
     report.check("Raspberry Pi" in model and "bcm283" in chip, f"{model}, pins: {chip}")
-    report.check("Loopback" in pi.run("cat /proc/asound/cards"), "ALSA has the loopback")
+    # The module may come a moment after the login.
+    waited = "for n in $(seq 60); do [ -e /proc/asound/cards ] && break; sleep 1; done"
+    cards = pi.run(f"{waited}; modprobe snd-aloop; cat /proc/asound/cards || true")
+    report.check("Loopback" in cards, "ALSA has the loopback")
 
 
 def install(pi: Pi, report: Report) -> float:
