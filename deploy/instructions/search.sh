@@ -24,9 +24,7 @@ if [ ! -e "$out/.search" ]; then
     unset APT_CONFIG
     for each in "$out"/dev/*.deb; do dpkg-deb -x "$each" "$out/dev/root"; done
     cp -a "$out/dev/root/usr/lib/aarch64-linux-gnu/"libgomp.so.1* "$out/root/usr/lib/aarch64-linux-gnu/"
-    python3.11 -m pip download -q --no-deps --no-binary :all: --no-build-isolation \
-        -d "$out/source" hnswlib==0.8.0 2>/dev/null ||
-        python3.11 -m pip download -q --no-deps --no-binary hnswlib -d "$out/source" hnswlib==0.8.0
+    python3.11 -m pip download -q --no-deps --no-binary hnswlib -d "$out/source" hnswlib==0.8.0
     tar -xzf "$out"/source/hnswlib-*.tar.gz -C "$out/source"
     python3.11 -m pip install -q --target "$out/pybind" pybind11
     python3.11 -m pip download -q --no-deps --only-binary :all: --python-version 3.11 \
@@ -45,7 +43,7 @@ compile() { # name, flags
     # shellcheck disable=SC2086
     aarch64-linux-gnu-g++ -shared -fPIC -std=c++14 -fvisibility=hidden -fopenmp -O3 $2 \
         -I "$include/python3.11" -I "$include" -I "$out/pybind/pybind11/include" \
-        -I "$(python3.11 -c 'import sys; print(sys.argv[1])' "$out/site/numpy/core/include")" \
+        -I "$out/site/numpy/core/include" \
         -I "$out"/source/hnswlib-*/hnswlib -o "$out/$1/hnswlib.so" \
         -w "$out"/source/hnswlib-*/python_bindings/bindings.cpp
 }

@@ -19,7 +19,7 @@ from typing import Any
 from kaimen.audit import Record
 from kaimen.bridge.card_format import packed, read_of
 from kaimen.bridge.serial_line import SerialLine
-from kaimen.bridge.source import EVERY, GateLog, is_late, secret_of
+from kaimen.bridge.source import EVERY, GateLog, secret_of
 from kaimen.bridge.status import DoorStatus, openings
 from kaimen.door.by_hand import show_by_hand
 from kaimen.errors import KaimenError, SettingsError
@@ -252,12 +252,8 @@ class OsdpBridge:
 
     def _read(self, record: Record, reader: Reader) -> None:
         settings = self._settings
-        number = self._source.cards.number(record)
-        if number is None:
-            self._say("somebody was let in who has no card in [bridge] cards; the panel knows not")
-        elif is_late(record, settings.late):
-            self._say("a card read came too late; it was dropped")
-        else:
+        number = self._source.card_to_read(record, settings.late, self._say)
+        if number is not None:
             bits = read_of(number, facility=settings.facility, bits=settings.bits)
             reader.read(CardRead(bits, time.monotonic() + settings.late))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,17 @@ class GateLog:
             follower.skip()
             follower.keep()
         return follower
+
+    def card_to_read(self, record: Record, late: float, say: Callable[[str], None]) -> int | None:
+        """Return the card number that a panel is to read for an opening; None, and why, else."""
+        number = self.cards.number(record)
+        if number is None:
+            say("somebody was let in who has no card in [bridge] cards; the panel is not told")
+        elif is_late(record, late):
+            say("a card read came too late; it was dropped")
+        else:
+            return number
+        return None
 
     def gate_runs(self) -> bool:
         """Return whether a gate has its log open, by the locks that the kernel lists."""

@@ -16,7 +16,7 @@ from gpiozero import Factory, OutputDevice
 from kaimen.audit import Record
 from kaimen.bridge.card_format import Bits, read_of
 from kaimen.bridge.osdp import require_cards
-from kaimen.bridge.source import EVERY, GateLog, is_late
+from kaimen.bridge.source import EVERY, GateLog
 from kaimen.bridge.status import openings
 from kaimen.closing import Closing
 from kaimen.door.pins import claiming, pins_of
@@ -138,10 +138,6 @@ class WiegandBridge:
 
     def _send(self, record: Record, lines: DataLines) -> None:
         settings = self._settings
-        number = self._source.cards.number(record)
-        if number is None:
-            self._say("somebody was let in who has no card in [bridge] cards; the panel knows not")
-        elif is_late(record, settings.late):
-            self._say("a card read came too late; it was dropped")
-        else:
+        number = self._source.card_to_read(record, settings.late, self._say)
+        if number is not None:
             send(read_of(number, facility=settings.facility, bits=settings.bits), lines.pair)
