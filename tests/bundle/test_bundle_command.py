@@ -16,7 +16,7 @@ import soundfile
 from kaimen.bundle.signing import private_key
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
-from kaimen.gallery.gallery import indexes_of
+from kaimen.gallery.beside import indexes_of
 from kaimen.installation import Installation
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS

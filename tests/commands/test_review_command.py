@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from kaimen.cli.main import main
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.beside import index_of
 from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault

@@ -12,7 +12,8 @@ import pytest
 
 from kaimen.access.decision import decide
 from kaimen.errors import GalleryError
-from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, Gallery, index_of
+from kaimen.gallery.beside import index_of
+from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, Gallery
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.search_breadth import BREADTHS, _wanted

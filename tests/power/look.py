@@ -10,7 +10,7 @@ import numpy as np
 from kaimen.audit import Audit, export, verify
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.errors import GalleryError
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.beside import index_of
 from kaimen.gallery.index import Index
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of

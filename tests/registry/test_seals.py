@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError
-from kaimen.gallery.gallery import Gallery, index_of
+from kaimen.gallery.beside import index_of
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.database import MEMORY, MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState

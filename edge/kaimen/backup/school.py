@@ -16,7 +16,7 @@ from pathlib import Path
 from kaimen.calibration.calibration import beside
 from kaimen.calibration.school_scores import scores_beside
 from kaimen.errors import StorageError
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.beside import index_of
 from kaimen.gallery.latent_map import map_of
 from kaimen.registry.accounts_file import accounts_of
 from kaimen.registry.fleet_marks import store_of

@@ -22,7 +22,8 @@ from kaimen.calibration.calibration import calibrate
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError
-from kaimen.gallery.gallery import Gallery, index_of
+from kaimen.gallery.beside import index_of
+from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.index import Index
 from kaimen.gate.gate import Gate
 from kaimen.registry.registry import Registry

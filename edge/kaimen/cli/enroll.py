@@ -20,7 +20,8 @@ from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
 from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery.gallery import Gallery, index_of
+from kaimen.gallery.beside import index_of
+from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
 from kaimen.language import text

@@ -32,7 +32,7 @@ from kaimen.doctor.finding import (
 )
 from kaimen.errors import GalleryError
 from kaimen.gallery.band import GalleryBand
-from kaimen.gallery.gallery import index_of
+from kaimen.gallery.beside import index_of
 from kaimen.gallery.index import Index
 from kaimen.installation import Installation
 from kaimen.registry.database import MIGRATIONS, PATIENCE

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import glob
 import hashlib
 import math
 import threading
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
+from kaimen.gallery.beside import forget_beside, index_of, indexes_of
 from kaimen.gallery.growth import GrownPoints, Growth
 from kaimen.gallery.index import Index
 from kaimen.gallery.latent_map import forget_place, map_of
@@ -33,11 +33,9 @@ from kaimen.gallery.search_breadth import chosen
 from kaimen.names import as_kept
 from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
-from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.lock import Lock
 from kaimen.registry.refused import Refused
 from kaimen.registry.registry import Registry, Roll, Student
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
 from kaimen.storage import forget, unwritten
@@ -603,50 +601,3 @@ def _allowed(
     recordings = int(np.diff(members.starts)[allowed].sum())
     # A search among all for a few that may enter would have to be long.
     return allowed, recordings <= (FEW if allowed.all() else FEW_OF_MANY)
-
-
-def index_of(registry: Path, space: str = "") -> Path:
-    """Where the index of a registry's file is kept, of an encoder's space (``Registry.space``).
-
-    Hidden with the bundles, but for the first space's: it is made anew, and no backup needs it.
-    """
-    if not space:
-        return registry.with_suffix(".index")
-    return registry.parent / "bundles" / f".{registry.stem}{space}.index"
-
-
-def forget_beside(
-    registry: Registry, students: Collection[str], say: Callable[[str], None] = lambda text: None
-) -> None:
-    """Forget students in all that lies beside a registry, before they go from it.
-
-    The registry is the last: while they are in it, whatever was interrupted is begun again. Indexes
-    are made anew. Raises GalleryError and StorageError; the students are known as before then.
-    """
-    path = registry.path
-    if not isinstance(path, Path):
-        return
-    with registry.database.writing():
-        pass  # a disk that cannot be written says so before anything is deleted
-    try:
-        for index in indexes_of(path):  # other encoders' are made anew, too
-            forget(index)
-    except OSError as error:
-        who = f"{', '.join(students)}, known as before,"
-        raise unwritten(index, error, who) from None
-    if replay_memory_of(path).exists():
-        memory = ReplayMemory(replay_memory_of(path), registry.vault, say=say)
-        try:
-            for student in students:
-                memory.forget(student)
-        finally:
-            memory.close()
-    kept = KeptPhrases(kept_phrases_of(path), registry.vault)
-    for student in students:
-        kept.forget(student)
-
-
-def indexes_of(registry: Path) -> list[Path]:
-    """Those of all spaces that are there."""
-    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.index")
-    return [index_of(registry), *others]

@@ -19,7 +19,7 @@ from kaimen.audit.chain import Head, named
 from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.school_scores import scores_of
 from kaimen.errors import EncoderError, GalleryError
-from kaimen.gallery.gallery import forget_beside
+from kaimen.gallery.beside import forget_beside
 from kaimen.gallery.latent_map import forget_place
 from kaimen.installation import Installation
 from kaimen.names import as_kept

@@ -11,7 +11,7 @@ from kaimen.calibration.calibration import beside
 from kaimen.calibration.school_scores import scores_beside
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import BundleError, UnfitBundle
-from kaimen.gallery.gallery import index_of, indexes_of
+from kaimen.gallery.beside import index_of, indexes_of
 from kaimen.installation import Installation
 from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
