@@ -19,15 +19,15 @@ from kaimen.gallery.match import Match
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of
-from tests.gallery.points import enrolled, school, unit
+from tests.gallery.points import Near, enrolled, school, unit
 
 VAULT = Vault()
 ROUNDING = 1e-6  # sums of products in another order
 SMALL = school(4, 3, 8)
 
 
-def contents(gallery: Gallery) -> dict[str, list[Any]]:
-    return {name: np.round(gallery.voiceprints(name), 5).tolist() for name in gallery.students}
+def contents(gallery: Gallery) -> dict[str, Near]:
+    return {name: Near(gallery.voiceprints(name)) for name in gallery.students}
 
 
 def same(some: np.ndarray, others: np.ndarray) -> bool:

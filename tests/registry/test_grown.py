@@ -19,7 +19,7 @@ from kaimen.registry.export import export
 from kaimen.registry.grown import A_DAY, A_MONTH, MONTH, MOST
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
-from tests.gallery.points import school
+from tests.gallery.points import Near, school
 
 POINTS = school(4, 5, 8)
 VAULT = Vault()
@@ -47,19 +47,19 @@ def by_hand(path: Path, *statements: str) -> None:
             database.execute(statement)
 
 
-def grown(registry: Registry, encoder: str = "encoder") -> list[list[float]]:
+def grown(registry: Registry, encoder: str = "encoder") -> list[Near]:
     kept = registry.grown.points(encoder)[2]
     made = registry.recordings.rotation(encoder, kept.shape[-1]).undo(kept) if len(kept) else kept
-    return made.round(5).tolist()
+    return [Near(each) for each in made]
 
 
-def rounded(point: np.ndarray) -> list[float]:
-    return point.round(5).tolist()
+def near(point: np.ndarray) -> Near:
+    return Near(point)
 
 
 def test_what_was_taken_in_is_there_when_opened_again(path: Path, registry: Registry) -> None:
     with closing(Registry(path, VAULT)) as again:
-        assert grown(again) == [rounded(POINTS[2, 0])]
+        assert grown(again) == [near(POINTS[2, 0])]
         (listed,) = again.grown.listed()
     assert (listed.student, listed.at) == ("Li", "2026-03-01T07:30:00+00:00")
 
@@ -132,7 +132,7 @@ def test_nobody_grows_who_is_not_enrolled(registry: Registry) -> None:
 def test_another_encoders_give_way(registry: Registry) -> None:
     assert registry.grown.take_in("Li", POINTS[2, 1], "other", BEGIN + DAY)
     assert grown(registry) == []
-    assert grown(registry, "other") == [rounded(POINTS[2, 1])]
+    assert grown(registry, "other") == [near(POINTS[2, 1])]
     registry.points.forget(["encoder"])
     assert registry.grown.listed() == []
 
