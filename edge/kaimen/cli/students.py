@@ -24,8 +24,9 @@ from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, STUDENT, Consent, purposes_of
 from kaimen.registry.export import export
 from kaimen.registry.permissions import give_consent, remove_pin, set_pin, withdraw_consent
-from kaimen.registry.registry import Registry, Student
+from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
+from kaimen.registry.student_rows import Student
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder, write_whole

@@ -35,8 +35,9 @@ from kaimen.progress import Track
 from kaimen.registry.database import MEMORY
 from kaimen.registry.lock import Lock
 from kaimen.registry.refused import Refused
-from kaimen.registry.registry import Registry, Roll, Student
+from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
+from kaimen.registry.student_rows import Roll, Student
 from kaimen.registry.vault import Vault
 from kaimen.storage import forget, unwritten
 from kaimen.voice.encoder import Voiceprint
