@@ -397,8 +397,8 @@ def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
         except BaseException as error:
             failed.append(error)
 
-    keeper = threading.Thread(target=keep)
-    keeper.start()
+    saver = threading.Thread(target=keep)
+    saver.start()
     try:
         for number in range(500, 560):
             operator.enroll(f"s{number:03}", list(points[number]))
@@ -406,7 +406,7 @@ def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
             assert running.nearest(points[0, 0], 1)[0].student == "s000"
     finally:
         ended.set()
-        keeper.join()
+        saver.join()
     running.refresh()
     assert failed == []
     assert len(running) == 500
