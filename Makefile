@@ -7,7 +7,7 @@ UV := uv==0.13.9
 # A worker a core; a file stays on one worker, so that what it makes once is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test installs check train ladder evaluate bench deb emulated-pi release peers homeassistant lock clean
+.PHONY: setup demo test slow installs check train ladder evaluate bench deb emulated-pi release peers homeassistant lock clean
 
 setup: $(VENV)/.ready
 
@@ -22,18 +22,24 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/kaimen demo
 
+# Says which tests took more than ten seconds: mend them, or mark them slow.
 test: setup
-	$(PYTEST) -m "not installs"
+	$(PYTEST) -m "not installs and not slow" --durations=10 --durations-min=10
+
+# The rest: whole schools, trainings, power cuts.
+slow: setup
+	$(PYTEST) -m "slow and not installs"
 
 # The wheel in an empty environment of every Python found here; needs the package index.
 installs: setup
 	$(BIN)/python -m pytest -m installs
 
+# For every commit: linters, types, and tests of the rooms that differ from the branch main.
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(PYTEST) -q -m "not slow"
+	$(PYTEST) -q -m "not installs and not slow" $$($(BIN)/python tests/touched.py)
 
 # Both encoders, from recordings to the cards beside them; goes on after an interruption.
 train: setup peers

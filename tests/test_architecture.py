@@ -56,10 +56,14 @@ ALLOWED_UP = {
     ("installation", "backup"): "where a school's files lie is to move below the installation",
 }
 
-# Names of modules that said nothing of what is in them.
+# Names that said nothing of what they name: of modules, and of whatever is defined in one.
 METAPHORS = {
     "again", "breadth", "carrying", "doorkeeper", "draws", "heart", "keeper", "likeness",
     "melody", "moments", "presence", "quiet", "rival", "succession", "unusual",
+}  # fmt: skip
+NO_NAMES = {
+    "Ears", "doorkeeper", "heart", "intercom", "keeper", "likeness", "melody", "rival",
+    "succession", "understudy",
 }  # fmt: skip
 
 
@@ -189,3 +193,17 @@ def test_a_class_name_is_used_once() -> None:
 def test_no_module_is_called_by_a_metaphor(package: str) -> None:
     names = {part for module, _ in modules(package) for part in module.split(".")}
     assert names & METAPHORS == set()
+
+
+@pytest.mark.parametrize("folder", ["edge", "training", "tests", "examples"])
+def test_nothing_is_called_by_a_metaphor(folder: str) -> None:
+    called = {
+        (word, path.name)
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.arg)
+        for name in [node.arg if isinstance(node, ast.arg) else node.name]
+        if not name.startswith("test_")  # a sentence
+        for word in [name, *name.split("_")]
+    }
+    assert {each for each in called if each[0] in NO_NAMES} == set()

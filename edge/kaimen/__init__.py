@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kaimen.gallery.gallery import Gallery as Gallery
     from kaimen.gate.gate import Gate as Gate
     from kaimen.registry.registry import Registry as Registry
-    from kaimen.registry.registry import Student as Student
+    from kaimen.registry.student_rows import Student as Student
     from kaimen.registry.vault import Vault as Vault
     from kaimen.settings import Settings as Settings
     from kaimen.sound.microphone import Microphone as Microphone
@@ -57,7 +57,7 @@ _PLACES = {
     "Registry": "registry.registry",
     "Relay": "door.relay",
     "Settings": "settings",
-    "Student": "registry.registry",
+    "Student": "registry.student_rows",
     "Vault": "registry.vault",
     "Verdict": "access.decision",
     "Voiceprint": "voice.encoder",

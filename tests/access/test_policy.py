@@ -107,11 +107,11 @@ class Door:
         )
 
     def say(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Decision:
-        class Ears:
+        class OnePoint:
             def embed(self, phrase: np.ndarray) -> np.ndarray:
                 return point
 
-        heard = Utterance(sound, cast(Encoder, Ears()))
+        heard = Utterance(sound, cast(Encoder, OnePoint()))
         found = self.policy.decide(heard)
         self.policy.answered(found, heard)
         return found.decision

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -180,25 +178,6 @@ def test_what_is_no_cursor_begins_at_the_oldest(log: Log, cursor: Path, content:
 def test_a_cursor_that_cannot_be_read_is_no_new_beginning(log: Log, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be read"):
         Follower(log.folder, KEY, tmp_path)
-
-
-def test_a_record_is_given_soon_after_it_is_written(log: Log) -> None:
-    stop = threading.Event()
-    found: list[Record] = []
-
-    def follow() -> None:
-        for record in Follower(log.folder, KEY).follow(stop, every=0.01):
-            found.append(record)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    log.write(3)
-    until = time.monotonic() + 10
-    while len(found) < 3 and time.monotonic() < until:
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
-    assert counts(found) == [1, 2, 3]
 
 
 @given(

@@ -56,6 +56,19 @@ def test_every_command_shows_an_example_in_its_help(
     assert re.search(rf"example:\n  kaimen {name}", capsys.readouterr().out)
 
 
+def test_on_a_narrow_terminal_each_command_has_its_summary_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, summary in COMMANDS.items():
+        (line,) = [each for each in lines if each.startswith(f"  {name} ")]
+        assert line.split(maxsplit=1)[1] == summary[: len(line.split(maxsplit=1)[1])]
+    assert max(map(len, lines)) <= 60
+
+
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
         "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "erase",

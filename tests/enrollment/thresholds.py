@@ -178,7 +178,7 @@ def of_others(rows: Sequence[Row], encoder: Encoder) -> None:
         )
 
 
-def of_likeness(rows: Sequence[Row], encoder: Encoder) -> None:
+def of_similarity(rows: Sequence[Row], encoder: Encoder) -> None:
     """Speakers of the eval split as a school: who is taken for another, which twins are found."""
     spoken: dict[str, list[Voiceprint]] = defaultdict(list)
     for row, point in voiceprints([row for row in rows if row.corpus == "commands"], encoder):
@@ -200,4 +200,4 @@ if __name__ == "__main__":
     train = of_split(every, "train")
     of_quality(train, shipped)
     of_others([row for row in train if row.corpus != NOISE], shipped)
-    of_likeness(of_split(every, "eval"), shipped)
+    of_similarity(of_split(every, "eval"), shipped)

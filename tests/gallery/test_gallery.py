@@ -13,9 +13,10 @@ import pytest
 from kaimen.access.decision import decide
 from kaimen.errors import GalleryError
 from kaimen.gallery.beside import index_of
-from kaimen.gallery.gallery import FEW, GLANCE, SHORTLIST, Gallery
+from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
+from kaimen.gallery.search import FEW, GLANCE, SHORTLIST
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of
@@ -396,8 +397,8 @@ def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
         except BaseException as error:
             failed.append(error)
 
-    keeper = threading.Thread(target=keep)
-    keeper.start()
+    saver = threading.Thread(target=keep)
+    saver.start()
     try:
         for number in range(500, 560):
             operator.enroll(f"s{number:03}", list(points[number]))
@@ -405,7 +406,7 @@ def test_searches_go_on_while_students_come_and_go(tmp_path: Path) -> None:
             assert running.nearest(points[0, 0], 1)[0].student == "s000"
     finally:
         ended.set()
-        keeper.join()
+        saver.join()
     running.refresh()
     assert failed == []
     assert len(running) == 500
@@ -421,6 +422,6 @@ def test_how_broadly_is_searched_is_chosen_by_what_a_scan_finds(path: Path) -> N
     index = Index.load(index_of(path), VAULT, "encoder")
     assert index.tuned == len(index) > FEW
     assert index.breadth in BREADTHS[1:]
-    probes, wanted = _wanted(index, gallery._members, SHORTLIST)
+    probes, wanted = _wanted(index, gallery._held.members, SHORTLIST)
     for probe, recording in zip(index.points(probes), wanted, strict=True):
         assert recording in index.search(probe, SHORTLIST)[0]

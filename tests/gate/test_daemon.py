@@ -25,7 +25,7 @@ from kaimen.settings.door import PIN
 from kaimen.sound import BLOCK, Samples
 from kaimen.sound.meter import Meter
 from kaimen.sound.recording import Recording
-from tests.gate.test_gate import LI, STRANGER, Ears, known
+from tests.gate.test_gate import LI, STRANGER, GivenPoints, known
 from tests.sounds import in_a_room, noise, silence, spoken
 
 ONE = in_a_room(silence(0.5), spoken(0.6), silence(0.5))
@@ -77,11 +77,11 @@ class Scene:
         return found
 
     def run(self) -> None:
-        ears: Any = Ears(*self.points)
+        ears: Any = GivenPoints(*self.points)
         gate = Gate(ears, AccessPolicy(known(), Thresholds(0.6, 0.3)), self.relay)
-        heart = Heartbeat(lambda: None, self.beat, every=0.0)
+        heartbeat = Heartbeat(lambda: None, self.beat, every=0.0)
         self.service = Daemon(
-            gate, self, heart, tell=self.told.append, say=self.said.append, feed=self.feed
+            gate, self, heartbeat, tell=self.told.append, say=self.said.append, feed=self.feed
         )
         self.service.run(self.find)
 
@@ -204,7 +204,7 @@ def test_settings_are_read_again_when_asked_for(scene: Callable[..., Scene], the
         here.run()
 
 
-# The heart
+# The heartbeat
 
 
 def test_the_heart_beats_only_after_a_rehearsal_that_worked() -> None:
@@ -216,15 +216,15 @@ def test_the_heart_beats_only_after_a_rehearsal_that_worked() -> None:
         if not able[0]:
             raise DeviceError("no")
 
-    heart = Heartbeat(rehearse, lambda: beats.append(now[0]), every=9.0, clock=lambda: now[0])
+    heartbeat = Heartbeat(rehearse, lambda: beats.append(now[0]), every=9.0, clock=lambda: now[0])
     for second in range(11):
         now[0] = float(second)
-        heart()
+        heartbeat()
     assert beats == [0, 5, 10]
     able[0] = False
     now[0] = 20.0
     with pytest.raises(DeviceError):
-        heart()
+        heartbeat()
     assert beats == [0, 5, 10]
 
 
@@ -279,7 +279,7 @@ class Borrower:
 
 
 def with_borrower(scene: Scene, borrower: Borrower) -> None:
-    ears: Any = Ears(*scene.points)
+    ears: Any = GivenPoints(*scene.points)
     gate = Gate(ears, AccessPolicy(known(), Thresholds(0.6, 0.3)), scene.relay)
     scene.service = Daemon(
         gate, scene, scene.beat, tell=scene.told.append, say=scene.said.append, lender=borrower

@@ -28,7 +28,7 @@ from tests.sounds import in_a_room, noise, silence, spoken
 LI, WANG, STRANGER = np.eye(3, 4, dtype=np.float32)
 
 
-class Ears:
+class GivenPoints:
     """An encoder that gives out points in turn."""
 
     def __init__(self, *points: np.ndarray) -> None:
@@ -66,7 +66,7 @@ MONDAY = datetime.datetime(2027, 3, 1, 8, 0)
 
 
 def gate(relay: Relay, *points: np.ndarray, gallery: Gallery | None = None, **more: Any) -> Gate:
-    ears: Any = Ears(*points)
+    ears: Any = GivenPoints(*points)
     policy = AccessPolicy(
         known() if gallery is None else gallery,
         more.pop("thresholds", Thresholds(0.6, 0.3)),
@@ -124,7 +124,7 @@ def test_every_phrase_gets_its_answer(relay: Relay) -> None:
 def test_the_encoder_hears_the_phrase_that_the_answer_is_about(relay: Relay) -> None:
     listening = gate(relay, LI)
     (answer,) = listening.listen(ONE)
-    (heard,) = cast(Ears, listening.encoder).heard
+    (heard,) = cast(GivenPoints, listening.encoder).heard
     np.testing.assert_array_equal(heard, log_mel(answer.phrase.samples))
 
 
@@ -152,7 +152,7 @@ def test_who_stays_outside_is_told_when_the_end_of_the_phrase_is_certain(relay: 
     listening = gate(relay, STRANGER)
     (answer,) = listening.listen(ONE)
     assert answer.phrase.waited == pytest.approx(HANGOVER)
-    assert len(cast(Ears, listening.encoder).heard) == 1  # what was looked at early is known
+    assert len(cast(GivenPoints, listening.encoder).heard) == 1  # what was looked at early is known
 
 
 def test_who_was_let_in_and_goes_on_speaking_has_had_an_answer(

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.names import as_kept
-from kaimen.registry.database import MEMORY, MIGRATIONS, NAMES_KEPT
+from kaimen.registry.database import MEMORY
 from kaimen.registry.erased import erasure, erasures
+from kaimen.registry.migrations import MIGRATIONS, NAMES_KEPT
 from kaimen.registry.pseudonyms import pseudonyms
 from kaimen.registry.refused import Refused
 from kaimen.registry.registry import Registry

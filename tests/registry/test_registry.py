@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import UnfitName, as_kept
-from kaimen.registry.database import MEMORY, MIGRATIONS
+from kaimen.registry.database import MEMORY
+from kaimen.registry.migrations import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault

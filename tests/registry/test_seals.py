@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from kaimen.errors import GalleryError
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
-from kaimen.registry.database import MEMORY, MIGRATIONS, SEALED
+from kaimen.registry.database import MEMORY
+from kaimen.registry.migrations import MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault

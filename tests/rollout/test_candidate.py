@@ -49,7 +49,7 @@ class School:
         encoder = self.encoder
         return Gallery.open(self.path, self.vault, encoder.identity, encoder.card.dimension)
 
-    def understudy(self, active: str = "") -> Candidate:
+    def make(self, active: str = "") -> Candidate:
         checks = Checks(Models(self.encoder), Registry(self.path, self.vault), None, replay=False)
         now = ModelIds(active or self.encoder.identity, "")
         return Candidate(self.gallery(), self.calibration, checks, now)
@@ -61,54 +61,55 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> School:
 
 
 @pytest.fixture
-def rival(school: School) -> Iterator[Candidate]:
-    made = school.understudy()
+def candidate(school: School) -> Iterator[Candidate]:
+    made = school.make()
     yield made
     made.close()
 
 
-def test_it_decides_as_a_gate_would(rival: Candidate) -> None:
-    assert rival.decide(said("bowen", 6), None).student == "bowen"
-    assert rival.decide(said("ruifeng", 6), None).student is None
+def test_it_decides_as_a_gate_would(candidate: Candidate) -> None:
+    assert candidate.decide(said("bowen", 6), None).student == "bowen"
+    assert candidate.decide(said("ruifeng", 6), None).student is None
     # What was said twice is no recording to it: it remembers nothing.
-    assert rival.decide(said("bowen", 6), None).student == "bowen"
+    assert candidate.decide(said("bowen", 6), None).student == "bowen"
 
 
-def test_who_is_claimed_is_who_is_looked_for(rival: Candidate) -> None:
-    assert rival.decide(said("bowen", 6), "anning").verdict is Verdict.UNKNOWN
-    decision = rival.decide(said("bowen", 6), "bowen")
+def test_who_is_claimed_is_who_is_looked_for(candidate: Candidate) -> None:
+    assert candidate.decide(said("bowen", 6), "anning").verdict is Verdict.UNKNOWN
+    decision = candidate.decide(said("bowen", 6), "bowen")
     assert (decision.student, decision.claim) == ("bowen", "bowen")
-    assert rival.decide(said("bowen", 6), None).claim is None
+    assert candidate.decide(said("bowen", 6), None).claim is None
 
 
-def test_a_school_that_it_knows_may_be_taken_over(rival: Candidate) -> None:
-    assert rival.refusal(TRIAL) == ""
+def test_a_school_that_it_knows_may_be_taken_over(candidate: Candidate) -> None:
+    assert candidate.refusal(TRIAL) == ""
 
 
 def test_who_was_enrolled_since_keeps_it_out_unless_they_were_to_be_lost(tmp_path: Path) -> None:
     school = School(tmp_path)
     registry = Registry(school.path, school.vault)
     registry.enroll("later", [school.encoder.embed(said("chenxi", 1))], "another encoder")
-    rival = school.understudy(active="another encoder")
-    assert rival.refusal(TRIAL) == "1 students are not known by it; install it again, with --from"
-    assert rival.refusal(replace(TRIAL, without=1)) == ""
-    rival.close()
+    candidate = school.make(active="another encoder")
+    unknown = "1 students are not known by it; install it again, with --from"
+    assert candidate.refusal(TRIAL) == unknown
+    assert candidate.refusal(replace(TRIAL, without=1)) == ""
+    candidate.close()
     registry.close()
 
 
 def test_without_a_calibration_that_fits_it_is_not_taken_over(tmp_path: Path) -> None:
     school = School(tmp_path)
-    rival = school.understudy()
+    candidate = school.make()
     kept = Calibration.load(school.calibration, school.vault)
     for change in (replace(kept, students=100), replace(kept, encoder="another"), None):
         if change is None:
             school.calibration.unlink()
         else:
             change.save(school.calibration, school.vault)
-        assert "its calibration fits the school no longer" in rival.refusal(TRIAL)
-    rival.close()
+        assert "its calibration fits the school no longer" in candidate.refusal(TRIAL)
+    candidate.close()
     with pytest.raises(GalleryError, match="never calibrated"):
-        school.understudy()
+        school.make()
     replace(kept, score="").save(school.calibration, school.vault)
     with pytest.raises(GalleryError, match="another score"):
-        school.understudy()
+        school.make()

@@ -1,4 +1,4 @@
-"""The rival: it hears what was answered, delays nobody, and harms nobody when it fails."""
+"""The candidate: it hears what was answered, delays nobody, and harms nobody when it fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLES = np.zeros(16_000, np.float32)
 
 
 class Pretended:
-    """A rival that lets in whom it is told to."""
+    """A candidate that lets in whom it is told to."""
 
     def __init__(self, *lets_in: str | None, refuses: str = "") -> None:
         self.lets_in = list(lets_in)
@@ -77,16 +77,16 @@ def until(what: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def heard(place: Place, rival: Pretended, *answers: Answer) -> str:
+def heard(place: Place, candidate: Pretended, *answers: Answer) -> str:
     """What a shadow says in the end, or nothing."""
-    with Shadow(place.slots, lambda folder: rival) as shadow:
+    with Shadow(place.slots, lambda folder: candidate) as shadow:
         for each in answers:
             shadow.hear(each)
         before = time.monotonic()
-        until(lambda: bool(shadow.ended) or not rival.lets_in or time.monotonic() > before + 1)
-        if not rival.lets_in:
+        until(lambda: bool(shadow.ended) or not candidate.lets_in or time.monotonic() > before + 1)
+        if not candidate.lets_in:
             time.sleep(0.05)
-    assert rival.closed
+    assert candidate.closed
     return shadow.ended
 
 
@@ -113,8 +113,8 @@ def test_letting_somebody_in_as_another_ends_it_at_once(place: Place) -> None:
 
 
 def test_what_refuses_the_rival_in_the_end_is_said(place: Place) -> None:
-    rival = Pretended("anna", "anna", "anna", refuses="2 students are not known by it")
-    assert "not taken over: 2 students" in heard(place, rival, *[answer("anna")] * 3)
+    candidate = Pretended("anna", "anna", "anna", refuses="2 students are not known by it")
+    assert "not taken over: 2 students" in heard(place, candidate, *[answer("anna")] * 3)
     assert place.active == b"1"
 
 
@@ -129,10 +129,10 @@ def test_what_cannot_be_compared_is_not_heard(place: Place) -> None:
     unheard = Answer(Decision(Verdict.REFUSED, 0.5, (), wait=3.0), phrase(), 0.0)
     asked = answer(None, verdict=Verdict.RETRY, ask=("beijing", "shanghai"))
     word = answer(None, verdict=Verdict.RETRY, ask=("shanghai",))
-    rival = Pretended("anna", "anna")
+    candidate = Pretended("anna", "anna")
     # The passphrase that asks for words counts as let in; the words count as nothing.
-    heard(place, rival, unheard, asked, word, answer("anna"), answer("anna", claim="anna"))
-    assert rival.claims == [None, "anna"]
+    heard(place, candidate, unheard, asked, word, answer("anna"), answer("anna", claim="anna"))
+    assert candidate.claims == [None, "anna"]
     trial = trial_of(place)
     assert trial is not None and (trial.left, trial.opened, trial.agreed) == (1, 2, 2)
 
@@ -153,16 +153,16 @@ def test_a_slow_rival_delays_nobody_and_misses_what_it_cannot_keep_up_with(place
             go.wait(10)
             return super().decide(samples, claim)
 
-    rival = Slow(*["anna"] * 100)
-    with Shadow(place.slots, lambda folder: rival) as shadow:
+    candidate = Slow(*["anna"] * 100)
+    with Shadow(place.slots, lambda folder: candidate) as shadow:
         began = time.monotonic()
         for _ in range(100):
             shadow.hear(answer(None))
         assert time.monotonic() - began < 0.5
         go.set()
-        until(lambda: len(rival.claims) >= WAITING)
+        until(lambda: len(candidate.claims) >= WAITING)
         time.sleep(0.05)
-    assert len(rival.claims) <= WAITING + 1
+    assert len(candidate.claims) <= WAITING + 1
 
 
 @pytest.mark.parametrize("error", [GalleryError("torn"), ValueError("nan"), MemoryError()])
@@ -196,13 +196,13 @@ def test_gates_that_end_again_and_again_end_the_trial(place: Place) -> None:
 
 
 def test_a_trial_that_was_ended_elsewhere_is_left_alone(place: Place) -> None:
-    rival = Pretended("anna")
-    with Shadow(place.slots, lambda folder: rival) as shadow:
+    candidate = Pretended("anna")
+    with Shadow(place.slots, lambda folder: candidate) as shadow:
         until(lambda: trial_of(place).begun == 1)
         on_trial(place, 3)
         place.slots.change(lambda state: replace(state, trial=replace(state.trial, began="later")))
         shadow.hear(answer("anna"))
-        until(lambda: rival.closed)
+        until(lambda: candidate.closed)
     trial = trial_of(place)
     assert shadow.ended == "" and trial is not None and trial.left == 3
 

@@ -72,7 +72,7 @@ def test_a_new_trial_is_begun_and_an_ended_one_changes_nothing(
     gate = beside(place)
     on_trial(place, 1)
     assert gate.is_due()
-    gate = beside(place)  # never entered: its rival does not begin
+    gate = beside(place)  # never entered: its candidate does not begin
     place.slots.roll_back()
     for _ in range(3):
         clock.seconds += LOOK

@@ -184,8 +184,8 @@ def test_days_of_students_strangers_and_pulled_plugs(
             sizes[len(opened) - 1] = resident()
 
         gate = Gate(encoder, AccessPolicy(gallery, thresholds, now=now), relay)
-        heart = Heartbeat(gate.rehearse, lambda: None)
-        Daemon(gate, Lights(), heart, tell=tell, say=lambda _: None).run(lambda: world)
+        heartbeat = Heartbeat(gate.rehearse, lambda: None)
+        Daemon(gate, Lights(), heartbeat, tell=tell, say=lambda _: None).run(lambda: world)
     assert opened == world.expected  # every phrase, once, as it should be
     assert changes == [True, False] * sum(world.expected)  # and nothing else
     assert world.pulls > 0

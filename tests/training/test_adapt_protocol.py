@@ -27,7 +27,7 @@ from tests.sounds import spoken
 DIMENSION = 24
 
 
-def said(corpus: str, speakers: int, first: int, takes: int) -> protocol.Said:
+def said(corpus: str, speakers: int, first: int, takes: int) -> protocol.RecordedRows:
     """Sounds that hold nothing but the numbers of speaker and take."""
     rows, sounds = [], []
     for speaker in range(first, first + speakers):
@@ -35,7 +35,7 @@ def said(corpus: str, speakers: int, first: int, takes: int) -> protocol.Said:
             for take in range(1, takes + 1):
                 rows.append(Row("", Path(f"{text}-{take:02d}.mp3"), corpus, "", f"{speaker}", text))
                 sounds.append(np.array([speaker, take + 10 * (text == "b")], np.float32))
-    return protocol.Said(rows, sounds)
+    return protocol.RecordedRows(rows, sounds)
 
 
 def place(sound: Samples, scale: float) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_what_adapting_buys_and_what_carrying_costs_are_said(
     monkeypatch.setattr(
         protocol, "_eval", lambda *_: {name: said(name, 5, 100, 8) for name in kinds}
     )
-    monkeypatch.setattr(protocol, "at_the_intercom", lambda sounds, _: list(sounds))
+    monkeypatch.setattr(protocol, "at_bad_microphone", lambda sounds, _: list(sounds))
     monkeypatch.setattr(protocol, "long_enough", lambda sound: sound)
     monkeypatch.setattr(protocol, "of_encoder", embedder)
     monkeypatch.setattr(protocol, "Encoder", lambda path: None)
@@ -101,8 +101,8 @@ def test_what_adapting_buys_and_what_carrying_costs_are_said(
 
 def test_the_intercom_lets_only_a_narrow_band_pass() -> None:
     sound: Sequence[Samples] = [spoken(0.8, 110.0)]
-    (heard,) = bad_microphone.at_the_intercom(sound, 0)
-    (again,) = bad_microphone.at_the_intercom(sound, 0)
+    (heard,) = bad_microphone.at_bad_microphone(sound, 0)
+    (again,) = bad_microphone.at_bad_microphone(sound, 0)
     np.testing.assert_array_equal(heard, again)
 
     def shares(samples: Samples) -> np.ndarray:

@@ -101,16 +101,18 @@ def test_voices_that_cluster_have_less_contrast_left() -> None:
     assert apart < 0.001 < mixed
 
 
-def test_likeness_asks_only_how_points_lie_to_each_other() -> None:
+def test_similarity_asks_only_how_points_lie_to_each_other() -> None:
     turned = POINTS @ np.linalg.qr(np.random.default_rng(2).normal(size=(8, 8)))[0]
-    assert float(losses.likeness(POINTS, turned.astype(np.float32))) == pytest.approx(0, abs=1e-10)
+    assert float(losses.similarity(POINTS, turned.astype(np.float32))) == pytest.approx(
+        0, abs=1e-10
+    )
 
 
-def test_likeness_is_the_squared_difference_of_all_cosines() -> None:
+def test_similarity_is_the_squared_difference_of_all_cosines() -> None:
     teacher = unit(6, 256, seed=3)  # of another dimension
     pairs = [
         (float(POINTS[i] @ POINTS[j]) - float(teacher[i] @ teacher[j])) ** 2
         for i in range(6)
         for j in range(6)
     ]
-    assert float(losses.likeness(POINTS, teacher)) == pytest.approx(np.mean(pairs), rel=1e-4)
+    assert float(losses.similarity(POINTS, teacher)) == pytest.approx(np.mean(pairs), rel=1e-4)

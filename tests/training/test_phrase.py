@@ -15,7 +15,7 @@ from kaimen.sound import Samples  # noqa: E402
 from kaimen.voice import PHRASE, features  # noqa: E402
 from kaimen.voice.encoder import Encoder  # noqa: E402
 from kaimen.voice.network import RUNTIMES  # noqa: E402
-from kaimen.voice.phrase import PhraseEmbedding, PhraseEncoder, likeness, stretched, unit_rows  # noqa: E402
+from kaimen.voice.phrase import PhraseEmbedding, PhraseEncoder, similarity, stretched, unit_rows  # noqa: E402
 from kaimen_train.cli import main  # noqa: E402
 from kaimen_train.data.corpus import Clips, Row  # noqa: E402
 from kaimen_train.evaluation.protocols import NEAR_ALIKE  # noqa: E402
@@ -148,7 +148,7 @@ def test_the_contrast_compares_as_the_gate_does() -> None:
     random = np.random.default_rng(1)
     parts = random.normal(size=(3, 5, 16)).astype(np.float32)
     said = unit_rows(parts)
-    scores = np.stack([likeness(each, said) for each in said]) / fit.TEMPERATURE
+    scores = np.stack([similarity(each, said) for each in said]) / fit.TEMPERATURE
     rows = [(0, 1, (1, 2)), (1, 0, (0, 2))]
     losses = [np.log(np.exp(scores[a, list(of)]).sum()) - scores[a, b] for a, b, of in rows]
     found = float(fit.contrast(parts, np.array([0, 0, 1], np.int32)))

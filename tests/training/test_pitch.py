@@ -10,20 +10,20 @@ pytest.importorskip("scipy")
 from kaimen.sound.quality import voiced_seconds
 from kaimen.voice import features
 from kaimen_train.autoencoder.griffin_lim import sound
-from kaimen_train.autoencoder.pitch import between, melody, source
+from kaimen_train.autoencoder.pitch import between, contour, source
 from tests.sounds import noise, pitch_of, spoken
 
 
 @pytest.mark.parametrize("pitch", [90, 140, 220, 310])
 def test_the_pitch_of_a_voice_is_found(pitch: float) -> None:
-    found = melody(spoken(0.6, pitch=pitch))
+    found = contour(spoken(0.6, pitch=pitch))
     assert len(found) == len(features.log_mel(spoken(0.6, pitch=pitch)))
     assert np.mean(found > 0) > 0.6
     assert np.median(found[found > 0]) == pytest.approx(pitch, rel=0.08)
 
 
 def test_noise_has_none() -> None:
-    assert np.mean(melody(noise(0.6, -20.0)) > 0) < 0.1
+    assert np.mean(contour(noise(0.6, -20.0)) > 0) < 0.1
 
 
 def test_the_way_leads_from_one_to_the_other_by_ratios() -> None:
@@ -52,8 +52,8 @@ def test_a_source_is_as_even_as_its_pitch_allows() -> None:
 def test_what_is_whispered_is_sung_at_the_pitch_that_is_asked_for() -> None:
     picture = features.log_mel(spoken(0.8, pitch=180))
     for pitch in (110.0, 240.0):
-        sung = sound(picture, melody=np.full(len(picture), pitch))
-        found = melody(sung)
+        sung = sound(picture, contour=np.full(len(picture), pitch))
+        found = contour(sung)
         assert np.median(found[found > 0]) == pytest.approx(pitch, rel=0.05)
         assert voiced_seconds(sung) > 0.3
         # And it is still the same picture, but for what tells pitches apart.

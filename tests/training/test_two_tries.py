@@ -46,7 +46,7 @@ def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str
             policy = AccessPolicy(gallery, Thresholds(retry.first, retry=retry), retry=True)
             student = None
             for take in pair:
-                heard = Utterance(VOICE, cast(Encoder, Ears(said.takes[name][take])))
+                heard = Utterance(VOICE, cast(Encoder, OnePoint(said.takes[name][take])))
                 decided = policy.decide(heard)
                 policy.answered(decided, heard)
                 student = student or decided.decision.student
@@ -56,7 +56,7 @@ def opens(said: TextTakes, left_out: str | None, retry: Retry) -> list[tuple[str
     return found
 
 
-class Ears:
+class OnePoint:
     def __init__(self, point: np.ndarray) -> None:
         self.point = point
 

@@ -31,8 +31,8 @@ from kaimen.voice.phrase import (
     PhraseCard,
     PhraseEmbedding,
     PhraseEncoder,
-    likeness,
     phrase_score,
+    similarity,
     speech_in,
     stretched,
     unit_rows,
@@ -87,33 +87,33 @@ def smooth_minimum(cosines: np.ndarray) -> float:
 
 
 def test_a_phrase_is_wholly_like_itself() -> None:
-    assert likeness(said(0), said(0)[np.newaxis]) == pytest.approx(1, abs=1e-6)
+    assert similarity(said(0), said(0)[np.newaxis]) == pytest.approx(1, abs=1e-6)
 
 
 @given(st.integers(0, 1000), st.integers(1, 9))
-def test_likeness_is_the_smooth_minimum_of_the_parts(seed: int, parts: int) -> None:
+def test_similarity_is_the_smooth_minimum_of_the_parts(seed: int, parts: int) -> None:
     one = said(seed, parts)
     others = np.stack([said(seed + 1 + number, parts) for number in range(4)])
-    for other, alike in zip(others, likeness(one, others), strict=True):
+    for other, alike in zip(others, similarity(one, others), strict=True):
         cosines = np.sum(one * other, axis=1)
         assert alike == pytest.approx(smooth_minimum(cosines), abs=1e-5)
         assert cosines.min() - 1e-6 <= alike <= cosines.mean() + 1e-6
 
 
-def test_likeness_is_the_same_both_ways() -> None:
+def test_similarity_is_the_same_both_ways() -> None:
     one, other = said(0), said(1)
-    there = likeness(one, other[np.newaxis])
-    np.testing.assert_allclose(there, likeness(other, one[np.newaxis]), atol=1e-6)
+    there = similarity(one, other[np.newaxis])
+    np.testing.assert_allclose(there, similarity(other, one[np.newaxis]), atol=1e-6)
 
 
 def test_half_a_phrase_is_not_half_right() -> None:
     half = said(0).copy()
     half[3:] = said(1)[3:]
-    (alike,) = likeness(half, said(0)[np.newaxis])
+    (alike,) = similarity(half, said(0)[np.newaxis])
     assert alike < 0.3 < np.sum(half * said(0), axis=1).mean()
 
 
-def test_a_score_is_the_likeness_to_the_middle_of_the_recordings() -> None:
+def test_a_score_is_the_similarity_to_the_middle_of_the_recordings() -> None:
     enrolled = [said(number) for number in range(5)]
     cosines = [
         np.dot(said(7)[part], mean) / np.linalg.norm(mean)
@@ -158,7 +158,7 @@ def test_a_few_have_nothing_in_common() -> None:
     assert in_common([takes_of(0, 50, 5), takes_of(0, 51, 5), []]) is None
     common = in_common([takes_of(0, manner, 5) for manner in (50, 51, 52)])
     assert common is not None
-    (alike,) = likeness(common, said(0)[np.newaxis])
+    (alike,) = similarity(common, said(0)[np.newaxis])
     assert alike > 0.9
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_number_passes_nothing(where: str, wrong: float) -> None:
 def test_a_part_of_which_nothing_is_known_is_not_like_anything() -> None:
     nothing = said(0).copy()
     nothing[2] = 0
-    (alike,) = likeness(unit_rows(nothing), said(0)[np.newaxis])
+    (alike,) = similarity(unit_rows(nothing), said(0)[np.newaxis])
     assert alike < 0.2
 
 
@@ -329,7 +329,7 @@ def test_the_shipped_phrase_encoder_does_not_mind_how_loud_a_phrase_is(
     network: PhraseEncoder,
 ) -> None:
     louder = network.embed(2 * VOICED)
-    assert likeness(network.embed(VOICED), louder[np.newaxis])[0] > 0.98
+    assert similarity(network.embed(VOICED), louder[np.newaxis])[0] > 0.98
 
 
 @shipped
@@ -338,7 +338,7 @@ def test_the_shipped_phrase_encoder_does_not_mind_noise_around_the_words() -> No
     word = recorded(STUDENTS[0], "phrase-1")
     room = noise(0.5, 20 * np.log10(np.abs(word).max()) - 50)
     padded = np.concatenate((room, word, room))
-    assert likeness(encoder.embed(word), encoder.embed(padded)[np.newaxis])[0] > 0.9
+    assert similarity(encoder.embed(word), encoder.embed(padded)[np.newaxis])[0] > 0.9
 
 
 @shipped

@@ -18,7 +18,7 @@ from kaimen.voice.models import Models
 from kaimen.voice.phrase import phrase_score
 from kaimen.voice.utterance import Utterance
 
-PHRASE_GREY = 0.1  # of likeness below the threshold, within which another try is asked for
+PHRASE_GREY = 0.1  # of similarity below the threshold, within which another try is asked for
 
 
 class Checks:

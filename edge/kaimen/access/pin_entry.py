@@ -19,7 +19,8 @@ from kaimen.access.pin_lockout import PinLockout
 from kaimen.clock import local_now
 from kaimen.errors import KaimenError
 from kaimen.names import as_kept
-from kaimen.registry.registry import Registry, Student
+from kaimen.registry.registry import Registry
+from kaimen.registry.student_rows import Student
 from kaimen.settings.roster import Rule, groups_at
 
 PATIENCE = 20.0  # seconds for which a card waits for its PIN

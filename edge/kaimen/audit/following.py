@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ from kaimen.audit.chain import (
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
 
-EVERY = 0.2  # seconds between two looks: two or three calls of the system each
 MOST = 500  # records that are given at once
 
 
@@ -127,17 +125,6 @@ class Follower:
         if self._path is not None and self._cursor != self._kept:
             self._cursor.save(self._path)
             self._kept = self._cursor
-
-    def follow(self, stop: threading.Event, every: float = EVERY) -> Iterator[Record]:
-        """Yield each record once it is written, until told to stop.
-
-        Whoever has dealt with one calls ``keep``. Raises StorageError.
-        """
-        while not stop.is_set():
-            before = self._cursor
-            yield from self.waiting(1)
-            if self._cursor == before:
-                stop.wait(every)
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:

@@ -50,8 +50,8 @@ def measure(
         trace = Path(folder) / "trace"
         with Door.start(DoorSettings(mock=True, lease=LEASE), trace=trace) as door:
             gate = Gate(encoder, AccessPolicy(gallery, Thresholds(0.5, 0.5)), door)
-            heart = Heartbeat(gate.rehearse, door.alive)
-            service = Daemon(gate, door, heart, tell=answers.append, say=say)
+            heartbeat = Heartbeat(gate.rehearse, door.alive)
+            service = Daemon(gate, door, heartbeat, tell=answers.append, say=say)
             service.run(lambda: played)
             door.wait_for_rest()
             say(f"{IDLE / 60:.0f} minute of an empty room")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.gallery.gallery import SHORTLIST
 from kaimen.gallery.index import BUILD_BREADTH, LINKS
+from kaimen.gallery.search import SHORTLIST
 
 Points = NDArray[np.float32]
 Numbers = NDArray[np.int64]

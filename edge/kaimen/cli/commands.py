@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 
 from kaimen.names import printable
+
+
+class CommandsHelp(argparse.HelpFormatter):
+    """Lists commands as far left as options: argparse forgets their indent, and breaks a line."""
+
+    def _iter_indented_subactions(self, action: argparse.Action) -> Iterator[argparse.Action]:
+        yield from getattr(action, "_get_subactions", list)()
 
 
 def add_commands(
@@ -21,7 +28,9 @@ def add_commands(
 
     Each is a module of ``package`` that has ``EXAMPLE``, ``add`` and ``run``.
     """
-    subs = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.formatter_class = CommandsHelp
+    top.epilog = f"'{top.prog} COMMAND --help' has the options of a command, and examples."
+    subs = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     for name, summary in commands.items():
         sub = subs.add_parser(
             name,

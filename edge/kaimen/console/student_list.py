@@ -6,7 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from kaimen.names import as_kept
-from kaimen.registry.registry import Registry, Student
+from kaimen.registry.registry import Registry
+from kaimen.registry.student_rows import Student
 
 ROWS = 50  # that are shown at once
 

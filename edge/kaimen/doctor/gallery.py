@@ -35,10 +35,12 @@ from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.index import Index
 from kaimen.installation import Installation
-from kaimen.registry.database import MIGRATIONS, PATIENCE
+from kaimen.registry.database import PATIENCE
+from kaimen.registry.migrations import MIGRATIONS
 from kaimen.registry.opening import open_file
-from kaimen.registry.registry import Registry, Roll
+from kaimen.registry.registry import Registry
 from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
+from kaimen.registry.student_rows import Roll
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
 from kaimen.voice import PHRASE, beside

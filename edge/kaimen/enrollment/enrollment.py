@@ -31,7 +31,7 @@ from kaimen.enrollment.judging import (
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.refused import Refused
-from kaimen.registry.registry import Student
+from kaimen.registry.student_rows import Student
 from kaimen.voice.encoder import Card
 from kaimen.voice.score import among_themselves
 from kaimen.voice.spread import exceeded_by

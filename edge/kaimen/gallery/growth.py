@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.registry.registry import Student
+from kaimen.registry.student_rows import Student
 from kaimen.voice.score import Points
 
 Numbers = NDArray[np.int64]

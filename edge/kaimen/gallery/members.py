@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.registry.registry import Student
+from kaimen.registry.student_rows import Student
 from kaimen.voice.score import Points
 
 Numbers = NDArray[np.int64]

@@ -69,21 +69,21 @@ class Daemon:
         self,
         gate: Gate,
         door: Lights,
-        heart: Callable[[], None],
+        heartbeat: Callable[[], None],
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
         lender: Lends | None = None,
         feed: Feed | None = None,
     ) -> None:
-        """``heart`` is called for every block, and while a microphone is waited for.
+        """``heartbeat`` is called for every block, and while a microphone is waited for.
 
         ``tell`` gets every answer, ``say`` what an operator should know, ``feed`` what watchers
         are told of the sound. While the ``lender`` has lent the microphone, nothing is decided.
         """
         self._gate = gate
         self._door = door
-        self._heart = heart
+        self._heartbeat = heartbeat
         self._tell = tell
         self._say = say
         self._lender = lender
@@ -150,7 +150,7 @@ class Daemon:
 
     def _pause(self) -> None:
         # A gate that waits for its microphone is alive: starting it again would find none either.
-        self._heart()
+        self._heartbeat()
         self._feed.look()
         if self.reload.wait(RETRY):
             raise Reloaded
@@ -174,7 +174,7 @@ class Daemon:
             found = meter.hear(block, listener.overruns)
             if found:
                 self._say(found)
-            self._heart()
+            self._heartbeat()
             if self.reload.is_set():
                 raise Reloaded
 

@@ -8,7 +8,8 @@ from kaimen.clock import today
 from kaimen.installation import Installation
 from kaimen.privacy.certificate import Certificate
 from kaimen.privacy.erasing import erase, forget_voice
-from kaimen.registry.registry import Registry, Student
+from kaimen.registry.registry import Registry
+from kaimen.registry.student_rows import Student
 
 
 def is_due(registry: Registry, days: int) -> list[Student]:

@@ -7,10 +7,8 @@ returns.
 from __future__ import annotations
 
 import datetime
-import hmac
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,39 +28,10 @@ from kaimen.registry.pins import Pins
 from kaimen.registry.points import Points, write_point
 from kaimen.registry.recordings import Recordings, context_of
 from kaimen.registry.refused import Refused, RefusedFiles, replace_refused
-from kaimen.registry.seals import SEALED_FIELDS, number_of
+from kaimen.registry.student_rows import Roll, Student, StudentRows
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
-
-ROW = f"{SEALED_FIELDS}, seal"
-COUNTED = "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '')"
-
-
-@dataclass(frozen=True, slots=True)
-class Student:
-    """Somebody who is enrolled."""
-
-    number: int
-    name: str
-    group: str
-    consent: datetime.date | None  # the last day; None: until it is withdrawn
-    enrolled: str  # UTC, ISO 8601
-    encoder: str
-    recordings: int
-
-    def consents(self, day: datetime.date) -> bool:
-        """Return whether the student may be recognised on this day."""
-        return self.consent is None or day <= self.consent
-
-
-@dataclass(frozen=True, slots=True)
-class Roll:
-    """Everybody at one moment, and what was changed by something else than Kaimen."""
-
-    students: list[Student]
-    changed: list[str]  # names in rows whose seal does not fit: nobody is known by them
-    complete: bool  # whether no whole row was put in or taken out
 
 
 class Registry:
@@ -73,6 +42,7 @@ class Registry:
         self.path = path
         self.vault = vault
         self.database = Database(path, vault)
+        self._rows = StudentRows(self.database)
         self.recordings = Recordings(self.database)
         self.consents = Consents(self.database)
         self.erasures = Erasures(self.database)
@@ -97,21 +67,16 @@ class Registry:
         return int(str(rows[0][0]))
 
     def roll(self) -> Roll:
-        """Everybody, in the order of their names, and what is not as it was written."""
-        rows = self.database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
-        state = self.database.state()
-        found, changed, total = [], [], 0
-        for *row, seal, recordings in rows:
-            total += number_of(_bytes(seal))
-            if self._is_sealed(row, seal, state.registry):
-                found.append(_student(row, recordings))
-            else:
-                changed.append(str(row[1]))
-        return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
+        """Return everybody, in the order of their names, and what is not as it was written."""
+        return self._rows.roll()
 
     def students(self) -> list[Student]:
-        """Everybody whose row is as it was written, in the order of their names."""
+        """Return everybody whose row is as it was written, in the order of their names."""
         return self.roll().students
+
+    def student(self, name: str) -> Student:
+        """Return one of them. Raises GalleryError."""
+        return self._rows.one(name)
 
     def recognised(self, encoder: str) -> tuple[Roll, NDArray[np.int64], NDArray[np.int64]]:
         """Return everybody, an encoder's recordings of them, ascending, and whose those are.
@@ -123,40 +88,6 @@ class Registry:
             recordings, owners = self.recordings.numbers(encoder)
         known = np.isin(owners, [student.number for student in roll.students])
         return roll, recordings[known], owners[known]
-
-    def student(self, name: str) -> Student:
-        """One of them. Raises GalleryError."""
-        rows = self.database.read(
-            f"SELECT {ROW}, {COUNTED} FROM students WHERE name = ?", as_kept(name)
-        )
-        if not rows:
-            raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
-        *row, seal, recordings = rows[0]
-        if not self._is_sealed(row, seal, self.database.state().registry):
-            raise GalleryError(
-                f"{name}: something else than Kaimen changed this student's name, group or "
-                "consent; remove and enroll them again"
-            )
-        return _student(row, recordings)
-
-    def _is_sealed(self, row: Sequence[object], seal: object, registry: str) -> bool:
-        return hmac.compare_digest(_bytes(seal), self.database.seals.row(registry, row))
-
-    def _seal(self, number: int, before: bytes) -> None:
-        """Seal a student's row as it is now, in a transaction; ``before``: its seal until now."""
-        ((*row,),) = self.database.read(
-            f"SELECT {SEALED_FIELDS} FROM students WHERE number = ?", number
-        )
-        seal = self.database.seals.row(self.database.state().registry, row)
-        self.database.read("UPDATE students SET seal = ? WHERE number = ?", seal, number)
-        self.database.exchange(before, seal)
-
-    def _drop(self, database: sqlite3.Connection, name: str) -> None:
-        """Delete a student's row and all recordings, in a transaction."""
-        for (seal,) in database.execute(
-            "DELETE FROM students WHERE name = ? RETURNING seal", (name,)
-        ).fetchall():
-            self.database.exchange(_bytes(seal), b"")
 
     def enroll(
         self,
@@ -188,13 +119,7 @@ class Registry:
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self.database.writing() as database:
-            row = database.execute(f"SELECT {ROW} FROM students WHERE name = ?", (name,)).fetchone()
-            if row is not None and not self._is_sealed(
-                row[:-1], row[-1], self.database.state().registry
-            ):
-                self._drop(database, name)  # nobody knows whose it was
-                row = None
-            before = None if row is None else _student(row[:-1], 0)
+            before, seal = self._rows.as_written(name)
             if word and (before is None or not self.recordings.knows(before.number, encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
             if before is not None and before.encoder not in (encoder, "") and not word:
@@ -225,7 +150,7 @@ class Registry:
                     group is not None,
                 ),
             ).fetchone()
-            self._seal(number, b"" if row is None else _bytes(row[-1]))
+            self._rows.seal(number, seal)
             if consent is not None:
                 self._consented(number, guardian, consent)
             if not add:
@@ -280,7 +205,7 @@ class Registry:
                 "WHERE number = ? RETURNING seal",
                 (group, until_withdrawn, consent and consent.isoformat(), number),
             ).fetchone()
-            self._seal(number, seal)
+            self._rows.seal(number, seal)
             if consent is not None or until_withdrawn:
                 given = _consent(guardian, None if until_withdrawn else consent)
                 self.write_consent(number, as_kept(name), given)
@@ -311,7 +236,7 @@ class Registry:
             (seal,) = database.execute(
                 "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
             ).fetchone()
-            self._seal(number, seal)
+            self._rows.seal(number, seal)
 
     def add_without_voice(self, name: str, group: str | None) -> None:
         """Enroll a student of whom no recording is there, in a transaction of the caller's.
@@ -326,7 +251,7 @@ class Registry:
                 "RETURNING number",
                 (name, group, _now()),
             ).fetchone()
-            self._seal(number, b"")
+            self._rows.seal(number, b"")
             for hashed in erasures(self.vault, name):
                 database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
@@ -344,7 +269,7 @@ class Registry:
                 "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",
                 (student.number,),
             ).fetchone()
-            self._seal(student.number, seal)
+            self._rows.seal(student.number, seal)
             self.events.note("voice erased", student.name)
         self._truncate_log()
 
@@ -370,18 +295,9 @@ class Registry:
         changed then.
         """
         with self.database.writing() as database:
-            try:
-                here: StudentCopy | None = self.copy(copy.name)
-            except GalleryError:  # nobody, or changed by something else than Kaimen
-                here = None
-            if here is None:
-                self._drop(database, copy.name)
-            before = b""
+            before, seal = self._rows.as_written(copy.name)
+            here = None if before is None else self.copy(copy.name)
             fields = (copy.name, copy.group, copy.consent, copy.enrolled, copy.encoder)
-            if here is not None:
-                (before,) = database.execute(
-                    "SELECT seal FROM students WHERE name = ?", (copy.name,)
-                ).fetchone()
             (number,) = database.execute(
                 "INSERT INTO students (name, class, consent, enrolled, encoder) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET class = excluded.class, "
@@ -389,7 +305,7 @@ class Registry:
                 "encoder = excluded.encoder RETURNING number",
                 fields,
             ).fetchone()
-            self._seal(number, before)
+            self._rows.seal(number, seal)
             same = here is not None and here.encoder == copy.encoder
             if not same or here is None or here.recordings != copy.recordings:
                 database.execute("DELETE FROM recordings WHERE student = ?", (number,))
@@ -444,7 +360,7 @@ class Registry:
         self.require(name)
         name = as_kept(name)
         with self.database.writing() as database:
-            self._drop(database, name)
+            self._rows.drop(name)
             replace_refused(database, name, ())
             _list_erased(database, [erasure(self.vault, name)])
         self._truncate_log()
@@ -490,21 +406,3 @@ def _consent(guardian: str, until: datetime.date | None) -> Consent:
     by = GUARDIAN if guardian else ""
     last = None if until is None else until.isoformat()
     return Consent(by, guardian, (OPENING,), today().isoformat(), last)
-
-
-def _bytes(seal: object) -> bytes:
-    return seal if isinstance(seal, bytes) else b""
-
-
-def _student(row: Sequence[object], recordings: object) -> Student:
-    """Return a student from a row that is as it was written."""
-    number, name, group, consent, enrolled, encoder = row
-    return Student(
-        number=int(str(number)),
-        name=str(name),
-        group=str(group),
-        consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
-        enrolled=str(enrolled),
-        encoder=str(encoder),
-        recordings=int(str(recordings)),
-    )

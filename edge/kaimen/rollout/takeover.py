@@ -46,7 +46,7 @@ class Takeover(Closing):
         self._say = say
         self._slots = installation.slots
         self._look_at = self._quiet_at = 0.0
-        self._shadow = None if state.trial is None else Shadow(self._slots, self._understudy)
+        self._shadow = None if state.trial is None else Shadow(self._slots, self._candidate)
 
     def __enter__(self) -> Takeover:
         if self._shadow is not None:
@@ -89,7 +89,7 @@ class Takeover(Closing):
             self._say(self._shadow.ended)
             self._shadow.ended = ""
 
-    def _understudy(self, folder: Path) -> Candidate:
+    def _candidate(self, folder: Path) -> Candidate:
         settings, path = self._settings, self._settings.gallery.file
         encoder = Encoder(folder / SHIPPED.name, runtime=settings.encoder.runtime or None)
         models = models_of(settings.checks, encoder)

@@ -32,7 +32,7 @@ PAUSE = 20  # frames without speech, beyond which a click is not of the phrase
 CLICK = 8  # frames
 MARGIN = 6  # frames kept around the speech
 SCHOOL = 0.35  # weight of how all of a school say a phrase, beside a student's own way
-SAME = 0.8  # likeness to that from which on a student's phrase is the school's
+SAME = 0.8  # similarity to that from which on a student's phrase is the school's
 
 PhraseEmbedding = NDArray[np.float32]  # (parts, dimension), unit-length rows
 
@@ -133,7 +133,7 @@ def stretched(heard: Features, frames: int) -> Features:
     return between
 
 
-def likeness(said: PhraseEmbedding, others: NDArray[np.float32]) -> NDArray[np.float32]:
+def similarity(said: PhraseEmbedding, others: NDArray[np.float32]) -> NDArray[np.float32]:
     """How alike a phrase is to each of others, (n,), from (n, parts, dimension).
 
     Nearly the least of the parts' cosines: the smooth minimum -t log(mean(exp(-c / t))).
@@ -156,16 +156,16 @@ def phrase_score(
     enrolled: Sequence[PhraseEmbedding],
     school: PhraseEmbedding | None = None,
 ) -> float:
-    """How like the enrolled ones a phrase is: its likeness to what is, part by part, their middle.
+    """How like the enrolled ones a phrase is: its similarity to what is, by parts, their middle.
 
     One bad recording among five moves the middle little, and with three recordings scores are
     what they are with five. ``school`` is how everybody says it: few recordings are of one day and
     one mood, and what all have in common is the words. It counts for a student who says the same.
     """
     middle = middle_of(enrolled)
-    if school is not None and likeness(middle, school[np.newaxis])[0] >= SAME:
+    if school is not None and similarity(middle, school[np.newaxis])[0] >= SAME:
         middle = unit_rows((1 - SCHOOL) * middle + SCHOOL * school)
-    return float(likeness(said, middle[np.newaxis])[0])
+    return float(similarity(said, middle[np.newaxis])[0])
 
 
 def unit_rows(parts: NDArray[np.float32]) -> PhraseEmbedding:

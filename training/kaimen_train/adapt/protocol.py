@@ -20,7 +20,7 @@ from kaimen.sound import Samples
 from kaimen.voice.encoder import Encoder
 from kaimen_train.adapt import whitening
 from kaimen_train.adapt.adapt import SchoolRecordings, adapt
-from kaimen_train.data.bad_microphone import at_the_intercom
+from kaimen_train.data.bad_microphone import at_bad_microphone
 from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
@@ -34,17 +34,17 @@ Say = Callable[[Points], VoiceTrials]
 
 
 @dataclass(frozen=True)
-class Said:
+class RecordedRows:
     """Speech of one corpus, or joined phrases, and who says what in it."""
 
     rows: list[Row]
     sounds: list[Samples]
 
-    def only(self, speakers: set[str], texts: set[str]) -> Said:
+    def only(self, speakers: set[str], texts: set[str]) -> RecordedRows:
         """Return what some speakers say of some texts."""
         every = zip(self.rows, self.sounds, strict=True)
         kept = [(row, s) for row, s in every if row.speaker in speakers and row.text in texts]
-        return Said([row for row, _ in kept], [sound for _, sound in kept])
+        return RecordedRows([row for row, _ in kept], [sound for _, sound in kept])
 
     def of(self, field: str) -> NDArray[np.str_]:
         """Speakers, or texts, (recordings,)."""
@@ -57,7 +57,9 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
     students = _students(_train(rows, folder), visitors)
     visitors = {name: said for name, said in visitors.items() if name in students}
     heard = {
-        name: [Said(each.rows, at_the_intercom(each.sounds, seed)) for each in (own, others)]
+        name: [
+            RecordedRows(each.rows, at_bad_microphone(each.sounds, seed)) for each in (own, others)
+        ]
         for seed, (name, own, others) in enumerate(
             (name, students[name], visitors[name]) for name in visitors
         )
@@ -76,7 +78,7 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
     return found
 
 
-def _schools(name: str, both: Sequence[Said], points: Sequence[Points]) -> dict[str, Any]:
+def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) -> dict[str, Any]:
     """One corpus: each text is a school; all of commands is one, since few say a word often."""
     (own, others), (known, met) = both, points
     by_text = name != "commands"
@@ -120,7 +122,7 @@ def _schools(name: str, both: Sequence[Said], points: Sequence[Points]) -> dict[
 
 
 def _handed_on(
-    heard: dict[str, list[Said]],
+    heard: dict[str, list[RecordedRows]],
     points: dict[str, list[Points]],
     encoder: Path,
     weights: Path,
@@ -198,20 +200,20 @@ def _without_curve(errors: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in errors.items() if key not in ("det", "min_dcf")}
 
 
-def _eval(rows: Sequence[Row]) -> dict[str, Said]:
+def _eval(rows: Sequence[Row]) -> dict[str, RecordedRows]:
     heard = hear(rows)
-    found = {name: Said(heard.rows[name], heard.speech[name]) for name in heard.rows}
+    found = {name: RecordedRows(heard.rows[name], heard.speech[name]) for name in heard.rows}
     if PHRASED in found:
         found = {"phrase": _phrases(found[PHRASED]), **found}
     return found
 
 
-def _train(rows: Sequence[Row], folder: Path) -> dict[str, Said]:
+def _train(rows: Sequence[Row], folder: Path) -> dict[str, RecordedRows]:
     """Named speakers of the train split, as they were cut for training."""
     train = [row for row in of_split(rows, "train") if row.corpus != NOISE]
     clips = cut(train, folder / "corpus")
     by_path = {row.path: row for row in train if row.speaker}
-    found = {name: Said([], []) for name in protocols.PAIRED if name not in UNSEEN}
+    found = {name: RecordedRows([], []) for name in protocols.PAIRED if name not in UNSEEN}
     kept_back = held_out(train)
     for index, label in enumerate(clips.labels):
         row = by_path.get(str(label["path"]))
@@ -224,7 +226,9 @@ def _train(rows: Sequence[Row], folder: Path) -> dict[str, Said]:
     return {"phrase": _phrases(found[PHRASED]), **found}
 
 
-def _students(every: dict[str, Said], visitors: dict[str, Said]) -> dict[str, Said]:
+def _students(
+    every: dict[str, RecordedRows], visitors: dict[str, RecordedRows]
+) -> dict[str, RecordedRows]:
     """At most STUDENTS of each, saying what the visitors say; held-out ones of commands alone."""
     found = {}
     for name, said in every.items():
@@ -237,10 +241,10 @@ def _students(every: dict[str, Said], visitors: dict[str, Said]) -> dict[str, Sa
     return found
 
 
-def _phrases(said: Said) -> Said:
+def _phrases(said: RecordedRows) -> RecordedRows:
     names, phrases = protocols.joined(said.rows, said.sounds)
     rows = [
         Row("", Path(f"phrase-{take:02d}"), "phrase", "", speaker, text)
         for text, speaker, take in names
     ]
-    return Said(rows, phrases)
+    return RecordedRows(rows, phrases)

@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from kaimen.sound import Samples
 from kaimen.voice.features import BINS, FFT, HOP, WINDOW, Features, filterbank, window
-from kaimen_train.autoencoder.pitch import Melody, source
+from kaimen_train.autoencoder.pitch import PitchContour, source
 
 ITERATIONS = 60
 MOMENTUM = 0.99
@@ -88,16 +88,18 @@ def convergence(magnitudes: Magnitudes, samples: Samples) -> float:
     return float(apart / max(float(np.linalg.norm(magnitudes)), TINY))
 
 
-def sound(log_mel: Features, iterations: int = ITERATIONS, melody: Melody | None = None) -> Samples:
+def sound(
+    log_mel: Features, iterations: int = ITERATIONS, contour: PitchContour | None = None
+) -> Samples:
     """Log-mel features (frames, MELS) of any level as sound with a peak of PEAK.
 
-    With a ``melody`` (frames,) it has its pitch; without, whatever the picture shows of one.
+    With a ``contour`` (frames,) it has its pitch; without, whatever the picture shows of one.
     """
     magnitudes, begun = magnitudes_of(log_mel - log_mel.max()), None
-    if melody is not None:
-        begun = spectra_of(source(melody))
+    if contour is not None:
+        begun = spectra_of(source(contour))
         strength = np.abs(begun)
-        # The partial tones that the picture has would beat with those of the melody.
+        # The partial tones that the picture has would beat with those of the contour.
         magnitudes = _smooth(magnitudes) * strength / np.maximum(_smooth(strength), TINY)
     samples = griffin_lim(magnitudes, iterations, begun=begun)
     return samples * np.float32(PEAK / max(float(np.abs(samples).max()), TINY))

@@ -19,15 +19,15 @@ HEARD = 640  # samples around a frame in which its pitch is looked for: 40 ms
 TRANSFORM = 2 * HEARD
 LOW = 1_200  # Hz, up to which it is looked for
 FAINT = 1e-3  # of the loudest frame's energy, below which nothing is voiced
-FIRST = 0.9  # of the highest likeness: the shortest period that reaches it is the pitch
+FIRST = 0.9  # of the highest similarity: the shortest period that reaches it is the pitch
 SMOOTHED = 5  # frames: a single one that leaps by an octave is a mistake
 HISS = 4_000  # Hz, above which a voice is breath more than tone
 STRENGTH = 0.3  # of noise beside pulses there
 
-Melody = NDArray[np.float64]  # (frames,): Hz, 0 where nothing is voiced
+PitchContour = NDArray[np.float64]  # (frames,): Hz, 0 where nothing is voiced
 
 
-def melody(samples: Samples) -> Melody:
+def contour(samples: Samples) -> PitchContour:
     """The pitch in each frame of ``kaimen.voice.features.log_mel``, by autocorrelation."""
     around = (HEARD - WINDOW) // 2
     padded = np.pad(samples.astype(np.float64), around)
@@ -35,24 +35,24 @@ def melody(samples: Samples) -> Melody:
     frames = frames - frames.mean(axis=1, keepdims=True)
     # Of low tones only: a period is no whole number of samples, which high ones would notice.
     spectra = np.fft.rfft(frames, TRANSFORM)[:, : LOW * TRANSFORM // SAMPLE_RATE]
-    likeness = np.fft.irfft(spectra.real**2 + spectra.imag**2, TRANSFORM)
-    energy = likeness[:, 0].copy()
+    similarity = np.fft.irfft(spectra.real**2 + spectra.imag**2, TRANSFORM)
+    energy = similarity[:, 0].copy()
     lags = np.arange(SAMPLE_RATE // HIGHEST_PITCH, SAMPLE_RATE // LOWEST_PITCH)
     # A window that slides off itself has fewer products at larger lags.
-    likeness = likeness[:, lags] / np.maximum(energy, 1e-12)[:, np.newaxis]
-    likeness *= HEARD / (HEARD - lags)
-    highest = likeness.max(axis=1, keepdims=True)
+    similarity = similarity[:, lags] / np.maximum(energy, 1e-12)[:, np.newaxis]
+    similarity *= HEARD / (HEARD - lags)
+    highest = similarity.max(axis=1, keepdims=True)
     voiced = (highest[:, 0] > PERIODIC) & (energy > FAINT * energy.max())
     # Of the peaks: a long lag's flank is high already below its peak.
-    rising = np.diff(likeness, axis=1, prepend=-np.inf) > 0
-    falling = np.diff(likeness, axis=1, append=-np.inf) <= 0
-    shortest = (rising & falling & (likeness >= FIRST * highest)).argmax(axis=1)
-    found: Melody = median_filter(np.where(voiced, SAMPLE_RATE / lags[shortest], 0), SMOOTHED)
+    rising = np.diff(similarity, axis=1, prepend=-np.inf) > 0
+    falling = np.diff(similarity, axis=1, append=-np.inf) <= 0
+    shortest = (rising & falling & (similarity >= FIRST * highest)).argmax(axis=1)
+    found: PitchContour = median_filter(np.where(voiced, SAMPLE_RATE / lags[shortest], 0), SMOOTHED)
     return found
 
 
-def between(first: Melody, last: Melody, share: float, frames: int) -> Melody:
-    """A melody of so many frames on the way from one to the other; pitches change by ratios."""
+def between(first: PitchContour, last: PitchContour, share: float, frames: int) -> PitchContour:
+    """A contour of so many frames on the way from one to the other; pitches change by ratios."""
     ends = [each[np.linspace(0, len(each) - 1, frames).round().astype(int)]
             for each in (first, last)]  # fmt: skip
     voiced = (1 - share) * (ends[0] > 0) + share * (ends[1] > 0) >= 0.5
@@ -60,11 +60,11 @@ def between(first: Melody, last: Melody, share: float, frames: int) -> Melody:
     if not any(each.any() for each in levels):
         return np.zeros(frames)
     known = [each if each.any() else levels[1 - place] for place, each in enumerate(levels)]
-    blended: Melody = np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
+    blended: PitchContour = np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
     return blended
 
 
-def _level(pitches: Melody) -> Melody:
+def _level(pitches: PitchContour) -> PitchContour:
     """Logarithms of pitches, with what lies between them for where there is none."""
     at = np.flatnonzero(pitches)
     if not len(at):
@@ -72,7 +72,7 @@ def _level(pitches: Melody) -> Melody:
     return np.interp(np.arange(len(pitches)), at, np.log(pitches[at]))
 
 
-def source(pitches: Melody, seed: int = 0) -> Samples:
+def source(pitches: PitchContour, seed: int = 0) -> Samples:
     """Pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
     length = (len(pitches) - 1) * HOP + WINDOW
     nearest = ((np.arange(length) - WINDOW / 2) / HOP).round().astype(int)

@@ -25,7 +25,7 @@ from kaimen.voice.features import Features
 from kaimen_train.autoencoder import pitch
 from kaimen_train.autoencoder.fit import Autoencoder, Points
 from kaimen_train.autoencoder.griffin_lim import sound
-from kaimen_train.autoencoder.pitch import Melody
+from kaimen_train.autoencoder.pitch import PitchContour
 
 COLOURS = "magma"
 FAINTEST = 10.0  # nats below the loudest bin that are drawn in the darkest colour
@@ -67,14 +67,14 @@ class Walk:
 
     pictures: list[Features]  # level-free log-mel features, (frames, MELS) each
     distances: Distances
-    melodies: list[Melody] | None = None  # of each step, where the ends are voices
+    melodies: list[PitchContour] | None = None  # of each step, where the ends are voices
 
     def sounds(self) -> list[Samples]:
         """What each step sounds like."""
         if self.melodies is None:
             return [sound(picture) for picture in self.pictures]
         sung = zip(self.pictures, self.melodies, strict=True)
-        return [sound(picture, melody=melody) for picture, melody in sung]
+        return [sound(picture, contour=contour) for picture, contour in sung]
 
 
 def between(
@@ -93,7 +93,7 @@ def between(
     # A phrase shorter than a window was said again until it was full: what is shown ends before.
     lengths = np.linspace(len(said[0]), len(said[1]), steps).round().astype(int)
     shown = [picture[:length] for picture, length in zip(pictures, lengths, strict=True)]
-    begin, end = (pitch.melody(each)[:frames] for each in ends)
+    begin, end = (pitch.contour(each)[:frames] for each in ends)
     melodies = [
         pitch.between(begin, end, number / (steps - 1), len(picture))
         for number, picture in enumerate(shown)

@@ -29,7 +29,7 @@ SNR = (25.0, 40.0)  # dB
 WORKERS = 2
 
 
-def at_the_intercom(sounds: Sequence[Samples], seed: int) -> list[Samples]:
+def at_bad_microphone(sounds: Sequence[Samples], seed: int) -> list[Samples]:
     """Trimmed speech as that microphone hears it, trimmed again by the gate's endpointing."""
     seeds = [(seed, number) for number in range(len(sounds))]
     with ProcessPoolExecutor(WORKERS) as pool:

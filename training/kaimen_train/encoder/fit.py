@@ -111,7 +111,7 @@ class Fit:
             towards = tf.math.l2_normalize(points @ self.student, 1)
             found = {
                 "teacher": 1 - tf.reduce_mean(tf.reduce_sum(towards * taught, 1)),
-                "likeness": losses.likeness(points, taught),
+                "similarity": losses.similarity(points, taught),
                 "contrast": losses.contrast(points, labels),
                 "margin": losses.margin_softmax(
                     points,
@@ -122,7 +122,7 @@ class Fit:
             }
             total = (
                 found["teacher"] * plan.taught
-                + found["likeness"] * plan.alike
+                + found["similarity"] * plan.alike
                 + found["contrast"] * plan.contrast
                 + found["margin"] * plan.named * (0.2 + 0.8 * tf.minimum(1.0, 4 * done))
             )

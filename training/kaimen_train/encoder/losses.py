@@ -41,7 +41,7 @@ def contrast(points: tf.Tensor, voices: tf.Tensor) -> tf.Tensor:
     return -_mean(tf.reduce_sum(same * logs, 1) / tf.maximum(matches, 1), matches > 0)
 
 
-def likeness(points: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+def similarity(points: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
     """Squared difference of all pairs' cosines, the student's and the teacher's."""
     ours, theirs = (every @ tf.transpose(every) for every in (points, teacher))
     return tf.reduce_mean(tf.square(ours - theirs))

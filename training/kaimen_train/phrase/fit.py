@@ -1,6 +1,6 @@
 """Trains the phrase encoder and writes the file that the gate loads; a killed run goes on.
 
-Two phrases are compared as the gate compares them, by nearly the least likeness of their parts,
+Two phrases are compared as the gate compares them, by nearly the least similarity of their parts,
 and a phrase must be more like the same words, by whomever, than like any other words of its batch:
 the supervised contrast of P. Khosla et al. (NeurIPS 2020, arXiv 2004.11362).
 """

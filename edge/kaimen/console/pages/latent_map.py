@@ -17,7 +17,7 @@ from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.latent_map import NEIGHBOURS, LatentMap, map_of
 from kaimen.gallery.members import Numbers
 from kaimen.installation import Installation
-from kaimen.registry.registry import Student
+from kaimen.registry.student_rows import Student
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import Points
 

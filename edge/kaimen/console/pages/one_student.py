@@ -8,7 +8,7 @@ from kaimen.audit import pseudonym
 from kaimen.console.console import Console
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.student_list import StudentList
-from kaimen.registry.registry import Student
+from kaimen.registry.student_rows import Student
 
 ONE = "/students/{number:int}"
 _LISTS: WeakKeyDictionary[Console, StudentList] = WeakKeyDictionary()

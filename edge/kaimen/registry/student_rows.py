@@ -1,0 +1,128 @@
+"""Students as the registry writes them down: a row each, sealed, so that a change is noticed."""
+
+from __future__ import annotations
+
+import datetime
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kaimen.errors import GalleryError
+from kaimen.names import as_kept
+from kaimen.registry.database import Database
+from kaimen.registry.seals import SEALED_FIELDS, number_of
+
+ROW = f"{SEALED_FIELDS}, seal"
+COUNTED = "(SELECT count(*) FROM recordings WHERE student = students.number AND word = '')"
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """Somebody who is enrolled."""
+
+    number: int
+    name: str
+    group: str
+    consent: datetime.date | None  # the last day; None: until it is withdrawn
+    enrolled: str  # UTC, ISO 8601
+    encoder: str
+    recordings: int
+
+    def consents(self, day: datetime.date) -> bool:
+        """Return whether the student may be recognised on this day."""
+        return self.consent is None or day <= self.consent
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Everybody at one moment, and what was changed by something else than Kaimen."""
+
+    students: list[Student]
+    changed: list[str]  # names in rows whose seal does not fit: nobody is known by them
+    complete: bool  # whether no whole row was put in or taken out
+
+
+class StudentRows:
+    """The rows of students. Whatever writes runs in a transaction of the caller's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def roll(self) -> Roll:
+        """Return everybody, in the order of their names, and what is not as it was written."""
+        rows = self._database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
+        state = self._database.state()
+        found, changed, total = [], [], 0
+        for *row, seal, recordings in rows:
+            total += number_of(_bytes(seal))
+            if self._is_sealed(row, seal, state.registry):
+                found.append(_student(row, recordings))
+            else:
+                changed.append(str(row[1]))
+        return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
+
+    def one(self, name: str) -> Student:
+        """Return one of them. Raises GalleryError."""
+        rows = self._database.read(
+            f"SELECT {ROW}, {COUNTED} FROM students WHERE name = ?", as_kept(name)
+        )
+        if not rows:
+            raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
+        *row, seal, recordings = rows[0]
+        if not self._is_sealed(row, seal, self._database.state().registry):
+            raise GalleryError(
+                f"{name}: something else than Kaimen changed this student's name, group or "
+                "consent; remove and enroll them again"
+            )
+        return _student(row, recordings)
+
+    def _is_sealed(self, row: Sequence[object], seal: object, registry: str) -> bool:
+        return hmac.compare_digest(_bytes(seal), self._database.seals.row(registry, row))
+
+    def seal(self, number: int, before: bytes) -> None:
+        """Seal a student's row as it is now, in a transaction; ``before``: its seal until now."""
+        ((*row,),) = self._database.read(
+            f"SELECT {SEALED_FIELDS} FROM students WHERE number = ?", number
+        )
+        seal = self._database.seals.row(self._database.state().registry, row)
+        self._database.read("UPDATE students SET seal = ? WHERE number = ?", seal, number)
+        self._database.exchange(before, seal)
+
+    def drop(self, name: str) -> None:
+        """Delete a student's row and all recordings, in a transaction."""
+        for (seal,) in self._database.read(
+            "DELETE FROM students WHERE name = ? RETURNING seal", name
+        ):
+            self._database.exchange(_bytes(seal), b"")
+
+    def as_written(self, name: str) -> tuple[Student | None, bytes]:
+        """Return a student and the seal of the row, or nobody; in a transaction.
+
+        A row that something else than Kaimen changed is dropped: nobody knows whose it was.
+        """
+        rows = self._database.read(f"SELECT {ROW}, {COUNTED} FROM students WHERE name = ?", name)
+        if not rows:
+            return None, b""
+        *row, seal, recordings = rows[0]
+        if self._is_sealed(row, seal, self._database.state().registry):
+            return _student(row, recordings), _bytes(seal)
+        self.drop(name)
+        return None, b""
+
+
+def _bytes(seal: object) -> bytes:
+    return seal if isinstance(seal, bytes) else b""
+
+
+def _student(row: Sequence[object], recordings: object) -> Student:
+    """Return a student from a row that is as it was written."""
+    number, name, group, consent, enrolled, encoder = row
+    return Student(
+        number=int(str(number)),
+        name=str(name),
+        group=str(group),
+        consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
+        enrolled=str(enrolled),
+        encoder=str(encoder),
+        recordings=int(str(recordings)),
+    )
