@@ -40,7 +40,8 @@ LATE = 10.0  # seconds after which a decision is no news any more
 LOOK = 10.0  # seconds between two looks at what may be wrong
 CONNECT = 10.0  # seconds a broker may take to answer
 PATIENCE = 60.0  # seconds without a sign of life
-STOPPED = 2.0  # seconds without a turn: the process was stopped, or the machine is overwhelmed
+WANTED = 5.0  # seconds after which a command is not wanted any more, on a busy machine, too
+STOPPED = WANTED  # seconds without a turn: what waited may be older than that
 DEAF = 1.0  # seconds after that in which no command is heard
 QUEUED = 100  # messages that may wait
 ALARMS = (State.HELD.value, State.FORCED.value)
@@ -176,7 +177,8 @@ class MqttBridge:
         await publisher.retain(topics("problem/fault_tamper"), tampered)
 
     async def _problems(self, publisher: _Publisher, status: DoorStatus) -> None:
-        conditions = problems_of(self._source, status)
+        # Read beside this thread: a slow disk keeps no command waiting.
+        conditions = await asyncio.to_thread(problems_of, self._source, status)
         running = not conditions[0].is_one
         await publisher.retain(self._topics("running"), ONLINE if running else OFFLINE)
         found = configurations(self._settings, conditions, contact=self._door.contact >= 0)
@@ -225,7 +227,7 @@ class MqttBridge:
 
     def _unlock(self) -> None:
         try:
-            open_by_hand(Path(self._door.socket), if_written=True)
+            open_by_hand(Path(self._door.socket), if_written=True, patience=WANTED)
             self._say("opened by a command of the broker")
         except KaimenError as error:
             self._say(f"a command of the broker: {error}")
