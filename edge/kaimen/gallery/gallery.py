@@ -12,7 +12,8 @@ import datetime
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import forget_beside, index_of, indexes_of
 from kaimen.gallery.growth import GrownPoints, Growth
 from kaimen.gallery.index import Index
+from kaimen.gallery.known_students import KnownStudent, KnownStudents, highest_speech
 from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers, Places
@@ -49,7 +51,7 @@ GLANCE = 8  # times as narrow as it may have to be, a search begins
 FEW = 100  # recordings that are all scored rather than searched
 FEW_OF_MANY = 2_000  # the same, where others may not enter
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
-STEP = 16  # points added at a time, so that a phrase never waits long
+STEP = 4  # points added at a time, so that a phrase never waits long
 STRIDE = 1_000  # the same where nobody waits; and students whose centroids are computed at a time
 
 
@@ -77,7 +79,8 @@ class Gallery:
         self.dimension = dimension
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
         self._index = Index(dimension) if index is None else index
-        self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
+        self._known = KnownStudents(self.registry, encoder)
+        self._members = Members.of([], dimension)
         self._look_how_it_is_rotated()
         self._say = say
         self._said = ""
@@ -352,14 +355,15 @@ class Gallery:
                 path = index_of(self.registry.path, self.space)
                 self._index.save(path, self.registry.vault, self.encoder)
 
-    def refresh(self, track: Track | None = None) -> bool:
+    def refresh(self, track: Track | None = None, *, pause: float = 0.0) -> bool:
         """Take over what changed in the registry since; whether anything did.
 
-        ``track`` shows how far it is where many were enrolled.
+        ``track`` shows how far it is where many were enrolled. ``pause``: seconds between small
+        steps, where a gate answers meanwhile.
         """
         if self._seen == self.registry.database.version():
             return False
-        self._take_over(track)
+        self._take_over(track, pause)
         return True
 
     def _current(self, track: Track | None = None) -> Members:
@@ -367,57 +371,122 @@ class Gallery:
             self._take_over(track)
         return self._members
 
-    def _take_over(self, track: Track | None = None) -> None:
+    def _take_over(self, track: Track | None = None, pause: float = 0.0) -> None:
+        def rest() -> None:
+            if pause:
+                time.sleep(pause)
+
         seen = self.registry.database.version()
-        with self.registry.database.reading():
-            self._align(track)
+        try:
+            with self.registry.database.reading():
+                self._align(track, rest)
+        except BaseException:
+            self._known.forget()
+            raise
         self._seen = seen
 
-    def _align(self, track: Track | None) -> None:
+    def _align(self, track: Track | None, rest: Callable[[], None]) -> None:
         """Bring members and index in line with the registry."""
-        state = self.registry.database.state()
-        roll, recordings, owners = self.registry.recognised(self.encoder)
-        students = roll.students
+        known = self._known
+        changed = known.look(rest)
+        assert known.state is not None
+        state = known.state
         fits = self._index.fits(state) or not len(self._index)
         if self._rotated != self.registry.database.rotated:  # another file is in its place
             self._look_how_it_is_rotated()
             fits = False
-        highest = self.registry.recordings.highest_speech(self.encoder)
-        self._band = GalleryBand.of(highest)
-        growth = Growth.of(students, *self.registry.grown.points(self.encoder))
-        left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
         if not fits:
             self._went_back = True
             self._say(
                 "the index is of another registry, or of a later state of this one; it is made anew"
             )
-        if not fits or len(left) > len(self._index) // 2 or self._index.worn:
-            index = Index(self.dimension)
-            self._fill(index, recordings, track)
-            before = self._members if fits else None
-            members = self._members_of(students, recordings, owners, index, before)
-            with self._lock:
-                self._index = index
-                self._members = members
+        if changed is None or not fits or self._index.worn:
+            self._take_over_all(fits, track, rest)
         else:
-            index = self._index
-            there = np.isin(recordings, index.numbers, assume_unique=True)
-            members = self._members_of(
-                students, recordings[there], owners[there], index, self._members
-            )
-            with self._lock:
-                self._members = members
-                index.remove(left)
-            self._fill(index, recordings[~there], track)
-            members = self._members_of(students, recordings, owners, index, self._members)
-            with self._lock:
-                self._members = members
-        index.registry, index.changes = state.registry, state.changes
-        with self._lock:
-            self._growth = growth
+            self._take_over_some(changed, track, rest)
+        self._index.registry, self._index.changes = state.registry, state.changes
         self._state = state
+        roll = known.roll()
         self._left_out = len(roll.changed)
         self._tell(roll)
+
+    def _take_over_all(self, fits: bool, track: Track | None, rest: Callable[[], None]) -> None:
+        """Take over everybody, into a new index where the one that there is does not fit."""
+        known = self._known.by_number
+        everybody = [each.recognised for each in known.values() if each.recognised is not None]
+        members = Members.of(everybody, self.dimension)
+        left = np.setdiff1d(self._index.numbers, members.ascending, assume_unique=True)
+        if not fits or len(left) > len(self._index) // 2 or self._index.worn:
+            index = Index(self.dimension)
+            self._fill(index, members.ascending, track, rest)
+        else:
+            index = self._index
+            come = np.setdiff1d(members.ascending, index.numbers, assume_unique=True)
+            missing = frozenset(come.tolist())
+            there = [
+                (each, own if missing.isdisjoint(own.tolist()) else np.setdiff1d(own, come))
+                for each, own in everybody
+            ]
+            at_once = Members.of([each for each in there if len(each[1])], self.dimension)
+            self._show(self._with_centroids(at_once, index, at_once.take_centroids(self._members)))
+            self._remove(left, rest)
+            self._fill(index, come, track, rest)
+        new = members.take_centroids(self._members) if fits else np.arange(len(members.students))
+        members = self._with_centroids(members, index, new)
+        with self._lock:
+            self._index = index
+            self._members = members
+            self._growth = Growth(
+                {number: each.grown for number, each in known.items() if each.grown is not None}
+            )
+        self._band = GalleryBand.of(highest_speech(known.values()))
+
+    def _take_over_some(
+        self,
+        before: Mapping[int, KnownStudent | None],
+        track: Track | None,
+        rest: Callable[[], None],
+    ) -> None:
+        """Take over those who changed, given as they were before."""
+        known = self._known.by_number
+        now = {number: known.get(number) for number in before}
+        recognised = {
+            number: None if each is None else each.recognised for number, each in now.items()
+        }
+        were = _recordings_of(each.recognised for each in before.values() if each is not None)
+        are = _recordings_of(recognised.values())
+        come = np.setdiff1d(are, were, assume_unique=True)
+        at_once = {
+            number: None if each is None else (each[0], np.setdiff1d(each[1], come))
+            for number, each in recognised.items()
+        }
+        there = {
+            number: None if each is None or not len(each[1]) else each
+            for number, each in at_once.items()
+        }
+        # Who left is out before the index is touched.
+        members, new = self._members.after(there)
+        self._show(self._with_centroids(members, self._index, new))
+        self._remove(np.setdiff1d(were, are, assume_unique=True), rest)
+        if len(come):
+            self._fill(self._index, come, track, rest)
+            members, new = self._members.after(recognised)
+            self._show(self._with_centroids(members, self._index, new))
+        grown = {
+            number: each.grown
+            for number, each in now.items()
+            if each is not None and each.grown is not None
+        }
+        if grown or any(number in self._growth.by_student for number in now):
+            others = {n: own for n, own in self._growth.by_student.items() if n not in now}
+            with self._lock:
+                self._growth = Growth(others | grown)
+        if list(map(_highest, before.values())) != list(map(_highest, now.values())):
+            self._band = GalleryBand.of(highest_speech(known.values()))
+
+    def _show(self, members: Members) -> None:
+        with self._lock:
+            self._members = members
 
     def _tell(self, roll: Roll) -> None:
         """Say once who is not recognised since something else than Kaimen changed the registry."""
@@ -436,39 +505,36 @@ class Gallery:
             self._say(said)
         self._said = said
 
-    def _members_of(
-        self,
-        students: Sequence[Student],
-        recordings: Numbers,
-        owners: Numbers,
-        index: Index,
-        before: Members | None,
-    ) -> Members:
-        """Members with their centroids: of whoever changed since, from points in the index."""
-        members = Members.of(students, recordings, owners, self.dimension)
-        same = np.zeros(len(members.students), bool)
-        if before is not None:
-            was = members.as_before(before)
-            same = was >= 0
-            members.centroids[same] = before.centroids[was[same]]
-        changed = np.flatnonzero(~same)
-        for start in range(0, len(changed), STRIDE):
-            places = changed[start : start + STRIDE]
-            own, starts = members.of_students(places)
+    def _with_centroids(self, members: Members, index: Index, places: Places) -> Members:
+        """Compute the centroids of students at places, from points in the index."""
+        for start in range(0, len(places), STRIDE):
+            some = places[start : start + STRIDE]
+            own, starts = members.of_students(some)
             with self._lock:
                 points = index.points(own)
-            members.centroids[places] = centroids_of(points, starts)
+            members.centroids[some] = centroids_of(points, starts)
         return members
 
-    def _fill(self, index: Index, recordings: Numbers, track: Track | None) -> None:
-        step = STEP if len(self._members.students) else STRIDE
+    def _remove(self, recordings: Numbers, rest: Callable[[], None]) -> None:
+        for start in range(0, len(recordings), STEP):
+            with self._lock:
+                self._index.remove(recordings[start : start + STEP])
+            rest()
+
+    def _fill(
+        self, index: Index, recordings: Numbers, track: Track | None, rest: Callable[[], None]
+    ) -> None:
+        """Add recordings to an index; a phrase waits for no more than a few, where one is used."""
+        in_use = index is self._index and bool(self._members.students)
+        step = STEP if in_use else STRIDE
         starts = range(0, len(recordings), step)
         every = starts if track is None else track(starts, "building the index", len(starts))
         for start in every:
             numbers = recordings[start : start + step]
             points = self.registry.recordings.kept(numbers, self.encoder)
-            with self._lock:
+            with self._lock if in_use else contextlib.nullcontext():
                 index.add(numbers, points)
+            rest()
 
     def nearest(
         self,
@@ -591,6 +657,15 @@ class Gallery:
             if len(more):
                 raised[at] = lifted(scored[at], (more @ probe).max())
         return raised
+
+
+def _recordings_of(recognised: Iterable[tuple[Student, Numbers] | None]) -> Numbers:
+    pieces = [each[1] for each in recognised if each is not None]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *pieces]))
+
+
+def _highest(known: KnownStudent | None) -> tuple[str, tuple[float, ...]]:
+    return ("", ()) if known is None else (known.row.name, known.highest)
 
 
 def _allowed(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from kaimen.errors import GalleryError
+from kaimen.registry.journal import JOURNAL
 from kaimen.registry.kept_names import keep_names
 from kaimen.registry.opening import OpenDatabase, open_file
 from kaimen.registry.seals import (
@@ -139,9 +140,27 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX grown_of ON grown (student);
     """,
+    JOURNAL,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 SEALED = 6  # the same, for rows that are sealed
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, triggers whole."""
+    statement = ""
+    for piece in script.split(";"):
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def among(column: str, numbers: Sequence[int] | None) -> tuple[str, tuple[int, ...]]:
+    """Return the condition that a column has one of some numbers, and its values; of any: None."""
+    if numbers is None:
+        return "TRUE", ()
+    return f"{column} IN ({', '.join('?' * len(numbers))})", tuple(numbers)
 
 
 class Database:
@@ -210,7 +229,7 @@ class Database:
             with self._transaction() as database:
                 before = self._schema()
                 for script in MIGRATIONS[before:]:
-                    for statement in script.split(";"):
+                    for statement in statements(script):
                         database.execute(statement)
                 if not database.execute("SELECT identity FROM vault").fetchall():
                     database.execute(
@@ -349,6 +368,11 @@ class Database:
             if time.monotonic() > until:
                 raise error_of(Failure.BUSY, self.path)
             time.sleep(PAUSE)
+
+    def file(self) -> tuple[int, int]:
+        """Return what changes where another file is in its place, or its tables are others."""
+        schema = int(str(self.read("PRAGMA schema_version")[0][0]))
+        return self._opened_before, schema
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""

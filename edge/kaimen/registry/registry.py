@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import hmac
 import sqlite3
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,12 @@ from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
 from kaimen.registry.copying import StudentCopy, put_recordings, recordings_of
-from kaimen.registry.database import Database
+from kaimen.registry.database import Database, among
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.erasures import Erasures
 from kaimen.registry.events import Events
 from kaimen.registry.grown import GrownVoiceprints
+from kaimen.registry.journal import StudentJournal
 from kaimen.registry.pins import Pins
 from kaimen.registry.points import Points, write_point
 from kaimen.registry.recordings import Recordings, context_of
@@ -57,6 +58,16 @@ class Student:
 
 
 @dataclass(frozen=True, slots=True)
+class StudentRow:
+    """A row of somebody who is enrolled."""
+
+    number: int
+    name: str
+    student: Student | None  # None: changed by something else than Kaimen
+    seal: int
+
+
+@dataclass(frozen=True, slots=True)
 class Roll:
     """Everybody at one moment, and what was changed by something else than Kaimen."""
 
@@ -77,6 +88,7 @@ class Registry:
         self.consents = Consents(self.database)
         self.erasures = Erasures(self.database)
         self.events = Events(self.database)
+        self.journal = StudentJournal(self.database)
         self.pins = Pins(self.database)
         self.points = Points(self.database, self.recordings)
         self.refused_files = RefusedFiles(self.database)
@@ -98,16 +110,32 @@ class Registry:
 
     def roll(self) -> Roll:
         """Everybody, in the order of their names, and what is not as it was written."""
-        rows = self.database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
         state = self.database.state()
-        found, changed, total = [], [], 0
-        for *row, seal, recordings in rows:
-            total += number_of(_bytes(seal))
-            if self._is_sealed(row, seal, state.registry):
-                found.append(_student(row, recordings))
-            else:
-                changed.append(str(row[1]))
-        return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
+        rows = sorted(self.rows(), key=lambda each: each.name)
+        return Roll(
+            [each.student for each in rows if each.student is not None],
+            [each.name for each in rows if each.student is None],
+            state.is_sum_of(each.seal for each in rows),
+        )
+
+    def rows(self, students: Sequence[int] | None = None) -> Iterator[StudentRow]:
+        """Yield everybody's row, or some students' by number, as they are asked for."""
+        registry = self.database.state().registry
+        which, values = among("number", students)
+        for *row, seal, recordings in self.database.read(
+            f"SELECT {ROW}, {COUNTED} FROM students WHERE {which}", *values
+        ):
+            is_sealed = self._is_sealed(row, seal, registry)
+            yield StudentRow(
+                int(str(row[0])),
+                str(row[1]),
+                _student(row, recordings) if is_sealed else None,
+                number_of(_bytes(seal)),
+            )
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of everybody."""
+        return {int(str(number)) for (number,) in self.database.read("SELECT number FROM students")}
 
     def students(self) -> list[Student]:
         """Everybody whose row is as it was written, in the order of their names."""
@@ -361,6 +389,8 @@ class Registry:
                 recordings_of(
                     self.database, self.recordings.rotation, student.number, student.encoder
                 ),
+                tuple(replace(each, number=0) for each in self.consents.of(student.number)),
+                self.pins.kept(student.number),
             )
 
     def put(self, copy: StudentCopy) -> None:
@@ -390,6 +420,9 @@ class Registry:
                 fields,
             ).fetchone()
             self._seal(number, before)
+            if here is None or not set(here.recordings) <= set(copy.recordings):
+                # What was taken in was like those that enrolled before.
+                database.execute("DELETE FROM grown WHERE student = ?", (number,))
             same = here is not None and here.encoder == copy.encoder
             if not same or here is None or here.recordings != copy.recordings:
                 database.execute("DELETE FROM recordings WHERE student = ?", (number,))
@@ -401,6 +434,10 @@ class Registry:
                     copy.encoder,
                     copy.recordings,
                 )
+            if here is None or here.consents != copy.consents:
+                self.consents.write_all(number, copy.consents)
+            if here is None or here.pin != copy.pin:
+                self.pins.put(number, copy.pin)
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
             for hashed in erasures(self.vault, copy.name):
                 database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
