@@ -113,9 +113,8 @@ class MqttBridge:
                 await self._follow(publisher, commands, pulse)
             finally:
                 for task in (commands, turning):
-                    task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, mqtt.MqttError):
-                        await task
+                        await _end(task)
             await publisher.retain(topics("available"), OFFLINE)
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -254,6 +253,17 @@ class _Publisher:
         """Publish all that is retained once more."""
         for topic, payload in list(self._retained.items()):
             await self._client.publish(topic, payload, qos=1, retain=True)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """End a task, and raise what it ended by.
+
+    Before Python 3.12, a task that is cancelled just when the broker answers it may go on.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+    task.result()
 
 
 def _library() -> Any:
