@@ -46,7 +46,8 @@ FLOORS = (
     ("rollout", "backup", "bench", "setup", "monitoring", "microphone_enrollment"),
     ("privacy",),
     ("service",),
-    ("doctor", "console", "fleet", "bridge"),
+    ("fleet",),
+    ("doctor", "console", "bridge"),
     ("cli",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

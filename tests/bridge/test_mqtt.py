@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import gc
 import ipaddress
@@ -20,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kaimen.bridge.mqtt import MqttBridge
+from kaimen.bridge.mqtt import MqttBridge, _end
 from kaimen.door.client import Door
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings, MqttSettings
@@ -336,3 +338,19 @@ class TestSecured:
             pass
         del untrusted
         gc.collect()
+
+
+def test_a_task_that_outlives_its_first_cancellation_is_ended_all_the_same() -> None:
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def ended() -> None:
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(_end(task), 20)
+        assert task.cancelled()
+
+    asyncio.run(ended())

@@ -26,7 +26,7 @@ from kaimen.console.console import Console
 from kaimen.console.roles import Role
 from kaimen.installation import Installation
 from kaimen.screen import Screen
-from kaimen.settings import ConsoleSettings, GallerySettings, Settings
+from kaimen.settings import ConsoleSettings, FleetSettings, GallerySettings, Settings
 
 PICTURES = Path(__file__).parents[2] / "docs" / "use" / "console"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -71,7 +71,11 @@ def post(client: TestClient, path: str, data: dict[str, str] | None = None, **mo
 def settings(tmp_path: Path) -> Settings:
     """Settings of a school in a folder."""
     gallery = GallerySettings(str(tmp_path / "gallery.sqlite"), str(tmp_path / "key"))
-    return Settings(gallery=gallery, console=ConsoleSettings(feed=str(tmp_path / "feed")))
+    return Settings(
+        gallery=gallery,
+        console=ConsoleSettings(feed=str(tmp_path / "feed")),
+        fleet=FleetSettings(str(tmp_path / "fleet")),
+    )
 
 
 Made = Callable[[Settings], Desk]

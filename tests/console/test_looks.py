@@ -24,6 +24,7 @@ from kaimen.enrollment.take_quality import TakeQuality
 from kaimen.gate.feed import Feed
 from kaimen.settings import Settings
 from tests.console.conftest import Seen
+from tests.console.test_gates import put_in_a_fleet
 from tests.console.test_live import OPENED, hearing
 from tests.console.test_students import enrolled
 
@@ -100,6 +101,16 @@ def test_health(seen: Seen, language: str) -> None:
     seen.go("/health")
     seen.page.get_by_text("pinctrl-rp1").wait_for()
     look(seen, "health", language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_gates(seen: Seen, settings: Settings, language: str) -> None:
+    put_in_a_fleet(settings)
+    seen.speak(language)
+    seen.sign_in(Role.GUARD)
+    seen.go("/gates")
+    seen.page.get_by_text("canteen").wait_for()
+    look(seen, "gates", language)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

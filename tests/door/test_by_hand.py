@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import stat
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from kaimen.door import controller
 from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand
 from kaimen.door.client import Door, command_line
+from kaimen.door.protocol import TOO_LATE, Message, NotOpened, Opened
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
 from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_listens, wired
@@ -104,6 +107,36 @@ def test_no_bytes_but_a_request_open_the_door(packet: bytes) -> None:
         made.process.by_hand.answer(packet, made.now)
         assert made.relay == [False]
     made.voice.close()
+
+
+@pytest.mark.parametrize(
+    "patience, answers, opens",
+    [
+        (9.0, [NotOpened(TOO_LATE), NotOpened(TOO_LATE), Opened("hand")], True),
+        (0.0, [NotOpened(TOO_LATE)], False),
+        (9.0, [NotOpened("no gate runs that would write it down")], False),
+    ],
+)
+def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
+    patience: float, answers: list[Message], opens: bool, tmp_path: Path
+) -> None:
+    with HandServer.listening(beside(tmp_path / "door")) as server:
+
+        def serve() -> None:
+            for answer in answers:
+                while not (asked := server.read(time.monotonic())):
+                    time.sleep(0.01)
+                asked[0][0].answer(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            open_by_hand(tmp_path / "door", patience=patience)
+            assert opens
+        except DeviceError:
+            assert not opens
+        finally:
+            thread.join(10)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 latency            from an enrollment at the desk to an opening at another gate, ten times
 gates COUNT        a school at COUNT gates: memory, decisions while changes pass, catching up
+looks              what a gate computes to take over a change, and to read everybody
 unit               what one student costs: bytes, sealing, opening, writing, a broker's memory
 """
 
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from kaimen.errors import RecordingError
 from kaimen.fleet.ledger import BUCKET_NAMES, FleetEntry, Ledger
 from kaimen.fleet.message import MessageKind, open_message, seal
 from kaimen.fleet.packing import packed, unpacked
-from kaimen.fleet.status import gate_rows, store_of
+from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Store
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.copying import marks
+from kaimen.registry.fleet_marks import store_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -194,6 +197,53 @@ def gates(count: int, students: int, changes: int, away: int, phrases: int) -> d
             until(lambda: all_whole(site, count, students), 3600)
             result[f"catching up on {away} changes, s"] = round(time.time() - began, 1)
     return result
+
+
+def looks(students: int) -> dict[str, Any]:
+    """Milliseconds of computing (of the thread, not of the clock) until a change is taken over."""
+    found: dict[str, Any] = {"students": students}
+    with tempfile.TemporaryDirectory(prefix="kaimen-looks-") as folder:
+        path, vault = Path(folder) / "gallery.sqlite", Vault()
+        ENCODER[0] = "e"
+        with (
+            closing(Registry(path, vault)) as desk,
+            closing(Gallery.open(path, vault, "e", DIMENSION)) as gate,
+        ):
+            with desk.database.writing():
+                some_students(desk, 0, students)
+            gate.refresh()
+
+            def look(what: str, change: Callable[[int], object]) -> None:
+                taken = []
+                for number in range(20):
+                    change(number)
+                    began = time.thread_time()
+                    assert gate.refresh()
+                    taken.append(time.thread_time() - began)
+                found[what] = {**spread(taken), "most": round(max(taken) * 1000, 1)}
+
+            def described(number: int, count: int = 1) -> None:
+                with desk.database.writing():
+                    for student in range(count):
+                        desk.describe(f"m{student:06}", group=f"g{number}")
+
+            def enrolled(number: int) -> None:
+                kept = [evidence()] * 5
+                desk.enroll("m000003", new_points(number), "e", evidence=kept)
+
+            def removed(number: int) -> None:
+                desk.remove(f"m{students - 1 - number:06}")
+
+            def anew(number: int) -> None:
+                described(number)
+                gate._known.forget()
+
+            look("a group, ms", described)
+            look("400 groups, ms", lambda number: described(number, 400))
+            look("a student enrolled anew, ms", enrolled)
+            look("a student removed, ms", removed)
+            look("everybody read, ms", anew)
+    return found
 
 
 def enroll_folder(site: Site, folder: Path) -> None:
@@ -357,7 +407,7 @@ def large(entries: int = 200_000) -> dict[str, Any]:
 def main() -> None:
     """Measure one thing, and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("latency", "gates", "unit", "roster"))
+    parser.add_argument("what", choices=("latency", "gates", "looks", "unit", "roster"))
     parser.add_argument("--gates", type=int, default=50)
     parser.add_argument("--students", type=int, default=2000)
     parser.add_argument("--changes", type=int, default=10_000)
@@ -369,7 +419,12 @@ def main() -> None:
     if given.what == "gates":
         found = gates(given.gates, given.students, given.changes, given.away, given.phrases)
     else:
-        others = {"latency": latency, "unit": unit, "roster": lambda: roster(given.manifest)}
+        others = {
+            "latency": latency,
+            "looks": lambda: looks(given.students),
+            "unit": unit,
+            "roster": lambda: roster(given.manifest),
+        }
         found = others[given.what]()
     print(json.dumps(found, indent=1), file=out)
 

@@ -57,9 +57,17 @@ class Mosquitto:
             )
         for _ in range(200):
             with suppress(OSError), closing(socket.create_connection((HOST, self.port), 1)):
-                return
+                if self._hears_reload():
+                    return
             time.sleep(0.02)
         raise AssertionError((self.folder / "log").read_text())
+
+    def _hears_reload(self) -> bool:
+        """Whether it has come to the point from which on SIGHUP does not end it."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) & 1)
 
     def reload(self) -> None:
         if self._process is not None:

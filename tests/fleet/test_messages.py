@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaimen.errors import (
@@ -25,7 +27,9 @@ from kaimen.fleet.message import MessageKind, open_message, open_report, seal, s
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Store
+from kaimen.registry.consents import Consent
 from kaimen.registry.copying import PointCopy, RecordingCopy, StudentCopy
+from kaimen.registry.database import MEMORY
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from tests.fleet.machines import points_of
@@ -83,6 +87,95 @@ def test_a_student_is_written_whole(replica: Replica) -> None:
     replica.hear(*told(1))
     assert here(replica) == ["anna"]
     assert replica.registry.copy("anna") == student("anna", 1)
+
+
+CONSENT = Consent("guardian", "李妈妈", ("opening",), "2026-09-01", "2027-07-31")
+STATES = (  # of one student, as a desk says them one after the other
+    student(),
+    replace(student(), consents=(CONSENT,), pin=bytes(range(48))),
+    replace(student(), consents=(CONSENT,), pin=bytes(48)),
+    replace(
+        student(),
+        consent="2026-11-27",
+        consents=(replace(CONSENT, withdrawn="2026-11-27"),),
+        pin=bytes(48),
+    ),
+    replace(
+        student(),
+        encoder="",
+        recordings=(),
+        consents=(replace(CONSENT, withdrawn="2026-11-27"),),
+        pin=bytes(48),
+    ),
+)
+
+
+def said(version: int, state: StudentCopy) -> tuple[str, bytes]:
+    topic = DESK.topics.student(DESK.pseudonym(state.name))
+    content = packed(state)
+    return topic, seal(
+        topic, MessageKind.STUDENT, version, content, DESK.message_key, DESK.signing_key
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    latest=st.integers(0, len(STATES) - 1),
+    order=st.lists(st.tuples(st.integers(0, len(STATES) - 1), st.booleans()), max_size=8),
+)
+def test_consents_and_pins_end_as_the_latest_word_has_them_whatever_came_before(
+    latest: int, order: list[tuple[int, bool]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "fleet.sqlite")
+        registry = Registry(MEMORY, Vault())
+        replica = Replica(GATE, registry, store)
+        for version, flushed in [*order, (latest, True), *order]:  # others are lost
+            if version <= latest:
+                replica.hear(*said(version + 1, STATES[version]))
+                if flushed:
+                    replica.flush()
+        replica.flush()
+        assert registry.copy("anna") == STATES[latest]
+        assert not replica.local_changes()
+        store.close()
+        registry.close()
+
+
+def test_a_voice_that_is_erased_at_the_desk_is_erased_beside_the_registry_too(
+    replica: Replica,
+) -> None:
+    replica.hear(*said(1, STATES[0]))
+    replica.flush()
+    assert isinstance(replica.registry.path, Path)
+    index = replica.registry.path.with_suffix(".index")
+    index.write_bytes(b"of anna's points")
+    replica.hear(*said(2, STATES[-1]))
+    replica.flush()
+    assert replica.registry.recordings.listed("anna") == [] and not index.exists()
+
+
+def test_a_pin_that_was_set_at_a_desk_fits_at_a_gate(replica: Replica) -> None:
+    with closing(Registry(MEMORY, Vault())) as desk:
+        desk.enroll("anna", points_of(1), "e")
+        desk.pins.set(desk.student("anna").number, "482915")
+        replica.hear(*said(1, desk.copy("anna")))
+    replica.flush()
+    pins, number = replica.registry.pins, replica.registry.student("anna").number
+    assert pins.fits(number, "482915") and not pins.fits(number, "482916")
+
+
+def test_a_consent_or_a_pin_alone_is_a_change_that_is_told(replica: Replica) -> None:
+    replica.hear(*said(1, STATES[0]))
+    replica.flush()
+    registry, number = replica.registry, replica.registry.student("anna").number
+    assert not replica.local_changes()
+    registry.pins.set(number, "482915")
+    assert replica.local_changes()
+    registry.pins.remove(number)
+    assert not replica.local_changes()
+    registry.consents.add(number, CONSENT)
+    assert replica.local_changes()
 
 
 def test_a_message_signed_by_a_desk_of_another_fleet_is_refused(replica: Replica) -> None:

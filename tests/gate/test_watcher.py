@@ -164,10 +164,10 @@ def test_a_door_whose_watcher_fails_stays_shut(
     broken = threading.Event()
     real = watched.policy.gallery.refresh
 
-    def refresh(track: Track | None = None) -> bool:
+    def refresh(track: Track | None = None, *, pause: float = 0.0) -> bool:
         if broken.is_set():
             raise ValueError("Invalid isoformat string: 'soon'")
-        return real(track)
+        return real(track, pause=pause)
 
     monkeypatch.setattr(watched.policy.gallery, "refresh", refresh)
     supervisor.start("watcher", watched.watcher.run, patience=30)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.names import as_kept
-from kaimen.registry.database import MEMORY
+from kaimen.registry.database import MEMORY, statements
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.migrations import MIGRATIONS, NAMES_KEPT
 from kaimen.registry.pseudonyms import pseudonyms
@@ -38,7 +38,7 @@ def old_registry(path: Path, names: list[str]) -> None:
     """Make a registry as an earlier release did, with names as they were given."""
     with sqlite3.connect(path, isolation_level=None) as database:
         for script in MIGRATIONS[: NAMES_KEPT - 1]:
-            for statement in script.split(";"):
+            for statement in statements(script):
                 database.execute(statement)
         database.execute(f"PRAGMA user_version = {NAMES_KEPT - 1}")
         database.execute("INSERT INTO vault VALUES (?, '')", (VAULT.identity,))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import UnfitName, as_kept
-from kaimen.registry.database import MEMORY
+from kaimen.registry.database import MEMORY, statements
 from kaimen.registry.migrations import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
@@ -317,7 +317,7 @@ def test_words_need_the_passphrase_and_its_encoder(registry: Registry) -> None:
 def test_a_registry_of_the_first_release_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     with sqlite3.connect(path) as database:
-        for statement in MIGRATIONS[0].split(";"):
+        for statement in statements(MIGRATIONS[0]):
             database.execute(statement)
         database.execute("PRAGMA user_version = 1")
         database.execute("INSERT INTO vault VALUES (?)", (VAULT.identity,))

@@ -18,6 +18,7 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.database import MEMORY
+from kaimen.registry.journal import CHANGES, EVENTS
 from kaimen.registry.migrations import MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
@@ -148,10 +149,13 @@ def test_a_registry_of_an_earlier_kaimen_is_sealed_when_it_is_opened(path: Path)
 
 
 def as_before_seals(path: Path, *statements: str) -> None:
-    assert len(MIGRATIONS) == SEALED + 3
+    assert len(MIGRATIONS) == SEALED + 4
+    triggers = [f"{table}_{event}" for table in CHANGES for event, _ in EVENTS]
     by_hand(
         path,
         *statements,
+        *(f"DROP TRIGGER {name}" for name in triggers),
+        "DROP TABLE journal",
         "DROP TABLE grown",
         *(f"DROP TABLE {name}" for name in ("consents", "pins", "events", "erasing", "backups")),
         "ALTER TABLE vault DROP COLUMN rotated",

@@ -40,7 +40,8 @@ LATE = 10.0  # seconds after which a decision is no news any more
 LOOK = 10.0  # seconds between two looks at what may be wrong
 CONNECT = 10.0  # seconds a broker may take to answer
 PATIENCE = 60.0  # seconds without a sign of life
-STOPPED = 2.0  # seconds without a turn: the process was stopped, or the machine is overwhelmed
+WANTED = 5.0  # seconds after which a command is not wanted any more, on a busy machine, too
+STOPPED = WANTED  # seconds without a turn: what waited may be older than that
 DEAF = 1.0  # seconds after that in which no command is heard
 QUEUED = 100  # messages that may wait
 ALARMS = (State.HELD.value, State.FORCED.value)
@@ -112,9 +113,8 @@ class MqttBridge:
                 await self._follow(publisher, commands, pulse)
             finally:
                 for task in (commands, turning):
-                    task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, mqtt.MqttError):
-                        await task
+                        await _end(task)
             await publisher.retain(topics("available"), OFFLINE)
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -176,7 +176,8 @@ class MqttBridge:
         await publisher.retain(topics("problem/fault_tamper"), tampered)
 
     async def _problems(self, publisher: _Publisher, status: DoorStatus) -> None:
-        conditions = problems_of(self._source, status)
+        # Read beside this thread: a slow disk keeps no command waiting.
+        conditions = await asyncio.to_thread(problems_of, self._source, status)
         running = not conditions[0].is_one
         await publisher.retain(self._topics("running"), ONLINE if running else OFFLINE)
         found = configurations(self._settings, conditions, contact=self._door.contact >= 0)
@@ -225,7 +226,7 @@ class MqttBridge:
 
     def _unlock(self) -> None:
         try:
-            open_by_hand(Path(self._door.socket), if_written=True)
+            open_by_hand(Path(self._door.socket), if_written=True, patience=WANTED)
             self._say("opened by a command of the broker")
         except KaimenError as error:
             self._say(f"a command of the broker: {error}")
@@ -252,6 +253,17 @@ class _Publisher:
         """Publish all that is retained once more."""
         for topic, payload in list(self._retained.items()):
             await self._client.publish(topic, payload, qos=1, retain=True)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """End a task, and raise what it ended by.
+
+    Before Python 3.12, a task that is cancelled just when the broker answers it may go on.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+    task.result()
 
 
 def _library() -> Any:

@@ -9,6 +9,7 @@ from kaimen.doctor import (
     door,
     drift,
     encoder,
+    fleet,
     gallery,
     key,
     log,
@@ -31,6 +32,7 @@ GATE: Mapping[str, Check] = {
     "key": key.check,
     "log": log.check,
     "drift": drift.check,
+    "fleet": fleet.check,
     "disk": machine.disk,
 }
 

@@ -16,6 +16,7 @@ from kaimen.closing import Closing
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
     LONGEST_REQUEST,
+    TOO_LATE,
     Message,
     Notice,
     NotOpened,
@@ -100,20 +101,25 @@ class HandServer(Closing):
                 self._path.unlink(missing_ok=True)
 
 
-def open_by_hand(door: Path, *, if_written: bool = False) -> None:
+def open_by_hand(door: Path, *, if_written: bool = False, patience: float = 0.0) -> None:
     """Ask the door at a socket, its own one, for one lease.
 
     ``if_written``: only while a gate is there that writes it down, for who keeps no log.
+    ``patience``: seconds in which a busy door that came too late to a request is asked again.
     Raises DeviceError with what to do where it did not open.
     """
-    until = time.monotonic() + WANTED
-    answer = _asked(beside(door), OpenIfWritten(until) if if_written else Open(until), ANSWER)
-    match answer:
-        case Opened():
-            return
-        case NotOpened(why):
-            raise DeviceError(f"the door did not open: {why}")
-    raise DeviceError("the door did not say that it opened; look whether it did")
+    latest = time.monotonic() + patience
+    while True:
+        until = time.monotonic() + WANTED
+        answer = _asked(beside(door), OpenIfWritten(until) if if_written else Open(until), ANSWER)
+        match answer:
+            case Opened():
+                return
+            case NotOpened(why) if why == TOO_LATE and time.monotonic() < latest:
+                continue
+            case NotOpened(why):
+                raise DeviceError(f"the door did not open: {why}")
+        raise DeviceError("the door did not say that it opened; look whether it did")
 
 
 def show_by_hand(door: Path, what: str) -> None:

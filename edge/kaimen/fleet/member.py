@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from kaimen.errors import MessageError
+from kaimen.errors import KaimenError, MessageError
 from kaimen.fleet.catching_up import CatchingUp
 from kaimen.fleet.ledger import News
 from kaimen.fleet.link import Link
@@ -50,16 +52,20 @@ class Member:
         self._connections = 0
         self._connected_at = 0.0
         self._looked_at = 0.0
+        self._noted: tuple[bool, str] | None = None  # of the link
         self._version: int | None = None  # of the registry, when it was last looked at
 
     def close(self) -> None:
         """Say that this machine goes, and end the link."""
         self.link.publish(self.topics.of_gate(self.membership.name, "online"), OFFLINE)
         self.link.close()
+        with suppress(KaimenError):  # a full disk keeps nobody from going
+            self._note_link(False, "this machine's process for the fleet was stopped")
 
     def step(self, wait: float = WAIT) -> None:
         """Read, write and compare what is due. Raises GalleryError and StorageError."""
         self.link.step(wait)
+        self._note_link(self.link.connected, self.link.why_not)
         if self.link.connected and self.link.connections != self._connections:
             self._connections = self.link.connections
             self._connected_at = time.monotonic()
@@ -72,6 +78,16 @@ class Member:
             self._looked_at = now
             self.look()
         self.work()
+
+    def _note_link(self, connected: bool, why_not: str) -> None:
+        """Remember, for who looks at this machine, since when there is a link, or none and why."""
+        if self._noted == (connected, why_not):
+            return
+        before = self.store.fact("link", {})
+        since = before.get("since") if before.get("connected") is connected else None
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.store.note("link", {"connected": connected, "since": since or now, "why_not": why_not})
+        self._noted = connected, why_not
 
     def look(self) -> None:
         """Look whether something else changed the registry."""

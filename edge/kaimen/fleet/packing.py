@@ -12,7 +12,9 @@ import numpy as np
 
 from kaimen.errors import ForgedMessage, KaimenError
 from kaimen.names import name_of
+from kaimen.registry.consents import Consent
 from kaimen.registry.copying import PointCopy, RecordingCopy, StudentCopy
+from kaimen.registry.pins import KEPT
 
 SIZE = struct.Struct(">I")
 SLACK = 1e-3  # by which a voiceprint's length may differ from one
@@ -28,7 +30,7 @@ def packed(student: StudentCopy) -> bytes:
         blobs.append(content)
         return len(content)
 
-    head = {
+    head: dict[str, Any] = {
         "name": student.name,
         "group": student.group,
         "consent": student.consent,
@@ -43,6 +45,13 @@ def packed(student: StudentCopy) -> bytes:
             for each in student.recordings
         ],
     }  # fmt: skip
+    if student.consents:
+        head["consents"] = [
+            [each.by, each.guardian, each.purposes, each.given, each.until, each.withdrawn]
+            for each in student.consents
+        ]
+    if student.pin is not None:
+        head["pin"] = place(student.pin)
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
     return b"".join([SIZE.pack(len(text)), text, *blobs])
 
@@ -89,9 +98,12 @@ class _Blobs:
 
 def _student(head: dict[str, Any], blobs: _Blobs) -> StudentCopy:
     recordings = tuple(_recording(each, blobs) for each in head["recordings"])
+    pin = blobs.next(head.get("pin"))
     blobs.end()
-    if not any(each.word == "" for each in recordings):
+    if bool(head["encoder"]) != any(each.word == "" for each in recordings):
         raise ValueError("without a recording of the passphrase")
+    if pin is not None and len(pin) != KEPT:
+        raise ValueError("no PIN")
     return StudentCopy(
         str(head["name"]),
         str(head["group"]),
@@ -99,7 +111,17 @@ def _student(head: dict[str, Any], blobs: _Blobs) -> StudentCopy:
         str(head["enrolled"]),
         str(head["encoder"]),
         recordings,
+        tuple(_consent(each) for each in head.get("consents", [])),
+        pin,
     )
+
+
+def _consent(fields: list[Any]) -> Consent:
+    by, guardian, purposes, given, until, withdrawn = fields
+    for day in (given, until, withdrawn):
+        if day is not None:
+            datetime.date.fromisoformat(day)
+    return Consent(str(by), str(guardian), tuple(map(str, purposes)), str(given), until, withdrawn)
 
 
 def _recording(fields: list[Any], blobs: _Blobs) -> RecordingCopy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kaimen.errors import ForgedMessage, GalleryError, MessageError, OlderMessage
@@ -128,6 +128,7 @@ class Replica:
         if manifest.version > self.seen:
             self.seen = manifest.version
             self.store.note("seen", self.seen)
+            self.store.note("desk_said", manifest.at)
         return manifest
 
     def refuse(self, error: MessageError) -> None:
@@ -170,8 +171,8 @@ class Replica:
     def flush(self, *, paced: bool = False) -> int:
         """Write what was taken; return how much. Raises GalleryError and StorageError.
 
-        ``paced``: in a stream of changes only now and then, since the gate's process looks through
-        the whole registry after each time. What could not be written is forgotten, to be asked for
+        ``paced``: in a stream of changes only now and then, since each time costs the disk a
+        transaction. What could not be written is forgotten, to be asked for
         again.
         """
         now = time.monotonic()
@@ -188,6 +189,7 @@ class Replica:
                 if each.entry.removed and each.pseudonym in self.names
             ]
             self._remove(gone)
+            self._forget_voices(each.student for each in waiting)
             with self.registry.database.writing():
                 for each in waiting:
                     if each.student is not None:
@@ -220,6 +222,13 @@ class Replica:
         for name in names:
             self.registry.remove(name)
             self.names.pop(self.membership.pseudonym(name), None)
+
+    def _forget_voices(self, students: Iterable[StudentCopy | None]) -> None:
+        """Forget, beside the registry, the voices of students who have none any more."""
+        silent = [each.name for each in students if each is not None and not each.recordings]
+        heard = [each for each in silent if self.registry.recordings.listed(each)]
+        if heard:
+            forget_beside(self.registry, heard, self.say)
 
     def drop(self, pseudonyms: list[str]) -> None:
         """Forget entries that are no part of the whole set any more, and who they were of."""

@@ -34,7 +34,9 @@ class Reports:
         known = self._store.gates().get(gate, {})
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if what == "online":  # in clear: it is the gate's last will
-            self._store.put_gate(gate, {**known, "online": payload == b"1", "seen": now})
+            online = payload == b"1"
+            since = known.get("since", now) if known.get("online") is online else now
+            self._store.put_gate(gate, {**known, "online": online, "since": since, "seen": now})
             return
         content = open_report(topic, payload, self._membership.gate_key(gate))
         try:

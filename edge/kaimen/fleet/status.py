@@ -9,6 +9,7 @@ from typing import Any
 from kaimen.fleet.ledger import Ledger
 from kaimen.fleet.store import Store
 
+DAY = datetime.timedelta(hours=24)
 SILENT = datetime.timedelta(minutes=2)  # after which a gate that reports every 30 s is not well
 
 
@@ -18,23 +19,36 @@ class GateRow:
 
     name: str
     online: bool
+    since: str  # when it was linked, or the link was lost, UTC; empty: not known
     seen: str  # when a report last came, UTC
     version: str  # of Kaimen
     bundle: str  # identity of the active bundle; empty: what ships
     tags: tuple[str, ...]
     students: int
     behind: int  # students whose latest change the gate may not have
+    openings: int  # in the last 24 hours, as far as they were told
     problems: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether nobody need look at it."""
+        return not self.problems
 
 
 def gate_rows(store: Store, now: datetime.datetime | None = None) -> list[GateRow]:
     """Return all gates that ever reported, by name. Raises FleetError and StorageError."""
     ledger = Ledger({topic: kept.entry for topic, kept in store.kept().items()})
     moment = now or datetime.datetime.now(datetime.UTC)
-    return [_row(name, status, ledger, moment) for name, status in sorted(store.gates().items())]
+    since = (moment - DAY).astimezone(datetime.UTC).isoformat(timespec="seconds")
+    return [
+        _row(name, status, ledger, moment, store.openings(name, since))
+        for name, status in sorted(store.gates().items())
+    ]
 
 
-def _row(name: str, status: dict[str, Any], ledger: Ledger, now: datetime.datetime) -> GateRow:
+def _row(
+    name: str, status: dict[str, Any], ledger: Ledger, now: datetime.datetime, openings: int
+) -> GateRow:
     problems = [str(each) for each in status.get("problems", [])]
     behind = ledger.after(int(status.get("whole_at", 0)))
     online = bool(status.get("online"))
@@ -50,12 +64,14 @@ def _row(name: str, status: dict[str, Any], ledger: Ledger, now: datetime.dateti
     return GateRow(
         name,
         online,
+        str(status.get("since", "")),
         seen,
         str(status.get("version", "")),
         str(status.get("bundle", "")),
         tuple(map(str, status.get("tags", []))),
         int(status.get("students", 0)),
         behind,
+        openings,
         tuple(problems),
     )
 

@@ -174,6 +174,18 @@ class Store:
             )
             return self._database.total_changes - before
 
+    def openings(self, gate: str, since: str) -> int:
+        """Return how often a gate opened since a time, UTC, ISO 8601."""
+        counted = 0
+        for (record,) in self._database.execute(
+            "SELECT record FROM events WHERE gate = ? ORDER BY number DESC", (gate,)
+        ):
+            found = json.loads(record)
+            if str(found.get("at", "")) < since:
+                break
+            counted += found.get("verdict") == "open"
+        return counted
+
     def events(self, gate: str | None = None, after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the events of a gate after a number, or of all gates."""
         for name, record in self._read(

@@ -334,14 +334,15 @@ class Gallery:
                 path = index_of(self.registry.path, self.space)
                 self._held.index.save(path, self.registry.vault, self.encoder)
 
-    def refresh(self, track: Track | None = None) -> bool:
+    def refresh(self, track: Track | None = None, *, pause: float = 0.0) -> bool:
         """Take over what changed in the registry since; whether anything did.
 
-        ``track`` shows how far it is where many were enrolled.
+        ``track`` shows how far it is where many were enrolled. ``pause``: seconds between small
+        steps, where a gate answers meanwhile.
         """
         if self._seen == self.registry.database.version():
             return False
-        self._take_over(track)
+        self._take_over(track, pause)
         return True
 
     def _current(self, track: Track | None = None) -> Members:
@@ -349,10 +350,9 @@ class Gallery:
             self._take_over(track)
         return self._held.members
 
-    def _take_over(self, track: Track | None = None) -> None:
+    def _take_over(self, track: Track | None = None, pause: float = 0.0) -> None:
         seen = self.registry.database.version()
-        with self.registry.database.reading():
-            self._held.align(track)
+        self._held.align(track, pause)
         self._seen = seen
 
     def nearest(

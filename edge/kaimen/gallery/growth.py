@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,14 +32,13 @@ class Growth:
 
     @classmethod
     def of(
-        cls, students: Sequence[Student], numbers: Numbers, owners: Numbers, points: Points
+        cls, students: Container[int], numbers: Numbers, owners: Numbers, points: Points
     ) -> Growth:
         """Return those of some students, of (grown, dimension) points, each owner's together."""
-        known = {student.number for student in students}
         every, starts = np.unique(owners, return_index=True)
         pieces = zip(np.split(numbers, starts[1:]), np.split(points, starts[1:]), strict=True)
         of_each = zip(every.tolist(), pieces, strict=bool(len(every)))
-        return cls({owner: own for owner, own in of_each if owner in known})
+        return cls({owner: own for owner, own in of_each if owner in students})
 
     def __len__(self) -> int:
         """How many there are."""

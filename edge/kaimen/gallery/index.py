@@ -92,7 +92,10 @@ class Index:
         if taken < len(numbers):
             self._graph.add_items(points[taken:], numbers[taken:])
         self._vacant -= taken
-        self._numbers = np.union1d(self._numbers, numbers)
+        if not len(self._numbers) or self._numbers[-1] < numbers.min():
+            self._numbers = np.concatenate([self._numbers, np.sort(numbers)])
+        else:
+            self._numbers = np.union1d(self._numbers, numbers)
 
     def remove(self, numbers: Numbers) -> None:
         """Remove points: they are overwritten with noise, and their places vacant."""

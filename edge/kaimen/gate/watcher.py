@@ -16,6 +16,7 @@ from kaimen.gate.supervisor import Pulse
 from kaimen.progress import Step
 
 EVERY = 1.0  # seconds between looks
+PAUSE = 0.002  # seconds between small steps of a look, in which a phrase is answered
 PATIENCE = 25.0  # seconds a look may take: twice what a locked registry is waited for
 
 
@@ -41,7 +42,7 @@ class Watcher:
     def look(self) -> None:
         """Take over what changed. Where that leaves no valid threshold, nothing opens."""
         try:
-            changed = self._policy.gallery.refresh(self._counted)
+            changed = self._policy.gallery.refresh(self._counted, pause=PAUSE)
             seen = _changed(self._path)
             if not changed and seen == self._seen:
                 return

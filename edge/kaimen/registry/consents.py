@@ -53,6 +53,13 @@ class Consents:
             ).fetchone()
         self._write(student, replace(consent, number=number))
 
+    def write_all(self, student: int, consents: Sequence[Consent]) -> None:
+        """Write a student's whole ledger, as another registry has it."""
+        with self._database.writing() as database:
+            database.execute("DELETE FROM consents WHERE student = ?", (student,))
+            for each in consents:
+                self.add(student, each)
+
     def withdraw(self, student: int, day: datetime.date) -> int:
         """Mark all that were not withdrawn before; how many, in a transaction of the caller's."""
         standing = [each for each in self.of(student) if each.withdrawn is None]

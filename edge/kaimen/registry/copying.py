@@ -1,7 +1,8 @@
 """One student from one registry into another: everything that the gate knows them by.
 
 Each registry has its own key and its own numbers, so a copy is unsealed, and sealed anew where it
-is put. What was refused of a student's files, and what the door heard of them, stays at home.
+is put. So are consents and the PIN. What was refused of a student's files, and what the door heard
+of them, stays at home.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kaimen.errors import GalleryError
+from kaimen.registry.consents import Consent
 from kaimen.registry.database import Database
 from kaimen.registry.recordings import context_of
 from kaimen.registry.rotation import Rotation
@@ -76,14 +78,20 @@ class StudentCopy:
     group: str
     consent: str | None  # the last day, ISO 8601
     enrolled: str
-    encoder: str
+    encoder: str  # empty of whom no voice is known
     recordings: tuple[RecordingCopy, ...]
+    consents: tuple[Consent, ...] = ()  # the ledger's, the oldest first, without numbers
+    pin: bytes | None = None  # salt and hash
 
 
 def marks(database: Database, student: str | None = None) -> dict[str, str]:
     """Return, by name, what changes whenever anything of a student does: of all, or of one."""
     rows = database.read(
-        "SELECT name, hex(seal), count(DISTINCT recordings.number), sum(recordings.number), "
+        "SELECT name, "
+        "(SELECT group_concat(number || ':' || substr(hex(sealed), -16)) FROM consents "
+        "WHERE student = students.number), "
+        "(SELECT substr(hex(sealed), -16) FROM pins WHERE student = students.number), "
+        "hex(seal), count(DISTINCT recordings.number), sum(recordings.number), "
         "count(model), group_concat(DISTINCT model) FROM students "
         "LEFT JOIN recordings ON recordings.student = students.number "
         "LEFT JOIN points ON points.recording = recordings.number "
@@ -91,7 +99,10 @@ def marks(database: Database, student: str | None = None) -> dict[str, str]:
         student,
         student,
     )
-    return {str(name): " ".join(map(str, rest)) for name, *rest in rows}
+    return {
+        str(name): " ".join([*map(str, voice), *(str(each) for each in (consents, pin) if each)])
+        for name, consents, pin, *voice in rows
+    }
 
 
 def _same(one: bytes | None, other: bytes | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,23 @@ SETTINGS = (
     "secure_delete = ON",
     "foreign_keys = ON",
 )
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, triggers whole."""
+    statement = ""
+    for piece in script.split(";"):
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def among(column: str, numbers: Sequence[int] | None) -> tuple[str, tuple[int, ...]]:
+    """Return the condition that a column has one of some numbers, and its values; of any: None."""
+    if numbers is None:
+        return "TRUE", ()
+    return f"{column} IN ({', '.join('?' * len(numbers))})", tuple(numbers)
 
 
 class Database:
@@ -107,7 +124,7 @@ class Database:
             with self._transaction() as database:
                 before = self._schema()
                 for script in MIGRATIONS[before:]:
-                    for statement in script.split(";"):
+                    for statement in statements(script):
                         database.execute(statement)
                 if not database.execute("SELECT identity FROM vault").fetchall():
                     database.execute(
@@ -246,6 +263,11 @@ class Database:
             if time.monotonic() > until:
                 raise error_of(Failure.BUSY, self.path)
             time.sleep(PAUSE)
+
+    def file(self) -> tuple[int, int]:
+        """Return what changes where another file is in its place, or its tables are others."""
+        schema = int(str(self.read("PRAGMA schema_version")[0][0]))
+        return self._opened_before, schema
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""

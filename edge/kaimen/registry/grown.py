@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
-from kaimen.registry.database import Database
+from kaimen.registry.database import Database, among
 from kaimen.registry.rotation import Rotation
 from kaimen.voice.encoder import Voiceprint
 
@@ -53,18 +53,21 @@ class GrownVoiceprints:
         return [each for each in found if names is None or each.student in names]
 
     def points(
-        self, encoder: str
+        self, encoder: str, students: Sequence[int] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Return an encoder's: their numbers, their students' numbers, (grown, dimension).
 
+        Of some students, given by number, or of all.
         The points are as they are kept: see ``Recordings.rotation``.
         What was changed by something else than Kaimen is left out: it lifts nobody's score.
         """
         numbers, owners, points = [], [], []
+        which, values = among("student", students)
         for number, owner, at, sealed in self._database.read(
-            "SELECT number, student, at, voiceprint FROM grown WHERE encoder = ? "
+            f"SELECT number, student, at, voiceprint FROM grown WHERE encoder = ? AND {which} "
             "ORDER BY student, number",
             encoder,
+            *values,
         ):
             assert isinstance(sealed, bytes)
             place = context_of_grown(int(str(number)), int(str(owner)), encoder, str(at))

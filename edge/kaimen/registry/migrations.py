@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kaimen.registry.journal import JOURNAL
+
 # Each brings the schema from one version to the next; what was released is never edited.
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -102,6 +104,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX grown_of ON grown (student);
     """,
+    JOURNAL,
 )
 NAMES_KEPT = 5  # the version from which on names are in the form they are kept in
 SEALED = 6  # the same, for rows that are sealed

@@ -17,6 +17,7 @@ from kaimen.registry.database import Database
 
 DIGITS = re.compile(r"[0-9]{6,12}")
 SALT = 16  # bytes
+KEPT = SALT + 32  # bytes of salt and hash
 LOG_N, R, P = 14, 8, 1  # 16 MiB and about 50 ms on x86
 
 
@@ -45,7 +46,22 @@ class Pins:
         """
         require_fit(pin)
         salt = os.urandom(SALT)
-        sealed = self._database.vault.seal(salt + _hash(pin, salt), _context(student))
+        self.put(student, salt + _hash(pin, salt))
+
+    def kept(self, student: int) -> bytes | None:
+        """Return a PIN's salt and hash, KEPT bytes, or None of whom has none. GalleryError."""
+        rows = self._database.read("SELECT sealed FROM pins WHERE student = ?", student)
+        if not rows:
+            return None
+        assert isinstance(rows[0][0], bytes)
+        return self._database.vault.unseal(rows[0][0], _context(student))
+
+    def put(self, student: int, kept: bytes | None) -> None:
+        """Keep what another registry has, in a transaction of the caller's; None: no PIN."""
+        if kept is None:
+            self.remove(student)
+            return
+        sealed = self._database.vault.seal(kept, _context(student))
         with self._database.writing() as database:
             database.execute("INSERT OR REPLACE INTO pins VALUES (?, ?)", (student, sealed))
 
@@ -56,14 +72,11 @@ class Pins:
 
     def fits(self, student: int, pin: str) -> bool:
         """Return whether it is a student's PIN. Raises GalleryError where that was changed."""
-        rows = self._database.read("SELECT sealed FROM pins WHERE student = ?", student)
-        kept = bytes(SALT + 32)
-        if rows:
-            assert isinstance(rows[0][0], bytes)
-            kept = self._database.vault.unseal(rows[0][0], _context(student))
+        kept = self.kept(student)
         # Who has none takes as long as who has one.
-        fits = hmac.compare_digest(_hash(pin, kept[:SALT]), kept[SALT:])
-        return fits and bool(rows)
+        compared = bytes(KEPT) if kept is None else kept
+        fits = hmac.compare_digest(_hash(pin, compared[:SALT]), compared[SALT:])
+        return fits and kept is not None
 
 
 def require_fit(pin: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
 from kaimen.progress import Track
-from kaimen.registry.database import Database
+from kaimen.registry.database import Database, among
 from kaimen.registry.evidence import pack, unpack_fingerprint, unpack_said
 from kaimen.registry.rotation import Rotation
 from kaimen.voice.encoder import Voiceprint
@@ -119,6 +119,22 @@ class Recordings:
         )
         both = np.array(rows, np.int64).reshape(-1, 2)
         return both[:, 0].copy(), both[:, 1].copy()
+
+    def of_students(
+        self, encoder: str, students: Sequence[int] | None = None
+    ) -> list[tuple[int, int, float | None]]:
+        """Return an encoder's recordings of everybody, or of some students by number, ascending.
+
+        Of each the student's number, its own, and how high its speech reaches, in Hz, if known.
+        """
+        which, values = among("student", students)
+        rows = self._database.read(
+            "SELECT student, recordings.number, highest FROM recordings "
+            f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
+            f"AND {which} ORDER BY recordings.number",
+            encoder, encoder, *values,
+        )  # fmt: skip
+        return rows  # type: ignore[return-value]
 
     def highest_speech(self, encoder: str) -> dict[str, list[float]]:
         """Return how high the speech of each student's recordings reaches, in Hz.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.erasures import Erasures
 from kaimen.registry.events import Events
 from kaimen.registry.grown import GrownVoiceprints
+from kaimen.registry.journal import StudentJournal
 from kaimen.registry.pins import Pins
 from kaimen.registry.points import Points, write_point
 from kaimen.registry.recordings import Recordings, context_of
@@ -42,11 +44,12 @@ class Registry:
         self.path = path
         self.vault = vault
         self.database = Database(path, vault)
-        self._rows = StudentRows(self.database)
+        self.rows = StudentRows(self.database)
         self.recordings = Recordings(self.database)
         self.consents = Consents(self.database)
         self.erasures = Erasures(self.database)
         self.events = Events(self.database)
+        self.journal = StudentJournal(self.database)
         self.pins = Pins(self.database)
         self.points = Points(self.database, self.recordings)
         self.refused_files = RefusedFiles(self.database)
@@ -68,7 +71,7 @@ class Registry:
 
     def roll(self) -> Roll:
         """Return everybody, in the order of their names, and what is not as it was written."""
-        return self._rows.roll()
+        return self.rows.roll()
 
     def students(self) -> list[Student]:
         """Return everybody whose row is as it was written, in the order of their names."""
@@ -76,7 +79,7 @@ class Registry:
 
     def student(self, name: str) -> Student:
         """Return one of them. Raises GalleryError."""
-        return self._rows.one(name)
+        return self.rows.one(name)
 
     def recognised(self, encoder: str) -> tuple[Roll, NDArray[np.int64], NDArray[np.int64]]:
         """Return everybody, an encoder's recordings of them, ascending, and whose those are.
@@ -119,7 +122,7 @@ class Registry:
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self.database.writing() as database:
-            before, seal = self._rows.as_written(name)
+            before, seal = self.rows.as_written(name)
             if word and (before is None or not self.recordings.knows(before.number, encoder)):
                 raise GalleryError(f"{name} is not enrolled; enroll the passphrase before words")
             if before is not None and before.encoder not in (encoder, "") and not word:
@@ -150,7 +153,7 @@ class Registry:
                     group is not None,
                 ),
             ).fetchone()
-            self._rows.seal(number, seal)
+            self.rows.seal(number, seal)
             if consent is not None:
                 self._consented(number, guardian, consent)
             if not add:
@@ -205,7 +208,7 @@ class Registry:
                 "WHERE number = ? RETURNING seal",
                 (group, until_withdrawn, consent and consent.isoformat(), number),
             ).fetchone()
-            self._rows.seal(number, seal)
+            self.rows.seal(number, seal)
             if consent is not None or until_withdrawn:
                 given = _consent(guardian, None if until_withdrawn else consent)
                 self.write_consent(number, as_kept(name), given)
@@ -236,7 +239,7 @@ class Registry:
             (seal,) = database.execute(
                 "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
             ).fetchone()
-            self._rows.seal(number, seal)
+            self.rows.seal(number, seal)
 
     def add_without_voice(self, name: str, group: str | None) -> None:
         """Enroll a student of whom no recording is there, in a transaction of the caller's.
@@ -251,7 +254,7 @@ class Registry:
                 "RETURNING number",
                 (name, group, _now()),
             ).fetchone()
-            self._rows.seal(number, b"")
+            self.rows.seal(number, b"")
             for hashed in erasures(self.vault, name):
                 database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
@@ -269,7 +272,7 @@ class Registry:
                 "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",
                 (student.number,),
             ).fetchone()
-            self._rows.seal(student.number, seal)
+            self.rows.seal(student.number, seal)
             self.events.note("voice erased", student.name)
         self._truncate_log()
 
@@ -286,6 +289,8 @@ class Registry:
                 recordings_of(
                     self.database, self.recordings.rotation, student.number, student.encoder
                 ),
+                tuple(replace(each, number=0) for each in self.consents.of(student.number)),
+                self.pins.kept(student.number),
             )
 
     def put(self, copy: StudentCopy) -> None:
@@ -295,7 +300,7 @@ class Registry:
         changed then.
         """
         with self.database.writing() as database:
-            before, seal = self._rows.as_written(copy.name)
+            before, seal = self.rows.as_written(copy.name)
             here = None if before is None else self.copy(copy.name)
             fields = (copy.name, copy.group, copy.consent, copy.enrolled, copy.encoder)
             (number,) = database.execute(
@@ -305,7 +310,10 @@ class Registry:
                 "encoder = excluded.encoder RETURNING number",
                 fields,
             ).fetchone()
-            self._rows.seal(number, seal)
+            self.rows.seal(number, seal)
+            if here is None or not set(here.recordings) <= set(copy.recordings):
+                # What was taken in was like those that enrolled before.
+                database.execute("DELETE FROM grown WHERE student = ?", (number,))
             same = here is not None and here.encoder == copy.encoder
             if not same or here is None or here.recordings != copy.recordings:
                 database.execute("DELETE FROM recordings WHERE student = ?", (number,))
@@ -317,6 +325,10 @@ class Registry:
                     copy.encoder,
                     copy.recordings,
                 )
+            if here is None or here.consents != copy.consents:
+                self.consents.write_all(number, copy.consents)
+            if here is None or here.pin != copy.pin:
+                self.pins.put(number, copy.pin)
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
             for hashed in erasures(self.vault, copy.name):
                 database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
@@ -360,7 +372,7 @@ class Registry:
         self.require(name)
         name = as_kept(name)
         with self.database.writing() as database:
-            self._rows.drop(name)
+            self.rows.drop(name)
             replace_refused(database, name, ())
             _list_erased(database, [erasure(self.vault, name)])
         self._truncate_log()

@@ -12,7 +12,7 @@ import datetime
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kaimen.registry.vault import Vault
@@ -36,6 +36,10 @@ class RegistryState:
     def packed(self) -> bytes:
         """The total as it is stored."""
         return self.total.to_bytes(BYTES, "big")
+
+    def is_sum_of(self, seals: Iterable[int]) -> bool:
+        """Return whether these are the seals of all students, none more and none fewer."""
+        return self.whole and sum(seals) % (1 << 8 * BYTES) == self.total
 
     def after(self, delta: int) -> RegistryState:
         """Return the state after one more transaction."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
-from kaimen.registry.database import Database
+from kaimen.registry.database import Database, among
 from kaimen.registry.seals import SEALED_FIELDS, number_of
 
 ROW = f"{SEALED_FIELDS}, seal"
@@ -34,6 +34,16 @@ class Student:
 
 
 @dataclass(frozen=True, slots=True)
+class StudentRow:
+    """A row of somebody who is enrolled."""
+
+    number: int
+    name: str
+    student: Student | None  # None: changed by something else than Kaimen
+    seal: int
+
+
+@dataclass(frozen=True, slots=True)
 class Roll:
     """Everybody at one moment, and what was changed by something else than Kaimen."""
 
@@ -50,16 +60,33 @@ class StudentRows:
 
     def roll(self) -> Roll:
         """Return everybody, in the order of their names, and what is not as it was written."""
-        rows = self._database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
         state = self._database.state()
-        found, changed, total = [], [], 0
-        for *row, seal, recordings in rows:
-            total += number_of(_bytes(seal))
-            if self._is_sealed(row, seal, state.registry):
-                found.append(_student(row, recordings))
-            else:
-                changed.append(str(row[1]))
-        return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
+        rows = sorted(self.each(), key=lambda row: row.name)
+        return Roll(
+            [row.student for row in rows if row.student is not None],
+            [row.name for row in rows if row.student is None],
+            state.is_sum_of(row.seal for row in rows),
+        )
+
+    def each(self, students: Sequence[int] | None = None) -> Iterator[StudentRow]:
+        """Yield everybody's row, or some students' by number, as they are asked for."""
+        registry = self._database.state().registry
+        which, values = among("number", students)
+        for *row, seal, recordings in self._database.read(
+            f"SELECT {ROW}, {COUNTED} FROM students WHERE {which}", *values
+        ):
+            is_sealed = self._is_sealed(row, seal, registry)
+            yield StudentRow(
+                int(str(row[0])),
+                str(row[1]),
+                _student(row, recordings) if is_sealed else None,
+                number_of(_bytes(seal)),
+            )
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of everybody."""
+        found = self._database.read("SELECT number FROM students")
+        return {int(str(number)) for (number,) in found}
 
     def one(self, name: str) -> Student:
         """Return one of them. Raises GalleryError."""

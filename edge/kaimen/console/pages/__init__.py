@@ -4,6 +4,7 @@ from kaimen.console.pages import (
     acts,
     calibration,
     enrolling,
+    gates,
     health,
     latent_map,
     live,
@@ -20,6 +21,7 @@ PAGES = (
     latent_map.PAGE,
     calibration.PAGE,
     health.PAGE,
+    gates.PAGE,
     acts.PAGE,
     sign_in.PAGE,
 )
