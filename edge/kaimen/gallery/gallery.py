@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import hashlib
 import math
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,13 +24,12 @@ from kaimen.clock import today
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import forget_beside, index_of, indexes_of
-from kaimen.gallery.contents import Contents
 from kaimen.gallery.growth import GrownPoints, Growth
 from kaimen.gallery.index import Index
 from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Members, Numbers
-from kaimen.gallery.search import FEW, SHORTLIST, allowed_among
+from kaimen.gallery.search import FEW, SHORTLIST, Search, allowed_among
 from kaimen.gallery.search_breadth import chosen
 from kaimen.names import as_kept
 from kaimen.progress import Track
@@ -38,13 +38,16 @@ from kaimen.registry.lock import Lock
 from kaimen.registry.refused import Refused
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
-from kaimen.registry.student_rows import Student
+from kaimen.registry.student_rows import Roll, Student
 from kaimen.registry.vault import Vault
 from kaimen.storage import forget, unwritten
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
+from kaimen.voice.score import centroids_of
 
 GROWTH = 0.1  # share by which a gallery changes before its breadth of search is chosen anew
+STEP = 16  # points added at a time, so that a phrase never waits long
+STRIDE = 1_000  # the same where nobody waits; and students whose centroids are computed at a time
 
 
 class Gallery:
@@ -70,13 +73,25 @@ class Gallery:
         self.encoder = encoder
         self.dimension = dimension
         self.registry = Registry(MEMORY, Vault()) if registry is None else registry
+        self._index = Index(dimension) if index is None else index
+        self._members = Members.of([], *self.registry.recordings.numbers(""), dimension)
+        self._look_how_it_is_rotated()
         self._say = say
-        self._held = Contents(
-            self.registry, encoder, Index(dimension) if index is None else index, say
-        )
+        self._said = ""
+        self._state = self.registry.database.state()  # of the registry, when it was last looked at
+        self._left_out = 0
+        self._went_back = False  # whether indexes of other encoders are of no use any more
         self._in_use: Lock | None = None  # of a gallery that is kept somewhere
         self._seen: int | None = None  # the registry's version; None: look again
+        self._band = GalleryBand()
+        self._growth = Growth()
+        self._lock = threading.Lock()  # over members and index, held for moments
         self._allowed = lru_cache(maxsize=4)(allowed_among)
+
+    def _look_how_it_is_rotated(self) -> None:
+        """Points are kept and compared where the key puts them: see ``Rotation``."""
+        self._rotated = self.registry.database.rotated
+        self._rotation = self.registry.recordings.rotation(self.encoder, self.dimension)
 
     @classmethod
     def open(
@@ -124,7 +139,7 @@ class Gallery:
     def left_out(self) -> int:
         """How many are enrolled and not recognised: something else changed their rows."""
         self._current()
-        return self._held.left_out
+        return self._left_out
 
     @property
     def members(self) -> list[Student]:
@@ -149,13 +164,13 @@ class Gallery:
     @property
     def state(self) -> RegistryState:
         """Return which registry it is of, and how far that had come when last looked at."""
-        return self._held.state
+        return self._state
 
     @property
     def band(self) -> GalleryBand:
         """How high the recordings reach: a probe is compared as if it reached no higher."""
         self._current()
-        return self._held.band
+        return self._band
 
     @property
     def space(self) -> str:
@@ -166,7 +181,7 @@ class Gallery:
     def growth(self) -> Growth:
         """Return the grown voiceprints of those who can be recognised."""
         self._current()
-        return self._held.growth
+        return self._growth
 
     @property
     def recordings(self) -> int:
@@ -176,23 +191,23 @@ class Gallery:
     def voiceprints(self, student: str) -> NDArray[np.float32]:
         """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
         self._current()
-        with self._held.lock:
-            kept = self._held.index.points(self._held.members.of_student(self._place(student)))
-        return self._held.rotation.undo(kept)
+        with self._lock:
+            kept = self._index.points(self._members.of_student(self._place(student)))
+        return self._rotation.undo(kept)
 
     def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """All points, each student's together, and how many each student has."""
         self._current()
-        with self._held.lock:
-            members = self._held.members
-            kept, counts = self._held.index.points(members.recordings), np.diff(members.starts)
-        return self._held.rotation.undo(kept), counts
+        with self._lock:
+            members = self._members
+            kept, counts = self._index.points(members.recordings), np.diff(members.starts)
+        return self._rotation.undo(kept), counts
 
     def centroids(self) -> tuple[Numbers, NDArray[np.float32]]:
         """All students' numbers in the registry, and their centroids, (students, dimension)."""
         members = self._current()
         numbers = np.array([each.number for each in members.students], np.int64)
-        return numbers, self._held.rotation.undo(members.centroids)
+        return numbers, self._rotation.undo(members.centroids)
 
     def students_near(self, student: str, count: int) -> list[tuple[Student, float]]:
         """The students whose centroids are nearest to one's own, and the cosines between them.
@@ -208,12 +223,12 @@ class Gallery:
     def grown_of_all(self) -> GrownPoints:
         """All grown voiceprints, beside what ``everything`` returns."""
         members = self._current()
-        kept = self._held.growth.beside(members.students, self.dimension)
-        return replace(kept, points=self._held.rotation.undo(kept.points))
+        kept = self._growth.beside(members.students, self.dimension)
+        return replace(kept, points=self._rotation.undo(kept.points))
 
     def _place(self, student: str) -> int:
         try:
-            return self._held.members.places[as_kept(student)]
+            return self._members.places[as_kept(student)]
         except KeyError:
             raise GalleryError(f"{student} is not enrolled; see 'kaimen students'") from None
 
@@ -322,17 +337,17 @@ class Gallery:
         """
         members = self._current(track)
         if isinstance(self.registry.path, Path):
-            if self._held.went_back:
+            if self._went_back:
                 for other in indexes_of(self.registry.path):
                     with contextlib.suppress(OSError):
                         forget(other)
-                self._held.went_back = False
-            with self._held.lock:
-                index = self._held.index
+                self._went_back = False
+            with self._lock:
+                index = self._index
                 if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
                     index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
                 path = index_of(self.registry.path, self.space)
-                self._held.index.save(path, self.registry.vault, self.encoder)
+                self._index.save(path, self.registry.vault, self.encoder)
 
     def refresh(self, track: Track | None = None) -> bool:
         """Take over what changed in the registry since; whether anything did.
@@ -347,13 +362,110 @@ class Gallery:
     def _current(self, track: Track | None = None) -> Members:
         if self._seen is None:
             self._take_over(track)
-        return self._held.members
+        return self._members
 
     def _take_over(self, track: Track | None = None) -> None:
         seen = self.registry.database.version()
         with self.registry.database.reading():
-            self._held.align(track)
+            self._align(track)
         self._seen = seen
+
+    def _align(self, track: Track | None) -> None:
+        """Bring members and index in line with the registry."""
+        state = self.registry.database.state()
+        roll, recordings, owners = self.registry.recognised(self.encoder)
+        students = roll.students
+        fits = self._index.fits(state) or not len(self._index)
+        if self._rotated != self.registry.database.rotated:  # another file is in its place
+            self._look_how_it_is_rotated()
+            fits = False
+        highest = self.registry.recordings.highest_speech(self.encoder)
+        self._band = GalleryBand.of(highest)
+        growth = Growth.of(students, *self.registry.grown.points(self.encoder))
+        left = np.setdiff1d(self._index.numbers, recordings, assume_unique=True)
+        if not fits:
+            self._went_back = True
+            self._say(
+                "the index is of another registry, or of a later state of this one; it is made anew"
+            )
+        if not fits or len(left) > len(self._index) // 2 or self._index.worn:
+            index = Index(self.dimension)
+            self._fill(index, recordings, track)
+            before = self._members if fits else None
+            members = self._members_of(students, recordings, owners, index, before)
+            with self._lock:
+                self._index = index
+                self._members = members
+        else:
+            index = self._index
+            there = np.isin(recordings, index.numbers, assume_unique=True)
+            members = self._members_of(
+                students, recordings[there], owners[there], index, self._members
+            )
+            with self._lock:
+                self._members = members
+                index.remove(left)
+            self._fill(index, recordings[~there], track)
+            members = self._members_of(students, recordings, owners, index, self._members)
+            with self._lock:
+                self._members = members
+        index.registry, index.changes = state.registry, state.changes
+        with self._lock:
+            self._growth = growth
+        self._state = state
+        self._left_out = len(roll.changed)
+        self._tell(roll)
+
+    def _tell(self, roll: Roll) -> None:
+        """Say once who is not recognised since something else than Kaimen changed the registry."""
+        said = ""
+        if roll.changed:
+            said = (
+                f"{len(roll.changed)} students stay outside: something else than Kaimen changed "
+                "their rows in the registry; see 'kaimen doctor'"
+            )
+        elif not roll.complete:
+            said = (
+                "something else than Kaimen put students into the registry, or took some out of "
+                "it; see 'kaimen doctor'"
+            )
+        if said and said != self._said:
+            self._say(said)
+        self._said = said
+
+    def _members_of(
+        self,
+        students: Sequence[Student],
+        recordings: Numbers,
+        owners: Numbers,
+        index: Index,
+        before: Members | None,
+    ) -> Members:
+        """Members with their centroids: of whoever changed since, from points in the index."""
+        members = Members.of(students, recordings, owners, self.dimension)
+        same = np.zeros(len(members.students), bool)
+        if before is not None:
+            was = members.as_before(before)
+            same = was >= 0
+            members.centroids[same] = before.centroids[was[same]]
+        changed = np.flatnonzero(~same)
+        for start in range(0, len(changed), STRIDE):
+            places = changed[start : start + STRIDE]
+            own, starts = members.of_students(places)
+            with self._lock:
+                points = index.points(own)
+            members.centroids[places] = centroids_of(points, starts)
+        return members
+
+    def _fill(self, index: Index, recordings: Numbers, track: Track | None) -> None:
+        step = STEP if len(self._members.students) else STRIDE
+        starts = range(0, len(recordings), step)
+        every = starts if track is None else track(starts, "building the index", len(starts))
+        for start in every:
+            numbers = recordings[start : start + step]
+            points = self.registry.recordings.kept(numbers, self.encoder)
+            with self._lock:
+                index.add(numbers, points)
 
     def nearest(
         self,
@@ -373,31 +485,34 @@ class Gallery:
         Grown voiceprints count up to the number ``grown``; none of them without.
         """
         self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            members = self._held.members
+        probe = self._rotation.apply(probe)
+        with self._lock:
+            members = self._members
             who = None if groups is None else frozenset(groups)
             allowed, few = self._allowed(members, who, day or today())
             if few:
-                return self._held.search.exactly(probe, np.flatnonzero(allowed), count, grown=grown)
-            return self._held.search.nearest(probe, count, allowed, sure=sure, grown=grown)
+                return self._search.exactly(probe, np.flatnonzero(allowed), count, grown=grown)
+            return self._search.nearest(probe, count, allowed, sure=sure, grown=grown)
+
+    @property
+    def _search(self) -> Search:
+        """A search in what there is now; under the lock."""
+        return Search(self._index, self._members, self._growth)
 
     def nearest_enrolled(self, probe: Voiceprint) -> list[Match]:
         """The two nearest of all students, whether they may enter or not, by what enrolled them."""
         self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            everybody = np.full(len(self._held.members.students), True)
-            return self._held.search.nearest(probe, 2, everybody)
+        probe = self._rotation.apply(probe)
+        with self._lock:
+            everybody = np.full(len(self._members.students), True)
+            return self._search.nearest(probe, 2, everybody)
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """Return the same by scoring everybody: what the shortlist is measured against."""
         self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            return self._held.search.exactly(
-                probe, np.arange(len(self._held.members.students)), count
-            )
+        probe = self._rotation.apply(probe)
+        with self._lock:
+            return self._search.exactly(probe, np.arange(len(self._members.students)), count)
 
     def claimed(
         self,
@@ -413,14 +528,14 @@ class Gallery:
         Nothing for one who is not enrolled or whom ``nearest`` would not look for.
         """
         self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            place = self._held.members.places.get(as_kept(student))
+        probe = self._rotation.apply(probe)
+        with self._lock:
+            place = self._members.places.get(as_kept(student))
             if place is None:
                 return []
-            asked = self._held.members.students[place]
+            asked = self._members.students[place]
             if not asked.consents(day or today()):
                 return []
             if groups is not None and asked.group not in groups:
                 return []
-            return self._held.search.exactly(probe, np.array([place]), 1, grown=grown)
+            return self._search.exactly(probe, np.array([place]), 1, grown=grown)
