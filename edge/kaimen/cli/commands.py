@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from importlib import import_module
 
 from kaimen.names import printable
@@ -13,7 +13,9 @@ from kaimen.names import printable
 class CommandsHelp(argparse.HelpFormatter):
     """Lists commands as far left as options: argparse forgets their indent, and breaks a line."""
 
-    def _iter_indented_subactions(self, action: argparse.Action) -> Iterator[argparse.Action]:
+    def _iter_indented_subactions(
+        self, action: argparse.Action
+    ) -> Generator[argparse.Action, None, None]:
         yield from getattr(action, "_get_subactions", list)()
 
 
