@@ -1,6 +1,7 @@
 """The pages, in the order of the navigation: a new one is added here."""
 
 from kaimen.console.pages import (
+    account,
     acts,
     calibration,
     enrolling,
@@ -21,5 +22,6 @@ PAGES = (
     calibration.PAGE,
     health.PAGE,
     acts.PAGE,
+    account.PAGE,
     sign_in.PAGE,
 )
