@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from kaimen.audit import latest
 from kaimen.console.attempts import FREE
-from kaimen.console.challenges import LIVES, MOST, Challenges
+from kaimen.console.challenges import LIVES, MOST, PasskeyChallenges
 from kaimen.console.origin import Origin, origin_of
 from kaimen.console.roles import Role
 from kaimen.settings import Settings
@@ -337,7 +337,7 @@ def test_what_is_no_host_has_no_origin(host: str) -> None:
 
 def test_a_challenge_is_given_once_to_one_browser_for_a_while() -> None:
     now = 0.0
-    challenges = Challenges(clock=lambda: now)
+    challenges = PasskeyChallenges(clock=lambda: now)
     first = challenges.give("a", LOCAL)
     assert challenges.take("b", LOCAL) is None
     assert challenges.take("a", LOCAL) == first and challenges.take("a", LOCAL) is None

@@ -1,4 +1,4 @@
-"""Challenges that a passkey is to sign: each for one browser, one place, one answer."""
+"""PasskeyChallenges that a passkey is to sign: each for one browser, one place, one answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIVES = 300.0  # seconds that somebody has to answer
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class PasskeyChallenge:
     """What is to be signed, and what the answer is for."""
 
     content: bytes
@@ -26,19 +26,19 @@ class Challenge:
     owner: str = ""  # the user handle it is made for
 
 
-class Challenges:
-    """Challenges by the cookie of who asked; a new one takes the place of the one before."""
+class PasskeyChallenges:
+    """PasskeyChallenges by the cookie of who asked; a new one takes the place of the one before."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._given: dict[str, Challenge] = {}
+        self._given: dict[str, PasskeyChallenge] = {}
 
     def give(
         self, cookie: str, origin: Origin, *, name: str = "", label: str = "", owner: str = ""
-    ) -> Challenge:
+    ) -> PasskeyChallenge:
         """Return a new challenge of 32 random bytes for who has a cookie."""
-        challenge = Challenge(
+        challenge = PasskeyChallenge(
             secrets.token_bytes(32), origin, self._clock(), name=name, label=label, owner=owner
         )
         with self._lock:
@@ -48,7 +48,7 @@ class Challenges:
             self._given[cookie] = challenge
         return challenge
 
-    def take(self, cookie: str, origin: Origin, *, name: str = "") -> Challenge | None:
+    def take(self, cookie: str, origin: Origin, *, name: str = "") -> PasskeyChallenge | None:
         """Return the challenge of a cookie, once; None where it was of another use or is old."""
         with self._lock:
             found = self._given.pop(cookie, None)

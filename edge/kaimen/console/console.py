@@ -14,7 +14,7 @@ from kaimen.closing import Closing
 from kaimen.console.accounts import Account, Accounts
 from kaimen.console.acts import Acts
 from kaimen.console.attempts import Attempts
-from kaimen.console.challenges import Challenges
+from kaimen.console.challenges import PasskeyChallenges
 from kaimen.console.examination import Examination
 from kaimen.console.sessions import Sessions, SignIn
 from kaimen.console.watching import Watching
@@ -46,7 +46,7 @@ class Console(Closing):
             installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
         )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
-        self.challenges = Challenges(clock=clock)
+        self.challenges = PasskeyChallenges(clock=clock)
         self.ending = asyncio.Event()  # set: streams end, so that the server can
         self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)

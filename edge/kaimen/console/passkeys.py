@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaimen.console.accounts import Account, Passkey
-from kaimen.console.challenges import Challenge
+from kaimen.console.challenges import PasskeyChallenge
 from kaimen.errors import KaimenError
 
 DESK = "Kaimen 开门"  # what browsers show beside the account
@@ -25,14 +25,14 @@ class WrongPasskey(KaimenError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SignedAnswer:
     """An answer that is right so far: whose passkey it was, and its counter."""
 
     number: str
     counter: int
 
 
-def to_register(account: Account, challenge: Challenge) -> dict[str, Any]:
+def to_register(account: Account, challenge: PasskeyChallenge) -> dict[str, Any]:
     """Return what a browser needs to make a passkey (PublicKeyCredentialCreationOptions)."""
     from webauthn import base64url_to_bytes, generate_registration_options
     from webauthn.helpers import options_to_json_dict
@@ -62,7 +62,7 @@ def to_register(account: Account, challenge: Challenge) -> dict[str, Any]:
     )
 
 
-def registered(answer: str, challenge: Challenge) -> Passkey:
+def registered(answer: str, challenge: PasskeyChallenge) -> Passkey:
     """Return the passkey that a browser has made. Raises WrongPasskey."""
     from webauthn import verify_registration_response
     from webauthn.helpers import bytes_to_base64url
@@ -89,7 +89,7 @@ def registered(answer: str, challenge: Challenge) -> Passkey:
     )
 
 
-def to_sign_in(challenge: Challenge) -> dict[str, Any]:
+def to_sign_in(challenge: PasskeyChallenge) -> dict[str, Any]:
     """Return what a browser needs to sign in, by any passkey that it has for this desk."""
     from webauthn import generate_authentication_options
     from webauthn.helpers import options_to_json_dict
@@ -112,7 +112,7 @@ def number_of(answer: str) -> str:
     return number
 
 
-def signed(answer: str, challenge: Challenge, passkey: Passkey) -> Answer:
+def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> SignedAnswer:
     """Return an answer that a passkey gave to a challenge.
 
     Its counter is still to be compared. Raises WrongPasskey.
@@ -135,7 +135,7 @@ def signed(answer: str, challenge: Challenge, passkey: Passkey) -> Answer:
         )
     except Exception as error:  # whatever a parser of what somebody sent may raise
         raise WrongPasskey("this passkey has not signed this") from error
-    return Answer(passkey.number, verified.new_sign_count)
+    return SignedAnswer(passkey.number, verified.new_sign_count)
 
 
 def _parsed(answer: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 
 from kaimen.console import passkeys
 from kaimen.console.accounts import Account, CopiedPasskey
-from kaimen.console.challenges import Challenge
+from kaimen.console.challenges import PasskeyChallenge
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.origin import Origin
 from kaimen.console.passkeys import LONGEST_ANSWER, WrongPasskey
@@ -32,7 +32,7 @@ async def by_password(exchange: Exchange, name: str, password: str) -> Account:
     return account
 
 
-async def by_passkey(exchange: Exchange, challenge: Challenge | None) -> tuple[Account, str]:
+async def by_passkey(exchange: Exchange, challenge: PasskeyChallenge | None) -> tuple[Account, str]:
     """Return the account of the passkey that has signed a challenge, and the passkey's number.
 
     RefusedRequest where it has not: of an old challenge, of another place, by a copy.
