@@ -1,4 +1,4 @@
-"""PasskeyChallenges that a passkey is to sign: each for one browser, one place, one answer."""
+"""Challenges that a passkey is to sign: each for one browser, one place, one answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PasskeyChallenge:
 
 
 class PasskeyChallenges:
-    """PasskeyChallenges by the cookie of who asked; a new one takes the place of the one before."""
+    """Challenges by the cookie of who asked; a new one takes the place of the one before."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
