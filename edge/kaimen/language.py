@@ -25,7 +25,8 @@ CATALOGUES = Path(__file__).parent / "chinese"
 SENTENCES = CATALOGUES / "sentences.toml"
 PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 1000  # characters of a sentence that is looked for
-INNER = ("error", "why", "advice")  # places that hold a sentence themselves
+VALUES = {"pin": r"\d+"}  # what stands in a place, where that is not just anything
+INNER = {"error", "why", "advice", "said"}  # places that hold a sentence themselves
 
 Translator = Callable[..., str]
 
@@ -124,28 +125,45 @@ def sentence(english: str) -> str:
 
     What is Chinese already stays so.
     """
-    if _language() != CHINESE or len(english) > LONGEST:
+    return english if _language() != CHINESE else in_chinese(english, SENTENCES)
+
+
+def is_chinese() -> bool:
+    """Return whether Chinese is chosen, for a person."""
+    return _language() == CHINESE
+
+
+def in_chinese(english: str, *catalogues: Path) -> str:
+    """Return a sentence in Chinese, with its values, by the first catalogue that has it.
+
+    One that none has is returned as it is.
+    """
+    if len(english) > LONGEST:
         return english
-    if english in texts_of(SENTENCES):
-        return texts_of(SENTENCES)[english]
-    for pattern, chinese in _patterns():
-        found = pattern.fullmatch(english)
-        if found:
-            values = found.groupdict()
-            values |= {name: sentence(values[name]) for name in INNER if name in values}
-            return chinese.format(**values)
+    for path in catalogues:
+        if english in texts_of(path):
+            return texts_of(path)[english]
+        for pattern, chinese in _patterns(path):
+            found = pattern.fullmatch(english)
+            if found:
+                values = found.groupdict()
+                inner = {name: in_chinese(values[name], *catalogues) for name in INNER & {*values}}
+                return chinese.format(**values | inner)
     return english
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
+def _patterns(path: Path) -> list[tuple[re.Pattern[str], str]]:
     """Return what finds sentences with values, those with the most words of their own first."""
-    found = [(english, other) for english, other in texts_of(SENTENCES).items() if "{" in english]
+    found = [(english, other) for english, other in texts_of(path).items() if "{" in english]
     found.sort(key=lambda each: -len(PLACE.sub("", each[0])))
     return [(_pattern(english), other) for english, other in found]
 
 
 def _pattern(english: str) -> re.Pattern[str]:
     parts = PLACE.split(english)  # words and names of places in turn
-    made = [f"(?P<{part}>.+?)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)]
+    made = [
+        f"(?P<{part}>{VALUES.get(part, '.+?')})" if odd % 2 else re.escape(part)
+        for odd, part in enumerate(parts)
+    ]
     return re.compile("".join(made), re.DOTALL)

@@ -22,6 +22,7 @@ BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]
 DATA = (
     "kaimen/py.typed",
     "kaimen/chinese/*.toml",
+    "kaimen/doctor/*.toml",
     "kaimen/models/*",
     "kaimen/models/small/*",
     "kaimen/rehearsal/promise.json",

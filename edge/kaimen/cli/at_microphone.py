@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import BEEP, HeardLevel
+from kaimen.enrollment.chance import ANOTHER_DAY
 from kaimen.enrollment.coach import WANTED, TakeJudgement
 from kaimen.enrollment.door_lights import DoorLights
 from kaimen.enrollment.enrollment import Outcome, Status
@@ -80,6 +81,13 @@ def outcomes(
     outcome = enrollment.write(accept_alike=arguments.accept_alike, dry=arguments.dry_run)
     yield outcome
     if outcome.status is Status.ENROLLED and not (add or number or arguments.dry_run):
+        screen.say(
+            text(
+                "how it will be another day is not known from takes of today; in a test by "
+                "telephone, {share} of tries were turned away days later",
+                share=f"{ANOTHER_DAY:.0%}",
+            )
+        )
         screen.say(f"another day: kaimen enroll --microphone {entry.student} --add")
 
 
@@ -179,7 +187,10 @@ def _line(event: TakeJudgement) -> Text:
     why = text(" ({why})", why=sentence(event.reason)) if event.reason else ""
     chance = ""
     if event.chance is not None:
-        chance = text("; turned away about {share} of the time", share=f"{event.chance:.0%}")
+        chance = text(
+            "; today, by this microphone, turned away about {share} of the time",
+            share=f"{event.chance:.0%}",
+        )
     said = text(
         "take {number}{why}: {advice} {progress} %{chance}",
         number=event.number,

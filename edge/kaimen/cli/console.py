@@ -27,7 +27,7 @@ EXAMPLE = """example:
 The desk is then at http://127.0.0.1:8443/, for this machine alone. Nobody can sign in before the
 first account is made here, at the gate's own terminal."""
 
-NEEDED = ("argon2", "jinja2", "python_multipart", "starlette", "uvicorn")
+NEEDED = ("argon2", "jinja2", "python_multipart", "starlette", "uvicorn", "webauthn")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -105,9 +105,16 @@ def _see_to_accounts(
     else:
         for account in accounts.all().values():
             way = "password" if account.hashed else "proxy"
+            passkeys = len(account.passkeys)
+            more = f", {passkeys} passkey{'s' if passkeys > 1 else ''}" if passkeys else ""
             screen.result(
-                {"account": account.name, "role": str(account.role), "by": way},
-                f"{account.name}  {account.role}  {way}",
+                {
+                    "account": account.name,
+                    "role": str(account.role),
+                    "by": way,
+                    "passkeys": passkeys,
+                },
+                f"{account.name}  {account.role}  {way}{more}",
             )
     return 0
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from kaimen.doctor.chinese import told
 from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Health, Patient, of_error, ok
 from kaimen.doctor.report import parts, report
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
+from kaimen.language import is_chinese, later, text
 from kaimen.screen import Screen
 from kaimen.settings import SYSTEM, Settings
 from kaimen.storage import require_folder, write_whole
@@ -33,9 +35,9 @@ That holds no names, no voices, no paths and no host name. The exit code is 1 wh
 broken, and 0 where all is ok or only wants attention."""
 
 MARKS = {
-    Health.OK: ("✓ ok", "green"),
-    Health.ATTENTION: ("! attention", "yellow"),
-    Health.BROKEN: ("✗ broken", "red"),
+    Health.OK: (later("✓ ok"), "green"),
+    Health.ATTENTION: (later("! attention"), "yellow"),
+    Health.BROKEN: (later("✗ broken"), "red"),
 }
 
 
@@ -83,8 +85,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         if arguments.report is not None:
             asked = parts(patient, chosen, found, screen)
             made = report(screen.progress(asked, "measuring", len(asked)))
-            text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
-            write_whole(arguments.report, lambda file: file.write(text.encode()))
+            content = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+            write_whole(arguments.report, lambda file: file.write(content.encode()))
     for each in found:
         screen.result(
             {
@@ -99,7 +101,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         screen.out.print(_table(found))
     if arguments.report is not None:
         screen.result(
-            {"report": str(arguments.report), "bytes": len(text.encode())},
+            {"report": str(arguments.report), "bytes": len(content.encode())},
             f"{arguments.report}: read it, then send it; it holds no names, voices, paths or keys",
         )
     return 1 if any(each.state is Health.BROKEN for each in found) else 0
@@ -111,6 +113,9 @@ def _table(found: Sequence[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     for each in found:
-        mend = [("\n→ " + each.mend, "bold")] if each.mend else []
-        table.add_row(styled(MARKS[each.state]), each.name, styled(each.found, *mend))
+        shown = (each.name, each.found, each.mend)
+        name, said, mend = told(*shown) if is_chinese() else shown
+        mark, style = MARKS[each.state]
+        todo = [("\n→ " + mend, "bold")] if mend else []
+        table.add_row(styled((text(mark), style)), name, styled(said, *todo))
     return table

@@ -1,4 +1,4 @@
-"""Who may sign in: names, roles and hashes of passwords, sealed under the school's key.
+"""Who may sign in: names, roles, hashes of passwords, passkeys, sealed under the school's key.
 
 Passwords are hashed by Argon2id (RFC 9106). Its parameters are OWASP's, in one lane: 19 MiB for
 three rounds, which a small Pi has to spare while its gate works.
@@ -7,15 +7,16 @@ three rounds, which a small Pi has to spare while its gate works.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from dataclasses import field as field_of
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaimen.console.roles import Role
-from kaimen.errors import SettingsError
+from kaimen.errors import GalleryError, SettingsError
 from kaimen.names import as_kept, name_of, printable
-from kaimen.registry.accounts_file import read_accounts, write_accounts
+from kaimen.registry.accounts_file import changing_accounts, read_accounts, write_accounts
 from kaimen.registry.vault import Vault
 
 if TYPE_CHECKING:
@@ -23,15 +24,39 @@ if TYPE_CHECKING:
 
 SHORTEST = 10  # characters of a password
 LONGEST = 200
+MOST_PASSKEYS = 10  # of an account
+
+
+class CopiedPasskey(GalleryError):
+    """A passkey whose counter did not go on: there may be two of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """What is kept of a passkey: nothing that is secret. Bytes are base64url."""
+
+    number: str  # the credential's id
+    key: str  # its public key (COSE)
+    owner: str  # the user handle, the same for all passkeys of an account
+    host: str  # the name of the desk that it is for (RP ID)
+    label: str  # what its owner calls it
+    made: float  # seconds since 1970
+    counter: int = 0  # how often it had signed; some always say 0
+    used: float = 0.0  # when it signed in last, seconds since 1970; 0: never
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in."""
+    """Somebody who may sign in. Passkeys come and go without making it another account."""
 
     name: str
     role: Role
     hashed: str = ""  # of the password; empty: only a proxy signs them in
+    passkeys: tuple[Passkey, ...] = field_of(default=(), compare=False)
+
+    def passkey(self, number: str) -> Passkey | None:
+        """Return a passkey by its number."""
+        return next((each for each in self.passkeys if each.number == number), None)
 
 
 class Accounts:
@@ -55,7 +80,11 @@ class Accounts:
     def all(self) -> dict[str, Account]:
         """Return the accounts by name. Raises GalleryError for a file that was changed."""
         rows = json.loads(read_accounts(self._path, self._vault) or b"[]")
-        return {row[0]: Account(row[0], Role(row[1]), row[2]) for row in rows}
+        return {
+            name: Account(name, Role(role), hashed, tuple(Passkey(*each) for each in passkeys))
+            for name, role, hashed, *more in rows
+            for passkeys in (more[0] if more else (),)  # none in a file of an earlier release
+        }
 
     def get(self, name: str) -> Account | None:
         """Return an account. Raises GalleryError."""
@@ -71,19 +100,78 @@ class Accounts:
     def put(self, name: str, role: Role, password: str) -> Account:
         """Add an account, or give it another role and password; an empty one signs nobody in.
 
+        An account that is given anew has no passkeys: whoever asks for it may have lost them.
         Raises SettingsError for an unfit name or password, GalleryError and StorageError.
         """
         name = name_of(name, "the account")
         if password:
             require_fit(password, name)
         account = Account(name, role, self._hasher.hash(password) if password else "")
-        self._save({**self.all(), name: account})
+        with changing_accounts(self._path):
+            self._save({**self.all(), name: account})
         return account
 
     def remove(self, name: str) -> None:
         """Remove an account. Raises SettingsError for one that is not there."""
-        account = self.required(name)
-        self._save({each: it for each, it in self.all().items() if it != account})
+        with changing_accounts(self._path):
+            account = self.required(name)
+            self._save({each: it for each, it in self.all().items() if it != account})
+
+    def of_passkey(self, number: str) -> Account | None:
+        """Return the account that has a passkey. Raises GalleryError."""
+        return next((each for each in self.all().values() if each.passkey(number)), None)
+
+    def add_passkey(self, name: str, passkey: Passkey) -> None:
+        """Give an account one more passkey.
+
+        Raises SettingsError for an account that is gone or has enough, and for a passkey that
+        somebody has, and GalleryError and StorageError.
+        """
+        with changing_accounts(self._path):
+            account = self.required(name)
+            if self.of_passkey(passkey.number) is not None:
+                raise SettingsError("this passkey is known here; sign in with it")
+            if len(account.passkeys) >= MOST_PASSKEYS:
+                raise SettingsError(
+                    f"an account has {MOST_PASSKEYS} passkeys at most; remove one first"
+                )
+            self._with_passkeys(account, (*account.passkeys, passkey))
+
+    def remove_passkey(self, name: str, number: str) -> None:
+        """Remove a passkey; whoever signed in by it is signed out.
+
+        Raises SettingsError for one that is not there, GalleryError and StorageError.
+        """
+        with changing_accounts(self._path):
+            account = self.required(name)
+            if account.passkey(number) is None:
+                raise SettingsError("this passkey is removed already; load the page again")
+            rest = tuple(each for each in account.passkeys if each.number != number)
+            self._with_passkeys(account, rest)
+
+    def used_passkey(self, name: str, number: str, counter: int, now: float) -> Account:
+        """Keep how often a passkey has signed, and when; return its account.
+
+        Raises CopiedPasskey where the counter is no higher than before, SettingsError for a
+        passkey that is gone, GalleryError and StorageError.
+        """
+        with changing_accounts(self._path):
+            account = self.required(name)
+            found = account.passkey(number)
+            if found is None:
+                raise SettingsError("this passkey is removed already; sign in by password")
+            if (counter or found.counter) and counter <= found.counter:
+                raise CopiedPasskey(
+                    "this passkey may have been copied; sign in by password, and remove it"
+                )
+            used = replace(found, counter=counter, used=now)
+            self._with_passkeys(
+                account, tuple(used if each is found else each for each in account.passkeys)
+            )
+            return account
+
+    def _with_passkeys(self, account: Account, passkeys: tuple[Passkey, ...]) -> None:
+        self._save({**self.all(), account.name: replace(account, passkeys=passkeys)})
 
     def signed_in(self, name: str, password: str) -> Account | None:
         """Return the account of a name and its password; it takes as long if there is none."""
@@ -98,7 +186,10 @@ class Accounts:
         return account if account and account.hashed else None
 
     def _save(self, accounts: dict[str, Account]) -> None:
-        rows = [[each.name, int(each.role), each.hashed] for each in accounts.values()]
+        rows = [
+            [each.name, int(each.role), each.hashed, [astuple(it) for it in each.passkeys]]
+            for each in accounts.values()
+        ]
         write_accounts(self._path, self._vault, json.dumps(rows).encode())
 
 

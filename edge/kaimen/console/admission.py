@@ -22,6 +22,7 @@ from kaimen.console.accounts import Account
 from kaimen.console.console import Console
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import LANGUAGES, later, preferred
+from kaimen.console.origin import Origin, origin_of
 from kaimen.console.page import Page, Way
 from kaimen.console.sessions import SignIn
 from kaimen.errors import KaimenError, RecordingError, SettingsError
@@ -71,6 +72,7 @@ class Admission:
             exchange.cookie if len(exchange.cookie) == 43 else secrets.token_urlsafe(32)
         )
         exchange.session, exchange.person = self._who(exchange)
+        exchange.origin = self._origin(exchange.request)
         if way.role is not None:
             if exchange.person is None:
                 return self._to_sign_in(exchange, way)
@@ -121,23 +123,35 @@ class Admission:
             session = sessions.get(exchange.cookie)
         if session is None:
             return None, None
-        account = accounts.get(session.name)
-        if account != session.account:  # removed, or given another role or password
-            sessions.end_all_of(session.name)
+        account = self._console.account_of(session)
+        if account is None:
+            sessions.end(exchange.cookie)
             return None, None
         return session, account
 
     def _proxied(self, request: Request) -> str:
         """Return whom a trusted proxy has signed in; empty where none did."""
+        if not self._is_from_proxy(request):
+            return ""
+        return request.headers.get(self._settings.proxy_header, "")
+
+    def _is_from_proxy(self, request: Request) -> bool:
         chosen = self._settings
         if not (chosen.proxy or chosen.proxy_secret):
-            return ""
+            return False
         if chosen.proxy and (request.client is None or request.client.host != chosen.proxy):
-            return ""
+            return False
         given = request.headers.get(SECRET_HEADER, "")
-        if chosen.proxy_secret and not hmac.compare_digest(given.encode(), self._secret):
-            return ""
-        return request.headers.get(chosen.proxy_header, "")
+        return not chosen.proxy_secret or hmac.compare_digest(given.encode(), self._secret)
+
+    def _origin(self, request: Request) -> Origin | None:
+        """Return where the browser believes to be; a trusted proxy says what it was asked for."""
+        host, scheme = request.headers.get("Host", ""), request.url.scheme
+        if self._is_from_proxy(request):
+            # The last one is what the proxy itself has added.
+            host = request.headers.get("X-Forwarded-Host", host).split(",")[-1].strip()
+            scheme = request.headers.get("X-Forwarded-Proto", "https").split(",")[-1].strip()
+        return origin_of(scheme, host)
 
     @cached_property
     def _secret(self) -> bytes:
@@ -198,7 +212,7 @@ class Admission:
 def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenError) -> Response:
     """Return the answer to what is not carried out: one sentence, and nothing has changed."""
     if isinstance(error, RefusedRequest):
-        status, sentence = error.status, exchange.text(error.sentence, **error.values)
+        status, sentence = error.status, exchange.told(error)
     elif isinstance(error, HTTPException):
         status = error.status_code
         usual = {404: later("There is no such page."), 405: later("That cannot be done here.")}

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaimen.closing import Closing
-from kaimen.console.accounts import Accounts
+from kaimen.console.accounts import Account, Accounts
 from kaimen.console.acts import Acts
 from kaimen.console.attempts import Attempts
+from kaimen.console.challenges import PasskeyChallenges
 from kaimen.console.examination import Examination
-from kaimen.console.sessions import Sessions
+from kaimen.console.sessions import Sessions, SignIn
 from kaimen.console.watching import Watching
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Console(Closing):
             installation.accounts_path.with_suffix(".attempts"), vault.derive("console attempts")
         )
         self.sessions = Sessions(idle=chosen.idle * 60, longest=chosen.longest * 3600, clock=clock)
+        self.challenges = PasskeyChallenges(clock=clock)
         self.ending = asyncio.Event()  # set: streams end, so that the server can
         self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)
@@ -61,7 +63,17 @@ class Console(Closing):
     def is_welcome(self, cookie: str) -> bool:
         """Return whether somebody is signed in still, without taking that for a visit."""
         session = self.sessions.get(cookie, visit=False)
-        return session is not None and self.accounts.get(session.name) == session.account
+        return session is not None and self.account_of(session) is not None
+
+    def account_of(self, session: SignIn) -> Account | None:
+        """Return the account of a session; None where that was removed or given anew.
+
+        So it is, too, where the passkey that signed in was removed.
+        """
+        account = self.accounts.get(session.name)
+        if account is None or account != session.account:
+            return None
+        return None if session.passkey and not account.passkey(session.passkey) else account
 
     def close(self) -> None:
         """Wait for what is being done, and close the parts."""

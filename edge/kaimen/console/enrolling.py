@@ -44,6 +44,7 @@ class EnrollmentSession:
         self.told: list[Told] = []  # only ever grows
         self.level: HeardLevel | None = None
         self.stopped = False
+        self.of_one_day = False  # all takes are of this moment, and nothing foresees another day
         self._watched = time.monotonic()
         self._work = work
         self._thread = threading.Thread(target=self._run, name="enrollment", daemon=True)
@@ -122,6 +123,7 @@ class Enrolling:
                 enrollment = MicrophoneEnrollment(
                     installation, gallery, entry, add=add, replace=replace, in_place_of=in_place_of
                 )
+                session.of_one_day = not add and in_place_of is None
                 with gate_microphone(installation) as source:
                     lent = isinstance(source, LentMicrophone)
                     lights = DoorLights(source.show) if isinstance(source, LentMicrophone) else None

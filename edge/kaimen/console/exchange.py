@@ -16,6 +16,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from kaimen.console.accounts import Account
 from kaimen.console.console import Console
 from kaimen.console.language import Translator, translator
+from kaimen.console.origin import Origin
+from kaimen.console.roles import TITLES, Role
 from kaimen.console.sessions import SignIn
 from kaimen.console.templates import environment
 
@@ -55,6 +57,7 @@ class Exchange:
         self.cookie = cookie
         self.session: SignIn | None = None
         self.person: Account | None = None  # who has signed in
+        self.origin: Origin | None = None  # where the browser believes to be
         self.form = FormData()
         self.text: Translator = translator(language)
         self._pages = pages
@@ -110,6 +113,14 @@ class Exchange:
     async def aside(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a function that does not use the installation on some other thread."""
         return await run_in_threadpool(function, *arguments)
+
+    def told(self, refused: RefusedRequest) -> str:
+        """Return the sentence of a refusal in this person's language."""
+        values = {
+            name: self.text(TITLES[value]) if isinstance(value, Role) else value
+            for name, value in refused.values.items()
+        }
+        return self.text(refused.sentence, **values)
 
     def audit(self, did: str, **what: object) -> None:
         """Write down what this person is about to do. Raises StorageError: then do it not.

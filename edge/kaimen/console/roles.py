@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from kaimen.console.language import later
+
 
 class Role(IntEnum):
     """Roles in their order: who has one may do what those below may, too."""
@@ -19,3 +21,10 @@ class Role(IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+TITLES = {
+    Role.GUARD: later("guard"),
+    Role.REGISTRAR: later("registrar"),
+    Role.ADMIN: later("administrator"),
+}

@@ -22,6 +22,7 @@ class SignIn:
     began: float  # seconds of the clock
     seen: float
     proxied: bool = False  # signed in by a proxy, which must go on saying so
+    passkey: str = ""  # the number of the passkey that signed in; it ends with that
     said: list[str] = field(default_factory=list)  # to be shown on the next page
 
     @property
@@ -42,7 +43,7 @@ class Sessions:
         self._sessions: dict[str, SignIn] = {}
         self._lock = threading.Lock()
 
-    def begin(self, account: Account, *, proxied: bool = False) -> str:
+    def begin(self, account: Account, *, proxied: bool = False, passkey: str = "") -> str:
         """Begin a session of an account; returns its number, a secret."""
         number, now = secrets.token_urlsafe(32), self._clock()
         with self._lock:
@@ -50,7 +51,7 @@ class Sessions:
             if len(self._sessions) >= MOST:  # whoever was seen last stays
                 oldest = min(self._sessions, key=lambda each: self._sessions[each].seen)
                 del self._sessions[oldest]
-            self._sessions[number] = SignIn(account, now, now, proxied)
+            self._sessions[number] = SignIn(account, now, now, proxied, passkey)
         return number
 
     def get(self, number: str | None, *, visit: bool = True) -> SignIn | None:
@@ -68,11 +69,6 @@ class Sessions:
         """End one session."""
         with self._lock:
             self._sessions.pop(number or "", None)
-
-    def end_all_of(self, name: str) -> None:
-        """End all sessions of an account."""
-        with self._lock:
-            self._sessions = {each: it for each, it in self._sessions.items() if it.name != name}
 
     def token(self, cookie: str) -> str:
         """Return what every form carries: only a page of ours can know it (HMAC-SHA256)."""

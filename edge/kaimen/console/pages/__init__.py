@@ -1,6 +1,7 @@
 """The pages, in the order of the navigation: a new one is added here."""
 
 from kaimen.console.pages import (
+    account,
     acts,
     calibration,
     enrolling,
@@ -23,5 +24,6 @@ PAGES = (
     health.PAGE,
     gates.PAGE,
     acts.PAGE,
+    account.PAGE,
     sign_in.PAGE,
 )

@@ -19,6 +19,7 @@ from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import HeardLevel
+from kaimen.enrollment.chance import ANOTHER_DAY
 from kaimen.enrollment.coach import TakeJudgement
 from kaimen.enrollment.enrollment import Outcome, Status
 from kaimen.enrollment.entries import Entry, day_of
@@ -117,7 +118,9 @@ def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: obje
     enrolled = isinstance(outcome, Outcome) and outcome.status is Status.ENROLLED
     return exchange.render(
         "enrolling/end.html", name=session.entry.student, outcome=outcome, enrolled=enrolled,
-        why_not=why_not, failed="" if outcome else told, stopped=told is None,
+        why_not=why_not,
+        another_day=ANOTHER_DAY if session.of_one_day else None,
+        failed="" if outcome else told, stopped=told is None,
     )  # fmt: skip
 
 

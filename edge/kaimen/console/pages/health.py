@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange
-from kaimen.console.language import later
+from kaimen.console.language import CHINESE, later
 from kaimen.console.page import Page, view
+from kaimen.doctor.chinese import told
 
 STATES = {
     "ok": (later("Well"), "good"),
@@ -30,10 +32,17 @@ async def found(exchange: Exchange) -> Response:
         (each for each in examined.findings if each["state"] in STATES),
         key=lambda each: ORDER.index(each["state"]),
     )
+    if exchange.language == CHINESE:
+        findings = [_in_chinese(each) for each in findings]
     at = datetime.datetime.fromtimestamp(examined.at).astimezone()
     return exchange.page(
         "health/found.html", findings=findings, states=STATES, at=at, failed=examined.failed
     )
+
+
+def _in_chinese(finding: dict[str, Any]) -> dict[str, Any]:
+    name, found, mend = told(finding["name"], finding["found"], finding.get("mend") or "")
+    return {**finding, "name": name, "found": found, "mend": mend}
 
 
 PAGE = Page(

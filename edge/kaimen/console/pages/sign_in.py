@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from starlette.responses import RedirectResponse, Response
-
+from kaimen.console import passkeys
+from kaimen.console.accounts import Account
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import COOKIE, LANGUAGES
 from kaimen.console.page import Page, act, view
+from kaimen.console.proving import by_passkey, by_password, place_of_passkeys, write
 from kaimen.console.roles import Role
-from kaimen.names import as_kept
 
 YEAR = 365 * 24 * 3600  # seconds
 
@@ -23,36 +22,47 @@ def show(exchange: Exchange) -> Response:
 
 async def sign_in(exchange: Exchange) -> Response:
     """Begin a session for a name and its password."""
-    console, address = exchange.console, exchange.address
     name, password = exchange.field("name"), exchange.field("password")
     then = exchange.field("then", "/")
-    wait = await exchange.aside(console.attempts.begin, as_kept(name), address)
-    if wait:
-        wrong = exchange.text(
-            "Too many wrong passwords; try again in {seconds} s.", seconds=math.ceil(wait)
-        )
-        return _asked(exchange, then, wrong, status=429)
-    loop = asyncio.get_running_loop()
-    account = await loop.run_in_executor(
-        console.hashing, console.accounts.signed_in, name, password
+    try:
+        account = await by_password(exchange, name, password)
+    except RefusedRequest as wrong:
+        return _asked(exchange, then, wrong)
+    return exchange.see(await _begun(exchange, account, then))
+
+
+async def ask_for_passkey(exchange: Exchange) -> Response:
+    """Give a browser a challenge that a passkey is to sign."""
+    challenge = exchange.console.challenges.give(exchange.cookie, place_of_passkeys(exchange))
+    return JSONResponse(await exchange.aside(passkeys.to_sign_in, challenge))
+
+
+async def sign_in_by_passkey(exchange: Exchange) -> Response:
+    """Begin a session for a passkey's account."""
+    then = exchange.field("then", "/")
+    origin = place_of_passkeys(exchange)
+    challenge = exchange.console.challenges.take(exchange.cookie, origin)
+    account, number = await by_passkey(exchange, challenge)
+    return JSONResponse({"see": await _begun(exchange, account, then, number)})
+
+
+async def _begun(exchange: Exchange, account: Account, then: str, passkey: str = "") -> str:
+    """Begin a session; return the address that is shown next."""
+    did = "signed in by a passkey" if passkey else "signed in"
+    await exchange.aside(write, exchange, account.name, did)
+    exchange.console.sessions.end(exchange.cookie)
+    exchange.cookie = exchange.console.sessions.begin(account, passkey=passkey)
+    return _local(then)
+
+
+def _asked(exchange: Exchange, then: str, wrong: RefusedRequest | None = None) -> Response:
+    return exchange.page(
+        "sign_in/page.html",
+        status=wrong.status if wrong else 200,
+        then=_local(then),
+        wrong=exchange.told(wrong) if wrong else "",
+        passkeys=exchange.origin is not None and exchange.origin.has_passkeys,
     )
-    if account is None:
-        if console.accounts.get(name) is not None:
-            await exchange.aside(_write, exchange, as_kept(name), "gave a wrong password")
-        return _asked(exchange, then, exchange.text("Name or password is wrong."), status=403)
-    await exchange.aside(_write, exchange, account.name, "signed in")
-    await exchange.aside(console.attempts.right, account.name, address)
-    console.sessions.end(exchange.cookie)
-    exchange.cookie = console.sessions.begin(account)
-    return exchange.see(_local(then))
-
-
-def _write(exchange: Exchange, who: str, did: str) -> None:
-    exchange.console.audit(who, did, address=exchange.address)
-
-
-def _asked(exchange: Exchange, then: str, wrong: str = "", *, status: int = 200) -> Response:
-    return exchange.page("sign_in/page.html", status=status, then=_local(then), wrong=wrong)
 
 
 def sign_out(exchange: Exchange) -> Response:
@@ -82,6 +92,8 @@ PAGE = Page(
     ways=(
         view("/sign-in", show, role=None),
         act("/sign-in", sign_in, role=None),
+        act("/sign-in/passkey/challenge", ask_for_passkey, role=None),
+        act("/sign-in/passkey", sign_in_by_passkey, role=None),
         act("/sign-out", sign_out, role=Role.GUARD),
         view("/language/{language}", speak, role=None),
     ),
