@@ -72,7 +72,7 @@ class Stream:
         """Samples that are decoded before its own begin."""
         return self.first.samples - DECODER_DELAY if self.delay is None else 0
 
-    def written(self, content: bytes) -> Iterator[bytes]:
+    def written(self, content: bytes) -> Iterator[bytes | memoryview]:
         """Yield a file of it alone that says how long it is."""
         front = self._front(content)
         mark = b"Xing" + struct.pack(">II", 1, self.frames)
@@ -87,7 +87,7 @@ class Stream:
                 both &= 0xFFF000
             yield self._filled(front, mark + b"LAME3.100" + bytes(12) + both.to_bytes(3, "big"))
         for start, end in self.pieces:
-            yield content[start:end]
+            yield memoryview(content)[start:end]
         yield bytes(max(0, end - len(content)))  # of a last frame that was cut
 
     def _front(self, content: bytes) -> bytes:
