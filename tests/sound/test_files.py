@@ -16,6 +16,7 @@ import soundfile
 
 from kaimen.errors import RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import SAMPLE_RATE, libsndfile
+from kaimen.sound.high_pass import HighPass
 from kaimen.sound.recording import LONGEST_STREAM, phrases, read
 from tests.sound.made_files import amr
 from tests.sounds import in_a_room, noise, silence, spoken
@@ -133,9 +134,19 @@ def test_hours_of_silence_in_a_small_file_are_refused_in_little_memory(tmp_path:
     assert path.stat().st_size < 2 << 20
     with pytest.raises(RecordingTooLong, match="cut out the phrase"):
         read(path)
+    sentence, kilobytes = read_apart(path)
+    assert f"longer than {LONGEST_STREAM / 60:g} min" in sentence
+    assert kilobytes < MOST_MEMORY
+
+
+MOST_MEMORY = 200 << 10  # KiB of a process that reads a stream
+
+
+def read_apart(path: Path) -> tuple[str, int]:
+    """Seconds that a process of its own reads, or its error; and its memory in KiB at most."""
     program = (
         "import sys; from kaimen.sound.recording import read\n"
-        "try: read(sys.argv[1], longest=None)\n"
+        "try: print(len(read(sys.argv[1], longest=None)) / 16000)\n"
         "except ValueError as error: print(error)\n"
         # Not ru_maxrss, which begins with that of whoever forked.
         "status = open('/proc/self/status').read()\n"
@@ -144,9 +155,48 @@ def test_hours_of_silence_in_a_small_file_are_refused_in_little_memory(tmp_path:
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
     )
-    sentence, kilobytes = done.stdout.splitlines()
-    assert f"longer than {LONGEST_STREAM / 60:g} min" in sentence
-    assert int(kilobytes) < 600_000
+    said, kilobytes = done.stdout.splitlines()
+    return said, int(kilobytes)
+
+
+@needs_ffmpeg
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "coded",
+    [("mp3", "-b:a", "128k"), ("flac",), ("wav",), ("wav", "-f", "wav", "-"), ("m4a",),
+     ("opus", "-b:a", "64k")],
+    ids=" ".join,
+)  # fmt: skip
+def test_half_an_hour_in_stereo_is_read_in_bounded_memory(
+    tmp_path: Path, coded: tuple[str, ...]
+) -> None:
+    path = tmp_path / f"long.{coded[0]}"
+    rate = 16_000 if coded[-1] == "-" else 44_100  # an unfinished file is held in memory
+    source = f"anoisesrc=a=0.1:r={rate}:d=1790,aformat=channel_layouts=stereo"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, *coded[1:]]
+    if coded[-1] == "-":
+        with path.open("wb") as piped:
+            subprocess.run(command, stdout=piped, check=True)
+        content = bytearray(path.read_bytes())
+        at = content.index(b"data") + 4
+        content[at : at + 4] = bytes(4)
+        path.write_bytes(content)
+    else:
+        subprocess.run([*command, path], check=True)
+    seconds, kilobytes = read_apart(path)
+    assert float(seconds) == pytest.approx(1790, abs=0.1)
+    assert kilobytes < MOST_MEMORY
+
+
+@pytest.mark.parametrize("second", [0, 1])
+def test_of_a_long_stereo_recording_the_channel_is_heard_that_speaks_late(
+    path: Path, second: int
+) -> None:
+    voice = in_a_room(silence(70), VOICE)
+    channels = [in_a_room(silence(len(voice) / SAMPLE_RATE)), voice]
+    wav(path, np.stack((channels[second], channels[1 - second]), axis=1))
+    heard = read(path, longest=None)
+    np.testing.assert_allclose(heard, HighPass(SAMPLE_RATE)(voice), atol=2 / 32_768)
 
 
 M4A = b"\x00\x00\x00\x20ftypM4A " + bytes(500)

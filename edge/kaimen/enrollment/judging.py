@@ -18,6 +18,7 @@ from kaimen.enrollment.entries import Entry
 from kaimen.enrollment.two_voices import SAID, halves_unlike, unlike_the_others
 from kaimen.errors import RecordingError, RecordingTooLong, UnreadableRecording, UnsupportedFormat
 from kaimen.sound import Samples, quality, recording
+from kaimen.sound.bit_rate import TOO_FEW, has_too_few_bits
 from kaimen.sound.impairments import impairments
 from kaimen.sound.recording import only_phrase, opened, read
 from kaimen.voice.encoder import Encoder, Voiceprint
@@ -132,7 +133,10 @@ class Judge:
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
             found = recorded(models, phrase.samples)
-            return replace(found, remarks=impairments(phrase.samples, found.evidence.highest))
+            remarks = impairments(phrase.samples, found.evidence.highest)
+            if has_too_few_bits(contents):
+                remarks = (*remarks, TOO_FEW)
+            return replace(found, remarks=remarks)
 
         def two_voices(contents: bytes) -> bool:
             return halves_unlike(only_phrase(decode(contents)).samples, encoder)

@@ -10,36 +10,56 @@ from kaimen.sound.endpoint import FRAME, QUIETEST, levels
 
 QUIET = 10  # percentile of the levels that is a channel's own noise
 AS_CLEAR = 3.0  # dB: of channels as clear as that the loudest is taken
-TOGETHER = 6000 * FRAME  # samples looked at in one step: a minute
-NO_LEVELS = np.zeros(0, np.float32)
 NOTHING = -120.0  # dB, where nothing rises above the noise
+
+
+class ChannelLevels:
+    """Hears several channels, piece by piece, and tells in which a voice is heard best."""
+
+    def __init__(self, channels: int) -> None:
+        self._rest = np.zeros((0, channels), np.float32)  # less than a frame
+        self._before = np.zeros(channels, np.float32)  # the sample before the rest
+        self._heard: list[Samples] = []  # levels, (frames, channels)
+
+    def push(self, piece: Samples) -> None:
+        """Hear a piece, shape (samples, channels), at 16 kHz."""
+        sound = np.concatenate((self._rest, piece))
+        whole = len(sound) // FRAME * FRAME
+        self._rest = sound[whole:].copy()
+        if whole:
+            framed = np.ascontiguousarray(sound[:whole].T)
+            each = zip(framed, self._before.tolist(), strict=True)
+            self._heard.append(np.stack([levels(*one) for one in each], axis=1))
+            self._before = sound[whole - 1].copy()
+
+    @property
+    def best(self) -> int:
+        """The index of the channel that is heard.
+
+        The clearest channel is taken: the one whose sound rises furthest above its own noise,
+        where noise below QUIETEST counts as that. So a dead channel, hum or hiss is not taken for a
+        voice. Of channels within AS_CLEAR of the clearest the loudest is taken, and the first of
+        equal ones.
+        """
+        channels = len(self._before)
+        heard = np.concatenate([np.zeros((0, channels), np.float32), *self._heard]).T
+        clear = [clearness(each) for each in heard]
+        least = max(clear) - AS_CLEAR
+        loudness = [
+            _voice_and_noise(each)[0] if how_clear >= least else -np.inf
+            for each, how_clear in zip(heard, clear, strict=True)
+        ]
+        return int(np.argmax(loudness))
 
 
 def best_channel(sound: Samples) -> tuple[Samples, int]:
     """Return the channel in which a voice is heard best, shape (samples,), and its index.
 
-    ``sound`` has the shape (samples, channels), at 16 kHz. The clearest channel is taken: the one
-    whose sound rises furthest above its own noise, where noise below QUIETEST counts as that. So a
-    dead channel, hum or hiss is not taken for a voice. Of channels within AS_CLEAR of the clearest
-    the loudest is taken, and the first of equal ones.
+    ``sound`` has the shape (samples, channels), at 16 kHz.
     """
-    if sound.shape[1] == 1:
-        return sound[:, 0], 0
-    heard = [_levels(each) for each in sound.T]
-    clear = [clearness(each) for each in heard]
-    least = max(clear) - AS_CLEAR
-    loudness = [
-        _voice_and_noise(each)[0] if how_clear >= least else -np.inf
-        for each, how_clear in zip(heard, clear, strict=True)
-    ]
-    best = int(np.argmax(loudness))
-    return np.ascontiguousarray(sound[:, best]), best
-
-
-def _levels(channel: Samples) -> Samples:
-    """The levels of a channel, taken piece by piece: a long one would fill the memory."""
-    pieces = [channel[at : at + TOGETHER] for at in range(0, len(channel), TOGETHER)]
-    return np.concatenate([levels(np.ascontiguousarray(piece)) for piece in pieces] or [NO_LEVELS])
+    heard = ChannelLevels(sound.shape[1])
+    heard.push(sound)
+    return np.ascontiguousarray(sound[:, heard.best]), heard.best
 
 
 def clearness(heard: Samples) -> float:

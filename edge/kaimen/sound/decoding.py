@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from kaimen.errors import RecordingTooLong, UnreadableRecording
 from kaimen.sound import joined, libsndfile, mp3, other_formats
@@ -33,7 +34,8 @@ def blocks(descriptor: int, longest: float) -> Blocks:
         mended = joined.unfinished(head, size)
         if mended is None:
             return _of_file(descriptor, head, longest)
-        return _of_parts([[mended, _read(descriptor, size)[len(head) :]]])
+        _require_small(size)
+        return _of_unfinished(mended, descriptor, len(head))
     content = _read(descriptor, size)
     streams = mp3.streams(content, longest)
     if streams:
@@ -44,9 +46,13 @@ def blocks(descriptor: int, longest: float) -> Blocks:
     return _of_file(descriptor, head, longest)
 
 
-def _read(descriptor: int, size: int) -> bytes:
+def _require_small(size: int) -> None:
     if size > LARGEST:
         raise RecordingTooLong(f"larger than {LARGEST >> 20} MiB; cut it into pieces")
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    _require_small(size)
     with os.fdopen(os.dup(descriptor), "rb") as file:
         file.seek(0)
         return file.read(LARGEST)
@@ -68,16 +74,27 @@ def _of_file(descriptor: int, head: bytes, longest: float) -> Blocks:
         yield from other_formats.blocks(descriptor, form, longest)
 
 
-def _of_parts(parts: Iterable[Iterable[bytes]]) -> Blocks:
+def _of_parts(parts: Iterable[Iterable[bytes | memoryview]]) -> Blocks:
     for part in parts:
         with _in_memory(part) as descriptor:
             yield from libsndfile.blocks(descriptor)
 
 
+def _of_unfinished(mended: bytes, descriptor: int, place: int) -> Blocks:
+    """The sound of a WAV whose first ``place`` bytes were mended."""
+    os.lseek(descriptor, place, os.SEEK_SET)
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        rest = iter(lambda: file.read(HEAD), b"")
+        with _in_memory(chain([mended], rest)) as whole:
+            yield from libsndfile.blocks(whole)
+
+
 def _of_mp3(content: bytes, streams: list[mp3.Stream], longest: float) -> Blocks:
-    for stream in streams:
+    for number, stream in enumerate(streams, 1):
         left = stream.before
         with _in_memory(stream.written(content)) as descriptor:
+            if number == len(streams):
+                content = b""  # a long one would be held twice
             for rate, block in libsndfile.blocks(descriptor):
                 if left < len(block):
                     yield rate, block[left:]
@@ -85,7 +102,7 @@ def _of_mp3(content: bytes, streams: list[mp3.Stream], longest: float) -> Blocks
 
 
 @contextmanager
-def _in_memory(pieces: Iterable[bytes]) -> Iterator[int]:
+def _in_memory(pieces: Iterable[bytes | memoryview]) -> Iterator[int]:
     descriptor = os.memfd_create("kaimen-recording", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "w+b") as file:
         file.writelines(pieces)

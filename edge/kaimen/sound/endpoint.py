@@ -40,6 +40,7 @@ HANGOVER = 0.30  # seconds without speech that end a phrase; stops and breaths a
 SHORTEST = 0.12  # seconds of speech frames a phrase must have: a short "up"
 LONGEST = 4.0  # seconds after which a phrase is cut
 FRAMES = SAMPLE_RATE / FRAME  # a second
+TOGETHER = 6000 * FRAME  # samples looked at in one step: a minute, so that memory is bounded
 SOFT = round(LOOK_BACK * FRAMES)  # frames
 PADDING = 0.03  # seconds kept before the first and after the last speech frame
 PADDED = round(PADDING * SAMPLE_RATE)  # samples
@@ -72,9 +73,14 @@ def levels(samples: Samples, before: float = 0.0) -> Samples:
     ``before`` is the sample that came before the first.
     """
     whole = samples[: len(samples) // FRAME * FRAME]
-    previous = np.concatenate((np.array([before], np.float32), whole))[: len(whole)]
-    framed = (whole - np.float32(PRE_EMPHASIS) * previous).reshape(-1, FRAME)
-    power: Samples = 10 * np.log10(np.mean(framed**2, axis=1) + np.float32(1e-12))
+    power = np.empty(len(whole) // FRAME, np.float32)
+    for at in range(0, len(whole), TOGETHER):
+        piece = whole[at : at + TOGETHER]
+        previous = np.concatenate((np.array([before], np.float32), piece[:-1]))
+        framed = (piece - np.float32(PRE_EMPHASIS) * previous).reshape(-1, FRAME)
+        mean = np.mean(framed**2, axis=1) + np.float32(1e-12)
+        power[at // FRAME : at // FRAME + len(mean)] = 10 * np.log10(mean)
+        before = float(piece[-1])
     return power
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.bandwidth import WIDER, band_of, highest_speech, nothing_above
+from kaimen.sound.gain_steps import has_gain_step
 from kaimen.sound.loudness import decibels
 from kaimen.sound.quality import clipped_share
 
@@ -34,6 +35,7 @@ def impairments(phrase: Samples, highest: float | None = None) -> tuple[str, ...
         (band is not None, f"{nothing_above(band or 0)}; {WIDER}"),
         (level < QUIET, "very quiet; go closer to the microphone, or turn it up"),
         (clipped >= CLIPPED, "the loudest of it is cut off; turn the microphone down"),
+        (has_gain_step(phrase), "its loudness jumps; turn off automatic gain (AGC)"),
         (gaps >= GAPS, "it has gaps; turn off echo cancelling and noise suppression"),
     ]
     return tuple(sentence for is_so, sentence in found if is_so)

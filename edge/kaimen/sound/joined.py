@@ -20,18 +20,19 @@ FIRST_PAGE = 2  # flag of an Ogg page that a stream begins with
 TO_THE_END = 0xFFFF_FFFF  # bytes, says a WAV that was written to a pipe
 
 
-def parts(content: bytes) -> list[bytes]:
+def parts(content: bytes) -> list[memoryview]:
     """Return the files that a file was joined from, those alone that have sound after them."""
     if content.startswith(b"fLaC"):
         starts = [match.start() for match in FLAC.finditer(content)]
     elif content.startswith(b"OggS"):
         starts = list(_links(content))
     else:
-        return [content]
+        return [memoryview(content)]
     ends = [*starts[1:], len(content)]
     if len(starts) < 2:
-        return [content]
-    return [content[start:end] for start, end in zip(starts, ends, strict=True)]
+        return [memoryview(content)]
+    whole = memoryview(content)
+    return [whole[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _links(content: bytes) -> Iterator[int]:

@@ -54,6 +54,7 @@ class Stream:
     declared: int | None = None  # frames that the info frame says there are
     delay: bytes | None = None  # samples that the encoder put before and after, 12 bits each
     frames: int = 0
+    largest: int = 0  # bytes of a frame
     pieces: list[tuple[int, int]] = field(default_factory=list)  # where they are, from and to
 
     @property
@@ -64,15 +65,22 @@ class Stream:
     def add(self, frame: Frame) -> None:
         """Append a frame."""
         self.frames += 1
+        self.largest = max(self.largest, frame.length)
         start = self.pieces.pop()[0] if self.pieces and self.pieces[-1][1] == frame.start else None
         self.pieces.append((frame.start if start is None else start, frame.end))
+
+    @property
+    def most_bits(self) -> float:
+        """Bits that a sample of a channel has where the bit rate is highest."""
+        _, mono = self.first.form
+        return 8 * self.largest / self.first.samples / (1 if mono else 2)
 
     @property
     def before(self) -> int:
         """Samples that are decoded before its own begin."""
         return self.first.samples - DECODER_DELAY if self.delay is None else 0
 
-    def written(self, content: bytes) -> Iterator[bytes]:
+    def written(self, content: bytes) -> Iterator[bytes | memoryview]:
         """Yield a file of it alone that says how long it is."""
         front = self._front(content)
         mark = b"Xing" + struct.pack(">II", 1, self.frames)
@@ -87,7 +95,7 @@ class Stream:
                 both &= 0xFFF000
             yield self._filled(front, mark + b"LAME3.100" + bytes(12) + both.to_bytes(3, "big"))
         for start, end in self.pieces:
-            yield content[start:end]
+            yield memoryview(content)[start:end]
         yield bytes(max(0, end - len(content)))  # of a last frame that was cut
 
     def _front(self, content: bytes) -> bytes:

@@ -29,7 +29,7 @@ class Played:
     @property
     def seconds(self) -> float:
         """How long it lasts."""
-        return len(self._recording.whole) / SAMPLE_RATE
+        return self._recording.seconds
 
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks of shape (BLOCK,), each as soon as its last sample was heard."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +48,8 @@ def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
     limit, advice = (LONGEST_STREAM, CUT) if longest is None else (longest, ONE_PHRASE)
     advice = advice.format(limit)
     try:
-        with opened(path) as descriptor, silenced(), closing(blocks(descriptor, limit)) as sound:
-            return in_own_form(sound, limit, advice)
+        with opened(path) as descriptor, silenced():
+            return in_own_form(lambda: blocks(descriptor, limit), limit, advice)
     except RecordingError as error:
         raise error.at(path) from None
     except OSError as error:
@@ -112,13 +112,25 @@ class Recording:
     @property
     def whole(self) -> Samples:
         """All that it plays, at once."""
+        return np.concatenate((self._samples, self._silence))
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays."""
+        return (len(self._samples) + len(self._silence)) / SAMPLE_RATE
+
+    @property
+    def _silence(self) -> Samples:
+        """What follows the last sample, to the end of a block."""
         tail = round(_TAIL * SAMPLE_RATE)
         tail += -(len(self._samples) + tail) % BLOCK
-        return np.concatenate((self._samples, np.zeros(tail, np.float32)))
+        return np.zeros(tail, np.float32)
 
     def blocks(self) -> Iterator[Samples]:
         """Yield the recording in blocks of shape (BLOCK,), the last ones silent."""
-        yield from self.whole.reshape(-1, BLOCK)
+        full = len(self._samples) // BLOCK * BLOCK
+        yield from self._samples[:full].reshape(-1, BLOCK)
+        yield from np.concatenate((self._samples[full:], self._silence)).reshape(-1, BLOCK)
 
 
 def phrases(samples: Samples) -> list[Phrase]:
