@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,34 @@ def test_a_log_that_may_not_be_read_is_told_in_a_sentence(
     for read in (verify, lambda folder, key: list(audit.latest(folder, key))):
         with pytest.raises(StorageError, match=r"cannot be read .*; call it as the gate's own"):
             read(tmp_path, KEY)
+
+
+def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
+    with Audit(tmp_path / "log", KEY) as made:
+        for number in range(5):
+            made.write({"number of it": number})
+        audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+        made.write({"number of it": 5})
+    copied = list(export(tmp_path / "copy", KEY))
+    assert [each["number of it"] for each in copied] == list(range(5))
+    assert verify(tmp_path / "copy", KEY).problems == []
+
+
+def test_a_day_is_one_of_utc_wherever_the_gate_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        for hour in (1, 22):
+            now = datetime.datetime(2026, 9, 1, hour, tzinfo=datetime.UTC)
+            with Audit(tmp_path, KEY, days=3, now=lambda now=now: now) as made:
+                made.write({"kind": "door"})
+            os.utime(audit.files_of(tmp_path)[-1], (now.timestamp(), now.timestamp()))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert len(audit.files_of(tmp_path)) == 1
 
 
 def test_a_copy_of_a_log_that_was_changed_is_refused(tmp_path: Path) -> None:
