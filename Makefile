@@ -7,7 +7,7 @@ UV := uv==0.13.9
 # A worker a core; a file stays on one worker, so that what it makes once is made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: setup demo test slow installs check train ladder evaluate bench deb emulated-pi release peers homeassistant lock clean
+.PHONY: setup demo test slow installs check mutants train ladder evaluate bench deb emulated-pi release peers homeassistant lock clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +40,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) -q -m "not installs and not slow" $$($(BIN)/python tests/touched.py)
+
+# Changes the program a little, ten thousand times, and counts how often a test notices; a night.
+# ARGUMENTS="--sample 100" tries 100 of each room, --again the survivors, --count none.
+mutants: setup
+	nice -n 5 $(BIN)/python tests/mutants.py $(ARGUMENTS)
 
 # Both encoders, from recordings to the cards beside them; goes on after an interruption.
 train: setup peers

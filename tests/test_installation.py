@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.audit import Audit
+from kaimen.audit import Audit, export
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError
 from kaimen.installation import Installation
@@ -51,6 +51,18 @@ def test_a_part_that_was_closed_is_opened_anew_and_the_others_stay(settings: Set
         installation.close("relay", "door")
         assert installation.gallery_or_new is gallery and len(gallery) == 0
         assert installation.relay is not relay
+
+
+def test_a_key_on_a_stick_that_was_pulled_is_needed_no_second_time(settings: Settings) -> None:
+    with Installation.open(settings) as installation:
+        assert len(installation.gallery_or_new) == 0
+        installation.audit.write({"kind": "gate", "event": "before"})
+        settings.gallery.key_file.unlink()
+        installation.close("audit", "checks")
+        assert installation.checks is not None
+        installation.audit.write({"kind": "gate", "event": "after"})
+        lines = export(installation.log_folder, installation.log_key)
+        assert [each["event"] for each in lines] == ["before", "after"]
 
 
 def test_parts_are_closed_the_latest_first_and_an_error_closes_the_others(

@@ -143,7 +143,7 @@ class Installation(Closing):
 
     @cached_property
     def vault(self) -> Vault:
-        """The key. Raises GalleryError."""
+        """The key, read once: its file may lie on a stick that was pulled. Raises GalleryError."""
         return self.school.vault
 
     @property
@@ -426,7 +426,7 @@ class Installation(Closing):
     @property
     def acts_key(self) -> bytes:
         """The key of that log, another than the gate's. Raises GalleryError."""
-        return self.school.acts_key
+        return self.vault.derive("acts")
 
     @property
     def log_folder(self) -> Path:
@@ -436,7 +436,7 @@ class Installation(Closing):
     @property
     def log_key(self) -> bytes:
         """The key of that log. Raises GalleryError."""
-        return self.school.log_key
+        return self.vault.derive("audit")
 
     @cached_property
     def audit(self) -> Audit:

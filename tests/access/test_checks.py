@@ -175,6 +175,44 @@ def test_a_word_is_told_from_other_words(models: Models, gallery: Gallery) -> No
     assert checks.words(WHO) == ["open", "other"]
     assert not checks.another_word(heard(models, "phrase-6"), WHO, "open")
     assert checks.another_word(heard(models, "phrase-6"), WHO, "other")
+    assert not checks.another_word(heard(models, "other-1"), WHO, "other")
+    assert checks.another_word(heard(models, "other-1"), WHO, "open")
+
+
+def test_a_word_without_evidence_is_no_better_than_any_other(
+    models: Models, gallery: Gallery
+) -> None:
+    made = heard(models, "other-1")
+    gallery.enroll(WHO, [made.voiceprint], word="another")
+    gallery.enroll(WHO, [made.voiceprint], evidence=[models.evidence(made)], word="other")
+    checks = Checks(models, gallery.registry, None)
+    assert not checks.another_word(heard(models, "other-1"), WHO, "other")
+    without = Checks(Models(models.encoder), gallery.registry, None)
+    assert not without.another_word(heard(models, "other-1"), WHO, "another")
+
+
+def test_a_rehearsal_runs_every_model_and_minds_no_silence(
+    models: Models, gallery: Gallery
+) -> None:
+    class Detector:
+        heard: Features | None = None
+
+        def suspect(self, heard: Features) -> None:
+            self.heard = heard
+
+    detector = Detector()
+    checks = Checks(
+        Models(models.encoder, models.phrase, detector),  # type: ignore[arg-type]
+        gallery.registry,
+        None,
+    )
+    said = heard(models, "phrase-6")
+    checks.rehearse(Utterance(np.zeros(0, np.float32), models.encoder))
+    assert detector.heard is None
+    checks.rehearse(said)
+    np.testing.assert_array_equal(detector.heard, said.features)
+    assert "features" in vars(said)
+    Checks(models, gallery.registry, None).rehearse(said)
 
 
 def test_evidence_of_another_phrase_encoder_is_not_compared(models: Models) -> None:

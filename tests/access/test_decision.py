@@ -5,11 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.decision import Check, Decision, Verdict, decide
+from kaimen.access.decision import (
+    ALIKE,
+    ANOTHER,
+    Check,
+    Decision,
+    Thresholds,
+    Verdict,
+    decide,
+    one_voice,
+    pooled_point,
+    refuse,
+    refuse_for_another,
+    stay_shut,
+)
 from kaimen.gallery.match import Match
 
 COSINES = st.floats(-1, 1, width=32)
@@ -115,3 +129,88 @@ def test_of_what_a_phrase_must_not_be_like_it_is_said_how_much_at_most() -> None
     assert Decision(Verdict.REFUSED, 0.4, (Match("Li", 0.5),), checks=(check,)).reason == (
         "the voice is known, but it was heard before: a recording (0.950, at most 0.600 may be)"
     )
+
+
+LI = (Match("Li", 0.5), Match("Wang", 0.4))
+UNLIKE = Check("phrase", 0.2, 0.4, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("decision", "cause"),
+    [
+        (stay_shut("it is not armed"), "shut"),
+        (refuse(0.6, 3.2), "wait"),
+        (Decision(Verdict.RETRY, 0.4, LI, ask=("北京",)), "asked"),
+        (Decision(Verdict.RETRY, 0.4, (), wanted="more"), "more"),
+        (decide([], 0.6), "nobody"),
+        (decide([], 0.6, claim="Li"), "may not"),
+        (decide(LI, 0.4), "open"),
+        (refuse_for_another(decide(LI[1:], 0.4, claim="Wang"), [Match("Li", 0.6)]), "another"),
+        (Decision(Verdict.UNKNOWN, 0.4, LI, checks=(UNLIKE,)), "phrase"),
+        (decide(LI, 0.6), "far"),
+        (decide(LI, inf), "not armed"),
+    ],
+)
+def test_a_program_is_told_the_cause_in_a_word(decision: Decision, cause: str) -> None:
+    assert decision.cause == cause
+
+
+def test_who_is_not_heard_is_told_until_when() -> None:
+    refused = refuse(0.6, 3.2)
+    assert refused == Decision(Verdict.REFUSED, 0.6, (), wait=3.2)
+    assert refused.reason == "too many unknown voices; the door hears again in 4 s"
+
+
+def test_who_is_asked_for_words_is_told_which() -> None:
+    asking = Decision(Verdict.RETRY, 0.4, LI, ask=("北京", "上海"))
+    assert asking.reason == "Li is asked to say: 北京, 上海"
+
+
+def test_a_score_that_is_no_number_is_not_said_to_be_too_low() -> None:
+    assert decide([Match("Li", nan)], 0.6).reason == "a voice nobody has, the threshold is 0.600"
+
+
+def test_two_tries_are_judged_by_their_mean_and_never_doubtful() -> None:
+    both = Check("phrase", 0.75, 0.8, 0.7).with_try(Check("phrase", 0.79, 0.8, 0.7))
+    assert both == Check("phrase", 0.77, 0.8)
+    assert not both.passed and not both.doubtful
+
+
+def test_a_check_is_doubtful_from_its_grey_on() -> None:
+    found = [Check("phrase", score, 0.8, 0.7).doubtful for score in (0.69, 0.7, 0.79, 0.8)]
+    assert found == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("best", "opens"), [(0.5 + ANOTHER, True), (0.51 + ANOTHER, False), (-inf, True)]
+)
+def test_a_claim_gives_way_to_a_voice_that_is_clearly_nearer(best: float, opens: bool) -> None:
+    claimed = decide([Match("Li", 0.5)], 0.4, claim="Li")
+    found = refuse_for_another(claimed, [Match("Li", 0.9), Match("Wang", best)])
+    assert found.opens is opens
+    assert found.another == (None if opens else best)
+    assert refuse_for_another(claimed, [Match("Li", 0.9)]) == claimed
+    turned_away = decide([Match("Li", 0.3)], 0.4, claim="Li")
+    assert refuse_for_another(turned_away, [Match("Wang", 0.9)]) == turned_away
+
+
+def test_two_points_are_of_one_voice_from_a_cosine_on() -> None:
+    first = np.array([1.0, 0.0], np.float32)
+    for cosine, alike in ((ALIKE + 0.001, True), (ALIKE - 0.001, False)):
+        second = np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)
+        assert one_voice(first, second) == alike
+    np.testing.assert_array_equal(
+        one_voice(np.stack([first, first]), np.stack([first, -first])), [True, False]
+    )
+
+
+def test_what_two_tries_have_in_common_is_of_unit_length() -> None:
+    both = pooled_point(np.eye(3, dtype=np.float32)[:2], np.eye(3, dtype=np.float32)[[0, 2]])
+    np.testing.assert_allclose(both, [[1, 0, 0], [0, 0.5**0.5, 0.5**0.5]], atol=1e-6)
+    opposite = pooled_point(np.eye(3, dtype=np.float32)[0], -np.eye(3, dtype=np.float32)[0])
+    np.testing.assert_array_equal(opposite, np.zeros(3))
+
+
+def test_either_threshold_arms_a_door() -> None:
+    assert not Thresholds().armed
+    assert Thresholds(anybody=0.6).armed and Thresholds(claimed=0.6).armed

@@ -44,6 +44,23 @@ def test_a_clear_voice_that_said_who_it_is_and_passed_everything_is_taken_in() -
     assert picked() == ["Li"]
 
 
+def test_a_candidate_tells_what_it_scored_and_what_was_asked_for() -> None:
+    made, point = growing(), like(LI, 0.7)
+    made.consider(OPENED, point, THRESHOLDS, None)
+    (found,) = made.candidates()
+    assert found.score == pytest.approx(0.7) and found.needed == pytest.approx(0.6 + FAR)
+    np.testing.assert_array_equal(found.voiceprint, point)
+    assert made.candidates() == []
+
+
+def test_who_is_enrolled_alone_is_far_from_everybody() -> None:
+    gallery = Gallery("encoder", 4)
+    gallery.enroll("Li", [LI])
+    made = Growing(gallery)
+    made.consider(OPENED, like(LI, 0.7), THRESHOLDS, None)
+    assert [each.student for each in made.candidates()] == ["Li"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -23,7 +23,7 @@ from kaimen.access.decision import (
     pooled_point,
 )
 from kaimen.access.lockout import Lockout
-from kaimen.access.policy import AGAIN, ASKED, AccessPolicy
+from kaimen.access.policy import AGAIN, ASKED, CLAIM, AccessPolicy
 from kaimen.calibration.calibration import GREY
 from kaimen.gallery.gallery import Gallery
 from kaimen.settings.roster import Rule
@@ -76,13 +76,13 @@ class Played:
         return self.answers.pop(0) if self.answers else (PASSED,)
 
     def words(self, student: str) -> list[str]:
-        return self._words
+        return self._words if student == "Li" else []
 
     def word_voiceprints(self, student: str, word: str) -> list[np.ndarray]:
-        return [LI if student == "Li" else WANG]
+        return [LI] if student == "Li" and word in self._words else []
 
     def another_word(self, heard: Utterance, student: str, word: str) -> bool:
-        return self.mistaken
+        return self.mistaken or student != "Li" or word not in self._words
 
     def remember(self, heard: Utterance, student: str, word: str = "") -> None:
         self.kept.append((student, word))
@@ -106,12 +106,15 @@ class Door:
             **more,
         )
 
-    def say(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Decision:
+    def heard(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Utterance:
         class OnePoint:
             def embed(self, phrase: np.ndarray) -> np.ndarray:
                 return point
 
-        heard = Utterance(sound, cast(Encoder, OnePoint()))
+        return Utterance(sound, cast(Encoder, OnePoint()))
+
+    def say(self, point: np.ndarray, sound: np.ndarray = VOICE) -> Decision:
+        heard = self.heard(point, sound)
         found = self.policy.decide(heard)
         self.policy.answered(found, heard)
         return found.decision
@@ -192,9 +195,10 @@ def test_two_tries_are_of_one_person() -> None:
 
 def test_a_try_is_forgotten_after_a_while() -> None:
     door = Door()
-    door.say(like(LI, 0.5))
-    door.clock.now += AGAIN + 1
-    assert door.say(like(LI, 0.6)).verdict is Verdict.RETRY
+    for later, opens in ((AGAIN, True), (AGAIN + 0.01, False)):
+        door.say(like(LI, 0.5))
+        door.clock.now += later
+        assert door.say(like(LI, 0.6)).opens is opens
 
 
 def test_a_cough_between_two_tries_is_no_try() -> None:
@@ -318,6 +322,69 @@ def test_a_door_that_wants_a_claim_asks_for_it() -> None:
     assert not door.say(like(LI, 0.9)).opens
 
 
+def test_who_came_in_by_another_way_is_waited_for_no_more() -> None:
+    door = Door(policy="claim")
+    door.policy.claim("Li")
+    door.policy.withdraw_claim("Wang")  # somebody else
+    assert door.say(like(LI, 0.9)).opens
+    door.policy.claim("Li")
+    door.policy.withdraw_claim("Li")
+    door.policy.withdraw_claim("Li")
+    assert door.say(like(LI, 0.9)).reason == "this door wants to know first who you are"
+    door.policy.claim("Rene\u0301")
+    door.policy.withdraw_claim("Ren\u00e9")
+    assert door.say(like(LI, 0.9)).claim is None
+
+
+def test_a_claim_is_good_for_one_phrase_and_ten_seconds() -> None:
+    door = Door(policy="claim")
+    for later, opens in ((CLAIM, True), (CLAIM + 0.01, False)):
+        door.policy.claim("Li")
+        door.clock.now += later
+        assert door.say(like(LI, 0.9)).opens is opens
+        assert not door.say(like(LI, 0.9)).opens
+
+
+def test_a_claim_that_came_meanwhile_is_the_next_ones() -> None:
+    door = Door()
+    heard = door.heard(like(LI, 0.9))
+    found = door.policy.decide(heard)
+    door.policy.claim("Wang")
+    door.policy.answered(found, heard)
+    assert door.say(like(LI, 0.9)).claim == "Wang"
+
+
+def test_every_look_at_a_strangers_words_in_one_breath_is_a_try() -> None:
+    lockout = Lockout(free=3, clock=Clock())
+    door = Door(lockout=lockout)
+    stranger = door.heard(NOBODY)
+    for looks in range(3):
+        assert door.policy.may_look, looks
+        door.policy.looked(door.policy.decide(stranger), stranger)
+    assert not door.policy.may_look
+    door.policy.claim("Li")
+    assert door.policy.may_look
+    door.policy.withdraw_claim("Li")
+    door.policy.answered(door.policy.decide(stranger), stranger)
+    assert lockout.tries.count == 4 and lockout.wait()
+    assert not door.policy.may_look  # none is free any more
+    assert Door().policy.may_look
+
+
+def test_looks_that_were_followed_by_a_student_count_as_they_were() -> None:
+    lockout = Lockout(free=3, clock=Clock())
+    door = Door(lockout=lockout)
+    stranger, cough = door.heard(NOBODY), door.heard(NOBODY, silence(0.5))
+    door.policy.looked(door.policy.decide(cough), cough)  # no voice: no try
+    door.policy.looked(door.policy.decide(stranger), stranger)
+    door.say(like(LI, 0.5))  # asked for once more
+    assert lockout.tries.count == 1
+    door.policy.looked(door.policy.decide(stranger), stranger)
+    door.policy.forget()  # another stream
+    door.say(NOBODY)
+    assert lockout.tries.count == 2
+
+
 def test_a_claim_is_refused_where_another_student_is_clearly_nearer() -> None:
     door = Door(policy="claim")
     for own, claimed, opens in [(0.89, 0.4, False), (0.6, 0.45, False), (0.5, 0.45, True)]:
@@ -393,6 +460,12 @@ def test_who_has_no_words_cannot_be_challenged() -> None:
     _, decision = challenged(Played(words=WORDS[:1]))
     assert decision.verdict is Verdict.UNKNOWN
     assert decision.reason == "enrolled with fewer than 2 words that this door could ask for"
+
+
+def test_a_word_is_waited_for_as_long_as_a_second_try() -> None:
+    door, _ = challenged(Played(words=WORDS))
+    door.clock.now += AGAIN
+    assert len(door.say(like(LI, 0.9)).ask) == 2
 
 
 def test_without_thresholds_no_policy_opens() -> None:

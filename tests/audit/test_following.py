@@ -151,6 +151,26 @@ def test_of_a_restored_older_log_only_what_is_new_is_given(log: Log, cursor: Pat
     assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(11, 19))
 
 
+def test_another_log_in_the_same_file_is_followed_from_what_is_new(log: Log) -> None:
+    log.write(2)
+    (path,) = files_of(log.folder)
+    follower = Follower(log.folder, KEY)
+    assert counts(follower.waiting()) == [1, 2]
+    other = Log(log.folder.with_name("other"), at=log.at)
+    other.written = 10
+    other.write(3)
+    path.write_bytes(b"".join(each.read_bytes() for each in files_of(other.folder)))
+    shutil.copy(other.folder / "head", log.folder / "head")
+    assert counts(follower.waiting()) == [11, 12, 13]
+    assert follower.waiting() == []
+
+
+def test_a_record_is_called_by_its_number_and_its_hash(log: Log) -> None:
+    log.write(1)
+    (record,) = Follower(log.folder, KEY).waiting()
+    assert id_of(record) == f"1:{record['hash']}" and len(record["hash"]) == 64
+
+
 def test_a_line_that_was_changed_is_left_out(log: Log) -> None:
     log.write(4)
     path = files_of(log.folder)[0]

@@ -331,6 +331,31 @@ def test_settings_are_read_again_on_sighup_and_bad_ones_are_left(
     assert said.count("listening to USB Microphone") == 3
 
 
+def test_a_key_that_was_pulled_out_leaves_the_gate_at_work_when_settings_are_read_again(
+    config: Path,
+    portaudio: FakePortAudio,
+    levels: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    key = config.parent / "key"
+
+    def pulled() -> None:
+        key.rename(key.with_name("stick"))
+        signal.raise_signal(signal.SIGHUP)
+
+    def back() -> None:
+        key.with_name("stick").rename(key)
+        signal.raise_signal(signal.SIGHUP)
+
+    looks(portaudio, monkeypatch, pulled, back, stop)
+    portaudio.sound = np.zeros(RATE, np.float32)
+    assert run(config) == 0
+    said = capsys.readouterr().out
+    assert said.count("the key is not there") == said.count("the old settings stay") == 1
+    assert said.count("listening to USB Microphone") == 3
+
+
 def test_a_gate_without_students_waits_for_them_with_its_door_shut(
     config: Path,
     day: Path,

@@ -15,7 +15,9 @@ def write_waiting(audit: Audit, events: Events, most: int) -> int:
     """
     waiting = events.waiting(most)
     for number, record in waiting:
-        audit.write({**record, "event_number": number})
+        if number > events.written:  # otherwise only striking it off failed
+            audit.write({**record, "event_number": number})
+            events.written = number
     if waiting:
         events.done(waiting[-1][0])
     return len(waiting)

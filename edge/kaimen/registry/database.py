@@ -231,6 +231,15 @@ class Database:
             if self._database.in_transaction:
                 self.read("COMMIT")
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Wait for nobody meanwhile: what another process holds raises StorageError at once."""
+        self.read("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self.read(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """Return the rows of a query. Raises GalleryError and StorageError."""
         try:

@@ -7,6 +7,7 @@ an event here, and whoever writes the log takes it over.
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kaimen.registry.database import Database
@@ -20,6 +21,11 @@ class Events:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.written = 0  # the last one that this process brought into the log
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Wait for no other process meanwhile."""
+        return self._database.at_once()
 
     def note(self, kind: str, student: str = "", **fields: object) -> None:
         """Leave an event, in a transaction of the caller's or one of its own.

@@ -88,7 +88,8 @@ class Reporter:
         if monotonic() < self._look_at:
             return
         self._look_at = monotonic() + LOOK
-        with suppress(KaimenError):  # the next look may be luckier; the doctor tells of the rest
+        # Nobody at the door waits for a command: the next look may be luckier.
+        with suppress(KaimenError), self._events.at_once():
             write_waiting(self._audit, self._events, AT_ONCE)
 
     def grown(self, taken: GrowthCandidate) -> None:

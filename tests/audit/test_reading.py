@@ -1,0 +1,166 @@
+"""What is read of a log: the records after a line, one field of the newest, and a report."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaimen import audit
+from kaimen.access.growing import GrowthCandidate
+from kaimen.access.pin_entry import PinAnswer
+from kaimen.audit import Audit, export, grown_record, pin_record_of, pseudonym, verify
+from kaimen.audit.reading import noted, since
+from kaimen.errors import StorageError
+from tests.audit.test_audit import KEY, full, log, written
+
+
+def numbers(folder: Path, after: int) -> list[int]:
+    return [each["number"] for each in since(folder, KEY, after)]
+
+
+def test_what_came_after_a_line_is_given_in_its_order(tmp_path: Path) -> None:
+    assert numbers(tmp_path, 0) == []
+    written(tmp_path, 5)
+    assert numbers(tmp_path, 4) == [5]
+    assert numbers(tmp_path, 2) == [3, 4, 5]
+    assert numbers(tmp_path, 0) == [5]  # of none, the last line alone
+    assert numbers(tmp_path, 5) == numbers(tmp_path, 9) == []
+
+
+def test_what_the_head_alone_has_is_after_a_line_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, 3)
+    with log(tmp_path) as made, monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", full)
+        made.write({"registry": "4", "verdict": "open"})
+        assert numbers(tmp_path, 1) == [2, 3, 4]
+        assert numbers(tmp_path, 3) == [4]
+        assert noted(tmp_path, KEY, "registry") == ["4"]
+        assert noted(tmp_path, KEY, "score") == [2 / 7]
+    assert noted(tmp_path, KEY, "verdict") == ["open", "open"]
+
+
+def test_a_field_is_read_of_the_newest_file_whatever_became_of_the_head(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    assert noted(tmp_path, KEY, "verdict") == ["open", "open"]  # the line itself, and the head's
+    (tmp_path / "head").write_text("[]")
+    assert noted(tmp_path, KEY, "verdict") == ["open"]
+    (tmp_path / "head").unlink()
+    assert noted(tmp_path, KEY, "verdict") == ["open"]
+    assert noted(tmp_path / "none", KEY, "verdict") == []
+
+
+def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
+    times = [datetime.datetime(2026, 9, day, tzinfo=datetime.UTC) for day in (1, 2, 3)]
+    for now in times:
+        with Audit(tmp_path, KEY, now=lambda now=now: now) as made:
+            made.write({"kind": "door"})
+    report = verify(tmp_path, KEY)
+    assert (report.lines, report.lost, report.problems) == (3, 0, [])
+    assert (report.first, report.last) == (
+        "2026-09-01T00:00:00.000+00:00",
+        "2026-09-03T00:00:00.000+00:00",
+    )
+    assert report.end == f"3:{list(export(tmp_path, KEY))[-1]['hash']}"
+
+
+def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
+    written(tmp_path, 1)
+    (path,) = audit.files_of(tmp_path)
+    written(tmp_path, 1)
+    first, _ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + first + b"torn")
+    found = [(each.place, each.what) for each in verify(tmp_path, KEY).problems]
+    assert found[0] == (
+        f"{path.name}:2",
+        "line 1 comes after line 1: lines were removed, added or moved",
+    )
+    assert found[1] == (f"{path.name}:3", "changed, cut off, or of another key")
+    assert found[2][0].startswith("2:") and "in the head alone" in found[2][1]
+    assert len(found) == 3
+
+
+def test_a_log_that_may_not_be_read_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, 1)
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    for read in (verify, lambda folder, key: list(audit.latest(folder, key))):
+        with pytest.raises(StorageError, match=r"cannot be read .*; call it as the gate's own"):
+            read(tmp_path, KEY)
+
+
+def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
+    with Audit(tmp_path / "log", KEY) as made:
+        for number in range(5):
+            made.write({"number of it": number})
+        audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+        made.write({"number of it": 5})
+    copied = list(export(tmp_path / "copy", KEY))
+    assert [each["number of it"] for each in copied] == list(range(5))
+    assert verify(tmp_path / "copy", KEY).problems == []
+
+
+def test_a_day_is_one_of_utc_wherever_the_gate_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        for hour in (1, 22):
+            now = datetime.datetime(2026, 9, 1, hour, tzinfo=datetime.UTC)
+            with Audit(tmp_path, KEY, days=3, now=lambda now=now: now) as made:
+                made.write({"kind": "door"})
+            os.utime(audit.files_of(tmp_path)[-1], (now.timestamp(), now.timestamp()))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert len(audit.files_of(tmp_path)) == 1
+
+
+def test_a_copy_of_a_log_that_was_changed_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "log", 3)
+    path = audit.files_of(tmp_path / "log")[0]
+    path.write_bytes(path.read_bytes().replace(b"open", b"shut", 1))
+    with pytest.raises(StorageError, match=r"audit-000000001.jsonl:1: changed"):
+        audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+
+
+def test_a_pin_is_told_with_everything_but_itself() -> None:
+    assert pin_record_of(PinAnswer(True, "Li", ""), key=KEY) == {
+        "kind": "pin",
+        "verdict": "open",
+        "not_opened": None,
+        "student": pseudonym(KEY, "Li"),
+        "why": None,
+        "wait": 0.0,
+    }
+    wrong = pin_record_of(PinAnswer(False, "", "a wrong PIN", 30.0), key=KEY, not_opened="held")
+    assert wrong == {
+        "kind": "pin",
+        "verdict": "refused",
+        "not_opened": "held",
+        "student": None,
+        "why": "a wrong PIN",
+        "wait": 30.0,
+    }
+
+
+def test_what_was_taken_in_is_told_with_its_score() -> None:
+    found = grown_record(GrowthCandidate("Li", np.zeros(4, np.float32), 0.8, 0.7), KEY)
+    assert found == {
+        "kind": "grown",
+        "student": pseudonym(KEY, "Li"),
+        "score": 0.8,
+        "threshold": 0.7,
+    }

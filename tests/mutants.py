@@ -1,0 +1,132 @@
+"""Change the program a little, many times, and count how often a test notices.
+
+`make mutants` calls it. mutmut keeps in ``build/mutants`` what it made and found: it goes on where
+it was interrupted, and forgets what it found of a function that was changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from math import sqrt
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("access", "audit", "bundle", "door", "registry")
+NEEDED = ("deploy", "docs", "systemd", "tests")
+LEFT_OUT = 34  # what mutmut notes of a mutant that it is to skip
+SURVIVED = (0, 5, 33)  # every test passed, or none comes near
+KILLED = (1, 3)
+WHAT = {None: "not tried", LEFT_OUT: "not drawn", 5: "no test", 33: "no test", 0: "survived"}
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--room", action="append", choices=ROOMS, help="only these; all without")
+    asked.add_argument("--sample", type=int, metavar="N", help="try N of each room, not all")
+    asked.add_argument("--seed", type=int, default=1, help="which are drawn")
+    asked.add_argument("--again", action="store_true", help="try again those that survived")
+    asked.add_argument("--count", action="store_true", help="try none; count, and list survivors")
+    chosen = asked.parse_args()
+    rooms = [Room(name) for name in chosen.room or ROOMS]
+    for room in [] if chosen.count else rooms:
+        room.lay_out()
+        if chosen.sample:
+            room.draw(chosen.sample, chosen.seed)
+        survivors = [name for name, code in room.results() if code in SURVIVED]
+        room.mutmut(*(survivors if chosen.again else ()))
+    count(rooms)
+    return 0
+
+
+class Room:
+    """One room of the package, whose mutants meet the tests of the same room."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._folder = ROOT / "build" / "mutants" / name
+        self._made = self._folder / "mutants" / "src"  # what is imported instead of edge/
+
+    def lay_out(self) -> None:
+        """Make a folder in which mutmut finds the package under the name that tests import."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, place in (("src", ROOT / "edge"), *((each, ROOT / each) for each in NEEDED)):
+            (self._folder / name).unlink(missing_ok=True)
+            (self._folder / name).symlink_to(place)
+        rules = f'[tool.mutmut]\nonly_mutate = ["src/kaimen/{self.name}/*"]\n'
+        rules += f'pytest_add_cli_args_test_selection = ["tests/{self.name}"]\n'
+        settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        assert "[tool.mutmut]" in settings
+        settings = settings.replace("[tool.mutmut]", rules, 1)
+        (self._folder / "pyproject.toml").write_text(settings, encoding="utf-8")
+
+    def mutmut(self, *names: str) -> None:
+        """Run it on some mutants, or on all that were not tried; one at a time."""
+        # Programs that tests start must find the same package, and inherit which mutant it is.
+        environment = {**os.environ, "PYTHONPATH": str(self._made), "OMP_NUM_THREADS": "1"}
+        program = str(Path(sys.executable).with_name("mutmut"))
+        command = [program, "run", "--max-children", "1", *names]
+        subprocess.run(command, cwd=self._folder, env=environment, check=True)
+
+    def results(self) -> Iterator[tuple[str, int | None]]:
+        """Yield the name of each mutant, and what mutmut noted."""
+        for path in sorted(self._made.glob(f"kaimen/{self.name}/*.meta")):
+            yield from json.loads(path.read_text())["exit_code_by_key"].items()
+
+    def draw(self, number: int, seed: int) -> None:
+        """Leave out all but so many."""
+        if not list(self.results()):  # mutmut makes all of them before it finds that none is meant
+            with suppress(subprocess.CalledProcessError):
+                self.mutmut("none")
+        names = [name for name, _ in self.results()]
+        drawn = set(random.Random(seed).sample(names, min(number, len(names))))
+        for path in self._made.glob(f"kaimen/{self.name}/*.meta"):
+            kept = json.loads(path.read_text())
+            codes = kept["exit_code_by_key"]
+            for name, code in codes.items():
+                if name not in drawn:
+                    codes[name] = LEFT_OUT
+                elif code == LEFT_OUT:
+                    codes[name] = None
+            path.write_text(json.dumps(kept))
+
+
+def count(rooms: Sequence[Room]) -> None:
+    """Show the share that was noticed, with the interval that holds it in 95 of 100 cases."""
+    found: dict[str, Counter[str]] = {}
+    for room in rooms:
+        each = found[room.name] = Counter()
+        for name, code in room.results():
+            what = "killed" if code in KILLED else WHAT.get(code, "ended otherwise")
+            each[what] += 1
+            if code in SURVIVED:
+                print(f"{what}: {name}")
+    for name, each in {**found, "all": sum(found.values(), Counter())}.items():
+        tried = sum(each.values()) - each["not drawn"] - each["not tried"]
+        noticed = each["killed"] + each["ended otherwise"]
+        low, high = interval(noticed, tried)
+        print(
+            f"{name:10} {noticed:5} of {tried:5} {noticed / max(tried, 1):6.1%}"
+            f" ({low:.1%} to {high:.1%})  {dict(each)}"
+        )
+
+
+def interval(found: int, tried: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's interval of a share (doi:10.1080/01621459.1927.10502953)."""
+    if not tried:
+        return 0.0, 1.0
+    share, square = found / tried, z * z
+    middle = (share + square / (2 * tried)) / (1 + square / tried)
+    half = z / (1 + square / tried) * sqrt(share * (1 - share) / tried + square / (4 * tried**2))
+    return middle - half, middle + half
+
+
+if __name__ == "__main__":
+    sys.exit(main())
