@@ -408,10 +408,11 @@ class Gallery:
             with self._lock:
                 self._members = members
                 index.remove(left)
-            self._fill(index, recordings[~there], track)
-            members = self._members_of(students, recordings, owners, index, self._members)
-            with self._lock:
-                self._members = members
+            if not there.all():
+                self._fill(index, recordings[~there], track)
+                members = self._members_of(students, recordings, owners, index, self._members)
+                with self._lock:
+                    self._members = members
         index.registry, index.changes = state.registry, state.changes
         with self._lock:
             self._growth = growth
@@ -450,7 +451,8 @@ class Gallery:
         if before is not None:
             was = members.as_before(before)
             same = was >= 0
-            members.centroids[same] = before.centroids[was[same]]
+            if same.any():  # without a copy of its own; those that changed are overwritten below
+                np.take(before.centroids, was, axis=0, out=members.centroids, mode="clip")
         changed = np.flatnonzero(~same)
         for start in range(0, len(changed), STRIDE):
             places = changed[start : start + STRIDE]

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,15 +99,16 @@ class Registry:
 
     def roll(self) -> Roll:
         """Everybody, in the order of their names, and what is not as it was written."""
-        rows = self.database.read(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
-        state = self.database.state()
         found, changed, total = [], [], 0
-        for *row, seal, recordings in rows:
-            total += number_of(_bytes(seal))
-            if self._is_sealed(row, seal, state.registry):
-                found.append(_student(row, recordings))
-            else:
-                changed.append(str(row[1]))
+        with self.database.reading():
+            state = self.database.state()
+            rows = self.database.each(f"SELECT {ROW}, {COUNTED} FROM students ORDER BY name")
+            for *row, seal, recordings in rows:
+                total += number_of(_bytes(seal))
+                if self._is_sealed(row, seal, state.registry):
+                    found.append(_student(row, recordings))
+                else:
+                    changed.append(str(row[1]))
         return Roll(found, changed, state.whole and total % (1 << 256) == state.total)
 
     def students(self) -> list[Student]:
@@ -502,9 +504,9 @@ def _student(row: Sequence[object], recordings: object) -> Student:
     return Student(
         number=int(str(number)),
         name=str(name),
-        group=str(group),
+        group=intern(str(group)),  # a school has few
         consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
         enrolled=str(enrolled),
-        encoder=str(encoder),
+        encoder=intern(str(encoder)),
         recordings=int(str(recordings)),
     )
