@@ -198,3 +198,20 @@ def test_another_encoders_or_another_keys_index_is_refused(tmp_path: Path) -> No
         Index.load(path, Vault(), "encoder")
     with pytest.raises(GalleryError, match="cannot be read"):
         Index.load(tmp_path / "nowhere", VAULT, "encoder")
+
+
+def test_points_are_taken_out_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # hnswlib takes forty times the memory of what it is asked for at once.
+    index, asked = filled(), []
+    taken = index._graph.get_items
+
+    class Graph:
+        def get_items(self, numbers: np.ndarray, return_type: str) -> np.ndarray:
+            asked.append(len(numbers))
+            return taken(numbers, return_type=return_type)
+
+    monkeypatch.setattr(index, "_graph", Graph())
+    monkeypatch.setattr("kaimen.gallery.index.FETCHED", 64)
+    numbers = np.random.default_rng(0).permutation(NUMBERS)
+    np.testing.assert_array_equal(index.points(numbers), POINTS[numbers - 1])
+    assert max(asked) == 64 and sum(asked) == len(NUMBERS)

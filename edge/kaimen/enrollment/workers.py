@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,22 +15,46 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing.connection import wait
+from pathlib import Path
 
 from kaimen.enrollment.judging import Judge, Judged, Refusal, Task, Work, shown
 from kaimen.errors import SettingsError, UnreadableRecording
 from kaimen.voice.encoder import Encoder
 
 AHEAD = 8  # students that wait for each process
+NEEDS = 128 << 20  # bytes a process may take: 63 MB by the large encoder, and long recordings
+MEMORY = Path("/proc/meminfo")
 
 
 def workers_for(encoder: Encoder, students: int) -> Work:
     """Return who judges so many students on this machine: this process, or several."""
-    processes = min(len(os.sched_getaffinity(0)), students)
-    if processes == 1:
+    processes = min(len(os.sched_getaffinity(0)), students, max(1, _available() // NEEDS))
+    if processes == 1 or not _locks():
         return partial(in_one, judge=Judge.by(encoder))
     return partial(
         in_processes, encoder=str(encoder.path), runtime=encoder.runtime, processes=processes
     )
+
+
+def _available() -> int:
+    """Return how many bytes of memory are left for this program; plenty where nobody says."""
+    try:
+        said = re.search(r"^MemAvailable: +(\d+) kB$", MEMORY.read_text(), re.MULTILINE)
+    except OSError:
+        said = None
+    return int(said[1]) << 10 if said else sys.maxsize
+
+
+def _locks() -> bool:
+    """Return whether processes can share locks, which live in /dev/shm.
+
+    Some containers and hardened units keep it from a program.
+    """
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):  # not permitted, missing, full, or a kernel without them
+        return False
+    return True
 
 
 def on_cluster(address: str, encoder: Encoder) -> Work:

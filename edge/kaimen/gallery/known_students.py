@@ -7,7 +7,7 @@ the registry's sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -144,6 +144,6 @@ def _sum(known: Iterable[KnownStudent | None]) -> int:
     return sum(each.row.seal for each in known if each is not None)
 
 
-def highest_speech(known: Iterable[KnownStudent]) -> dict[str, tuple[float, ...]]:
-    """Return how high the recordings of students reach, by name; of whom that was measured."""
-    return {each.row.name: each.highest for each in known if each.highest}
+def highest_speech(known: Iterable[KnownStudent]) -> Iterator[tuple[float, ...]]:
+    """Yield how high the recordings of a student reach; of whom that was measured."""
+    return (each.highest for each in known if each.highest)

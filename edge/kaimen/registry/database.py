@@ -248,6 +248,16 @@ class Database:
             raise as_error(error, self.path) from None
         return self._rows(query, *values)
 
+    def each(self, query: str, *values: object) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of a query one by one, which takes no memory for all of them.
+
+        Whoever asks is inside ``reading``. Raises GalleryError and StorageError.
+        """
+        try:
+            yield from self._database.execute(query, values)
+        except sqlite3.Error as error:
+            raise as_error(error, self.path) from None
+
     def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
         try:
             return self._database.execute(query, values).fetchall()

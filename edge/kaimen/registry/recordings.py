@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,14 +112,15 @@ class Recordings:
 
     def numbers(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
-        rows = self._database.read(
-            "SELECT recordings.number, student FROM recordings "
-            f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
-            "ORDER BY recordings.number",
-            encoder,
-            encoder,
-        )
-        both = np.array(rows, np.int64).reshape(-1, 2)
+        with self._database.reading():
+            rows = self._database.each(
+                "SELECT recordings.number, student FROM recordings "
+                f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
+                "ORDER BY recordings.number",
+                encoder,
+                encoder,
+            )
+            both = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
         return both[:, 0].copy(), both[:, 1].copy()
 
     def of_students(
@@ -136,20 +139,21 @@ class Recordings:
         )  # fmt: skip
         return rows  # type: ignore[return-value]
 
-    def highest_speech(self, encoder: str) -> dict[str, list[float]]:
-        """Return how high the speech of each student's recordings reaches, in Hz.
+    def highest_speech(self, encoder: str) -> Iterator[list[float]]:
+        """Yield how high the speech of a student's recordings reaches, in Hz, student by student.
 
         Of an encoder's passphrases; recordings of earlier releases were not measured.
         """
-        found: dict[str, list[float]] = {}
-        for name, highest in self._database.read(
-            "SELECT name, highest FROM recordings JOIN students ON student = students.number "
-            f"WHERE word = '' AND highest IS NOT NULL AND {PLACED} ORDER BY recordings.number",
-            encoder,
-            encoder,
-        ):
-            found.setdefault(str(name), []).append(float(str(highest)))
-        return found
+        with self._database.reading():
+            rows = self._database.each(
+                "SELECT student, highest FROM recordings "
+                "JOIN students ON student = students.number "
+                f"WHERE word = '' AND highest IS NOT NULL AND {PLACED} ORDER BY student",
+                encoder,
+                encoder,
+            )
+            for _, own in groupby(rows, key=itemgetter(0)):
+                yield [float(str(highest)) for _, highest in own]
 
     def unmeasured(self) -> set[str]:
         """Return the students who have a recording of which the band is not known."""

@@ -6,6 +6,7 @@ import datetime
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from sys import intern
 
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
@@ -60,8 +61,9 @@ class StudentRows:
 
     def roll(self) -> Roll:
         """Return everybody, in the order of their names, and what is not as it was written."""
-        state = self._database.state()
-        rows = sorted(self.each(), key=lambda row: row.name)
+        with self._database.reading():
+            state = self._database.state()
+            rows = sorted(self.each(), key=lambda row: row.name)
         return Roll(
             [row.student for row in rows if row.student is not None],
             [row.name for row in rows if row.student is None],
@@ -69,10 +71,13 @@ class StudentRows:
         )
 
     def each(self, students: Sequence[int] | None = None) -> Iterator[StudentRow]:
-        """Yield everybody's row, or some students' by number, as they are asked for."""
+        """Yield everybody's row, or some students' by number, as they are asked for.
+
+        Whoever asks is inside ``reading``.
+        """
         registry = self._database.state().registry
         which, values = among("number", students)
-        for *row, seal, recordings in self._database.read(
+        for *row, seal, recordings in self._database.each(
             f"SELECT {ROW}, {COUNTED} FROM students WHERE {which}", *values
         ):
             is_sealed = self._is_sealed(row, seal, registry)
@@ -147,9 +152,9 @@ def _student(row: Sequence[object], recordings: object) -> Student:
     return Student(
         number=int(str(number)),
         name=str(name),
-        group=str(group),
+        group=intern(str(group)),  # a school has few
         consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
         enrolled=str(enrolled),
-        encoder=str(encoder),
+        encoder=intern(str(encoder)),
         recordings=int(str(recordings)),
     )
