@@ -86,6 +86,7 @@ class StudentCopy:
 
 def marks(database: Database, student: str | None = None) -> dict[str, str]:
     """Return, by name, what changes whenever anything of a student does: of all, or of one."""
+    which = "" if student is None else "WHERE name = ? "  # by the index of names
     rows = database.read(
         "SELECT name, "
         "(SELECT group_concat(number || ':' || substr(hex(sealed), -16)) FROM consents "
@@ -95,9 +96,8 @@ def marks(database: Database, student: str | None = None) -> dict[str, str]:
         "count(model), group_concat(DISTINCT model) FROM students "
         "LEFT JOIN recordings ON recordings.student = students.number "
         "LEFT JOIN points ON points.recording = recordings.number "
-        "WHERE ? IS NULL OR name = ? GROUP BY students.number",
-        student,
-        student,
+        f"{which}GROUP BY students.number",
+        *(() if student is None else (student,)),
     )
     return {
         str(name): " ".join([*map(str, voice), *(str(each) for each in (consents, pin) if each)])
