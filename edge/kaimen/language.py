@@ -25,8 +25,15 @@ CATALOGUES = Path(__file__).parent / "chinese"
 SENTENCES = CATALOGUES / "sentences.toml"
 PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 1000  # characters of a sentence that is looked for
-VALUES = {"pin": r"\d+"}  # what stands in a place, where that is not just anything
-INNER = {"error", "why", "advice", "said"}  # places that hold a sentence themselves
+VALUES = {"pin": r"\d+", "gate": "[^:]+"}  # what stands in a place, where that is not just anything
+INNER = {
+    "error",
+    "why",
+    "advice",
+    "said",
+    "since",
+    "told",
+}  # these hold sentences themselves
 
 Translator = Callable[..., str]
 
@@ -147,9 +154,16 @@ def in_chinese(english: str, *catalogues: Path) -> str:
             found = pattern.fullmatch(english)
             if found:
                 values = found.groupdict()
-                inner = {name: in_chinese(values[name], *catalogues) for name in INNER & {*values}}
+                inner = {name: _inner(values[name], *catalogues) for name in INNER & {*values}}
                 return chinese.format(**values | inner)
     return english
+
+
+def _inner(english: str, *catalogues: Path) -> str:
+    told = in_chinese(english, *catalogues)
+    parts = english.split("; ")
+    each = [in_chinese(part, *catalogues) for part in parts]
+    return "；".join(each) if told == english and each != parts else told
 
 
 @cache
@@ -163,7 +177,12 @@ def _patterns(path: Path) -> list[tuple[re.Pattern[str], str]]:
 def _pattern(english: str) -> re.Pattern[str]:
     parts = PLACE.split(english)  # words and names of places in turn
     made = [
-        f"(?P<{part}>{VALUES.get(part, '.+?')})" if odd % 2 else re.escape(part)
+        f"(?P<{part}>{_value(part)})" if odd % 2 else re.escape(part)
         for odd, part in enumerate(parts)
     ]
     return re.compile("".join(made), re.DOTALL)
+
+
+def _value(place: str) -> str:
+    """Return what may stand in a place: only a sentence of its own goes on after a semicolon."""
+    return VALUES.get(place, ".+?" if place in INNER else "(?:(?!; ).)+?")

@@ -72,9 +72,9 @@ def test_a_gate_tells_how_its_link_is(
 
 
 def test_a_gate_tells_of_a_bundle_that_it_did_not_take(patient: Patient) -> None:
-    order = {"version": 1, "content": "ab", "well": False, "said": "not signed by a known maker"}
+    order = {"version": 1, "content": "ab", "well": False, "said": "unsigned"}
     _, finding = examined(patient, GATE, **LINKED, order=order)
-    assert "not signed by a known maker" in finding.found and finding.state is Health.ATTENTION
+    assert "unsigned" in finding.found and finding.state is Health.ATTENTION
     _, finding = examined(patient, GATE, order={"version": 2, "content": "ab"})
     assert "not installed yet" in finding.found
 

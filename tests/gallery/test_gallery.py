@@ -422,6 +422,6 @@ def test_how_broadly_is_searched_is_chosen_by_what_a_scan_finds(path: Path) -> N
     index = Index.load(index_of(path), VAULT, "encoder")
     assert index.tuned == len(index) > FEW
     assert index.breadth in BREADTHS[1:]
-    probes, wanted = _wanted(index, gallery._members, SHORTLIST)
+    probes, wanted = _wanted(index, gallery._held.members, SHORTLIST)
     for probe, recording in zip(index.points(probes), wanted, strict=True):
         assert recording in index.search(probe, SHORTLIST)[0]

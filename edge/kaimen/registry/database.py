@@ -221,7 +221,11 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Everything read in here is of one moment, whatever others write meanwhile."""
-        if self._database.in_transaction:
+        try:
+            inside = self._database.in_transaction
+        except sqlite3.Error as error:  # it was closed
+            raise as_error(error, self.path) from None
+        if inside:
             yield
             return
         self.read("BEGIN")
