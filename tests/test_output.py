@@ -42,6 +42,20 @@ def test_whatever_happens_to_its_output_a_program_goes_on(ends: str, tmp_path: P
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize("ends", [">/dev/full", ">/dev/full 2>&1", ">&-", ">&- 2>&-", "| true"])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_an_error_that_cannot_be_shown_has_its_exit_code(
+    ends: str, more: list[str], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[door]\npin = 99\n", encoding="utf-8")
+    script = f'set -o pipefail; "$0" -m kaimen.cli.main settings "$@" {ends}'
+    command = ["bash", "-c", script, sys.executable, "--config", str(wrong), *more]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
+
+
 def test_nobody_waits_for_whoever_does_not_read() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="utf-8") as stream:

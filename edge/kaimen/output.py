@@ -82,6 +82,18 @@ def let_go() -> None:
                 os.close(nowhere)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let what cannot be shown be no reason to end otherwise: the exit code tells it, too."""
+    try:
+        yield
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):  # full, or without a reader; or closed
+        let_go()
+
+
 def fill_standard_descriptors() -> None:
     """Open nothing in place of standard streams that are closed.
 
@@ -92,3 +104,6 @@ def fill_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # Python found it closed
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115

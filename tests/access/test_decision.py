@@ -161,6 +161,12 @@ def test_who_is_not_heard_is_told_until_when() -> None:
     assert refused.reason == "too many unknown voices; the door hears again in 4 s"
 
 
+def test_a_door_that_stays_shut_says_why() -> None:
+    shut = stay_shut("the watcher ended")
+    assert shut == Decision(Verdict.REFUSED, inf, (), shut="the watcher ended")
+    assert shut.reason == "the door stays shut: the watcher ended"
+
+
 def test_who_is_asked_for_words_is_told_which() -> None:
     asking = Decision(Verdict.RETRY, 0.4, LI, ask=("北京", "上海"))
     assert asking.reason == "Li is asked to say: 北京, 上海"

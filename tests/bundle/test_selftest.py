@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kaimen.bundle.selftest import TABLE, require_passed
+from kaimen.bundle.selftest import TABLE, TAKES, VOICES, parts_of, require_passed, takes_in
 from kaimen.errors import BundleError, FailedSelfTest, UnfitBundle
+from kaimen.rehearsal import RECORDINGS
+from kaimen.sound.recording import main_phrase, read
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED
 from kaimen.voice.encoder import RUNTIMES, Encoder
 from kaimen.voice.features import constants
+from kaimen.voice.loudspeaker import LoudspeakerDetector
+from kaimen.voice.models import Models
 from tests.bundle.made import card_of, parts
 
 
@@ -138,3 +142,43 @@ def test_a_spoilt_network_does_not_pass(slot: Path, part: int, size: int, said: 
     (slot / "encoder.json").write_bytes(card_of(bytes(network)))
     with pytest.raises(FailedSelfTest, match=said):
         require_passed(slot)
+
+
+def test_it_is_made_of_a_few_takes_of_a_few_voices_and_their_points() -> None:
+    takes = takes_in(RECORDINGS)
+    assert [(path.parent.name, path.name, voice, words) for path, voice, words in takes[:4]] == [
+        ("anning", "phrase-1.mp3", "anning", "phrase"),
+        ("anning", "phrase-2.mp3", "anning", "phrase"),
+        ("anning", "other-1.mp3", "anning", "other"),
+        ("bowen", "phrase-1.mp3", "bowen", "phrase"),
+    ]
+    assert len(takes) == VOICES * len(TAKES)
+    encoder = Encoder()
+    made = parts_of(Models(encoder), takes[2:4])
+    assert made["anning-other-1.mp3"] == takes[2][0].read_bytes()
+    table = json.loads(made[TABLE])
+    assert [(each["recording"], each["voice"], each["words"]) for each in table] == [
+        ("anning-other-1.mp3", "anning", "other"),
+        ("bowen-phrase-1.mp3", "bowen", "phrase"),
+    ]
+    for each, (path, _, _) in zip(table, takes[2:4], strict=True):
+        point = encoder.embed(main_phrase(read(path)).samples)
+        np.testing.assert_allclose(each["point"], point, atol=1e-6)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_loudspeakers_are_listened_for_beside_points_that_the_detector_knows(
+    slot: Path, monkeypatch: pytest.MonkeyPatch, knows: bool
+) -> None:
+    beside = []
+    suspect = LoudspeakerDetector.suspect
+
+    def heard(self: LoudspeakerDetector, features: Any, point: Any, known: Any) -> Any:
+        beside.append(len(known))
+        return suspect(self, features, point, [])
+
+    monkeypatch.setattr(LoudspeakerDetector, "knows", lambda *_: knows)
+    monkeypatch.setattr(LoudspeakerDetector, "suspect", heard)
+    require_passed(slot)
+    takes = len(json.loads((slot / TABLE).read_text()))
+    assert beside[-takes:] == [takes if knows else 0] * takes

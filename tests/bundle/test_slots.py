@@ -280,3 +280,36 @@ def test_a_full_disk_leaves_what_is_active(place: Place, monkeypatch: pytest.Mon
             place.install(2)
     assert place.active == b"1"
     assert not (place.slots.folder / "incoming").exists()
+
+
+def test_nothing_refers_to_a_slot_from_before_its_folder_is_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.install(1)
+    slot = on_trial(place, 2).slot
+    bundle = place.bundle(3)
+
+    def interrupted(*_: object) -> None:
+        raise StorageError("the plug was pulled")
+
+    monkeypatch.setattr("kaimen.bundle.slots.move_whole", interrupted)
+    with place.slots.incoming(bundle) as folder, pytest.raises(StorageError, match="the plug"):
+        place.slots.take(folder, bundle.manifest.identity)
+    state = place.slots.state()
+    assert state.trial is None and slot not in state.held
+    assert place.active == b"1"
+
+
+def test_what_a_slot_was_switched_for_is_said_until_the_next_switch() -> None:
+    held = {"a": "1", "b": "2"}
+    state = SlotsState(held=held).switched("a", 4, said="the trial went well")
+    assert state == SlotsState("a", None, held, 4, None, "the trial went well")
+    after = replace(state, trial=Trial("b", 3, 3, "now")).switched("b", 3)
+    assert after == SlotsState("b", "a", held, 4, None, "")
+
+
+def test_a_slot_that_is_given_up_is_referred_to_by_nothing() -> None:
+    held = {"a": "1", "b": "2"}
+    state = SlotsState("a", "b", held, 4, Trial("b", 3, 3, "now"))
+    assert state.without("b") == SlotsState("a", None, {"a": "1"}, 4)
+    assert state.without("c") == state

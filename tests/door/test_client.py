@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.door import client
+from kaimen.door import client, process
 from kaimen.door.client import WANTED, Door, Gone, command_line
 from kaimen.door.protocol import NoticesLost, Open, RelayStatus, request_from_bytes
 from kaimen.door.relay import Relay
@@ -187,6 +187,43 @@ def test_a_child_says_nothing_to_the_service_manager(
             manager.recv(100)
 
 
+def test_a_child_is_told_nothing_of_what_systemd_expects_of_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[str, str] = {}
+
+    def started(*_: object, env: dict[str, str], **__: object) -> None:
+        told.update(env)
+        raise OSError(12, "Cannot allocate memory")
+
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LANG"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(DeviceError, match=r"cannot be started \(Cannot allocate memory\)"):
+        Door.start(wired())
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(told)
+    assert told["LANG"] == "1"
+
+
+def test_a_door_that_cannot_begin_says_why_to_whoever_started_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for settings, why in (({"pin": 99}, "BCM number"), ({"mock": False}, "no pins here")):
+
+        def none(*_: object) -> None:
+            raise DeviceError("no pins here")
+
+        monkeypatch.setattr(process, "pins_of", none)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with here:
+            code = process.main([json.dumps(settings), "--descriptor", str(there.detach())])
+            assert code in (2, 5)
+            said = here.recv(1000).decode()
+            assert said.startswith("failed ") and why in said
+            assert here.recv(1000) == b""
+        assert why in capsys.readouterr().err
+
+
 def test_voices_come_and_go_while_the_door_stays(tmp_path: Path) -> None:
     with served(tmp_path, lease=SHORT):
         for _ in range(3):
@@ -215,6 +252,14 @@ def test_a_door_that_hangs_does_not_greet(tmp_path: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(DeviceError, match="did not greet"):
             Door.connect(tmp_path / "door", timeout=0.2)
+
+
+def test_a_door_that_has_not_answered_yet_does_not_hang(
+    talk: tuple[Door, socket.socket],
+) -> None:
+    door, _ = talk
+    for _ in range(3):
+        door.alive()
 
 
 def test_a_door_that_hangs_later_is_noticed(

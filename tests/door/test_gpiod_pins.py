@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gpiozero import InputDevice, OutputDevice
+from gpiozero import InputDevice, OutputDevice, PinSetInput
 
-from kaimen.door.chip import drive, header_chip
+from kaimen.door.chip import chips, drive, header_chip
 from kaimen.door.gpiod_pins import GpiodFactory
 from kaimen.door.pins import real_pins
 from kaimen.door.relay import Relay
@@ -168,3 +168,18 @@ def test_the_exit_button_of_real_pins_opens(machine: Make, monkeypatch: pytest.M
         bench.wait(0.1)
         assert pi.line(DoorSettings().pin).high
     bench.voice.close()
+
+
+def test_an_input_cannot_be_driven(machine: Make) -> None:
+    pi = machine()
+    with InputDevice(17, pin_factory=real_pins()) as device, pytest.raises(PinSetInput):
+        device.pin.state = 1
+    assert "output" not in " ".join(pi.line(17).did)
+
+
+def test_every_chip_of_the_machine_is_told(machine: Make) -> None:
+    machine({0: EXPANDER, 1: RP1, 2: EXPANDER}, forbidden={2})
+    first, second, third = chips()
+    assert (first["chip"], first["label"], first["header"]) == ("gpiochip0", EXPANDER, False)
+    assert (second["chip"], second["label"], second["header"]) == ("gpiochip1", RP1, True)
+    assert third == {"chip": "gpiochip2", "error": "Permission denied"}

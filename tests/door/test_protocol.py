@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kaimen.door.patterns import SHOWS
 from kaimen.door.protocol import (
+    LATE,
     LONGEST_REQUEST,
     Alive,
     Busy,
@@ -27,6 +28,7 @@ from kaimen.door.protocol import (
     Rest,
     Show,
     UnknownNotice,
+    in_time,
     notice_from_bytes,
     request_from_bytes,
 )
@@ -126,3 +128,11 @@ def test_what_only_a_later_door_says_is_kept_as_it_was_said(text: str) -> None:
 def test_a_pattern_that_cannot_be_asked_for_is_refused() -> None:
     with pytest.raises(ValueError, match="a door cannot show 'open'; one of listening"):
         Show("open")
+
+
+@pytest.mark.parametrize(
+    ("until", "wanted"),
+    [(9.999, False), (10.0, True), (10.0 + LATE, True), (10.001 + LATE, False)],
+)
+def test_an_opening_is_wanted_from_now_on_for_a_while(until: float, wanted: bool) -> None:
+    assert in_time(until, 10.0) is wanted

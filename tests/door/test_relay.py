@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import ClassVar
@@ -15,6 +17,7 @@ from kaimen.door.pins import forget, mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
 from kaimen.settings.door import LEASE, PIN
+from tests.door.bench import ENOUGH
 
 LONG = 60.0  # seconds: a lease that no test waits for
 PATIENCE = 30.0  # seconds in which a short lease has ended on any machine
@@ -364,3 +367,12 @@ class RelayMachine(RuleBasedStateMachine):
 
 TestRelayMachine = RelayMachine.TestCase
 TestRelayMachine.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+def test_a_program_that_ends_waits_for_no_lease() -> None:
+    script = (
+        "from kaimen.door.pins import mock_pins\n"
+        "from kaimen.door.relay import Relay\n"
+        "Relay(17, pins=mock_pins(), lease=60.0).open()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=ENOUGH)

@@ -91,6 +91,16 @@ def test_one_that_cannot_be_driven_keeps_none_of_the_others_on(pi: Machine) -> N
     assert pi.line(20).driven == pi.line(21).driven == [False]
 
 
+@pytest.mark.parametrize("pin", [0, 27])
+def test_every_pin_of_the_header_is_driven_to_rest(pin: int, pi: Machine, tmp_path: Path) -> None:
+    config = tmp_path / "kaimen.toml"
+    config.write_text(f"[door]\npinn = 1\npin = {pin}\nactive_high = true\n", encoding="utf-8")
+    assert find_levels(config, None) == ({pin: False}, False)
+    config.write_text("[door]\npinn = 1\npin = 28\nactive_high = true\n", encoding="utf-8")
+    with pytest.raises(SettingsError):
+        find_levels(config, None)
+
+
 def test_simulated_pins_are_left_alone(pi: Machine, tmp_path: Path) -> None:
     config = tmp_path / "kaimen.toml"
     config.write_text("[door]\nmock = true\n", encoding="utf-8")

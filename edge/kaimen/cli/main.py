@@ -24,7 +24,7 @@ from kaimen.cli.parser import CommandParser
 from kaimen.errors import KaimenError, StorageError
 from kaimen.interrupt import INTERRUPTED, end_in_order
 from kaimen.language import text
-from kaimen.output import fill_standard_descriptors, let_go
+from kaimen.output import fill_standard_descriptors, let_go, unheard
 from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
@@ -98,7 +98,8 @@ def _run(chosen: argparse.Namespace, screen: Screen) -> int:
     try:
         return int(chosen.run(chosen, screen))
     except KaimenError as error:
-        screen.error(error)
+        with unheard():
+            screen.error(error)
         return error.exit_code
     except BrokenPipeError:
         let_go()  # whoever read has enough
@@ -109,9 +110,10 @@ def _run(chosen: argparse.Namespace, screen: Screen) -> int:
         let_go()
         from kaimen.terminal import BAD, styled
 
-        screen.beside.print(
-            styled(BAD, " " + text("the output cannot be written: no space is left"))
-        )
+        with unheard():
+            screen.beside.print(
+                styled(BAD, " " + text("the output cannot be written: no space is left"))
+            )
         return StorageError.exit_code
 
 
