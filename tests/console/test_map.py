@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import time
@@ -166,11 +167,55 @@ FRAMES = """
 """
 
 
+# Frames from the moment the page begins to load, until some after the map is drawn.
+FROM_THE_FIRST = """
+window.framesFromTheFirst = new Promise(done => {
+  const lasted = [];
+  let before = performance.now(), left = 30;
+  const frame = () => {
+    const now = performance.now();
+    lasted.push(now - before);
+    before = now;
+    if (document.body?.dataset.drawn) left -= 1;
+    if (left) requestAnimationFrame(frame); else done(lasted);
+  };
+  requestAnimationFrame(frame);
+})
+"""
+
+
+@contextlib.contextmanager
+def traced(page: Any) -> Iterator[list[float]]:
+    """Yield a list that holds, afterwards, the processor time of each task of the page, in ms."""
+    session, events, ended = page.context.new_cdp_session(page), [], []
+    lasted: list[float] = []
+    session.on("Tracing.dataCollected", lambda part: events.extend(part["value"]))
+    session.on("Tracing.tracingComplete", lambda part: ended.append(part))
+    session.send("Tracing.start", {"categories": "toplevel", "transferMode": "ReportEvents"})
+    yield lasted
+    session.send("Tracing.end")
+    while not ended:
+        page.wait_for_timeout(50)
+    threads = {
+        (each["pid"], each["tid"]): each["args"]["name"]
+        for each in events
+        if each["name"] == "thread_name"
+    }
+    lasted += [
+        each["tdur"] / 1000
+        for each in events
+        if "tdur" in each and threads.get((each["pid"], each["tid"])) == "CrRendererMain"
+    ]
+
+
 @pytest.mark.slow
 def test_twenty_thousand_students_are_drawn_and_moved(
     mapped: Seen, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Figures, printed with -s: seconds from the page's load to the map, and of each frame."""
+    """Figures, printed with -s: seconds from the page's load to the map, and of each frame.
+
+    Frames grow long where other programs use the machine; a task's processor time does not.
+    """
     random = np.random.default_rng(0)
     places = random.normal(0, 0.3, (LARGE, 2)).clip(-1, 1).round(5)
     content: dict[str, Any] = {
@@ -184,17 +229,24 @@ def test_twenty_thousand_students_are_drawn_and_moved(
         "**/map/places",
         lambda route: route.fulfill(body=json.dumps(content), content_type="application/json"),
     )
-    began = time.monotonic()
-    mapped.go("/map")
-    loaded = time.monotonic() - began
-    mapped.page.wait_for_selector("body[data-drawn]")
-    drawn = time.monotonic() - began
+    mapped.page.add_init_script(FROM_THE_FIRST)
+    with traced(mapped.page) as tasks:
+        began = time.monotonic()
+        mapped.go("/map")
+        loaded = time.monotonic() - began
+        mapped.page.wait_for_selector("body[data-drawn]")
+        drawn = time.monotonic() - began
+        first = mapped.page.evaluate("window.framesFromTheFirst")
+    assert len(first) >= 30
+    assert tasks
     lasted = sorted(mapped.page.evaluate(FRAMES))
     assert len(lasted) == 119
     figures = {
         "students": LARGE,
         "loaded_s": round(loaded, 2),
         "drawn_s": round(drawn, 2),
+        "first_frame_longest_ms": round(max(first), 1),
+        "task_longest_processor_ms": round(max(tasks), 1),
         "frame_median_ms": round(lasted[len(lasted) // 2], 1),
         "frame_longest_ms": round(lasted[-1], 1),
     }

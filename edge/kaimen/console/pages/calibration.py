@@ -22,7 +22,12 @@ async def show(exchange: Exchange) -> Response:
     try:
         report = await _report(exchange)
     except GalleryError as error:
-        return exchange.page("calibration/page.html", report=None, why=str(error))
+        return exchange.page(
+            "calibration/page.html",
+            report=None,
+            why=str(error),
+            enrolled=exchange.installation.settings.gallery.file.exists(),
+        )
     return exchange.page("calibration/page.html", report=report, factor=FACTOR)
 
 

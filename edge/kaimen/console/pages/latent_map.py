@@ -30,7 +30,12 @@ def show(exchange: Exchange) -> Response:
     try:
         now = _now(exchange.installation)
     except GalleryError as error:
-        return exchange.page("map/page.html", now=None, why=str(error))
+        return exchange.page(
+            "map/page.html",
+            now=None,
+            why=str(error),
+            enrolled=exchange.installation.settings.gallery.file.exists(),
+        )
     return exchange.page("map/page.html", now=now, neighbours=NEIGHBOURS)
 
 

@@ -55,6 +55,8 @@ async def _shown(exchange: Exchange) -> AsyncIterator[tuple[str, str]]:
                 yield "door", exchange.render("live/door.html", **_door(told))
             case "gate":
                 yield "gate", exchange.render("live/gate.html", gate=told)
+                if told.get("away"):
+                    yield "door", exchange.render("live/door.html", state="", faults=())
 
 
 def _named(exchange: Exchange) -> bool:

@@ -219,22 +219,33 @@ function land(probe) {
   while (body.rows.length > KEPT) body.lastElementChild.remove();
 }
 
+const nextFrame = () => new Promise(requestAnimationFrame);
+
+// Reading, sorting and drawing 20,000 students have a frame each: on a slow board the page answers between them.
 async function begin() {
   listen();
-  students = await (await fetch("/map/places")).json();
+  const found = await (await fetch("/map/places")).json();
+  await nextFrame();
+  prepare(found);
+  students = found;
+  await nextFrame();
+  draw();
+  document.body.dataset.drawn = "true";
+  new EventSource("/map/feed").addEventListener("probe", event => land(JSON.parse(event.data)));
+}
+
+// Give each student a colour by group, and coordinates in arrays of numbers.
+function prepare(found) {
   const light = matchMedia("(prefers-color-scheme: dark)").matches ? 70 : 38;
   const paper = canvas.getContext("2d", { willReadFrequently: true });
   const known = new Map([["", bytesOf(paper, ink("--soft"))]]);
   // The golden angle keeps however many hues apart.
-  [...new Set(students.groups)].filter(Boolean).sort().forEach((group, place) => {
+  [...new Set(found.groups)].filter(Boolean).sort().forEach((group, place) => {
     known.set(group, bytesOf(paper, `hsl(${(place * 137.5) % 360} 65% ${light}%)`));
   });
-  students.colours = Uint32Array.from(students.groups, group => known.get(group));
-  students.x = Float64Array.from(students.x);
-  students.y = Float64Array.from(students.y);
-  draw();
-  document.body.dataset.drawn = "true";
-  new EventSource("/map/feed").addEventListener("probe", event => land(JSON.parse(event.data)));
+  found.colours = Uint32Array.from(found.groups, group => known.get(group));
+  found.x = Float64Array.from(found.x);
+  found.y = Float64Array.from(found.y);
 }
 
 if (canvas) begin();
