@@ -30,6 +30,7 @@ from kaimen.gate.watcher import Watcher
 from kaimen.rehearsal import RECORDINGS
 from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
+from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
 from tests.portaudio import FakePortAudio, device
 from tests.sounds import in_a_room, silence
@@ -158,6 +159,19 @@ def test_a_watcher_is_told_what_the_gate_hears_decides_and_what_the_door_does(
     doors = [(each["state"], each["relay"]) for each in told if each["kind"] == "door"]
     assert doors[0] == ("shut", False) and doors[-1] == ("unlocked", True)
     assert not feed.exists()
+
+
+def test_a_microphone_that_is_narrower_than_the_school_is_told_of_once(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "narrow.wav"
+    soundfile.write(path, limited(at_the_gate(*["ruifeng"] * 5), 4_000), SAMPLE_RATE)
+    assert run(config, "--play", str(path)) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (told,) = [line["note"] for line in lines if "4 kHz" in line.get("note", "")]
+    assert "use another microphone" in told
+    assert main(["audit", "export", "--json", "--config", str(config)]) == 0
+    assert told in capsys.readouterr().out
 
 
 def test_what_was_decided_is_in_the_log(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import html
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from starlette.testclient import TestClient
 
 from kaimen.clock import today
 from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.console.student_list import ROWS, StudentList
+from kaimen.enrollment.judging import Judge
 from kaimen.installation import Installation
 from kaimen.privacy.certificate import Certificate, public_key
 from kaimen.rehearsal import RECORDINGS
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.bandwidth import limited
+from kaimen.sound.recording import read
+from kaimen.voice import SMALL
+from kaimen.voice.encoder import Encoder
 from tests.console.conftest import Desk, Made, post
 
 
@@ -285,6 +293,20 @@ def test_an_upload_that_is_no_recording_enrolls_nobody_and_says_why(
     assert "no recording could be used" in said
     assert "&lt;b&gt;.mp3" in said
     assert post(uploads, "/enrolling/upload", {"name": "anning"}).status_code == 422
+
+
+def test_the_remarks_on_an_uploaded_recording_are_those_of_enroll(
+    desk: Desk, uploads: TestClient, tmp_path: Path
+) -> None:
+    sound = read(RECORDINGS / "anning" / "phrase-1.mp3")
+    path = tmp_path / "narrow.wav"
+    soundfile.write(path, limited(sound, 4_000), SAMPLE_RATE)
+    heard = Judge.by(Encoder(SMALL)).hear(path.read_bytes())
+    assert any("4 kHz" in each for each in heard.remarks)
+    sent = [*files("anning", 2, 3), ("files", (path.name, path.read_bytes()))]
+    assert post(uploads, "/enrolling/upload", {"name": "anning"}, files=sent).status_code == 303
+    shown = html.unescape(ended(desk))
+    assert all(f"{path.name}: {each}" in shown for each in heard.remarks), shown
 
 
 def test_without_a_microphone_the_enrollment_says_so(

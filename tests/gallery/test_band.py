@@ -6,7 +6,10 @@ import numpy as np
 
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.gallery import Gallery
+from kaimen.service.narrow_microphone import IN_A_ROW, NarrowMicrophone
+from kaimen.sound.bandwidth import limited
 from kaimen.voice.evidence import Evidence
+from tests.voices import take
 
 
 def test_the_gallery_knows_how_high_the_recordings_of_its_students_reach() -> None:
@@ -31,3 +34,14 @@ def test_a_phrase_is_warned_of_only_where_it_is_narrower_than_the_school() -> No
     assert "4 kHz" in GalleryBand(5_500).warning_of(4_000.0)
     assert not GalleryBand(4_000).warning_of(4_000.0)
     assert not GalleryBand().warning_of(8_000.0)
+
+
+def test_the_gate_tells_of_a_narrow_microphone_once_and_not_of_one_phrase() -> None:
+    wide = take("anning", 1)
+    narrow = limited(wide, 4_000)
+    microphone = NarrowMicrophone()
+    heard = [*[narrow] * (IN_A_ROW - 1), wide, *[narrow] * (IN_A_ROW + 2)]
+    told = [microphone.hear(each, GalleryBand()) for each in heard]
+    assert [bool(each) for each in told].count(True) == 1
+    assert "use another microphone" in told[2 * IN_A_ROW - 1]
+    assert not any(NarrowMicrophone().hear(narrow, GalleryBand(4_000)) for _ in range(9))

@@ -24,8 +24,10 @@ import pytest
 import soundfile
 
 from kaimen.errors import RecordingError
+from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
+from kaimen_train.evaluation import amr as amr_nb
 from tests.sounds import in_a_room, noise, silence, spoken
 
 PROGRAMS = ("ffmpeg", "lame")
@@ -37,6 +39,7 @@ SOUND = in_a_room(silence(0.3), noise(0.3, -20), silence(0.3), spoken(1.1), sile
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
 SOUND_SECONDS = len(SOUND) / SAMPLE_RATE
 LESS = 0xFFFF_FFFF
+VOICES = ("anning", "bowen")
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,10 @@ def _of_phones(maker: Maker) -> Iterator[Path]:
     yield maker.ffmpeg("pipe.webm", "-c:a", "libopus", "-f", "webm", pipe=True)
     yield maker.ffmpeg("sound.wma")
     yield maker.written("phone.amr", amr(2.0))
+    for bit_rate in amr_nb.BIT_RATES:
+        for voice in VOICES:
+            sound = read(RECORDINGS / voice / "phrase-1.mp3")
+            yield amr_nb.write(maker.folder / f"{voice}-{bit_rate}.amr", sound, bit_rate)
 
 
 def amr(seconds: float) -> bytes:

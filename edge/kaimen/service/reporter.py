@@ -14,6 +14,7 @@ from kaimen.gate.gate import Answer, Gate
 from kaimen.registry.events import Events
 from kaimen.screen import Screen
 from kaimen.service import answers
+from kaimen.service.narrow_microphone import NarrowMicrophone
 
 LOOK = 1.0  # seconds between looks at what commands left for the log
 AT_ONCE = 5  # of it, so that a phrase never waits long
@@ -41,6 +42,7 @@ class Reporter:
         self._feed = feed
         self._nearest = nearest
         self._failed = False
+        self._narrow = NarrowMicrophone()
 
     def answer(self, answer: Answer, microphone: str) -> Record:
         """Write down one answer, which watchers see before; return what was written of it."""
@@ -59,6 +61,9 @@ class Reporter:
             fields,
             answers.as_line(answer, nearest=self._nearest),
         )
+        narrow = self._narrow.hear(answer.phrase.samples, self._gate.policy.gallery.band)
+        if narrow:
+            self.said(narrow)
         return record
 
     def door(self, text: str) -> None:

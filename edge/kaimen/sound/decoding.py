@@ -11,9 +11,11 @@ from kaimen.errors import RecordingTooLong, UnreadableRecording
 from kaimen.sound import joined, libsndfile, mp3, other_formats
 from kaimen.sound.libsndfile import Blocks
 
-LARGEST = 128 << 20  # bytes of a file that is not plain samples: half an hour of any
+LARGEST = 128 << 20  # bytes of a file that is copied into memory: half an hour of an MP3
+LARGEST_SEARCHED = 1 << 30  # bytes of a FLAC or Ogg: half an hour of any
 HEAD = 1 << 16  # bytes in which a WAV's sound begins
 PLAIN = (b"RIFF", b"RF64", b"FORM", b"caff", b".snd")  # how files of plain samples begin
+COMPRESSED = (b"fLaC", b"OggS")  # how files begin that are no MP3
 
 
 def blocks(descriptor: int, longest: float) -> Blocks:
@@ -36,23 +38,25 @@ def blocks(descriptor: int, longest: float) -> Blocks:
             return _of_file(descriptor, head, longest)
         _require_small(size)
         return _of_unfinished(mended, descriptor, len(head))
-    content = _read(descriptor, size)
-    streams = mp3.streams(content, longest)
-    if streams:
-        return _of_mp3(content, streams, longest)
-    parts = joined.parts(content)
-    if len(parts) > 1:
-        return _of_parts([part] for part in parts)
-    return _of_file(descriptor, head, longest)
-
-
-def _require_small(size: int) -> None:
-    if size > LARGEST:
-        raise RecordingTooLong(f"larger than {LARGEST >> 20} MiB; cut it into pieces")
-
-
-def _read(descriptor: int, size: int) -> bytes:
+    if head.startswith(COMPRESSED):
+        _require_small(size, LARGEST_SEARCHED)
+        parts = joined.parts(descriptor, head)
+        if not parts:
+            return _of_file(descriptor, head, longest)
+        _require_small(size)
+        return _of_parts(descriptor, parts)
     _require_small(size)
+    content = _read(descriptor)
+    streams = mp3.streams(content, longest)
+    return _of_mp3(content, streams, longest) if streams else _of_file(descriptor, head, longest)
+
+
+def _require_small(size: int, largest: int = LARGEST) -> None:
+    if size > largest:
+        raise RecordingTooLong(f"larger than {largest >> 20} MiB; cut it into pieces")
+
+
+def _read(descriptor: int) -> bytes:
     with os.fdopen(os.dup(descriptor), "rb") as file:
         file.seek(0)
         return file.read(LARGEST)
@@ -74,10 +78,12 @@ def _of_file(descriptor: int, head: bytes, longest: float) -> Blocks:
         yield from other_formats.blocks(descriptor, form, longest)
 
 
-def _of_parts(parts: Iterable[Iterable[bytes | memoryview]]) -> Blocks:
-    for part in parts:
-        with _in_memory(part) as descriptor:
-            yield from libsndfile.blocks(descriptor)
+def _of_parts(descriptor: int, parts: list[tuple[int, int]]) -> Blocks:
+    for start, end in parts:
+        places = range(start, end, HEAD)
+        pieces = (os.pread(descriptor, min(HEAD, end - place), place) for place in places)
+        with _in_memory(pieces) as part:
+            yield from libsndfile.blocks(part)
 
 
 def _of_unfinished(mended: bytes, descriptor: int, place: int) -> Blocks:

@@ -15,34 +15,43 @@ from collections.abc import Iterator
 FLAC = re.compile(
     rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL
 )  # its mark, then 34 bytes of STREAMINFO
-OGG = re.compile(rb"OggS\x00(?P<flags>[\x00-\x07])", re.DOTALL)
+OGG = re.compile(rb"OggS\x00[\x00-\x07]", re.DOTALL)  # its mark, version and flags
+LONGEST_MARK = 8  # bytes
+PIECE = 1 << 20  # bytes that are looked through at a time
 FIRST_PAGE = 2  # flag of an Ogg page that a stream begins with
 TO_THE_END = 0xFFFF_FFFF  # bytes, says a WAV that was written to a pipe
 
 
-def parts(content: bytes) -> list[memoryview]:
-    """Return the files that a file was joined from, those alone that have sound after them."""
-    if content.startswith(b"fLaC"):
-        starts = [match.start() for match in FLAC.finditer(content)]
-    elif content.startswith(b"OggS"):
-        starts = list(_links(content))
+def parts(descriptor: int, head: bytes) -> list[tuple[int, int]]:
+    """Return where each of several joined files begins and ends in one; none if it is only one."""
+    if head.startswith(b"fLaC"):
+        starts = [start for start, _ in _found(FLAC, descriptor)]
+    elif head.startswith(b"OggS"):
+        starts = list(_links(descriptor))
     else:
-        return [memoryview(content)]
-    ends = [*starts[1:], len(content)]
-    if len(starts) < 2:
-        return [memoryview(content)]
-    whole = memoryview(content)
-    return [whole[start:end] for start, end in zip(starts, ends, strict=True)]
+        return []
+    ends = [*starts[1:], os.fstat(descriptor).st_size]
+    return list(zip(starts, ends, strict=True)) if len(starts) > 1 else []
 
 
-def _links(content: bytes) -> Iterator[int]:
+def _links(descriptor: int) -> Iterator[int]:
     """Where each Ogg stream begins that is not beside another one."""
     beginning = False
-    for match in OGG.finditer(content):
-        first = bool(match["flags"][0] & FIRST_PAGE)
+    for start, mark in _found(OGG, descriptor):
+        first = bool(mark[-1] & FIRST_PAGE)
         if first and not beginning:
-            yield match.start()
+            yield start
         beginning = first
+
+
+def _found(mark: re.Pattern[bytes], descriptor: int) -> Iterator[tuple[int, bytes]]:
+    """Yield where a mark is and its bytes; of a large file a piece alone is ever in memory."""
+    place = 0
+    while piece := os.pread(descriptor, PIECE + LONGEST_MARK - 1, place):
+        for match in mark.finditer(piece):
+            if match.start() < PIECE:  # else the next piece begins before it
+                yield place + match.start(), match[0]
+        place += PIECE
 
 
 def another_follows(descriptor: int, head: bytes) -> bool:

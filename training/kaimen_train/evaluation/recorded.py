@@ -31,7 +31,7 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.score import score_of
 from kaimen.voice.utterance import Utterance
 from kaimen_train.data.corpus import Row
-from kaimen_train.evaluation import gate_phrases
+from kaimen_train.evaluation import amr, gate_phrases
 from kaimen_train.evaluation.evaluate import EvalSpeech
 from kaimen_train.progress import track
 
@@ -52,6 +52,7 @@ CODED = {
     "Opus": ("opus", "-b:a", "32k", "-ar", "48000"),  # Opus knows no 11 and 44.1 kHz
 }
 STEREO = ("WAV", "MP3 64")  # that are tried in stereo, too
+AMR = "AMR"
 
 Points = NDArray[np.float32]
 Change = Callable[[Samples], Samples]
@@ -191,6 +192,7 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
         for form in CODED
         for channels in ((1, 2) if form in STEREO else (1,))
     ]
+    ways.append((amr.RATE, 1, AMR))  # of one rate and one channel
     probed: dict[tuple[int, int | None], dict[str, Points]] = {}
     for rate, channels, form in track(ways, f"recording {school.corpus}", len(ways)):
         read_again = {
@@ -252,7 +254,7 @@ def _phrase(samples: Samples) -> Samples:
 
 def _coded(sounds: Sequence[Samples], rate: int, channels: int, form: str) -> list[Samples]:
     """Sounds as they are read again from files of this rate and form. Raises SettingsError."""
-    suffix, *options = CODED[form]
+    suffix, *options = ("amr",) if form == AMR else CODED[form]
     with tempfile.TemporaryDirectory() as folder:
         wavs = [Path(folder, f"{number}.wav") for number in range(len(sounds))]
         files = [path.with_suffix(f".coded.{suffix}") for path in wavs]
@@ -260,6 +262,10 @@ def _coded(sounds: Sequence[Samples], rate: int, channels: int, form: str) -> li
             soundfile.write(path, _at_rate(sound, rate, channels), rate)
         if form == "WAV":
             return [read(path) for path in wavs]
+        if form == AMR:
+            return [
+                read(amr.write(file, read(path))) for path, file in zip(wavs, files, strict=True)
+            ]
         command = ["ffmpeg", "-v", "error", "-nostdin"]
         for path in wavs:
             command += ["-i", str(path)]
