@@ -48,12 +48,14 @@ DECISIONS: list[dict[str, Any]] = [
 FINDINGS = [
     {"name": "microphone", "state": "ok", "found": "the gate listens at it (process 812)"},
     {"name": "pins", "state": "ok", "found": "relay 17, contact 5; pinctrl-rp1 (gpiochip0)"},
-    {"name": "encoder", "state": "ok", "found": "large, 192 dimensions, 31 ms a phrase"},
-    {"name": "gallery", "state": "ok", "found": "412 students, 2060 recordings"},
-    {"name": "power", "state": "attention", "found": "the voltage was too low since the start",
-     "mend": "use the power supply that belongs to this board"},
-    {"name": "clock", "state": "broken", "found": "not set by anybody since the start",
-     "mend": "sudo timedatectl set-ntp true"},
+    {"name": "encoder", "state": "ok",
+     "found": "the large one: large, 192 dimensions, 0bda8f782e0e, by LiteRT"},
+    {"name": "gallery", "state": "ok", "found": "412 students"},
+    {"name": "power", "state": "attention", "found": "undervoltage since the start (0x50000)",
+     "mend": "use the Pi's own power supply and a short cable; a relay wants one of its own"},
+    {"name": "clock", "state": "broken",
+     "found": "1970-01-01 00:05 is before Kaimen was installed (2026-09-01)",
+     "mend": "set it with 'sudo date -s ...', and add a real-time clock"},
 ]  # fmt: skip
 
 
