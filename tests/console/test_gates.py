@@ -16,27 +16,26 @@ from kaimen.fleet.store import Store
 from kaimen.registry.fleet_marks import store_of
 from kaimen.settings import Settings
 
-NOW = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
 
 def put_in_a_fleet(settings: Settings) -> None:
     """Make it a desk that two gates reported to; one of them is away."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     folder = settings.fleet.folder
     folder.mkdir()
     Membership.create("office", Broker("broker.example")).save(folder)
     with closing(Store(store_of(settings.gallery.file))) as store:
-        about = {"version": "1.0", "bundle": "ab12", "students": 812, "whole_at": 3, "at": NOW}
-        store.put_gate("canteen", {**about, "online": True, "since": NOW, "seen": NOW})
+        about = {"version": "1.0", "bundle": "ab12", "students": 812, "whole_at": 3, "at": now}
+        store.put_gate("canteen", {**about, "online": True, "since": now, "seen": now})
         store.put_gate(
-            "north", {**about, "online": False, "since": NOW, "problems": ["<disk> is full"]}
+            "north", {**about, "online": False, "since": now, "problems": ["<disk> is full"]}
         )
         store.put_events(
             "canteen",
             [
                 {"number": 1, "id": "a", "verdict": "open", "at": "2020-01-01T07:00:00+00:00"},
-                {"number": 2, "id": "b", "verdict": "open", "at": NOW},
-                {"number": 3, "id": "c", "verdict": "unknown", "at": NOW},
-                {"number": 4, "id": "d", "verdict": "open", "at": NOW},
+                {"number": 2, "id": "b", "verdict": "open", "at": now},
+                {"number": 3, "id": "c", "verdict": "unknown", "at": now},
+                {"number": 4, "id": "d", "verdict": "open", "at": now},
             ],
         )
 

@@ -51,7 +51,7 @@ CODED = {
     "M4A": ("m4a", "-b:a", "64k"),
     "Opus": ("opus", "-b:a", "32k", "-ar", "48000"),  # Opus knows no 11 and 44.1 kHz
 }
-STEREO = ("WAV", "MP3 64")  # that are tried in stereo, too
+STEREO = ("M4A", "Opus")
 AMR = "AMR"
 
 Points = NDArray[np.float32]
