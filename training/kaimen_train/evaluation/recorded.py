@@ -51,7 +51,6 @@ CODED = {
     "M4A": ("m4a", "-b:a", "64k"),
     "Opus": ("opus", "-b:a", "32k", "-ar", "48000"),  # Opus knows no 11 and 44.1 kHz
 }
-STEREO = ("M4A", "Opus")
 AMR = "AMR"
 
 Points = NDArray[np.float32]
@@ -186,12 +185,7 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
         }
         for rate in HEARD
     }
-    ways = [
-        (rate, channels, form)
-        for rate in RATES
-        for form in CODED
-        for channels in ((1, 2) if form in STEREO else (1,))
-    ]
+    ways = [(rate, channels, form) for rate in RATES for form in CODED for channels in (1, 2)]
     ways.append((amr.RATE, 1, AMR))  # of one rate and one channel
     probed: dict[tuple[int, int | None], dict[str, Points]] = {}
     for rate, channels, form in track(ways, f"recording {school.corpus}", len(ways)):
