@@ -15,6 +15,7 @@ import pytest
 
 from kaimen.audit import Audit
 from kaimen.bridge.card_format import packed, read_of
+from kaimen.bridge.mqtt import WANTED
 from kaimen.cli.main import main
 from kaimen.registry.vault import Vault
 from tests.bridge.gates import LoggedGate, free_port, mosquitto, needs_mosquitto, soon
@@ -177,7 +178,7 @@ def test_a_command_that_waited_while_the_bridge_was_stopped_opens_nothing(
         soon(lambda: "homeassistant/lock/kaimen_gate/door/config" in subscriber.now, 60)
         running.send_signal(signal.SIGSTOP)
         unlock()
-        time.sleep(3)
+        time.sleep(WANTED + 1)
         running.send_signal(signal.SIGCONT)
         time.sleep(3)
         assert not opened()
