@@ -426,7 +426,7 @@ class Installation(Closing):
     @property
     def acts_key(self) -> bytes:
         """The key of that log, another than the gate's. Raises GalleryError."""
-        return self.vault.derive("acts")
+        return self.vault.acts_key
 
     @property
     def log_folder(self) -> Path:
@@ -436,7 +436,7 @@ class Installation(Closing):
     @property
     def log_key(self) -> bytes:
         """The key of that log. Raises GalleryError."""
-        return self.vault.derive("audit")
+        return self.vault.log_key
 
     @cached_property
     def audit(self) -> Audit:

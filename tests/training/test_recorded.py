@@ -56,6 +56,10 @@ def test_a_small_school_is_measured_from_end_to_end(
     given = [str(tmp_path / "manifest.csv"), "--encoder", str(SMALL), "--impairments", "--json"]
     assert main.main(["recorded", *given]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["impairment"] for each in found] == ["as it is", *IMPAIRMENTS]
-    assert {each["probes"] for each in found} == {2}
-    assert found[0]["loss"] == 0
+    *losses, jumps = found
+    assert [each["impairment"] for each in losses] == ["as it is", *IMPAIRMENTS]
+    assert {each["probes"] for each in losses} == {2}
+    assert (losses[0]["loss"], losses[0]["named"]) == (0, 0)
+    named = {each["impairment"] for each in losses if each["named"] == 1}
+    assert {"+24 dB, cut off", "gaps, 60 of 240 ms"} <= named
+    assert (jumps["corpus"], jumps["recordings"], jumps["as it is"]) == ("commands", 16, 0)

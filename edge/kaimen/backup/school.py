@@ -86,12 +86,12 @@ class SchoolFiles:
     @property
     def log_key(self) -> bytes:
         """The key of its audit log. Raises GalleryError."""
-        return self.vault.derive("audit")
+        return self.vault.log_key
 
     @property
     def acts_key(self) -> bytes:
         """The key of the log of what people did at the console. Raises GalleryError."""
-        return self.vault.derive("acts")
+        return self.vault.acts_key
 
     def unpacked(self) -> SchoolFiles:
         """Where a backup is unpacked, each piece on the disk that it will lie on."""

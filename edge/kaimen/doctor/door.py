@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from kaimen.doctor.finding import Finding, Patient, attention, broken, ok
+from kaimen.doctor.finding import Finding, Patient, attention, broken, halves, ok
 from kaimen.door.chip import header_chip
 from kaimen.door.client import Door
 from kaimen.door.protocol import DoorState, FaultStatus
@@ -50,7 +50,7 @@ def _pins(patient: Patient, door: DoorSettings) -> Finding:
         chip = header_chip(devices)
         lines = [chip.offset(pin) for pin in {"relay": door.pin, **wired}.values()]
     except DeviceError as error:
-        why, _, mend = str(error).partition("; ")
+        why, mend = halves(str(error))
         return broken("pins", why, mend)
     if lines != [door.pin, *wired.values()]:
         said += f", on lines {', '.join(map(str, lines))}"
@@ -129,7 +129,7 @@ def _asked(path: Path) -> Finding:
     except DeviceError as error:
         if "another voice process" in str(error):
             return ok("door", "it runs, and the gate has it")
-        why = str(error).partition("; ")[0]
+        why, _ = halves(str(error))
         return broken("door", why, "sudo systemctl restart kaimen-door")
     if FaultStatus(Fault.TAMPER.value, True) in events:
         return broken("door", "its box is open, or the wire of its switch is cut", "look at it")

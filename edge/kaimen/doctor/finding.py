@@ -54,11 +54,23 @@ def broken(name: str, found: str, mend: str, **measured: Measured) -> Finding:
     return Finding(name, Health.BROKEN, found, mend, measured)
 
 
+def halves(sentence: str) -> tuple[str, str]:
+    """Return what is wrong and what to do, of a sentence that says both; the latter may be empty.
+
+    A semicolon in parentheses is of what somebody else's program said.
+    """
+    depth = 0
+    for at, character in enumerate(sentence):
+        depth += (character == "(") - (character == ")")
+        if depth <= 0 and sentence.startswith("; ", at):
+            return sentence[:at], sentence[at + 2 :]
+    return sentence, ""
+
+
 def of_error(name: str, error: Exception) -> Finding:
     """What became of a check that could not be made."""
     if isinstance(error, KaimenError):  # one sentence: what is wrong; what to do
-        found, _, mend = str(error).partition("; ")
-        return broken(name, found, mend)
+        return broken(name, *halves(str(error)))
     if isinstance(error, PermissionError):
         return attention(name, f"this user may not look at {error.filename}", "run it with sudo")
     return broken(

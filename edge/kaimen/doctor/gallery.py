@@ -26,6 +26,7 @@ from kaimen.doctor.finding import (
     Patient,
     attention,
     broken,
+    halves,
     of_error,
     ok,
     require_readable,
@@ -90,7 +91,7 @@ def check(patient: Patient) -> Iterator[Finding]:
             yield _roster(registry, settings.roster)
         noted: list[str] = []
         with contextlib.suppress(PermissionError):  # the log has a line of its own
-            noted = audit.noted(installation.log_folder, vault.derive("audit"), "registry")
+            noted = audit.noted(installation.log_folder, vault.log_key, "registry")
         yield _seals(roll, registry.database.state().went_back(noted))
         if settings.checks.phrase:
             yield _words(registry, installation)
@@ -98,7 +99,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         index = index_of(path, registry.recordings.space(encoder))
         band = GalleryBand.of(registry.recordings.highest_speech(encoder))
     if band.warning:
-        found, _, mend = band.warning.partition("; ")
+        found, mend = halves(band.warning)
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
     yield from one_moment(index, vault, installation, (encoder, numbers, owners))
     yield _index(index, vault, encoder, numbers)
@@ -137,7 +138,7 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
         said = f"nobody is enrolled; {BEGIN}"
         if everybody:
             said = installation.made_by_another()
-        why, _, mend = said.partition("; ")
+        why, mend = halves(said)
         return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
         return attention(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, ok
+from kaimen.doctor.finding import Finding, Health, Patient, attention, broken, halves, ok
 from kaimen.errors import DeviceError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.impairments import impairments
@@ -65,7 +65,7 @@ def _speech(sound: Samples) -> Iterator[Finding]:
     for phrase in said(sound):
         if is_voice(phrase.samples):
             for sentence in impairments(phrase.samples):
-                found, _, mend = sentence.partition("; ")
+                found, mend = halves(sentence)
                 yield attention("speech", found, mend)
             return
 
@@ -86,7 +86,7 @@ def _not_heard(patient: Patient, error: DeviceError) -> Finding:
     """A microphone that is taken is not broken where the gate has it."""
     holder = held_by(patient)
     if holder is None:
-        found, _, mend = str(error).partition("; ")
+        found, mend = halves(str(error))
         return broken("microphone", found, mend or "check its plug, and 'arecord -l'")
     number, command = holder
     if "kaimen" in command:

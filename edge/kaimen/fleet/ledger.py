@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -114,8 +114,3 @@ def digest_of(entries: Mapping[str, FleetEntry]) -> bytes:
 def different(ledger: Ledger, digests: Mapping[str, bytes]) -> list[str]:
     """Return the buckets in which a ledger is not what a manifest says."""
     return [name for name in BUCKET_NAMES if ledger.digest(name) != digests[name]]
-
-
-def missing_from(offered: Iterable[str], ledger: Ledger, bucket: str) -> list[str]:
-    """Return the topics of a bucket that a ledger has and that were not offered."""
-    return sorted(ledger.bucket(bucket).keys() - set(offered))

@@ -33,7 +33,7 @@ class Events:
         A student is called by a keyed hash. Raises StorageError; nothing was changed then.
         """
         vault = self._database.vault
-        named = {"student": pseudonym(vault.derive("audit"), student)} if student else {}
+        named = {"student": pseudonym(vault.log_key, student)} if student else {}
         content = json.dumps({"kind": kind, **named, **fields}, ensure_ascii=False)
         with self._database.writing() as database:
             (number,) = database.execute(

@@ -57,6 +57,16 @@ class Vault:
             return self._carried[purpose]
         return hmac.digest(self._key, f"kaimen {purpose}".encode(), "sha256")
 
+    @property
+    def log_key(self) -> bytes:
+        """Return the key of the audit log."""
+        return self.derive("audit")
+
+    @property
+    def acts_key(self) -> bytes:
+        """Return the key of the log of what people did at the console."""
+        return self.derive("acts")
+
     def renewed(self) -> Vault:
         """Return a vault under a new key that still recognises the log and who was removed."""
         return Vault(carried={purpose: self.derive(purpose) for purpose in CARRIED})

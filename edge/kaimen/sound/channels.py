@@ -52,16 +52,6 @@ class ChannelLevels:
         return int(np.argmax(loudness))
 
 
-def best_channel(sound: Samples) -> tuple[Samples, int]:
-    """Return the channel in which a voice is heard best, shape (samples,), and its index.
-
-    ``sound`` has the shape (samples, channels), at 16 kHz.
-    """
-    heard = ChannelLevels(sound.shape[1])
-    heard.push(sound)
-    return np.ascontiguousarray(sound[:, heard.best]), heard.best
-
-
 def clearness(heard: Samples) -> float:
     """Return how far in dB a channel's sound rises above its own noise, given its levels."""
     voice, noise = _voice_and_noise(heard)

@@ -40,7 +40,7 @@ CUT = f"longer than {LONGEST_STREAM / 60:g} min; cut it into pieces"
 def read(path: Path | str, *, longest: float | None = LONGEST) -> Samples:
     """Decode a recording to float32 mono at 16 kHz, shape (samples,).
 
-    Of several channels the one with the clearest voice is taken, see ``best_channel``.
+    Of several channels the one with the clearest voice is taken, see ``ChannelLevels``.
 
     Raises UnreadableRecording, UnsupportedFormat, RecordingTooLong (over ``longest``
     seconds; None: LONGEST_STREAM) or BrokenSamples, each with one sentence that names the file.

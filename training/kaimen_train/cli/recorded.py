@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     from kaimen_train.evaluation import recorded
 
     encoder = Encoder(arguments.encoder)
-    schools = recorded.schools(read_manifest(arguments.manifest))
+    rows = read_manifest(arguments.manifest)
+    schools = recorded.schools(rows)
     both = arguments.impairments == arguments.formats
     impairments = [
         figures
@@ -38,10 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
         if both or arguments.impairments
         for figures in recorded.impairments(school, encoder)
     ]
+    gain_steps = list(recorded.gain_steps(rows)) if both or arguments.impairments else []
     formats = [
         figures
         for school in schools
         if both or arguments.formats
         for figures in recorded.formats(school, encoder)
     ]
-    return answer(arguments, impairments + formats, tables.recorded(impairments, formats))
+    tables_of_all = tables.recorded(impairments, gain_steps, formats)
+    return answer(arguments, impairments + gain_steps + formats, tables_of_all)

@@ -25,7 +25,9 @@ from kaimen.calibration.calibration import calibrate_points
 from kaimen.errors import NoSpeech, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.bandwidth import band_of_most, highest_speech
+from kaimen.sound.gain_steps import has_gain_step
 from kaimen.sound.high_pass import HighPass
+from kaimen.sound.impairments import impairments as remarks
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.score import score_of
@@ -51,7 +53,15 @@ CODED = {
     "M4A": ("m4a", "-b:a", "64k"),
     "Opus": ("opus", "-b:a", "32k", "-ar", "48000"),  # Opus knows no 11 and 44.1 kHz
 }
+RATE, STEREO, MONO = 48_000, 2, 1
+BIT_RATES = {  # of an MP3, and how many channels it is tried with, at RATE
+    "MP3 32": (MONO, ("mp3", "-b:a", "32k")),
+    "MP3 64, no joint stereo": (STEREO, ("mp3", "-b:a", "64k", "-joint_stereo", "0")),
+    "MP3 96": (STEREO, ("mp3", "-b:a", "96k")),
+    "MP3 128": (STEREO, ("mp3", "-b:a", "128k")),
+}
 AMR = "AMR"
+RECORDINGS = 300  # of a corpus, at most, in which a gain that jumps is looked for
 
 Points = NDArray[np.float32]
 Change = Callable[[Samples], Samples]
@@ -128,6 +138,12 @@ def gaps(gap: float, every: float) -> Change:
     return cut
 
 
+STEPS: dict[str, Change] = {
+    "as it is": gain(0),
+    "6 dB": steps(6),
+    "12 dB": steps(12),
+    "20 dB": steps(20),
+}
 IMPAIRMENTS: dict[str, Change] = {
     "-20 dB": gain(-20),
     "-30 dB": gain(-30),
@@ -155,17 +171,16 @@ def impairments(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, An
     known = {name: _points(own, encoder) for name, own in school.enrolled.items()}
     threshold = _threshold(known, encoder)
 
-    def scores(change: Change) -> NDArray[np.float32]:
-        return np.concatenate(
-            [
-                score_of(known[name], _points([in_16_bits(change(each)) for each in own], encoder))
-                for name, own in school.probes.items()
-            ]
-        )
-
-    clean = scores(gain(0))
+    clean = np.zeros(0, np.float32)
     for name, change in {"as it is": gain(0), **IMPAIRMENTS}.items():
-        found = clean if name == "as it is" else scores(change)
+        changed = {
+            student: [in_16_bits(change(each)) for each in own]
+            for student, own in school.probes.items()
+        }
+        found = np.concatenate(
+            [score_of(known[student], _points(own, encoder)) for student, own in changed.items()]
+        )
+        clean = clean if len(clean) else found
         yield {
             "corpus": school.corpus,
             "impairment": name,
@@ -173,6 +188,29 @@ def impairments(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, An
             "loss": float(np.mean(clean - found)),
             "loss_of_one_in_ten": float(np.quantile(clean - found, 0.9)),
             "fnir": float(np.mean(found < threshold)),
+            "named": float(np.mean([bool(remarks(x)) for own in changed.values() for x in own])),
+        }
+
+
+def gain_steps(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Yield the share of recordings of each corpus whose gain is said to jump, by its steps."""
+    sounds: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.split == "eval" and row.speaker:
+            sounds[row.corpus].append(row)
+    for corpus, own in sounds.items():
+        some = own[:: max(1, len(own) // RECORDINGS)][:RECORDINGS]
+        phrases = [
+            _levelled(_phrase(read(row.file)))
+            for row in track(some, f"looking for gain steps in {corpus}", len(some))
+        ]
+        yield {
+            "corpus": corpus,
+            "recordings": len(phrases),
+            **{
+                name: float(np.mean([has_gain_step(in_16_bits(change(x))) for x in phrases]))
+                for name, change in STEPS.items()
+            },
         }
 
 
@@ -185,8 +223,11 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
         }
         for rate in HEARD
     }
-    ways = [(rate, channels, form) for rate in RATES for form in CODED for channels in (1, 2)]
-    ways.append((amr.RATE, 1, AMR))  # of one rate and one channel
+    ways = [
+        (rate, channels, form) for rate in RATES for form in CODED for channels in (MONO, STEREO)
+    ]
+    ways += [(RATE, channels, form) for form, (channels, _) in BIT_RATES.items()]
+    ways.append((amr.RATE, MONO, AMR))  # of one rate and one channel
     probed: dict[tuple[int, int | None], dict[str, Points]] = {}
     for rate, channels, form in track(ways, f"recording {school.corpus}", len(ways)):
         read_again = {
@@ -210,6 +251,8 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
                     name: _points(own, encoder, band) for name, own in heard[at].items()
                 }
             missed = _missed(known, probed[at, band], threshold)
+            own = [score_of(known[name], points) for name, points in probed[at, band].items()]
+            found[f"own_score_{at}"] = float(np.mean(np.concatenate(own)))
             found[f"fnir_{at}"] = float(np.mean(missed))
             found["probes"] = len(missed)
         yield found
@@ -248,7 +291,7 @@ def _phrase(samples: Samples) -> Samples:
 
 def _coded(sounds: Sequence[Samples], rate: int, channels: int, form: str) -> list[Samples]:
     """Sounds as they are read again from files of this rate and form. Raises SettingsError."""
-    suffix, *options = ("amr",) if form == AMR else CODED[form]
+    suffix, *options = ("amr",) if form == AMR else CODED.get(form) or BIT_RATES[form][1]
     with tempfile.TemporaryDirectory() as folder:
         wavs = [Path(folder, f"{number}.wav") for number in range(len(sounds))]
         files = [path.with_suffix(f".coded.{suffix}") for path in wavs]

@@ -211,19 +211,32 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
     yield table
 
 
-def recorded(impairments: Sequence[Figures], formats: Sequence[Figures]) -> Iterator[Table]:
+def recorded(
+    impairments: Sequence[Figures], gain_steps: Sequence[Figures], formats: Sequence[Figures]
+) -> Iterator[Table]:
     """What ``kaimen_train.evaluation.recorded`` found; a table of each that was measured."""
     if impairments:
         table = titled(
-            "loss of score", "corpus", "probes", "impairment", "loss", "of one in ten", "FNIR, %"
-        )
+            "loss of score",
+            "corpus", "probes", "impairment", "loss", "of one in ten", "FNIR, %", "named, %",
+        )  # fmt: skip
         for each in impairments:
             losses = (f"{each[key]:.2f}" for key in ("loss", "loss_of_one_in_ten"))
             said = (each["corpus"], str(each["probes"]), each["impairment"])
-            table.add_row(*said, *losses, percent(each["fnir"]))
+            table.add_row(*said, *losses, percent(each["fnir"]), percent(each["named"]))
+        yield table
+    if gain_steps:
+        steps = [name for name in gain_steps[0] if name not in ("corpus", "recordings")]
+        table = titled("said to have a gain that jumps, %", "corpus", "recordings", *steps)
+        for each in gain_steps:
+            shares = (percent(each[name]) for name in steps)
+            table.add_row(each["corpus"], str(each["recordings"]), *shares)
         yield table
     if formats:
-        names = ("enrolled at", "as", "channels", "heard as", "threshold", "at 16 kHz", "at 48 kHz")
+        names = (
+            "enrolled at", "as", "channels", "heard as", "threshold", "own score", "at 16 kHz",
+            "at 48 kHz",
+        )  # fmt: skip
         table = titled("FNIR, %", "corpus", "probes", *names)
         for each in formats:
             band = "wide" if each["band"] is None else f"{each['band'] / 1000:g} kHz"
@@ -235,6 +248,7 @@ def recorded(impairments: Sequence[Figures], formats: Sequence[Figures]) -> Iter
                 str(each["channels"]),
                 band,
                 f"{each['threshold']:.2f}",
+                f"{each['own_score_16000']:.2f}",
                 percent(each["fnir_16000"]),
                 percent(each["fnir_48000"]),
             )

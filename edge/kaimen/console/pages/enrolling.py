@@ -169,7 +169,7 @@ def _begun(exchange: Exchange, begun: bool) -> Response:
 
 
 def _pseudonym(exchange: Exchange, entry: Entry) -> str:
-    return pseudonym(exchange.installation.vault_or_new.derive("audit"), entry.student)
+    return pseudonym(exchange.installation.vault_or_new.log_key, entry.student)
 
 
 R = Role.REGISTRAR
