@@ -116,7 +116,9 @@ def test_a_sentence_keeps_its_values(chinese: None, english: str, expected: str)
     value=st.text("abc123学生{}%&", min_size=1, max_size=20),
 )
 def test_any_value_stands_in_the_chinese_sentence_as_it_is(english: str, value: str) -> None:
-    values = {name: "17" if name in language.VALUES else value for name in language.PLACE.findall(english)}
+    values = {
+        name: "17" if name in language.VALUES else value for name in language.PLACE.findall(english)
+    }
     said = english.format(**values)
     language.choose(language.CHINESE)
     try:

@@ -15,7 +15,7 @@ from kaimen.sound.quality import clipped_share
 
 QUIET = -58.0  # dB, root mean square of a phrase: 16 bits add noise below
 CLIPPED = 0.02  # share of a phrase's samples
-GAPS = 0.10  # share of a phrase
+GAPS = 0.05  # share of a phrase
 
 FRAME = SAMPLE_RATE // 200  # samples: 5 ms
 SILENT = 55.0  # dB below the loudest frame, that is silence inside speech

@@ -27,6 +27,7 @@ from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.bandwidth import band_of_most, highest_speech
 from kaimen.sound.gain_steps import has_gain_step
 from kaimen.sound.high_pass import HighPass
+from kaimen.sound.impairments import GAPS, gap_share
 from kaimen.sound.impairments import impairments as remarks
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder
@@ -193,7 +194,10 @@ def impairments(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, An
 
 
 def gain_steps(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Yield the share of recordings of each corpus whose gain is said to jump, by its steps."""
+    """Yield the share of recordings of each corpus whose gain is said to jump, by its steps.
+
+    And of those that are said to have gaps as they are.
+    """
     sounds: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.split == "eval" and row.speaker:
@@ -211,6 +215,7 @@ def gain_steps(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
                 name: float(np.mean([has_gain_step(in_16_bits(change(x))) for x in phrases]))
                 for name, change in STEPS.items()
             },
+            "gaps, as it is": float(np.mean([gap_share(x) >= GAPS for x in phrases])),
         }
 
 
