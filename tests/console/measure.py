@@ -117,8 +117,8 @@ def console(config: Path, port: int, found: dict[str, Any], *, browser: bool) ->
         found["told_to_watchers"] = delays
         memory = Path(f"/proc/{running.pid}/smaps_rollup").read_text()
         found["console_memory_mb"] = {
-            name: int(re.search(rf"^{name}:\s+(\d+)", memory, re.M)[1]) / 1000  # type: ignore[index]
-            for name in ("Rss", "Pss")
+            name: sum(map(int, re.findall(rf"^{name}:\s+(\d+)", memory, re.M))) / 1000
+            for name in ("Rss", "Pss", "Private_(?:Clean|Dirty)")
         }
         found["console_processor_seconds"] = processor_seconds(running.pid)
     finally:

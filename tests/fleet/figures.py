@@ -1,7 +1,8 @@
 """Measures what docs/figures/fleet.md says: python -m tests.fleet.figures WHAT
 
 latency            from an enrollment at the desk to an opening at another gate, ten times
-gates COUNT        a school at COUNT gates: memory, decisions while changes pass, catching up
+gates              a school at many gates: memory, decisions while changes pass, catching up;
+                   --apart gives the first gate's two processes a core of their own
 looks              what a gate computes to take over a change, and to read everybody
 unit               what one student costs: bytes, sealing, opening, writing, a broker's memory
 """
@@ -153,8 +154,19 @@ def latency() -> dict[str, Any]:
     }
 
 
-def gates(count: int, students: int, changes: int, away: int, phrases: int) -> dict[str, Any]:
-    """A school at many gates; with ``phrases``, somebody speaks at the first all the time."""
+def gates(
+    count: int, students: int, changes: int, away: int, phrases: int, pace: float, apart: bool
+) -> dict[str, Any]:
+    """A school at many gates; with ``phrases``, somebody speaks at the first all the time.
+
+    Changes are made at the desk at ``pace`` a second, 0: as fast as it can. With ``apart``, the
+    first gate's two processes have the first core alone, and all others share the rest.
+    """
+    own: tuple[str, ...] = ()
+    if apart:
+        first, *rest = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, rest)  # processes that this one starts inherit it
+        own = ("taskset", "-c", str(first))
     result: dict[str, Any] = {"gates": count, "students": students, "changes": changes}
     made_up = students - len(voices())
     with a_site() as site:
@@ -163,13 +175,15 @@ def gates(count: int, students: int, changes: int, away: int, phrases: int) -> d
             ENCODER[0] = office.students()[0].encoder
             some_students(office, 0, made_up)
             members = [site.invite(f"gate-{number}") for number in range(count)]
+            for number, member in enumerate(members):  # as its unit has it
+                member.before = ("nice", "-n", "5", *(own if number == 0 else ()))
             site.start_broker()
             began = time.time()
             for process in site.processes:
                 process.start()
             until(lambda: all_whole(site, count, students), 3600)
             result["all gates have the school, s"] = round(time.time() - began, 1)
-            gate = speaking(site) if phrases else None
+            gate = speaking(site, own) if phrases else None
             if gate is not None:
                 result["decision, calm, ms"] = decisions(gate, phrases)
             before = len(answers(gate)) if gate is not None else 0
@@ -177,12 +191,14 @@ def gates(count: int, students: int, changes: int, away: int, phrases: int) -> d
             for number in range(changes):
                 group = f"g{number // made_up}"
                 office.describe(f"m{number % made_up:06}", group=group)
+                if pace:
+                    time.sleep(max(0.0, began + number / pace - time.time()))
             result["changes made, s"] = round(time.time() - began, 1)
             until(lambda: all_whole(site, count, students), 3600)
             result["changes everywhere, s"] = round(time.time() - began, 1)
             if gate is not None:
-                during = [each["computed"] for each in answers(gate)[before:]]
-                result["decision, while changes pass, ms"] = spread(during)
+                during = answers(gate)[before:]
+                result["decision, while changes pass, ms"] = told(during)
                 result["decision, calm again, ms"] = decisions(gate, phrases)
             result["memory of a gate's fleet process, MB"] = spread_of_memory(members)
             result["memory of the broker, MB"] = round(memory_of(site.broker_pid) / 1e6, 1)
@@ -250,12 +266,13 @@ def enroll_folder(site: Site, folder: Path) -> None:
     kaimen(["enroll", "--from", str(folder), "--config", str(site.office)])
 
 
-def speaking(site: Site) -> Process:
+def speaking(site: Site, before: tuple[str, ...]) -> Process:
     """Start the first gate's own process, with somebody who speaks all the time."""
     config = str(site.folder / "gate-0" / "kaimen.toml")
     kaimen(["calibrate", "--fpir", "0.05", "--config", config])
-    sound = said_again_and_again(site.folder / "day.wav", "bowen", 500)
+    sound = said_again_and_again(site.folder / "day.wav", "bowen", 820)
     gate = site.process("gate-0", "run", "--play", str(sound))
+    gate.before = before
     site.processes.append(gate)
     gate.start()
     until(lambda: len(answers(gate)) >= 5, 300)
@@ -277,10 +294,15 @@ def all_whole(site: Site, count: int, students: int) -> bool:
     return sum(row.students == students and not row.behind for row in rows) >= count
 
 
-def decisions(gate: Process, count: int) -> dict[str, float]:
+def decisions(gate: Process, count: int) -> dict[str, dict[str, float]]:
     begun = len(answers(gate))
     until(lambda: len(answers(gate)) >= begun + count, 60 + 5 * count)
-    return spread([each["computed"] for each in answers(gate)[begun:]])
+    return told(answers(gate)[begun:])
+
+
+def told(decided: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """How long decisions took: their computing, and from the last sound to the answer."""
+    return {each: spread([one[each] for one in decided]) for each in ("computed", "latency")}
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
@@ -413,11 +435,16 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--away", type=int, default=2000)
     parser.add_argument("--phrases", type=int, default=60)
+    parser.add_argument("--pace", type=float, default=0.0, help="changes a second")
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--manifest", type=Path, default=Path("../shared/speech/manifest.csv"))
     given = parser.parse_args()
     sys.stdout, out = open(os.devnull, "w"), sys.stdout  # noqa: PTH123, SIM115
     if given.what == "gates":
-        found = gates(given.gates, given.students, given.changes, given.away, given.phrases)
+        found = gates(
+            given.gates, given.students, given.changes, given.away, given.phrases,
+            given.pace, given.apart,
+        )  # fmt: skip
     else:
         others = {
             "latency": latency,

@@ -46,9 +46,10 @@ class Process:
     def __init__(self, log: Path, *arguments: str) -> None:
         self._arguments, self.log = arguments, log
         self._process: subprocess.Popen[bytes] | None = None
+        self.before: tuple[str, ...] = ()  # a command that starts it, such as nice
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "kaimen.cli.main", *self._arguments]
+        command = [*self.before, sys.executable, "-m", "kaimen.cli.main", *self._arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=ALONE)
 
