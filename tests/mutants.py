@@ -7,13 +7,15 @@ it was interrupted, and forgets what it found of a function that was changed.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import random
 import subprocess
 import sys
+import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import sqrt
 from pathlib import Path
@@ -24,12 +26,17 @@ ROOMS = {  # each with the rooms whose tests its mutants meet
     "audit": ("audit",),
     "bundle": ("bundle",),
     "door": ("door",),
-    "registry": ("registry", "access", "gallery", "privacy", "review"),
+    "registry": ("registry", "access", "gallery", "privacy", "review", "fleet", "doctor"),
 }
 NEEDED = ("deploy", "docs", "systemd", "tests")
 LEFT_OUT = 34  # what mutmut notes of a mutant that it is to skip
 SURVIVED = (0, 5, 33)  # every test passed, or none comes near
+NO_TEST = (5, 33)
 KILLED = (1, 3)
+SQL = (
+    *("ALTER", "BEGIN", "COMMIT", "CREATE", "DELETE", "DROP"),
+    *("INSERT", "PRAGMA", "SELECT", "UPDATE"),
+)
 WHAT = {None: "not tried", LEFT_OUT: "not drawn", 5: "no test", 33: "no test", 0: "survived"}
 
 
@@ -48,6 +55,7 @@ def main() -> int:
             room.draw(chosen.sample, chosen.seed)
         survivors = [name for name, code in room.results() if code in SURVIVED]
         room.mutmut(*(survivors if chosen.again else ()))
+        room.ask_programs()
     count(rooms)
     return 0
 
@@ -82,27 +90,94 @@ class Room:
         command = [program, "run", "--max-children", "1", *names]
         subprocess.run(command, cwd=self._folder, env=environment, check=True)
 
+    def ask_programs(self) -> None:
+        """Run all tests of the room on mutants that mutmut saw no test reach.
+
+        It does not see what a program that a test starts runs through.
+        """
+        same = self.same_sql()
+        settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        rules = settings["tool"]["mutmut"]["pytest_add_cli_args"]
+        for name, code in list(self.results()):
+            if code in NO_TEST and name not in same:
+                environment = {
+                    **os.environ, "MUTANT_UNDER_TEST": name, "OMP_NUM_THREADS": "1",
+                    "PYTHONPATH": str(self._made),
+                }  # fmt: skip
+                tests = [sys.executable, "-m", "pytest", "-x", "-q", *rules, f"tests/{self.name}"]
+                ended = subprocess.run(
+                    tests, cwd=self._made.parent, env=environment, capture_output=True, check=False
+                )
+                self._note({name: KILLED[0] if ended.returncode in KILLED else 0})
+
+    def _note(self, codes: Mapping[str, int | None]) -> None:
+        """Write what was found of mutants where mutmut keeps it."""
+        for path in self._made.glob(f"kaimen/{self.name}/*.meta"):
+            kept = json.loads(path.read_text())
+            found = kept["exit_code_by_key"]
+            found.update({name: code for name, code in codes.items() if name in found})
+            path.write_text(json.dumps(kept))
+
     def results(self) -> Iterator[tuple[str, int | None]]:
         """Yield the name of each mutant, and what mutmut noted."""
         for path in sorted(self._made.glob(f"kaimen/{self.name}/*.meta")):
             yield from json.loads(path.read_text())["exit_code_by_key"].items()
+
+    def same_sql(self) -> set[str]:
+        """Return the mutants that only write SQL in other letters: they are the same program."""
+        found = set()
+        for path in self._made.glob(f"kaimen/{self.name}/*.py"):
+            made = {
+                each.name: each
+                for each in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(each, ast.FunctionDef) and "__mutmut_" in each.name
+            }
+            for name, function in made.items():
+                of_before = made[f"{name.rpartition('__mutmut_')[0]}__mutmut_orig"]
+                if name != of_before.name and _only_letters_of_sql(of_before, function):
+                    found.add(f"kaimen.{self.name}.{path.stem}.{name}")
+        return found
 
     def draw(self, number: int, seed: int) -> None:
         """Leave out all but so many."""
         if not list(self.results()):  # mutmut makes all of them before it finds that none is meant
             with suppress(subprocess.CalledProcessError):
                 self.mutmut("none")
-        names = [name for name, _ in self.results()]
+        same = self.same_sql()
+        names = [name for name, _ in self.results() if name not in same]
         drawn = set(random.Random(seed).sample(names, min(number, len(names))))
-        for path in self._made.glob(f"kaimen/{self.name}/*.meta"):
-            kept = json.loads(path.read_text())
-            codes = kept["exit_code_by_key"]
-            for name, code in codes.items():
-                if name not in drawn:
-                    codes[name] = LEFT_OUT
-                elif code == LEFT_OUT:
-                    codes[name] = None
-            path.write_text(json.dumps(kept))
+        codes: dict[str, int | None] = {}
+        for name, code in self.results():
+            if name not in drawn:
+                codes[name] = LEFT_OUT
+            elif code == LEFT_OUT:
+                codes[name] = None
+        self._note(codes)
+
+
+def _only_letters_of_sql(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
+    """Whether two functions differ in nothing but small and capital letters of SQL statements."""
+    nodes = list(zip(*(list(ast.walk(each))[1:] for each in (one, other)), strict=False))
+    texts = [
+        (a.value, b.value)
+        for a, b in nodes
+        if isinstance(a, ast.Constant)
+        and isinstance(b, ast.Constant)
+        and isinstance(a.value, str)
+        and isinstance(b.value, str)
+        and a.value != b.value
+    ]
+    for before, after in texts:
+        if before.lower() != after.lower() or not before.lstrip().startswith(SQL):
+            return False
+        if "'" in before:  # a text within the statement keeps its letters
+            return False
+    return bool(texts) and _bare(one) == _bare(other)
+
+
+def _bare(function: ast.FunctionDef) -> str:
+    body = ast.Module(function.body, [])
+    return ast.dump(body).lower()
 
 
 def count(rooms: Sequence[Room]) -> None:
@@ -110,13 +185,17 @@ def count(rooms: Sequence[Room]) -> None:
     found: dict[str, Counter[str]] = {}
     for room in rooms:
         each = found[room.name] = Counter()
+        same = room.same_sql()
         for name, code in room.results():
+            if name in same:
+                each["the same SQL"] += 1
+                continue
             what = "killed" if code in KILLED else WHAT.get(code, "ended otherwise")
             each[what] += 1
             if code in SURVIVED:
                 print(f"{what}: {name}")
     for name, each in {**found, "all": sum(found.values(), Counter())}.items():
-        tried = sum(each.values()) - each["not drawn"] - each["not tried"]
+        tried = each.total() - each["not drawn"] - each["not tried"] - each["the same SQL"]
         noticed = each["killed"] + each["ended otherwise"]
         low, high = interval(noticed, tried)
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from contextlib import closing
 
 from kaimen.audit import export
@@ -99,11 +100,14 @@ def test_who_has_a_pin_stays_without_a_voice(school: School) -> None:
     assert GONE.encode() not in school.everything()
 
 
-def test_an_export_holds_the_consents(school: School) -> None:
+def test_an_export_holds_the_consents_and_what_was_refused(school: School) -> None:
     school("students", GONE, "--set-consent", "none", "--guardian", "Li Na")
     file = school.outside / "export.json"
     assert school("students", GONE, "--export", file)[0] == 0
-    assert "Li Na" in file.read_text(encoding="utf-8")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert [each["guardian"] for each in found["consents"]] == ["Li Na"]
+    refused = {"source_sha256": "source", "kind": "kind", "reason": "reason"}
+    assert found["refused"] == [refused]
 
 
 def test_a_consent_that_comes_with_recordings_is_one_entry_however_often(school: School) -> None:

@@ -18,7 +18,8 @@ from kaimen.registry.lock import Lock
 from kaimen.registry.permissions import give_consent, set_pin
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
-from tests.privacy.school import ENCODER, GONE, OTHERS, PRINT, SIZE, School, points
+from kaimen.voice.evidence import Evidence
+from tests.privacy.school import ENCODER, GONE, OTHERS, PRINT, SAID, SIZE, School, points
 
 
 def kept(school: School) -> np.ndarray:
@@ -70,6 +71,22 @@ def test_everything_sealed_opens_under_the_new_key_and_nothing_under_the_old(
     assert (school.heard(GONE), school.heard(OTHERS[0])) == (1, 1)
     with pytest.raises(Exception, match="another key"):
         Registry(school.data / "gallery.sqlite", old)
+
+
+def test_what_other_models_made_of_recordings_is_renewed_with_them(school: School) -> None:
+    with closing(school.registry()) as registry:
+        known = registry.recordings.known("another", "other words")
+        more = Evidence(2 * SAID, "other words", None)
+        registry.points.add([(each, points(9)[0], more) for each in known], "another")
+    assert school("renew")[0] == 0
+    with closing(school.registry()) as registry:
+        registry.recordings.examine()
+        numbers, _ = registry.recordings.numbers("another")
+        found = registry.recordings.voiceprints(numbers, "another")
+        np.testing.assert_allclose(found, [points(9)[0]] * len(numbers), atol=1e-5)
+        for name in (GONE, *OTHERS):
+            said = [each.said for each in registry.recordings.evidence(name, "other words")]
+            np.testing.assert_allclose(said, [2 * SAID] * 5, atol=4e-3)  # kept in 16 bits
 
 
 def test_the_log_goes_on_and_who_was_erased_stays_so(school: School) -> None:
