@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import UnfitName, as_kept
-from kaimen.registry.database import MEMORY, statements
+from kaimen.registry.database import LOG, MEMORY, statements
 from kaimen.registry.migrations import MIGRATIONS
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
@@ -460,3 +461,17 @@ def test_a_map_of_another_dimension_carries_nobody(registry: Registry) -> None:
     with pytest.raises(GalleryError, match="3 dimensions"):
         registry.points.carry(SpaceMap("old", "new", np.eye(3, dtype=np.float32)))
     assert contents(registry) == before
+
+
+def test_a_large_change_leaves_no_large_log_beside_it_while_a_gate_reads(path: Path) -> None:
+    fingerprint = np.zeros((1000, 1000), np.uint8)
+    with closing(Registry(path, VAULT)) as desk, closing(Registry(path, VAULT)) as gate:
+        log = path.with_name(f"{path.name}-wal")
+        with desk.database.writing():
+            for number in range(8):
+                evidence = [Evidence(None, "", fingerprint)]
+                desk.enroll(f"student {number}", POINTS[0, :1], "encoder", evidence=evidence)
+        assert log.stat().st_size > LOG
+        desk.describe("student 0", group="7a")
+        assert gate.student("student 0").group == "7a"
+        assert log.stat().st_size <= LOG

@@ -33,11 +33,13 @@ PATIENCE = 10.0  # seconds to wait for another process's transaction
 PAUSE = 0.1  # seconds between looks whether nobody reads any more
 RETRY = 5.0  # seconds between looks whether a disk can be written again
 MEMORY = ":memory:"
+LOG = 4 << 20  # bytes of SQLite's log that may stay on the disk while a gate holds the file open
 SETTINGS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # an enrolled student survives a pulled plug
     "secure_delete = ON",
     "foreign_keys = ON",
+    f"journal_size_limit = {LOG}",
 )
 
 
