@@ -119,7 +119,7 @@ def test_an_opening_that_cannot_be_written_down_does_not_happen(
 def test_every_cause_of_a_decision_has_its_words() -> None:
     text = translator("en")
     for cause in words.CAUSES:
-        assert "{" not in words.why({"cause": cause, "shut": "x", "wait": 3}, text)
+        assert "{" not in words.why({"cause": cause, "shut": "x", "wait": 3}, text, str)
 
 
 def test_watchers_share_one_connection_and_who_comes_later_is_told_the_same(

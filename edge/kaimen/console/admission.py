@@ -83,12 +83,9 @@ class Admission:
         if way.method != "GET":
             self._require_same_site(exchange.request)
             exchange.form = await self._form(exchange.request, way.largest)
-            given = exchange.request.headers.get(TOKEN_HEADER) or exchange.form.get("token")
-            if not isinstance(given, str) or not self._console.sessions.is_token(
-                given, exchange.cookie
-            ):
-                raise RefusedRequest(403, "This form is out of date; load the page again.")
         try:
+            if way.method != "GET":
+                self._require_token(exchange)
             if inspect.iscoroutinefunction(way.endpoint):
                 answer = await cast(Awaitable[Response], way.endpoint(exchange))
             else:
@@ -104,6 +101,13 @@ class Admission:
                 secure=self._is_secure(exchange.request),
             )
         return answer
+
+    def _require_token(self, exchange: Exchange) -> None:
+        given = exchange.request.headers.get(TOKEN_HEADER) or exchange.form.get("token")
+        if not isinstance(given, str) or not self._console.sessions.is_token(
+            given, exchange.cookie
+        ):
+            raise RefusedRequest(403, "This form is out of date; load the page again.")
 
     def _who(self, exchange: Exchange) -> tuple[SignIn | None, Account | None]:
         """Return the session and the account; a proxy's word begins a session by itself."""
@@ -219,7 +223,7 @@ def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenEr
         sentence = exchange.text(usual.get(status, "The form cannot be read."))
     else:
         unfit = isinstance(error, RecordingError | SettingsError)
-        status, sentence = 422 if unfit else 409, str(error)
+        status, sentence = 422 if unfit else 409, exchange.sentence(str(error))
     part = exchange.is_part
     template = "refused_part.html" if part else "refused.html"
     return exchange.page(template, status=status, sentence=sentence)
