@@ -17,6 +17,7 @@ from kaimen.clock import today
 from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.console.student_list import ROWS, StudentList
+from kaimen.doctor.chinese import sentence
 from kaimen.enrollment.judging import Judge
 from kaimen.installation import Installation
 from kaimen.privacy.certificate import Certificate, public_key
@@ -220,6 +221,9 @@ def test_nobody_is_erased_while_a_damaged_file_may_know_them(
     path.write_bytes(b"?")
     answer = post(client, f"/students/{number}/erase")
     assert answer.status_code == 409 and "delete it" in answer.text
+    client.cookies.set("kaimen-language", "zh")
+    answer = post(client, f"/students/{number}/erase")
+    assert answer.status_code == 409 and "请删除它，然后再试" in answer.text
     assert client.get(f"/students/{number}").status_code == 200
 
 
@@ -294,12 +298,14 @@ def files(voice: str, *numbers: int) -> list[tuple[str, tuple[str, bytes]]]:
     return [("files", (path.name, path.read_bytes())) for path in paths]
 
 
-def ended(desk: Desk) -> str:
+def ended(desk: Desk, language: str = "en") -> str:
     """Wait for the enrollment that was begun; return how it is shown."""
     session = enrolling_of(desk.console).session
     assert session is not None
     session.join()
-    with desk.signed_in(Role.REGISTRAR).stream("GET", "/enrolling/feed") as stream:
+    client = desk.signed_in(Role.REGISTRAR)
+    client.cookies.set("kaimen-language", language)
+    with client.stream("GET", "/enrolling/feed") as stream:
         return "\n".join(stream.iter_lines())
 
 
@@ -331,8 +337,9 @@ def test_an_upload_that_is_no_recording_enrolls_nobody_and_says_why(
     assert post(uploads, "/enrolling/upload", {"name": "anning"}).status_code == 422
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_remarks_on_an_uploaded_recording_are_those_of_enroll(
-    desk: Desk, uploads: TestClient, tmp_path: Path
+    desk: Desk, uploads: TestClient, tmp_path: Path, language: str
 ) -> None:
     sound = read(RECORDINGS / "anning" / "phrase-1.mp3")
     path = tmp_path / "narrow.wav"
@@ -341,8 +348,10 @@ def test_the_remarks_on_an_uploaded_recording_are_those_of_enroll(
     assert any("4 kHz" in each for each in heard.remarks)
     sent = [*files("anning", 2, 3), ("files", (path.name, path.read_bytes()))]
     assert post(uploads, "/enrolling/upload", {"name": "anning"}, files=sent).status_code == 303
-    shown = html.unescape(ended(desk))
-    assert all(f"{path.name}: {each}" in shown for each in heard.remarks), shown
+    shown = html.unescape(ended(desk, language))
+    said = heard.remarks if language == "en" else [*map(sentence, heard.remarks)]
+    assert all(f"{path.name}: {each}" in shown for each in said), shown
+    assert ("没有高于 4 kHz 的语音" in shown) is (language == "zh")
 
 
 def test_without_a_microphone_the_enrollment_says_so(
