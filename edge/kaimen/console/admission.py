@@ -6,6 +6,7 @@ import hmac
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -61,6 +62,15 @@ class Admission:
             language = preferred(request.headers.get("Accept-Language", ""))
         cookie = request.cookies.get(self.cookie_name(request), "")
         return Exchange(request, self._console, pages=self._pages, language=language, cookie=cookie)
+
+    def stray(self, request: Request) -> Exchange:
+        """Return an exchange of a request that no way answers, with who makes it."""
+        exchange = self.exchange(request)
+        session = self._console.sessions.get(exchange.cookie, visit=False)
+        with suppress(KaimenError):  # accounts that cannot be read: then it is nobody
+            if session is not None and not session.proxied:
+                exchange.person = self._console.account_of(session)
+        return exchange
 
     def cookie_name(self, request: Request) -> str:
         """Return the cookie's name; the prefix lets browsers take it over TLS only."""
