@@ -30,6 +30,9 @@ JOINED = (
     "on another day these students are missed more often; {advice}",
     "{path}: this school was never calibrated; run 'kaimen calibrate'",
     "{path}: the calibration is damaged, or of another key; run 'kaimen calibrate'",
+    "no scores of this calibration are kept; run 'kaimen calibrate'",
+    "{path}: of another calibration, or damaged; run 'kaimen calibrate'",
+    "{path}: of an earlier release, without the school's key; run 'kaimen calibrate'",
 )
 FILLED = re.compile(r"\{[^}]*\}")  # with a format
 

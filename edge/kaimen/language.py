@@ -25,7 +25,8 @@ CATALOGUES = Path(__file__).parent / "chinese"
 SENTENCES = CATALOGUES / "sentences.toml"
 PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 1000  # characters of a sentence that is looked for
-VALUES = {"pin": r"\d+", "gate": "[^:]+"}  # what stands in a place, where that is not just anything
+# What stands in a place, where that is not just anything.
+VALUES = {"pin": r"\d+", "gate": "[^:]+", "thread": "[^,]+"}
 INNER = {
     "error",
     "why",

@@ -5,8 +5,10 @@ The routes are read from the application itself, so that a new page is tested by
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,26 @@ class TestActs:
         before = state_of(desk)
         assert 400 <= send(client, way, content=content, headers={"Content-Type": kind}) < 500
         assert state_of(desk) == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "size", "status"),
+    [({"X-Kaimen-Token": "0" * 64}, 10, 403), ({}, 33 << 20, 413)],
+    ids=["forged", "too large"],
+)
+def test_a_refused_upload_leaves_no_file_open(
+    headers: dict[str, str], size: int, status: int, desk: Desk
+) -> None:
+    client = desk.signed_in(Role.REGISTRAR)
+    boundary = b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\n"
+    chunks = (each for each in (boundary, *[b"a" * 65_536] * (size // 65_536), b"\r\n--x--\r\n"))
+    sent = {"Content-Type": "multipart/form-data; boundary=x", "X-Kaimen-Token": token_of(client)}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answer = client.post("/enrolling/upload", content=chunks, headers=sent | headers)
+        gc.collect()
+    assert answer.status_code == status
+    assert [str(each.message) for each in warned if each.category is ResourceWarning] == []
 
 
 @pytest.mark.parametrize("way", WAYS, ids=named)

@@ -41,6 +41,17 @@ def test_a_form_without_its_token_changes_nothing(guard: TestClient) -> None:
     assert guard.get("/live").status_code == 401
 
 
+def test_who_has_signed_in_and_goes_astray_keeps_the_navigation(
+    desk: Desk, guard: TestClient
+) -> None:
+    for client, shown in ((guard, True), (desk.client, False)):
+        answer = client.get("/nothing")
+        assert answer.status_code == 404 and "There is no such page." in answer.text
+        assert ('href="/live"' in answer.text) is shown
+    desk.console.installation.accounts_path.write_bytes(b"damaged")
+    assert guard.get("/nothing").status_code == 404
+
+
 def test_an_account_that_was_removed_is_signed_out(desk: Desk, guard: TestClient) -> None:
     assert guard.get("/live").status_code == 200
     desk.console.accounts.remove("guard of the test")

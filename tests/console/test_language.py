@@ -16,7 +16,7 @@ from kaimen.console.templates import environment
 ROOM = templates.FOLDER.parent
 PLACE = re.compile(r"\{\w*\}")
 # Calls whose text is shown, and which of their arguments it is.
-SHOWN = {"text": 0, "say": 0, "later": 0, "RefusedRequest": 1}
+SHOWN = {"text": 0, "say": 0, "later": 0, "audit": 0, "RefusedRequest": 1}
 
 
 def of_templates() -> Iterator[str]:

@@ -22,6 +22,7 @@ from kaimen.console import words
 from kaimen.console.language import translator
 from kaimen.console.roles import Role
 from kaimen.console.watching import Watching
+from kaimen.doctor import chinese
 from kaimen.door.client import command_line
 from kaimen.gate.feed import Feed
 from kaimen.settings import DoorSettings, Settings
@@ -116,10 +117,21 @@ def test_an_opening_that_cannot_be_written_down_does_not_happen(
     assert "opened" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("shut", "said"),
+    [
+        ("it is not armed", "门保持关闭：它尚未启用。"),
+        ("the listener hangs, the log ended", "门保持关闭：listener 没有反应，log 已停止。"),
+    ],
+)
+def test_why_the_door_stays_shut_is_in_chinese_for_who_reads_chinese(shut: str, said: str) -> None:
+    assert words.why({"cause": "shut", "shut": shut}, translator("zh"), chinese.sentence) == said
+
+
 def test_every_cause_of_a_decision_has_its_words() -> None:
     text = translator("en")
     for cause in words.CAUSES:
-        assert "{" not in words.why({"cause": cause, "shut": "x", "wait": 3}, text)
+        assert "{" not in words.why({"cause": cause, "shut": "x", "wait": 3}, text, str)
 
 
 def test_watchers_share_one_connection_and_who_comes_later_is_told_the_same(

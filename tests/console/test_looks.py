@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,13 @@ from kaimen.enrollment.at_microphone import HeardLevel
 from kaimen.enrollment.coach import TakeJudgement
 from kaimen.enrollment.entries import Entry
 from kaimen.enrollment.take_quality import TakeQuality
+from kaimen.fleet.store import Store
 from kaimen.gate.feed import Feed
+from kaimen.installation import Installation
+from kaimen.privacy.certificate import Certificate
+from kaimen.registry.erasures import Backup
+from kaimen.registry.fleet_marks import store_of
+from kaimen.screen import Screen
 from kaimen.settings import Settings
 from tests.console.conftest import Seen
 from tests.console.test_gates import put_in_a_fleet
@@ -32,6 +40,7 @@ pytestmark = pytest.mark.slow
 
 LANGUAGES = ("en", "zh")
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+NARROW = (360, 740)  # of which no picture is taken
 NOW = time.time()
 DECISIONS: list[dict[str, Any]] = [
     {**OPENED, "at": NOW - 80, "student": "Wang Anning"},
@@ -60,10 +69,11 @@ FINDINGS = [
 
 
 def look(seen: Seen, name: str, language: str) -> None:
-    """Take pictures at both widths; nothing serious is found in either scheme."""
-    for size, (width, height) in SIZES.items():
+    """Take pictures at both widths; nothing serious is found in either scheme, nor cut off."""
+    for size, (width, height) in {"narrow": NARROW, **SIZES}.items():
         seen.page.set_viewport_size({"width": width, "height": height})
-        seen.picture(f"{name}-{size}-{language}")
+        if size in SIZES:
+            seen.picture(f"{name}-{size}-{language}")
         wide = seen.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"the page is {wide} wide"
         for scheme in ("light", "dark"):
@@ -108,6 +118,11 @@ def test_health(seen: Seen, language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_gates(seen: Seen, settings: Settings, language: str) -> None:
     put_in_a_fleet(settings)
+    with closing(Store(store_of(settings.gallery.file))) as store:
+        away = {**store.gates()["north"], "students": 810}
+        not_armed = "the door is not armed: nobody is enrolled; begin with 'kaimen enroll'"
+        store.put_gate("north", {**away, "problems": []})
+        store.put_gate("sports", {**away, "online": True, "students": 0, "problems": [not_armed]})
     seen.speak(language)
     seen.sign_in(Role.GUARD)
     seen.go("/gates")
@@ -142,16 +157,33 @@ def test_the_keyboard_alone_opens_the_door_and_reaches_everything(
 def test_students(seen: Seen, settings: Settings, language: str) -> None:
     names = ["Chen Xi", "Li Bowen", "Wang Anning", "王安宁", "李博文", "陈曦"]
     enrolled(settings, *names, *(f"s{number:04}" for number in range(1, 61)))
+    backup = Backup("5f0c2a91d7e34b68", "2026-11-27T02:00:00+00:00", "/media/usb/school.backup")
+    with Installation.open(settings, Screen(as_json=True)) as installation:
+        installation.registry.erasures.add_backup(backup)
     seen.speak(language)
-    seen.sign_in(Role.REGISTRAR)
+    seen.sign_in(Role.ADMIN)
     seen.go("/students")
     look(seen, "students", language)
     seen.page.get_by_role("link", name="Li Bowen").click()
     seen.page.locator("#about-title").wait_for()
     look(seen, "student", language)
-    seen.page.locator("a[href$='/remove']").click()
+    seen.page.locator("a[href*='/recordings/']").first.click()
+    seen.page.locator('form[action$="/remove"] button.danger').wait_for()
+    look(seen, "remove-recording", language)
+    seen.page.locator("button.danger").click()
+    seen.page.get_by_role("status").locator(".said").first.wait_for()
+    assert seen.page.locator("a[href*='/recordings/']").count() == 4
+    seen.page.locator("a[href$='/remove']:not([href*='/recordings/'])").click()
     seen.page.locator('form[action$="/erase"] button.danger').wait_for()
     look(seen, "remove", language)
+    seen.page.locator('form[action$="/erase"] button.danger').click()
+    seen.page.locator('form[action$="/certificate"]').wait_for()
+    look(seen, "erased", language)
+    with seen.page.expect_download() as given:
+        seen.page.locator('form[action$="/certificate"] button').click()
+    certificate = Certificate.read(Path(given.value.path()))
+    assert certificate.is_of("Li Bowen")
+    assert [each["place"] for each in certificate.statement.backups] == [backup.place]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from kaimen.clock import today
 from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.console.student_list import ROWS, StudentList
+from kaimen.doctor.chinese import sentence
 from kaimen.enrollment.judging import Judge
 from kaimen.installation import Installation
 from kaimen.privacy.certificate import Certificate, public_key
+from kaimen.registry.erasures import Backup
 from kaimen.rehearsal import RECORDINGS
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -139,22 +142,51 @@ def test_the_ledger_and_the_proof_speak_chinese(client: TestClient) -> None:
     client.cookies.set("kaimen-language", "zh")
     text = client.get(f"/students/{number}").text
     assert "监护人: 李娜" in text and "为本校开门" in text and "直到撤回" in text
-    assert "删除并出具证明" in client.get(f"/students/{number}/remove").text
+    asked = html.unescape(client.get(f"/students/{number}/remove").text)
+    assert "口令录音" in asked and "管理员可以清除该学生并出具证明" in asked
+
+
+def test_whoever_is_to_be_removed_all_that_goes_is_named_with_the_backups_that_hold_it(
+    school: Settings, desk_of: Made
+) -> None:
+    desk = desk_of(school)
+    client = desk.signed_in(Role.ADMIN)
+    number = number_of(client, "anning")
+    post(client, f"/students/{number}/consent", {"by": "guardian", "guardian": "Li Na"})
+    with Installation.open(school, Screen(as_json=True)) as installation:
+        kept = Backup("5f0c2a91", "2026-11-27T02:00:00+00:00", "/media/usb/<school>.backup")
+        installation.registry.erasures.add_backup(kept)
+    asked = client.get(f"/students/{number}/remove").text
+    listed = re.findall(r"<dt>(.*?)</dt><dd>(\d+)</dd>", asked)
+    assert ("Recordings of the passphrase", "5") in listed and ("Consents", "1") in listed
+    assert "PIN" not in dict(listed)
+    assert "/media/usb/&lt;school&gt;.backup" in asked and "kaimen erase --reseal" in asked
+    place = post(client, f"/students/{number}/erase").headers["Location"]
+    erased = client.get(place).text
+    assert re.findall(r"<dt>(.*?)</dt><dd>(\d+)</dd>", erased) == listed
+    assert "/media/usb/&lt;school&gt;.backup" in erased
+
+
+def test_only_an_administrator_erases_with_a_certificate(client: TestClient) -> None:
+    number = number_of(client, "anning")
+    assert f"/students/{number}/erase" not in client.get(f"/students/{number}/remove").text
+    assert post(client, f"/students/{number}/erase").status_code == 403
+    assert "anning" in client.get("/students").text
 
 
 def test_who_is_removed_with_proof_is_in_no_file_and_the_certificate_is_checked(
     school: Settings, desk_of: Made, tmp_path: Path
 ) -> None:
     desk = desk_of(school)
-    client = desk.signed_in(Role.REGISTRAR)
+    client = desk.signed_in(Role.ADMIN)
     number = number_of(client, "anning")
     post(client, f"/students/{number}/consent", {"by": "guardian", "guardian": "Li Na"})
-    assert "Remove with proof" in client.get(f"/students/{number}/remove").text
+    assert "Erase with a certificate" in client.get(f"/students/{number}/remove").text
     answer = post(client, f"/students/{number}/erase")
     assert answer.status_code == 303
     place = answer.headers["Location"]
     text = client.get(place).text
-    assert "Download the certificate" in text and "anning is removed." in text
+    assert "Download the certificate" in text and "anning is erased." in text
     given = post(client, f"{place}/certificate")
     assert "attachment" in given.headers["Content-Disposition"]
     file = tmp_path / "anning.json"
@@ -174,19 +206,24 @@ def test_who_is_removed_with_proof_is_in_no_file_and_the_certificate_is_checked(
     assert "陈晨" in client.get("/students").text
 
 
-def test_a_certificate_that_is_not_there_is_not_found(client: TestClient) -> None:
+def test_a_certificate_that_is_not_there_is_not_found(school: Settings, desk_of: Made) -> None:
+    client = desk_of(school).signed_in(Role.ADMIN)
     assert client.get("/students/erased/0123456789abcdef").status_code == 404
     assert client.get("/students/erased/..%2F..%2Fkey").status_code == 404
 
 
-def test_nobody_is_removed_with_proof_while_a_damaged_file_may_know_them(
-    client: TestClient, school: Settings
+def test_nobody_is_erased_while_a_damaged_file_may_know_them(
+    school: Settings, desk_of: Made
 ) -> None:
+    client = desk_of(school).signed_in(Role.ADMIN)
     number = number_of(client, "anning")
     path = school.gallery.file.parent / "gallery.heard.sqlite.damaged-20260101T000000Z"
     path.write_bytes(b"?")
     answer = post(client, f"/students/{number}/erase")
     assert answer.status_code == 409 and "delete it" in answer.text
+    client.cookies.set("kaimen-language", "zh")
+    answer = post(client, f"/students/{number}/erase")
+    assert answer.status_code == 409 and "请删除它，然后再试" in answer.text
     assert client.get(f"/students/{number}").status_code == 200
 
 
@@ -195,6 +232,9 @@ def test_one_recording_is_removed_but_never_the_last(client: TestClient) -> None
     for left in range(5, 0, -1):
         text = client.get(f"/students/{number}").text
         recording = int(text.split("/recordings/")[1].split("/")[0])
+        asked = client.get(f"/students/{number}/recordings/{recording}/remove").text
+        assert ("Remove for good" in asked) is (left > 1)
+        assert (f"{left - 1} recordings of the passphrase stay" in asked) is (left > 1)
         answer = post(client, f"/students/{number}/recordings/{recording}/remove")
         assert answer.status_code == (303 if left > 1 else 409)
 
@@ -258,12 +298,14 @@ def files(voice: str, *numbers: int) -> list[tuple[str, tuple[str, bytes]]]:
     return [("files", (path.name, path.read_bytes())) for path in paths]
 
 
-def ended(desk: Desk) -> str:
+def ended(desk: Desk, language: str = "en") -> str:
     """Wait for the enrollment that was begun; return how it is shown."""
     session = enrolling_of(desk.console).session
     assert session is not None
     session.join()
-    with desk.signed_in(Role.REGISTRAR).stream("GET", "/enrolling/feed") as stream:
+    client = desk.signed_in(Role.REGISTRAR)
+    client.cookies.set("kaimen-language", language)
+    with client.stream("GET", "/enrolling/feed") as stream:
         return "\n".join(stream.iter_lines())
 
 
@@ -295,8 +337,9 @@ def test_an_upload_that_is_no_recording_enrolls_nobody_and_says_why(
     assert post(uploads, "/enrolling/upload", {"name": "anning"}).status_code == 422
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_remarks_on_an_uploaded_recording_are_those_of_enroll(
-    desk: Desk, uploads: TestClient, tmp_path: Path
+    desk: Desk, uploads: TestClient, tmp_path: Path, language: str
 ) -> None:
     sound = read(RECORDINGS / "anning" / "phrase-1.mp3")
     path = tmp_path / "narrow.wav"
@@ -305,8 +348,10 @@ def test_the_remarks_on_an_uploaded_recording_are_those_of_enroll(
     assert any("4 kHz" in each for each in heard.remarks)
     sent = [*files("anning", 2, 3), ("files", (path.name, path.read_bytes()))]
     assert post(uploads, "/enrolling/upload", {"name": "anning"}, files=sent).status_code == 303
-    shown = html.unescape(ended(desk))
-    assert all(f"{path.name}: {each}" in shown for each in heard.remarks), shown
+    shown = html.unescape(ended(desk, language))
+    said = heard.remarks if language == "en" else [*map(sentence, heard.remarks)]
+    assert all(f"{path.name}: {each}" in shown for each in said), shown
+    assert ("没有高于 4 kHz 的语音" in shown) is (language == "zh")
 
 
 def test_without_a_microphone_the_enrollment_says_so(

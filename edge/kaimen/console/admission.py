@@ -6,6 +6,7 @@ import hmac
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -62,6 +63,15 @@ class Admission:
         cookie = request.cookies.get(self.cookie_name(request), "")
         return Exchange(request, self._console, pages=self._pages, language=language, cookie=cookie)
 
+    def stray(self, request: Request) -> Exchange:
+        """Return an exchange of a request that no way answers, with who makes it."""
+        exchange = self.exchange(request)
+        session = self._console.sessions.get(exchange.cookie, visit=False)
+        with suppress(KaimenError):  # accounts that cannot be read: then it is nobody
+            if session is not None and not session.proxied:
+                exchange.person = self._console.account_of(session)
+        return exchange
+
     def cookie_name(self, request: Request) -> str:
         """Return the cookie's name; the prefix lets browsers take it over TLS only."""
         return f"__Host-{COOKIE}" if self._is_secure(request) else COOKIE
@@ -83,12 +93,9 @@ class Admission:
         if way.method != "GET":
             self._require_same_site(exchange.request)
             exchange.form = await self._form(exchange.request, way.largest)
-            given = exchange.request.headers.get(TOKEN_HEADER) or exchange.form.get("token")
-            if not isinstance(given, str) or not self._console.sessions.is_token(
-                given, exchange.cookie
-            ):
-                raise RefusedRequest(403, "This form is out of date; load the page again.")
         try:
+            if way.method != "GET":
+                self._require_token(exchange)
             if inspect.iscoroutinefunction(way.endpoint):
                 answer = await cast(Awaitable[Response], way.endpoint(exchange))
             else:
@@ -104,6 +111,13 @@ class Admission:
                 secure=self._is_secure(exchange.request),
             )
         return answer
+
+    def _require_token(self, exchange: Exchange) -> None:
+        given = exchange.request.headers.get(TOKEN_HEADER) or exchange.form.get("token")
+        if not isinstance(given, str) or not self._console.sessions.is_token(
+            given, exchange.cookie
+        ):
+            raise RefusedRequest(403, "This form is out of date; load the page again.")
 
     def _who(self, exchange: Exchange) -> tuple[SignIn | None, Account | None]:
         """Return the session and the account; a proxy's word begins a session by itself."""
@@ -219,7 +233,7 @@ def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenEr
         sentence = exchange.text(usual.get(status, "The form cannot be read."))
     else:
         unfit = isinstance(error, RecordingError | SettingsError)
-        status, sentence = 422 if unfit else 409, str(error)
+        status, sentence = 422 if unfit else 409, exchange.sentence(str(error))
     part = exchange.is_part
     template = "refused_part.html" if part else "refused.html"
     return exchange.page(template, status=status, sentence=sentence)

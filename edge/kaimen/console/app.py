@@ -44,7 +44,7 @@ def application(
 
     async def failed(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return refusal(admission.exchange(request), error)
+            return refusal(admission.stray(request), error)
         sys.stderr.write("".join(traceback.format_exception(error)))
         return PlainTextResponse("Something went wrong here; the journal says what.", 500)
 

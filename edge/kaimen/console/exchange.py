@@ -15,11 +15,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from kaimen.console.accounts import Account
 from kaimen.console.console import Console
-from kaimen.console.language import Translator, translator
+from kaimen.console.language import CHINESE, Translator, translator
 from kaimen.console.origin import Origin
 from kaimen.console.roles import TITLES, Role
 from kaimen.console.sessions import SignIn
 from kaimen.console.templates import environment
+from kaimen.doctor import chinese
 
 if TYPE_CHECKING:
     from kaimen.console.page import Page
@@ -122,6 +123,13 @@ class Exchange:
         }
         return self.text(refused.sentence, **values)
 
+    def sentence(self, english: str) -> str:
+        """Return an error, or what a gate tells of itself, in this person's language.
+
+        One that no catalogue has stays English.
+        """
+        return chinese.sentence(english) if self.language == CHINESE else english
+
     def audit(self, did: str, **what: object) -> None:
         """Write down what this person is about to do. Raises StorageError: then do it not.
 
@@ -150,13 +158,13 @@ class Exchange:
 
     def render(self, template: str, **values: object) -> str:
         """Return a template filled in."""
-        role = self.person.role if self.person else 0
+        role = self.person.role if self.person else None
         shown = {
             "_": self.text,
             "exchange": self,
             "language": self.language,
             "account": self.person,
-            "pages": [each for each in self._pages if each.title and role >= each.role],
+            "pages": [each for each in self._pages if each.is_shown(self.console.settings, role)],
             "path": self.request.url.path,
             "token": self.console.sessions.token(self.cookie),
         }

@@ -10,6 +10,7 @@ from kaimen.console import passkeys
 from kaimen.console.accounts import Account, CopiedPasskey
 from kaimen.console.challenges import PasskeyChallenge
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.language import later
 from kaimen.console.origin import Origin
 from kaimen.console.passkeys import LONGEST_ANSWER, WrongPasskey
 from kaimen.errors import SettingsError
@@ -26,7 +27,7 @@ async def by_password(exchange: Exchange, name: str, password: str) -> Account:
     )
     if account is None:
         if console.accounts.get(name) is not None:
-            await exchange.aside(write, exchange, as_kept(name), "gave a wrong password")
+            await exchange.aside(write, exchange, as_kept(name), later("gave a wrong password"))
         raise RefusedRequest(403, "Name or password is wrong.")
     await exchange.aside(console.attempts.right, account.name, exchange.address)
     return account
@@ -60,10 +61,10 @@ async def by_passkey(exchange: Exchange, challenge: PasskeyChallenge | None) -> 
             console.accounts.used_passkey, account.name, number, signed.counter, time.time()
         )
     except (WrongPasskey, SettingsError):  # or it was removed meanwhile
-        await exchange.aside(write, exchange, account.name, "gave a wrong passkey")
+        await exchange.aside(write, exchange, account.name, later("gave a wrong passkey"))
         raise wrong from None
     except CopiedPasskey as error:
-        did = "gave a passkey whose counter has not gone on: it may be a copy"
+        did = later("gave a passkey whose counter has not gone on: it may be a copy")
         await exchange.aside(write, exchange, account.name, did)
         raise RefusedRequest(
             403, "This passkey may have been copied; sign in by password, and remove it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kaimen.console.language import Translator, later
@@ -60,10 +60,13 @@ CHECKS = {
 }
 
 
-def why(decision: Mapping[str, Any], text: Translator) -> str:
-    """Return why a decision of the feed was made, with no name in it."""
+def why(decision: Mapping[str, Any], text: Translator, sentence: Callable[[str], str]) -> str:
+    """Return why a decision of the feed was made, with no name in it.
+
+    ``text`` gives a page's text in a language, ``sentence`` what the gate says of itself.
+    """
     cause = str(decision.get("cause", ""))
     if cause == "far" and decision.get("verdict") == "retry":
         return text(NEARLY)
-    values = {name: str(decision.get(name, "")) for name in ("shut", "wait", "wanted")}
+    values = {name: sentence(str(decision.get(name, ""))) for name in ("shut", "wait", "wanted")}
     return text(CAUSES.get(cause, cause), **values)

@@ -16,15 +16,18 @@ FINDINGS = Path(__file__).with_suffix(".toml")
 def told(name: str, found: str, mend: str) -> tuple[str, str, str]:
     """Return a finding's texts in Chinese; a part that no catalogue has stays English."""
     whole = f"{found}; {mend}"
-    if (sentence := in_chinese(whole, SENTENCES)) != whole:  # an error says both in one sentence
-        found, _, mend = sentence.partition("；")
-    return in_chinese(name, FINDINGS), _parts(found), _parts(mend)
+    if (both := in_chinese(whole, SENTENCES)) != whole:  # an error says both in one sentence
+        found, _, mend = both.partition("；")
+    return in_chinese(name, FINDINGS), sentence(found), sentence(mend)
 
 
-def _parts(text: str) -> str:
-    """Return a text in Chinese, as a whole or each part of it by itself."""
-    told = in_chinese(text, FINDINGS, SENTENCES)
-    for english, chinese in (("; ", "；"), (", ", "，")):
-        if told == text and english in text:
-            told = chinese.join(_parts(each) for each in text.split(english))
-    return told
+def sentence(english: str) -> str:
+    """Return an error, or what a gate tells of itself, in Chinese: whole, or part by part.
+
+    A part that no catalogue has stays English.
+    """
+    said = in_chinese(english, FINDINGS, SENTENCES)
+    for between, chinese in (("; ", "；"), (", ", "，")):
+        if said == english and between in english:
+            said = chinese.join(sentence(each) for each in english.split(between))
+    return said

@@ -61,6 +61,12 @@ def erase(installation: Installation, students: Sequence[str]) -> dict[str, Cert
     return dict(zip(names, carry_out(installation, begun), strict=True))
 
 
+def what_goes(installation: Installation, student: str) -> dict[str, int]:
+    """Return how many of what an erasure of a student would forget now. Raises GalleryError."""
+    installation.registry.require(student)
+    return _described(installation, as_kept(student)).erased
+
+
 def go_on(installation: Installation) -> list[Certificate]:
     """Finish the erasures that were interrupted. Raises GalleryError and StorageError."""
     if not installation.has_registry:

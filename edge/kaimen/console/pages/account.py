@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from kaimen.console import passkeys
 from kaimen.console.accounts import MOST_PASSKEYS, Passkey
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.language import later
 from kaimen.console.page import Page, act, view
 from kaimen.console.passkeys import LONGEST_ANSWER, LONGEST_LABEL, WrongPasskey
 from kaimen.console.proving import by_password, place_of_passkeys
@@ -79,7 +80,7 @@ async def add(exchange: Exchange) -> Response:
         raise RefusedRequest(
             403, "The browser has made no passkey for this desk; try again."
         ) from None
-    await exchange.aside(exchange.audit, "added a passkey")
+    await exchange.aside(exchange.audit, later("added a passkey"))
     await exchange.aside(exchange.console.accounts.add_passkey, name, passkey)
     exchange.say("The passkey {label} is added.", label=passkey.label)
     return JSONResponse({"see": "/account"})

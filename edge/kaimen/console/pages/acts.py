@@ -10,10 +10,27 @@ from starlette.responses import Response
 
 from kaimen.audit import Record, latest
 from kaimen.console.exchange import Exchange
+from kaimen.console.language import CATALOGUES, CHINESE, later
 from kaimen.console.page import Page, view
 from kaimen.console.roles import Role
+from kaimen.language import in_chinese
 
 SHOWN = 200  # the latest acts
+OWN = frozenset(("number", "at", "before", "hash", "kind", "who", "did", "address"))  # of a line
+DETAILS = {
+    "student": later("student"),
+    "recording": later("recording"),
+    "phrase": later("phrase"),
+    "said": later("said"),
+    "until": later("until"),
+    "certificate": later("certificate"),
+}
+SAID = {"right": later("right"), "wrong": later("wrong")}  # of a kept phrase
+# What the terminal writes down, beside what the pages do.
+AT_TERMINAL = (
+    later("added the account {name}"),
+    later("removed the account {name}"),
+)
 
 
 def show(exchange: Exchange) -> Response:
@@ -22,19 +39,26 @@ def show(exchange: Exchange) -> Response:
     found = []
     if installation.acts_folder.exists():  # made by the first act
         records = latest(installation.acts_folder, installation.acts_key)
-        found = [_shown(each) for each in islice(records, SHOWN)]
+        found = [_shown(each, exchange) for each in islice(records, SHOWN)]
     return exchange.page("acts/page.html", acts=found)
 
 
-def _shown(record: Record) -> dict[str, Any]:
+def _shown(record: Record, exchange: Exchange) -> dict[str, Any]:
     at = datetime.datetime.fromisoformat(record["at"]).astimezone()
-    known = ("number", "at", "before", "hash", "kind", "who", "did", "address")
-    more = ", ".join(f"{name} {value}" for name, value in record.items() if name not in known)
+    did = str(record.get("did", record.get("kind", "")))
+    if exchange.language == CHINESE:
+        did = in_chinese(did, CATALOGUES / "acts.toml")
+    text = exchange.text
+    details = [
+        f"{text(DETAILS.get(name, name))} {text(SAID.get(str(value), str(value)))}"
+        for name, value in record.items()
+        if name not in OWN and value is not None
+    ]
     return {
         "at": at,
         "who": record.get("who", ""),
-        "did": record.get("did", record.get("kind", "")),
-        "more": more,
+        "did": did,
+        "more": ", ".join(details),
         "address": record.get("address", ""),
     }
 

@@ -25,7 +25,7 @@ async def show(exchange: Exchange) -> Response:
         return exchange.page(
             "calibration/page.html",
             report=None,
-            why=str(error),
+            why=exchange.sentence(str(error)),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
     return exchange.page("calibration/page.html", report=report, factor=FACTOR)

@@ -136,7 +136,7 @@ def _entry(exchange: Exchange) -> Entry:
     if not name:
         raise RefusedRequest(422, "Give the student a name.")
     return Entry(
-        name_of(name, exchange.text("Name")),
+        name_of(name, exchange.text("Student's name")),
         (),
         name_of(group, exchange.text("Group")) if group else None,
         day_of(consent, exchange.text("Consent until")) if consent else None,

@@ -1,16 +1,46 @@
-"""Removing a student with proof: as ``kaimen erase`` does, with its certificate to take away."""
+"""Erasing a student with proof: as ``kaimen erase`` does, with its certificate to take away."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.language import later
 from kaimen.console.page import act, view
 from kaimen.console.pages.one_student import ONE, changed, pseudonym_of, student_of
 from kaimen.console.roles import Role
 from kaimen.local_time import local
 from kaimen.privacy.certificate import Certificate, public_key
-from kaimen.privacy.erasing import certificates_in, erase
+from kaimen.privacy.erasing import certificates_in, erase, what_goes
+
+# What is kept of a student, as ``kaimen.privacy.erasing.WHAT`` calls it.
+PIECES = {
+    "recordings": later("Recordings of the passphrase"),
+    "word_recordings": later("Recordings of words"),
+    "phrase_embeddings": later("What was said in them, as numbers"),
+    "fingerprints": later("Fingerprints of recordings"),
+    "points_of_other_models": later("Voiceprints of other encoders"),
+    "grown_voiceprints": later("Voiceprints taken in at the gate"),
+    "replay_memory": later("Fingerprints of what opened the door lately"),
+    "kept_phrases": later("Phrases kept for a review"),
+    "consents": later("Consents"),
+    "pins": later("PIN"),
+}
+
+
+def confirm(exchange: Exchange) -> Response:
+    """Ask whether a student is to be removed, and name what goes and which backups hold it."""
+    student = student_of(exchange)
+    registry = exchange.installation.registry
+    return exchange.page(
+        "students/remove.html",
+        student=student,
+        pieces=_named(what_goes(exchange.installation, student.name)),
+        backups=[
+            (each.identity, local(each.at), each.place) for each in registry.erasures.backups()
+        ],
+        may_erase=exchange.account.role >= Role.ADMIN,
+    )
 
 
 def with_proof(exchange: Exchange) -> Response:
@@ -21,11 +51,11 @@ def with_proof(exchange: Exchange) -> Response:
         (certificate,) = erase(exchange.installation, [student.name]).values()
     finally:
         changed(exchange)
-    exchange.say("{name} is removed.", name=student.name)
+    exchange.say("{name} is erased.", name=student.name)
     exchange.installation.gallery_or_new.save()
     why_not = exchange.installation.calibrate_if_quick()
     if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=why_not)
+        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see(f"/students/erased/{certificate.statement.identity}")
 
 
@@ -37,8 +67,10 @@ def show(exchange: Exchange) -> Response:
         "students/erased.html",
         identity=statement.identity,
         finished=local(statement.finished),
-        count=sum(statement.erased.values()),
-        backups=statement.backups,
+        pieces=_named(statement.erased),
+        backups=[
+            (each["identity"], local(each["at"]), each["place"]) for each in statement.backups
+        ],
         key=certificate.key,
         is_of_today=certificate.key == public_key(exchange.installation.vault),
     )
@@ -54,6 +86,11 @@ def give(exchange: Exchange) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
+def _named(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """Return what there is of a student, in English, and how much of each."""
+    return [(PIECES.get(kind, kind), count) for kind, count in counts.items() if count]
+
+
 def _certificate(exchange: Exchange) -> Certificate:
     identity = exchange.request.path_params["identity"]
     for each in certificates_in(exchange.installation.certificates_folder):
@@ -64,7 +101,8 @@ def _certificate(exchange: Exchange) -> Certificate:
 
 ERASED = "/students/erased/{identity:str}"
 WAYS = (
-    act(f"{ONE}/erase", with_proof, role=Role.REGISTRAR),
-    view(ERASED, show, role=Role.REGISTRAR),
-    act(f"{ERASED}/certificate", give, role=Role.REGISTRAR),
+    view(f"{ONE}/remove", confirm, role=Role.REGISTRAR),
+    act(f"{ONE}/erase", with_proof, role=Role.ADMIN),
+    view(ERASED, show, role=Role.ADMIN),
+    act(f"{ERASED}/certificate", give, role=Role.ADMIN),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
 from kaimen.local_time import local
 from kaimen.registry.fleet_marks import store_of
+from kaimen.settings import Settings
 
 
 async def show(exchange: Exchange) -> Response:
@@ -22,21 +24,34 @@ async def show(exchange: Exchange) -> Response:
 
 
 def found(exchange: Exchange) -> Response:
-    """Show how they are now: who is not well first."""
+    """Show how they are now, who is not well first; at another machine, what to do."""
     rows: list[GateRow] = []
-    why = ""
+    why, membership = "", None
     settings = exchange.installation.settings
-    folder, place = settings.fleet.folder, store_of(settings.gallery.file)
-    is_desk = False
     try:
-        is_desk = (folder / FILE).exists() and Membership.load(folder).is_desk
-        if is_desk and place.exists():
+        if _is_in_fleet(settings):
+            membership = Membership.load(settings.fleet.folder)
+        place = store_of(settings.gallery.file)
+        if membership is not None and membership.is_desk and place.exists():
             with closing(Store(place)) as store:
                 rows = gate_rows(store)
     except KaimenError as error:
-        why = str(error)
+        why = exchange.sentence(str(error))
     rows.sort(key=lambda row: (row.is_well, row.name))
-    return exchange.page("gates/found.html", rows=rows, is_desk=is_desk, why=why, local=local)
+    problems = {row.name: [exchange.sentence(each) for each in row.problems] for row in rows}
+    return exchange.page(
+        "gates/found.html",
+        rows=rows,
+        problems=problems,
+        membership=membership,
+        why=why,
+        local=local,
+    )
+
+
+def _is_in_fleet(settings: Settings) -> bool:
+    """Return whether this machine takes part in a fleet, as far as this user may look."""
+    return os.path.exists(settings.fleet.folder / FILE)  # noqa: PTH110 - the other one raises
 
 
 PAGE = Page(
@@ -44,4 +59,5 @@ PAGE = Page(
     title="Gates",
     path="/gates",
     ways=(view("/gates", show), view("/gates/found", found)),
+    applies=_is_in_fleet,
 )

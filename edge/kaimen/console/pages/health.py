@@ -36,7 +36,11 @@ async def found(exchange: Exchange) -> Response:
         findings = [_in_chinese(each) for each in findings]
     at = datetime.datetime.fromtimestamp(examined.at).astimezone()
     return exchange.page(
-        "health/found.html", findings=findings, states=STATES, at=at, failed=examined.failed
+        "health/found.html",
+        findings=findings,
+        states=STATES,
+        at=at,
+        failed=exchange.sentence(examined.failed),
     )
 
 

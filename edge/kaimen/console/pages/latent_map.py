@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from kaimen.audit import Record, pseudonyms, since
 from kaimen.console.exchange import Exchange, RefusedRequest, as_json
+from kaimen.console.language import later
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, StorageError
@@ -33,7 +34,7 @@ def show(exchange: Exchange) -> Response:
         return exchange.page(
             "map/page.html",
             now=None,
-            why=str(error),
+            why=exchange.sentence(str(error)),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
     return exchange.page("map/page.html", now=now, neighbours=NEIGHBOURS)
@@ -77,7 +78,7 @@ async def fit(exchange: Exchange) -> Response:
         return gallery.encoder, *gallery.centroids(), installation.vault
 
     encoder, numbers, centroids, vault = await exchange.work(read)
-    await exchange.aside(exchange.audit, "made the map of students")
+    await exchange.aside(exchange.audit, later("made the map of students"))
     made = await exchange.aside(LatentMap.fit, encoder, numbers, centroids)
     await exchange.aside(made.save, path, vault)
     exchange.say("The map is made.")

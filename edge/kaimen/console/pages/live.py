@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from kaimen.console import words
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.language import later
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.door.by_hand import open_by_hand
@@ -36,7 +37,7 @@ async def open_door(exchange: Exchange) -> Response:
         raise RefusedRequest(
             409, "This door is a part of the gate's process; give [door] a socket first."
         )
-    await exchange.aside(exchange.audit, "opened the door by hand")
+    await exchange.aside(exchange.audit, later("opened the door by hand"))
     await exchange.aside(open_by_hand, Path(door.socket))
     if exchange.is_part:
         return exchange.page("live/opened.html", lease=door.lease)
@@ -77,7 +78,7 @@ def _decision(told: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
         "mark": mark,
         "student": told.get("student") if named else None,
         "claim": told.get("claim") if named else None,
-        "why": words.why(told, exchange.text),
+        "why": words.why(told, exchange.text, exchange.sentence),
         "margin": margin,
         "at": at,
         "checks": [

@@ -39,7 +39,7 @@ async def show(exchange: Exchange) -> Response:
         phrases=kept[:SHOWN],
         more=max(0, len(kept) - SHOWN),
         marks=marks,
-        why=lambda told: words.why(told, exchange.text),
+        why=lambda told: words.why(told, exchange.text, exchange.sentence),
         found=found,
         days=installation.settings.review.days,
     )
@@ -86,7 +86,7 @@ def enroll(exchange: Exchange) -> Response:
     gallery = installation.gallery
     outcome = enroll_phrase(installation.kept_phrases, number, name, gallery, installation.encoder)
     if outcome.status is not Status.ENROLLED:
-        reason = outcome.refused[0].reason if outcome.refused else ""
+        reason = exchange.sentence(outcome.refused[0].reason) if outcome.refused else ""
         raise RefusedRequest(
             422, "Nothing was enrolled, {name} stays as before: {reason}.", name=name, reason=reason
         )
@@ -94,7 +94,7 @@ def enroll(exchange: Exchange) -> Response:
     why_not = installation.calibrate_if_quick()
     exchange.say("{name} has {count} recordings now.", name=name, count=outcome.recordings)
     if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=why_not)
+        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see("/review")
 
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from kaimen.console import passkeys
 from kaimen.console.accounts import Account
 from kaimen.console.exchange import Exchange, RefusedRequest
-from kaimen.console.language import COOKIE, LANGUAGES
+from kaimen.console.language import COOKIE, LANGUAGES, later
 from kaimen.console.page import Page, act, view
 from kaimen.console.proving import by_passkey, by_password, place_of_passkeys, write
 from kaimen.console.roles import Role
@@ -48,7 +48,7 @@ async def sign_in_by_passkey(exchange: Exchange) -> Response:
 
 async def _begun(exchange: Exchange, account: Account, then: str, passkey: str = "") -> str:
     """Begin a session; return the address that is shown next."""
-    did = "signed in by a passkey" if passkey else "signed in"
+    did = later("signed in by a passkey") if passkey else later("signed in")
     await exchange.aside(write, exchange, account.name, did)
     exchange.console.sessions.end(exchange.cookie)
     exchange.cookie = exchange.console.sessions.begin(account, passkey=passkey)

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from kaimen.clock import today
-from kaimen.console.exchange import Exchange
+from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.pages import consents, erasing
 from kaimen.console.pages.one_student import ONE, list_of, pseudonym_of, student_of
-from kaimen.console.recording_words import judged_recordings
+from kaimen.console.recording_words import JudgedRecording, judged_recordings
 from kaimen.console.roles import Role
 from kaimen.local_time import local_day
 from kaimen.registry.export import export
@@ -36,7 +36,6 @@ def one(exchange: Exchange) -> Response:
     """Show a student: recordings, group, consent."""
     student = student_of(exchange)
     gallery = exchange.installation.gallery
-    recordings = judged_recordings(gallery, student.name, exchange.installation.threshold_of_a_try)
     return exchange.page(
         "students/one.html",
         student=student,
@@ -44,7 +43,7 @@ def one(exchange: Exchange) -> Response:
         consents=student.consents(today()),
         ledger=gallery.registry.consents.of(student.number),
         today=today(),
-        recordings=recordings,
+        recordings=_judged(exchange, student.name),
     )
 
 
@@ -58,19 +57,32 @@ def describe(exchange: Exchange) -> Response:
     return exchange.see(f"/students/{student.number}")
 
 
+def ask_for_recording(exchange: Exchange) -> Response:
+    """Ask whether a recording is to be removed, and say how good it is and what stays."""
+    student, number = student_of(exchange), exchange.request.path_params["recording"]
+    recordings = _judged(exchange, student.name)
+    found = next((each for each in recordings if each.number == number), None)
+    if found is None:
+        raise RefusedRequest(404, "This recording is removed already; load the page again.")
+    others = [each for each in recordings if each.number != number and not each.word]
+    return exchange.page(
+        "students/remove_recording.html",
+        student=student,
+        recording=found,
+        others=len(others),
+    )
+
+
 def remove_recording(exchange: Exchange) -> Response:
     """Forget one recording of a student."""
     student, number = student_of(exchange), exchange.request.path_params["recording"]
     exchange.audit("removed a recording", student=pseudonym_of(exchange, student), recording=number)
     exchange.installation.gallery.remove_recordings(student.name, [number])
-    exchange.installation.calibrate_if_quick()
     exchange.say("Recording {number} is removed.", number=number)
+    why_not = exchange.installation.calibrate_if_quick()
+    if why_not:
+        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see(f"/students/{student.number}")
-
-
-def confirm(exchange: Exchange) -> Response:
-    """Ask whether a student is to be removed."""
-    return exchange.page("students/remove.html", student=student_of(exchange))
 
 
 def remove(exchange: Exchange) -> Response:
@@ -81,7 +93,7 @@ def remove(exchange: Exchange) -> Response:
     exchange.say("{name} is removed.", name=student.name)
     why_not = exchange.installation.calibrate_if_quick()
     if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=why_not)
+        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see("/students")
 
 
@@ -94,6 +106,11 @@ def give(exchange: Exchange) -> Response:
     name = quote(f"{student.name}.json", safe="")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
     return Response(content, media_type="application/json", headers=headers)
+
+
+def _judged(exchange: Exchange, name: str) -> list[JudgedRecording]:
+    installation = exchange.installation
+    return judged_recordings(installation.gallery, name, installation.threshold_of_a_try)
 
 
 def _found(exchange: Exchange) -> dict[str, Any]:
@@ -109,6 +126,7 @@ def _found(exchange: Exchange) -> dict[str, Any]:
 
 
 R = Role.REGISTRAR
+RECORDING = f"{ONE}/recordings/{{recording:int}}/remove"
 
 PAGE = Page(
     name="students",
@@ -120,8 +138,8 @@ PAGE = Page(
         view("/students/rows", rows, role=R),
         view(ONE, one, role=R),
         act(f"{ONE}/describe", describe, role=R),
-        act(f"{ONE}/recordings/{{recording:int}}/remove", remove_recording, role=R),
-        view(f"{ONE}/remove", confirm, role=R),
+        view(RECORDING, ask_for_recording, role=R),
+        act(RECORDING, remove_recording, role=R),
         act(f"{ONE}/remove", remove, role=R),
         act(f"{ONE}/export", give, role=R),
         *consents.WAYS,
