@@ -18,8 +18,13 @@ from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside, calibrate_points
-from kaimen.calibration.leave_one_out import leave_one_out
+from kaimen.calibration.calibration import (
+    FPIR,
+    Calibration,
+    aimed_at,
+    beside,
+    calibrate_gallery,
+)
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.calibration.thresholds import threshold_of
@@ -223,11 +228,28 @@ class Installation(Closing):
         return beside(self.settings.gallery.file, self.state.identity)
 
     @property
-    def calibration(self) -> Calibration:
-        """The calibration that a door may be armed by. Raises GalleryError with what to do."""
+    def kept_calibration(self) -> Calibration:
+        """The calibration that a door may be armed by, as it is kept: with and without its roster.
+
+        Raises GalleryError with what to do.
+        """
         kept = Calibration.load(self.calibration_path, self.vault)
         kept.require(self.gallery_or_new)
         return kept
+
+    @property
+    def calibration(self) -> Calibration:
+        """The same as this door goes by it. Raises GalleryError with what to do."""
+        return self.kept_calibration.at_door(self.settings.roster, self.gallery_or_new)
+
+    @property
+    def roster_misfit(self) -> str:
+        """Return why the threshold is not that of the roster, and what to do; empty where it is.
+
+        Raises GalleryError where no door can be armed.
+        """
+        kept = self.kept_calibration
+        return kept.roster_misfit(self.settings.roster, self.gallery_or_new)
 
     @property
     def disarmed(self) -> str:
@@ -260,20 +282,13 @@ class Installation(Closing):
         gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
         if fpir is None:
             fpir = aimed_at(self.calibration_path, self.vault)
-        if not len(gallery):
-            raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
-        points, counts = gallery.everything()
-        grown = gallery.grown_of_all()
-        left_out = leave_one_out(points, counts, track, grown)
-        learned = calibrate_points(
-            points, counts, gallery.encoder, encoder.card, fpir, track, grown, left_out
-        )
+        roster = self.settings.roster
+        learned, scores = calibrate_gallery(gallery, encoder.card, fpir, track, roster=roster)
         learned = with_words(learned, gallery.registry, phrase_of(encoder))
         with suppress(GalleryError):
             before = Calibration.load(self.calibration_path, self.vault)
             learned = replace(learned, drift_from=before.drift_from)
-        numbers = np.array([student.number for student in gallery.members], np.int64)
-        self._learned_from = learned, SchoolScores.of(left_out, np.repeat(numbers, counts))
+        self._learned_from = learned, scores
         return learned
 
     def keep_calibration(self, learned: Calibration) -> None:
@@ -293,9 +308,15 @@ class Installation(Closing):
     def calibration_scores(self) -> SchoolScores:
         """The scores that the calibration was learned from, of those who are still enrolled.
 
-        Raises GalleryError with what to do.
+        Of those who may enter at once, where this door goes by their threshold. Raises
+        GalleryError with what to do.
         """
-        source = self.calibration.thresholds.source
+        kept = self._kept_scores
+        return kept.at_door if self.calibration.at_once else kept
+
+    @property
+    def _kept_scores(self) -> SchoolScores:
+        source = self.kept_calibration.thresholds.source
         kept = SchoolScores.load(scores_beside(self.calibration_path), self.vault, source)
         return kept.only({student.number for student in self.gallery_or_new.members})
 
@@ -304,10 +325,10 @@ class Installation(Closing):
 
         Raises GalleryError and StorageError; nothing was changed then.
         """
-        before = self.calibration
+        before = self.kept_calibration
         mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
         with suppress(GalleryError):
-            kept = self.calibration_scores
+            kept = self._kept_scores
             self._learned_from = mended, kept
         self.keep_calibration(mended)
 

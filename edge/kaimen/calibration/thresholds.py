@@ -18,6 +18,7 @@ from kaimen.voice.spread import HIGHEST, exceeded_by, spread_of
 THREE = 3.0  # the rule of three
 PLENTY = 10  # strangers above the threshold from which no curve is needed
 DRAWS = 200  # of the bootstrap
+FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
 GREY = 0.15  # of score below the first try's threshold, within which a second one is asked for
 SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
 TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points

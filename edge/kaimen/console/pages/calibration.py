@@ -28,7 +28,15 @@ async def show(exchange: Exchange) -> Response:
             why=str(error),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
-    return exchange.page("calibration/page.html", report=report, factor=FACTOR)
+    in_use = report.calibration
+    return exchange.page(
+        "calibration/page.html",
+        report=report,
+        factor=FACTOR,
+        misfit=await exchange.work(lambda: exchange.installation.roster_misfit),
+        at_once=in_use.at_once,
+        students=in_use.students,
+    )
 
 
 async def figures(exchange: Exchange) -> Response:
@@ -44,8 +52,14 @@ def what_if(exchange: Exchange) -> Response:
         threshold = math.nan
     if not -1 <= threshold <= 1:
         raise RefusedRequest(422, "Choose a threshold from -1 to 1.")
-    found = exchange.installation.calibration_scores.at(threshold)
-    return exchange.page("calibration/what_if.html", found=found)
+    installation = exchange.installation
+    found, in_use = installation.calibration_scores.at(threshold), installation.calibration
+    return exchange.page(
+        "calibration/what_if.html",
+        found=found,
+        at_once=in_use.at_once,
+        students=in_use.students,
+    )
 
 
 def mended(exchange: Exchange) -> Response:
