@@ -70,10 +70,10 @@ class SchoolScores:
     def save(self, path: Path, vault: Vault, calibration: str) -> None:
         """Keep them sealed, for a calibration of this checksum alone. Raises StorageError."""
         written = io.BytesIO()
-        by_roster = {} if self.by_roster is None else dict(zip(BY_ROSTER, self.by_roster, strict=True))
-        np.savez(
-            written, owners=self.owners, strangers=self.strangers, own=self.own, **by_roster
+        by_roster = (
+            {} if self.by_roster is None else dict(zip(BY_ROSTER, self.by_roster, strict=True))
         )
+        np.savez(written, owners=self.owners, strangers=self.strangers, own=self.own, **by_roster)
         sealed = vault.seal(written.getvalue(), _context(calibration))
         write_whole(path, lambda file: file.write(sealed), private=True)
 
