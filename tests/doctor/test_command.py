@@ -128,7 +128,7 @@ def test_the_calibration_says_for_how_many_it_is_where_not_everybody_may_enter(
     found = doctor(pi, capsys)[1]["calibration"]
     assert found["state"] == "attention"
     assert "it was calibrated without the roster: until you calibrate, the" in found["found"]
-    assert found["mend"] == "run 'kaimen calibrate'"
+    assert found["mend"] == "kaimen calibrate"
     with Installation.open(Settings.read(pi.written()), Screen(as_json=True)) as installation:
         for each in installation.gallery.students[3:]:
             installation.gallery.describe(each, group="8b")

@@ -23,13 +23,12 @@ from kaimen.calibration.thresholds import (
     interval_of,
     missed,
     pooled_threshold_of,
+    roster_threshold_of,
     share,
     shown_by,
-    threshold_of,
     trade_of,
 )
 from kaimen.settings.roster import Rule, groups_at_once
-from kaimen.voice.score import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def calibrate_roster(
     may = np.repeat(sets.everybody, counts)
     own = left_out.own[may & ~np.isnan(left_out.own)]
     found = [
-        _thresholds_of_set(left_out.at_once[:, place], pairs.of_set(place), size, others, fpir)
+        _thresholds_of_set(left_out, pairs, place, (size, len(counts)), others, fpir)
         for place, size in enumerate(sizes)
     ]
     threshold = min(everybody[0], max(each[0] for each in found))
@@ -154,12 +153,16 @@ def calibrate_roster(
 
 
 def _thresholds_of_set(
-    strangers: Scores, pairs: Pairs, students: int, others: Spread, fpir: float
+    left_out: LeftOut,
+    pairs: Pairs,
+    place: int,
+    sizes: tuple[int, int],
+    others: Spread,
+    fpir: float,
 ) -> tuple[float, float, float]:
     """Return the threshold, that of a first try, and that of two together, of one set."""
-    known = np.isfinite(strangers)  # a set of one student is none to that student's recordings
-    threshold = threshold_of(strangers[known], students, others, fpir)
-    first = threshold_of(strangers[known], students, others, fpir * FIRST_TRY)
-    pairs = pairs.only(known[pairs.first])
-    both = pooled_threshold_of(strangers, pairs, first, fpir) if len(pairs.first) else first
+    at_once = left_out.at_once[:, place]
+    threshold = roster_threshold_of(at_once, left_out, sizes, others, fpir)
+    first = roster_threshold_of(at_once, left_out, sizes, others, fpir * FIRST_TRY)
+    both = pooled_threshold_of(at_once, pairs.of_set(place), first, fpir)
     return threshold, first, both

@@ -47,6 +47,28 @@ def threshold_of(strangers: Scores, students: int, others: Spread, fpir: float) 
     return _blended(strangers, drawn, fpir)
 
 
+def roster_threshold_of(
+    at_once: Scores, left_out: LeftOut, sizes: tuple[int, int], others: Spread, fpir: float
+) -> float:
+    """Return the score that ``fpir`` of strangers exceed who are compared with a part of a school.
+
+    ``at_once`` are their scores, ``left_out`` those of the whole school; ``sizes``: how many
+    students the part and the whole have. Of two parts, the one within the other never has the
+    higher threshold. A curve through strangers to few would break that: their scores are spread
+    wider. So the curve is that of single comparisons, raised as far as all the school's strangers
+    lie above it.
+    """
+    one_alone, single = 1 - (1 - fpir) ** (1 / np.array(sizes)), left_out.claims.ravel()
+    drawn = exceeded_by(others, float(one_alone[0]))
+    if not len(single):
+        return drawn
+    of_part, of_whole = (np.arctanh(exceeded_by(spread_of(single), each)) for each in one_alone)
+    whole = np.arctanh(exceeded_by(spread_of(left_out.strangers), fpir))
+    drawn = max(drawn, float(np.tanh(of_part + max(0.0, whole - of_whole))))
+    # Whose own student is the only one there is nobody to be taken for: the least score.
+    return _blended(np.maximum(at_once, -1), drawn, fpir)
+
+
 def claim_threshold_of(claims: Scores, others: Spread, fpir: float) -> float:
     """Return the score that ``fpir`` of those exceed who claim to be somebody else."""
     drawn = exceeded_by(others, fpir)

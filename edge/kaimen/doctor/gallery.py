@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen import audit
-from kaimen.calibration.calibration import AGAIN, Calibration
+from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.thresholds import THREE
 from kaimen.clock import today
 from kaimen.doctor.counted import Counted
@@ -259,7 +259,7 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
         mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
         return attention("calibration", said, mend, **measured)
     if misfit:
-        return attention("calibration", f"{said}; {misfit}", AGAIN, **measured)
+        return attention("calibration", f"{said}; {misfit}", "kaimen calibrate", **measured)
     return ok("calibration", said, **measured)
 
 
