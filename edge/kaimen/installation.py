@@ -14,6 +14,7 @@ import numpy as np
 
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit, write_waiting
+from kaimen.audit.passages import WINDOW, passages_of, strangers_at
 from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
@@ -25,6 +26,7 @@ from kaimen.calibration.calibration import (
     beside,
     calibrate_gallery,
 )
+from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.calibration.thresholds import threshold_of
@@ -282,14 +284,35 @@ class Installation(Closing):
         gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
         if fpir is None:
             fpir = aimed_at(self.calibration_path, self.vault)
-        roster = self.settings.roster
-        learned, scores = calibrate_gallery(gallery, encoder.card, fpir, track, roster=roster)
+        learned, scores = calibrate_gallery(
+            gallery, encoder.card, fpir, track, roster=self.settings.roster, heard=self._heard
+        )
         learned = with_words(learned, gallery.registry, phrase_of(encoder))
         with suppress(GalleryError):
             before = Calibration.load(self.calibration_path, self.vault)
             learned = replace(learned, drift_from=before.drift_from)
         self._learned_from = learned, scores
         return learned
+
+    @property
+    def _heard(self) -> DoorStrangers:
+        """What the log tells of strangers' scores at this door, since drift was mended last."""
+        since = datetime.datetime.now(datetime.UTC) - WINDOW
+        with suppress(GalleryError):
+            mended = Calibration.load(self.calibration_path, self.vault).drift_from
+            since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
+        try:
+            passages = passages_of(self.log_folder, self.log_key, since)
+        except (StorageError, OSError) as error:
+            why = str(error)
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                why = f"{self.log_folder}: cannot be read ({error.strerror})"
+            self._screen.note(f"{why}; what was heard at this door counts for nothing")
+            return DoorStrangers()
+        found = list(strangers_at(passages, self.encoder.identity))
+        _, owners = np.unique([student for student, _ in found], return_inverse=True)
+        scores = np.array([score for _, score in found], np.float64)
+        return DoorStrangers(scores, owners.astype(np.int64))
 
     def keep_calibration(self, learned: Calibration) -> None:
         """Put it in the place of the one of before, and the scores it was learned from beside it.

@@ -3,6 +3,7 @@
 latency            from an enrollment at the desk to an opening at another gate, ten times
 gates COUNT        a school at COUNT gates: memory, decisions while changes pass, catching up
 looks              what a gate computes to take over a change, and to read everybody
+roster             thresholds for rosters of several sizes (doors: tests.fleet.door_figures)
 unit               what one student costs: bytes, sealing, opening, writing, a broker's memory
 """
 

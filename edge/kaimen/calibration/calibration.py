@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Retry, Thresholds
+from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.leave_one_out import LeftOut, leave_one_out, leave_two_out
 from kaimen.calibration.roster_calibration import RosterCalibration, RosterSets, calibrate_roster
 from kaimen.calibration.school_scores import SchoolScores
@@ -110,6 +111,7 @@ class Calibration:
     compared: int = 0  # comparisons of other people, which the encoder's card counts
     drift_from: str = ""  # when what made the scores drift was mended, in UTC; empty: never
     grown: int = 0  # grown voiceprints up to this number raised scores; no later one does
+    raised: float = 0.0  # of the threshold: by what strangers scored at this door
     roster: RosterCalibration | None = None  # the same for those who may enter by a roster
     at_once: int = 0  # of ``at_door``: for how many who may enter the figures are; 0: everybody
     everybody: float | None = None  # of ``at_door``: the threshold among all students
@@ -155,6 +157,7 @@ class Calibration:
             first_threshold=found.first_threshold,
             both_threshold=found.both_threshold,
             retry_fnir=found.retry_fnir,
+            raised=found.raised,
         )
 
     def roster_misfit(self, roster: Iterable[Rule], gallery: Enrolled) -> str:
@@ -189,9 +192,10 @@ class Calibration:
 
     def _rendered(self) -> str:
         fields = asdict(self)
-        # Without a roster it is, to the byte, what it was before there were thresholds for one.
-        for name, without in {"roster": None, "at_once": 0, "everybody": None}.items():
-            if fields[name] == without:
+        # What neither a roster nor the door changed is, to the byte, as of earlier releases.
+        without = {"roster": None, "at_once": 0, "everybody": None, "raised": 0.0}
+        for name, nothing in without.items():
+            if fields[name] == nothing:
                 del fields[name]
         return json.dumps(fields, indent=1)
 
@@ -343,8 +347,12 @@ def calibrate_gallery(
     track: Track | None = None,
     *,
     roster: Iterable[Rule] = (),
+    heard: DoorStrangers | None = None,
 ) -> tuple[Calibration, SchoolScores]:
-    """Return the same, with the scores that it was learned from."""
+    """Return the same, with the scores that it was learned from.
+
+    ``heard`` are strangers' scores at the door, which may raise the threshold.
+    """
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
     points, counts = gallery.everything()
@@ -353,7 +361,7 @@ def calibrate_gallery(
     sets = RosterSets.of(roster, [student.group for student in members])
     left_out = leave_one_out(points, counts, track, grown, sets.students)
     learned = calibrate_points(
-        points, counts, gallery.encoder, card, fpir, track, grown, left_out, sets
+        points, counts, gallery.encoder, card, fpir, track, grown, left_out, sets, heard
     )
     owners = np.repeat(np.array([student.number for student in members], np.int64), counts)
     return learned, SchoolScores.of(left_out, owners, sets)
@@ -369,12 +377,14 @@ def calibrate_points(
     grown: GrownPoints | None = None,
     left_out: LeftOut | None = None,
     sets: RosterSets | None = None,
+    heard: DoorStrangers | None = None,
 ) -> Calibration:
     """Return the same from all students' points, each student's together, and how many each has.
 
     ``grown`` are their grown voiceprints: strangers' scores are raised by them, and students' own
     are not, so that what is expected flatters nobody. ``left_out``: the scores of these points,
     where they are computed already. ``sets``: who may enter together by a roster.
+    ``heard``: strangers' scores at the door.
 
     Raises GalleryError for points that are no numbers, which are no strangers, and for a card
     whose strangers were scored by another rule.
@@ -393,11 +403,14 @@ def calibrate_points(
     strangers = left_out.strangers if several else left_out.strangers[:0]
     own = left_out.own[~np.isnan(left_out.own)]
     others = card.strangers
-    threshold = threshold_of(strangers, students, others, fpir)
+    heard = DoorStrangers() if heard is None else heard
+    counted = threshold_of(strangers, students, others, fpir)
+    threshold = heard.raised(counted, fpir)
     claimed = claim_threshold_of(left_out.claims.ravel(), others, fpir)
     first = threshold_of(strangers, students, others, fpir * FIRST_TRY)
     pairs = leave_two_out(points, counts, track, grown, sets.students)
     pooled = pooled_threshold_of(strangers, pairs, first, fpir) if several else first
+    first, pooled = heard.raised_tries(first, pooled, fpir)
     compared = int(others.get("scores", 0))
     expected = share(strangers >= threshold)
     return Calibration(
@@ -422,7 +435,8 @@ def calibrate_points(
         trade=trade_of(strangers, own),
         forecast=forecast_of(strangers, own, students, fpir, expected) if several else [],
         score=RULE,
+        raised=threshold - counted,
         roster=calibrate_roster(
-            sets, left_out, pairs, counts, others, fpir, (threshold, first, pooled)
+            sets, left_out, pairs, counts, others, fpir, (threshold, first, pooled), heard
         ),
     )

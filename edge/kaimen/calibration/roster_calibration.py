@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.leave_one_out import LeftOut, Pairs
 from kaimen.calibration.thresholds import (
     FIRST_TRY,
@@ -83,6 +84,7 @@ class RosterCalibration:
     first_threshold: float
     both_threshold: float
     retry_fnir: float | None
+    raised: float  # of the threshold: by what strangers scored at this door
 
     def misfit(self, roster: Iterable[Rule], by_group: Mapping[str, int], growth: float) -> str:
         """Return why it does not fit who may enter now, or nothing.
@@ -109,11 +111,13 @@ def calibrate_roster(
     others: Spread,
     fpir: float,
     everybody: tuple[float, float, float],
+    heard: DoorStrangers,
 ) -> RosterCalibration | None:
     """Return what the scores of a school say of each of the sets; None where there is none.
 
     ``everybody``: the threshold, that of a first try and that of two together among all students.
-    They keep the promise at each door, so none is ever above them.
+    They keep the promise at each door, so none is ever above them. ``heard``: strangers' scores at
+    the door, which may raise the thresholds.
     """
     if not sets.students:
         return None
@@ -124,11 +128,13 @@ def calibrate_roster(
         _thresholds_of_set(left_out, pairs, place, (size, len(counts)), others, fpir)
         for place, size in enumerate(sizes)
     ]
-    threshold = min(everybody[0], max(each[0] for each in found))
+    counted = min(everybody[0], max(each[0] for each in found))
+    threshold = heard.raised(counted, fpir)
     first, both = everybody[1:]
     if max(each[1] for each in found) < first:
         # The higher of either lets in fewer strangers, at each of the sets.
         first, both = (max(each[at] for each in found) for at in (1, 2))
+        first, both = heard.raised_tries(first, both, fpir)
     of_busiest = left_out.of_set(busiest)
     strangers = of_busiest.strangers[np.isfinite(of_busiest.strangers)]
     compared = int(others.get("scores", 0))
@@ -149,6 +155,7 @@ def calibrate_roster(
         first_threshold=first,
         both_threshold=both,
         retry_fnir=missed(left_out.own, pairs.only(may[pairs.first]), first, both),
+        raised=threshold - counted,
     )
 
 

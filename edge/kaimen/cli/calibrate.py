@@ -199,6 +199,14 @@ def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
                     threshold=f"{learned.everybody:.3f}",
                 )
             )
+        if learned.raised:
+            screen.out.print(
+                text(
+                    "it is {raised} higher than by the recordings: so near did strangers come at "
+                    "this door in the last four weeks",
+                    raised=f"{learned.raised:.3f}",
+                )
+            )
         screen.out.print(sentence(learned.evidence))
         if learned.retry_fnir is not None:
             screen.out.print(_of_two_tries(learned, retry))

@@ -7,13 +7,14 @@ import math
 
 from starlette.responses import JSONResponse, Response
 
+from kaimen.audit.passages import passages_of
 from kaimen.calibration.calibration import Calibration
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError
 from kaimen.installation import Installation
-from kaimen.monitoring.calibration_report import CalibrationReport, passages_of, report_of
+from kaimen.monitoring.calibration_report import YEAR, CalibrationReport, report_of
 from kaimen.monitoring.drift import FACTOR
 
 
@@ -79,7 +80,7 @@ async def _report(exchange: Exchange) -> CalibrationReport:
         return of.calibration, of.log_key
 
     _, key = await exchange.work(places, installation)
-    passages = await exchange.aside(passages_of, installation.log_folder, key, now)
+    passages = await exchange.aside(passages_of, installation.log_folder, key, now - YEAR)
     return await exchange.work(lambda: report_of(installation, now=now, passages=passages))
 
 
