@@ -78,6 +78,12 @@ def test_the_page_says_for_how_many_the_threshold_is(
     assert "is not as it was calibrated for" not in page
     part = admin.get("/calibration/what-if", params={"threshold": "0.5"}).text
     assert f"<dt>Students who may enter at once</dt><dd>{door.at_once}</dd>" in part
+    assert "higher than by the recordings" not in page
+    write_weeks(of_a_door, drift=1.0)
+    with Installation.open(of_a_door, Screen(as_json=True)) as installation:
+        installation.keep_calibration(installation.learn_calibration())
+        raised = installation.calibration.raised
+    assert f"It is {raised:.3f} higher than by the" in html.unescape(admin.get("/calibration").text)
     chinese = admin.get("/calibration", headers={"Accept-Language": "zh-CN"}).text
     assert f"阈值适用于 60 名学生中的 {door.at_once} 名" in chinese
 
