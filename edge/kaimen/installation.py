@@ -14,12 +14,19 @@ import numpy as np
 
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit, write_waiting
+from kaimen.audit.passages import WINDOW, passages_of, strangers_at
 from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside, calibrate_points
-from kaimen.calibration.leave_one_out import leave_one_out
+from kaimen.calibration.calibration import (
+    FPIR,
+    Calibration,
+    aimed_at,
+    beside,
+    calibrate_gallery,
+)
+from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.calibration.thresholds import threshold_of
@@ -223,11 +230,28 @@ class Installation(Closing):
         return beside(self.settings.gallery.file, self.state.identity)
 
     @property
-    def calibration(self) -> Calibration:
-        """The calibration that a door may be armed by. Raises GalleryError with what to do."""
+    def kept_calibration(self) -> Calibration:
+        """The calibration that a door may be armed by, as it is kept: with and without its roster.
+
+        Raises GalleryError with what to do.
+        """
         kept = Calibration.load(self.calibration_path, self.vault)
         kept.require(self.gallery_or_new)
         return kept
+
+    @property
+    def calibration(self) -> Calibration:
+        """The same as this door goes by it. Raises GalleryError with what to do."""
+        return self.kept_calibration.at_door(self.settings.roster, self.gallery_or_new)
+
+    @property
+    def roster_misfit(self) -> str:
+        """Return why the threshold is not that of the roster, and what to do; empty where it is.
+
+        Raises GalleryError where no door can be armed.
+        """
+        kept = self.kept_calibration
+        return kept.roster_misfit(self.settings.roster, self.gallery_or_new)
 
     @property
     def disarmed(self) -> str:
@@ -260,21 +284,35 @@ class Installation(Closing):
         gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
         if fpir is None:
             fpir = aimed_at(self.calibration_path, self.vault)
-        if not len(gallery):
-            raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
-        points, counts = gallery.everything()
-        grown = gallery.grown_of_all()
-        left_out = leave_one_out(points, counts, track, grown)
-        learned = calibrate_points(
-            points, counts, gallery.encoder, encoder.card, fpir, track, grown, left_out
+        learned, scores = calibrate_gallery(
+            gallery, encoder.card, fpir, track, roster=self.settings.roster, heard=self._heard
         )
         learned = with_words(learned, gallery.registry, phrase_of(encoder))
         with suppress(GalleryError):
             before = Calibration.load(self.calibration_path, self.vault)
             learned = replace(learned, drift_from=before.drift_from)
-        numbers = np.array([student.number for student in gallery.members], np.int64)
-        self._learned_from = learned, SchoolScores.of(left_out, np.repeat(numbers, counts))
+        self._learned_from = learned, scores
         return learned
+
+    @property
+    def _heard(self) -> DoorStrangers:
+        """What the log tells of strangers' scores at this door, since drift was mended last."""
+        since = datetime.datetime.now(datetime.UTC) - WINDOW
+        with suppress(GalleryError):
+            mended = Calibration.load(self.calibration_path, self.vault).drift_from
+            since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
+        try:
+            passages = passages_of(self.log_folder, self.log_key, since)
+        except (StorageError, OSError) as error:
+            why = str(error)
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                why = f"{self.log_folder}: cannot be read ({error.strerror})"
+            self._screen.note(f"{why}; what was heard at this door counts for nothing")
+            return DoorStrangers()
+        found = list(strangers_at(passages, self.encoder.identity))
+        _, owners = np.unique([student for student, _ in found], return_inverse=True)
+        scores = np.array([score for _, score in found], np.float64)
+        return DoorStrangers(scores, owners.astype(np.int64))
 
     def keep_calibration(self, learned: Calibration) -> None:
         """Put it in the place of the one of before, and the scores it was learned from beside it.
@@ -293,9 +331,15 @@ class Installation(Closing):
     def calibration_scores(self) -> SchoolScores:
         """The scores that the calibration was learned from, of those who are still enrolled.
 
-        Raises GalleryError with what to do.
+        Of those who may enter at once, where this door goes by their threshold. Raises
+        GalleryError with what to do.
         """
-        source = self.calibration.thresholds.source
+        kept = self._kept_scores
+        return kept.at_door if self.calibration.at_once else kept
+
+    @property
+    def _kept_scores(self) -> SchoolScores:
+        source = self.kept_calibration.thresholds.source
         kept = SchoolScores.load(scores_beside(self.calibration_path), self.vault, source)
         return kept.only({student.number for student in self.gallery_or_new.members})
 
@@ -304,10 +348,10 @@ class Installation(Closing):
 
         Raises GalleryError and StorageError; nothing was changed then.
         """
-        before = self.calibration
+        before = self.kept_calibration
         mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
         with suppress(GalleryError):
-            kept = self.calibration_scores
+            kept = self._kept_scores
             self._learned_from = mended, kept
         self.keep_calibration(mended)
 

@@ -411,6 +411,51 @@ def test_whoever_may_not_enter_now_is_another_student_too() -> None:
     assert door.say(like(WANG, 0.9)).opens
 
 
+EARLY = datetime.datetime(2035, 1, 5, 7, 0)
+
+
+def of_staff(**more: Any) -> Door:
+    """A door for Wang alone, whose threshold is low: so few may enter."""
+    low = Thresholds(0.4, 0.3, retry=Retry(0.45, 0.4, 0.3))
+    door = Door(thresholds=low, roster=(Rule(("staff",)),), now=lambda: EARLY, **more)
+    door.policy.gallery.describe("Wang", group="staff")
+    return door
+
+
+def between(li: float, wang: float) -> np.ndarray:
+    return np.array([li, wang, 0.0, np.sqrt(1 - li**2 - wang**2)], np.float32)
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_student_off_the_roster_stays_outside_though_the_threshold_is_lower(retry: bool) -> None:
+    door = of_staff(retry=retry)
+    assert door.say(between(0.45, 0.6)).student == "Wang"
+    away = door.say(between(0.7, 0.6))
+    assert away.verdict is Verdict.UNKNOWN
+    assert away.cause == "not now"
+    assert away.reason == "the voice is nearer to a student's who may not enter now, by 0.100"
+    assert "Li" not in away.told(nearest=True)
+    assert door.say(between(0.7, 0.6)).verdict is Verdict.UNKNOWN  # nor by a second try
+
+
+def test_two_tries_together_are_of_whom_they_are_nearest_to_of_all() -> None:
+    for own, other, opens in ((0.44, 0.0, True), (0.42, 0.44, False)):
+        door = of_staff()
+        rest = np.sqrt(1 - own**2 - other**2)
+        tries = [np.array([other, own, part, sign * np.sqrt(rest**2 - part**2)], np.float32)
+                 for part, sign in ((0.75, 1), (0.75, -1))]  # fmt: skip
+        first, second = (door.say(each) for each in tries)
+        assert first.verdict is Verdict.RETRY
+        assert second.pooled is not None
+        assert second.opens == opens
+
+
+def test_who_consents_no_more_is_nobody_that_a_voice_is_compared_with() -> None:
+    door = of_staff(retry=False)
+    door.policy.gallery.describe("Li", consent=EARLY.date() - datetime.timedelta(days=1))
+    assert door.say(between(0.7, 0.6)).student == "Wang"
+
+
 WORDS = ["上海", "北京", "数字", "语音"]
 
 

@@ -95,6 +95,65 @@ def test_groups_of_a_table_are_compared_and_kept_nowhere(
     assert not [each for each in found if b"uighur" in each.read_bytes()]
 
 
+def at_a_door_for(config: Path, *groups: str) -> Path:
+    """Another gate's settings, with the same gallery's files; only these groups may enter."""
+    path = config.with_name(f"{'-'.join(groups)}.toml")
+    named = ", ".join(f'"{each}"' for each in groups)
+    path.write_text(
+        config.read_text(encoding="utf-8") + f"[[roster]]\ngroups = [{named}]\n", encoding="utf-8"
+    )
+    return path
+
+
+def test_a_door_for_a_group_has_a_threshold_of_its_own_and_says_for_how_many(
+    config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, (everybody,) = run(capsys, "--dry-run", "--config", config)
+    door = at_a_door_for(config, "7a")
+    code, (before,) = run(capsys, "--what-if", "0.5", "--config", door)
+    assert (code, before["students"]) == (0, STUDENTS)  # it was calibrated for everybody
+    code, (learned,) = run(capsys, "--config", door)
+    assert code == 0
+    assert (learned["at_once"], learned["students"]) == (STUDENTS // 2, STUDENTS)
+    assert learned["everybody"] == everybody["threshold"] > learned["threshold"]
+    code, (found,) = run(capsys, "--what-if", learned["threshold"], "--config", door)
+    assert found["students"] == STUDENTS // 2
+    assert found["fnir"]["of"] == 3 * STUDENTS // 2
+    assert found["fpir"]["of"] == 3 * STUDENTS
+    assert found["fpir"]["share"] == learned["expected_fpir"]
+    assert found["fnir"]["share"] == learned["expected_fnir"]
+    code, (report,) = run(capsys, "--report", tmp_path / "figures.json", "--config", door)
+    assert report["calibration"]["threshold"] == report["now"]["threshold"] == learned["threshold"]
+    # Drift that is mended keeps both thresholds, and the scores.
+    assert run(capsys, "--drift-mended", "--config", door)[0] == 0
+    again = run(capsys, "--what-if", learned["threshold"], "--config", door)[1][0]
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("C.UTF-8", ["for 20 of 40 students, who may enter at once at FPIR 1.0%", "all 40"]),
+        ("zh_CN.UTF-8", ["40 名学生中可同时进入的 20 名", "若门对全部 40 名学生开放"]),
+    ],
+)
+def test_people_are_told_in_their_language_for_how_many_it_is(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+    said: list[str],
+) -> None:
+    monkeypatch.setenv("LC_ALL", language)
+    door = at_a_door_for(config, "7a")
+    capsys.readouterr()
+    assert main(["calibrate", "--config", str(door)]) == 0
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert all(each in shown for each in said)
+    assert main(["calibrate", "--what-if", "0.5", "--config", str(door)]) == 0
+    assert said[0].removesuffix(" at FPIR 1.0%") in capsys.readouterr().out.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,10 @@ from starlette.testclient import TestClient
 from kaimen.audit import export
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.console.roles import Role
+from kaimen.installation import Installation
+from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.settings.roster import Rule
 from tests.console.conftest import Desk, Made, Seen, post
 from tests.console.readable import acts_of, require_readable
 from tests.console.school import key_of, make_school, write_weeks
@@ -52,6 +57,35 @@ def test_the_page_speaks_chinese(admin: TestClient, school: Settings) -> None:
     page = admin.get("/calibration", headers={"Accept-Language": "zh-CN"}).text
     assert "陌生人被放行" in page
     assert "Threshold" not in page
+
+
+def test_the_page_says_for_how_many_the_threshold_is(
+    settings: Settings, desk_of: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setattr("os.fdatasync", lambda _: None)
+    of_a_door = replace(settings, roster=(Rule(("7a",)),))
+    make_school(settings)
+    admin = desk_of(of_a_door).signed_in(Role.ADMIN)
+    page = admin.get("/calibration").text
+    assert "this door's roster is not as it was calibrated for" in html.unescape(page)
+    with Installation.open(of_a_door, Screen(as_json=True)) as installation:
+        installation.keep_calibration(installation.learn_calibration())
+        door = installation.calibration
+    page = html.unescape(admin.get("/calibration").text)
+    assert f"{door.threshold:.3f}" in page
+    assert f"The threshold is for {door.at_once} of 60 students" in page
+    assert "is not as it was calibrated for" not in page
+    part = admin.get("/calibration/what-if", params={"threshold": "0.5"}).text
+    assert f"<dt>Students who may enter at once</dt><dd>{door.at_once}</dd>" in part
+    assert "higher than by the recordings" not in page
+    write_weeks(of_a_door, drift=1.0)
+    with Installation.open(of_a_door, Screen(as_json=True)) as installation:
+        installation.keep_calibration(installation.learn_calibration())
+        raised = installation.calibration.raised
+    assert f"It is {raised:.3f} higher than by the" in html.unescape(admin.get("/calibration").text)
+    chinese = admin.get("/calibration", headers={"Accept-Language": "zh-CN"}).text
+    assert f"阈值适用于 60 名学生中的 {door.at_once} 名" in chinese
 
 
 def test_another_threshold_is_asked_for_without_changing_anything(

@@ -17,8 +17,12 @@ import numpy as np
 import pytest
 
 from kaimen.audit import Audit
+from kaimen.doctor.chinese import told
+from kaimen.installation import Installation
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.screen import Screen
+from kaimen.settings import Settings
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE
 from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
@@ -114,6 +118,28 @@ def test_a_group_of_the_roster_that_nobody_has_is_named(
     assert "'7A' may be meant for '7a'" in found["mend"]
     pi.settings["roster"] = [{"groups": ["7a"]}]
     assert doctor(pi, capsys)[1]["roster"]["state"] == "ok"
+
+
+def test_the_calibration_says_for_how_many_it_is_where_not_everybody_may_enter(
+    pi: Pi, capsys: pytest.CaptureFixture
+) -> None:
+    pi.enroll(group="7a")
+    pi.settings["roster"] = [{"groups": ["7a"]}]
+    found = doctor(pi, capsys)[1]["calibration"]
+    assert found["state"] == "attention"
+    assert "it was calibrated without the roster: until you calibrate, the" in found["found"]
+    assert found["mend"] == "kaimen calibrate"
+    with Installation.open(Settings.read(pi.written()), Screen(as_json=True)) as installation:
+        for each in installation.gallery.students[3:]:
+            installation.gallery.describe(each, group="8b")
+        installation.keep_calibration(installation.learn_calibration(0.1))
+        low, all_students = installation.calibration.threshold, installation.kept_calibration
+    found = doctor(pi, capsys)[1]["calibration"]
+    assert f"threshold {low:.3f} for 3 of {STUDENTS} students, who may enter at" in found["found"]
+    assert found["measured"]["threshold"] == low < all_students.threshold
+    assert found["measured"]["at_once"] == 3
+    told_in_chinese = told("calibration", found["found"], found["mend"])
+    assert f"适用于 {STUDENTS} 名学生中可同时进入的 3 名" in told_in_chinese[1]
 
 
 def test_a_small_school_is_told_what_its_own_recordings_show(

@@ -4,6 +4,7 @@ latency            from an enrollment at the desk to an opening at another gate,
 gates              a school at many gates: memory, decisions while changes pass, catching up;
                    --apart gives the first gate's two processes a core of their own
 looks              what a gate computes to take over a change, and to read everybody
+roster             thresholds for rosters of several sizes (doors: tests.fleet.door_figures)
 unit               what one student costs: bytes, sealing, opening, writing, a broker's memory
 """
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from kaimen.calibration.calibration import Calibration, beside
 from kaimen.cli.main import main
 from kaimen.fleet.membership import Membership
+from kaimen.gallery.gallery import Gallery
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.voice import SHIPPED
+from kaimen.voice.encoder import Card
 from tests.fleet.machines import points_of
 from tests.fleet.processes import CONFIG
+from tests.gallery.points import school
 
 
 def machine(tmp_path: Path, name: str) -> list[str]:
@@ -65,6 +71,33 @@ def test_a_gate_with_students_of_its_own_joins_only_if_they_may_go(
     assert main(["fleet", "join", *letter, *gate]) == 4
     assert "give --replace" in capsys.readouterr().err
     assert main(["fleet", "join", *letter, "--replace", *gate]) == 0
+
+
+def test_a_large_gate_calibrates_itself_where_its_roster_is_not_what_it_was_calibrated_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaimen.cli.fleet.QUICK", 10)  # more are calibrated only where it is due
+    gate, folder = machine(tmp_path, "gate"), tmp_path / "gate"
+    card, vault = Card.read(SHIPPED.with_suffix(".json")), Vault()
+    vault.save(folder / "key")
+    path = folder / "gallery.sqlite"
+    with closing(Gallery.open(path, vault, card.sha256, card.dimension)) as gallery:
+        for number, own in enumerate(school(40, 3, card.dimension, spread=1.5)):
+            gallery.enroll(f"s{number:02}", list(own), group="7a" if number % 2 else "7b")
+    kept = beside(path)
+    assert main(["fleet", "settle", *gate]) == 0
+    whole = Calibration.load(kept, vault)
+    assert whole.roster is None
+    config = folder / "kaimen.toml"
+    config.write_text(config.read_text() + '[[roster]]\ngroups = ["7a"]\n')
+    assert main(["fleet", "settle", *gate]) == 0
+    at_door = Calibration.load(kept, vault)
+    assert at_door.threshold == whole.threshold
+    assert at_door.roster is not None
+    assert (at_door.roster.at_once, at_door.roster.threshold < whole.threshold) == (20, True)
+    written = kept.stat().st_mtime_ns
+    assert main(["fleet", "settle", *gate]) == 0
+    assert kept.stat().st_mtime_ns == written  # nothing was due
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from kaimen.calibration.calibration import beside, calibrate
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher
+from kaimen.language import SENTENCES, in_chinese
 from kaimen.progress import Track
 from kaimen.registry.vault import Vault
+from kaimen.settings.roster import Rule
 from tests.calibration.test_calibration import evidence
 from tests.gallery.points import school
 
@@ -98,6 +100,48 @@ def test_a_school_that_grew_too_much_shuts_the_door_until_it_is_calibrated(path:
     calibrate(opened(path), CARD, 0.05).save(beside(path), VAULT)
     watched.watcher.look()
     assert not watched.shut
+
+
+def test_a_roster_at_which_more_may_enter_goes_by_the_threshold_of_all_until_calibrated(
+    path: Path,
+) -> None:
+    roster, said = (Rule(("staff",)),), list[str]()
+    gallery = opened(path)
+    for number in range(10):
+        gallery.describe(f"s{number:02}", group="staff")
+    calibrate(gallery, CARD, 0.05, roster=roster).save(beside(path), VAULT)
+    policy = AccessPolicy(gallery, Thresholds(), roster=roster)
+    watcher = Watcher(policy, beside(path), said.append, roster)
+    watcher.look()
+    low = policy.thresholds
+    assert said == ["50 students; the door is armed for 10 who may enter at once"]
+    for number in range(10, 13):
+        opened(path).describe(f"s{number:02}", group="staff")
+    watcher.look()
+    high = policy.thresholds
+    assert high.anybody == low.everybody > low.anybody
+    assert said.pop() == (
+        "50 students; the door is armed; 13 students may enter at once, and it was calibrated for "
+        "10: until you calibrate, the threshold is that of all students; run 'kaimen calibrate'"
+    )
+    calibrate(opened(path), CARD, 0.05, roster=roster).save(beside(path), VAULT)
+    watcher.look()
+    assert low.anybody < policy.thresholds.anybody < high.anybody
+    assert said.pop() == "50 students; the door is armed for 13 who may enter at once"
+
+
+def test_what_a_watcher_says_of_a_roster_is_there_in_chinese() -> None:
+    for said in (
+        "50 students; the door is armed",
+        "50 students; the door is armed for 10 who may enter at once",
+        "50 students; the door is armed; it was calibrated without the roster: until you "
+        "calibrate, the threshold is that of all students; run 'kaimen calibrate'",
+        "50 students; the door is armed; 13 students may enter at once, and it was calibrated for "
+        "10: until you calibrate, the threshold is that of all students; run 'kaimen calibrate'",
+    ):
+        assert not set("abcdefghij") & set(
+            in_chinese(said, SENTENCES).replace("kaimen calibrate", "")
+        )
 
 
 @pytest.mark.parametrize("damage", ["gone", "flipped"])

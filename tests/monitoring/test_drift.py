@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from kaimen.audit import Record, latest
+from kaimen.audit.passages import WINDOW, Passage, passage_of, passages_since
 from kaimen.calibration.calibration import Calibration, beside
 from kaimen.calibration.intervals import share_of
 from kaimen.errors import GalleryError, StorageError
-from kaimen.monitoring.drift import CERTAIN, WINDOW, DriftAlarm, alarm, rows
+from kaimen.monitoring.drift import CERTAIN, DriftAlarm, alarm, rows
 from kaimen.monitoring.drift_watch import COUNTED, DriftWatch
-from kaimen.monitoring.passages import Passage, passage_of, passages_since
 from kaimen.registry.vault import Vault
 from tests.monitoring.simulated import BEGIN, KEY, SimulatedSchool, write
 

@@ -6,10 +6,12 @@ import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kaimen.errors import SettingsError
 from kaimen.settings import Settings
-from kaimen.settings.roster import Rule, groups_at
+from kaimen.settings.roster import Rule, groups_at, groups_at_once
 
 MONDAY = datetime.datetime(2027, 3, 1, 8, 0)
 
@@ -98,3 +100,61 @@ def test_a_time_with_a_zone_is_refused_by_its_name(tmp_path: Path, key: str, zon
     text = f'[[roster]]\ngroups = ["a"]\n[[roster]]\ngroups = ["a"]\n{key} = "08:00{zone}"\n'
     with pytest.raises(SettingsError, match=rf"kaimen.toml: \[\[roster\]\] 2 {key} has a zone"):
         read(tmp_path, text)
+
+
+def test_who_may_enter_together_is_found_over_the_week(tmp_path: Path) -> None:
+    roster = read(
+        tmp_path,
+        """
+        [[roster]]
+        groups = ["7a"]
+        days = "mon-fri"
+        opens = "07:00"
+        closes = "08:00"
+
+        [[roster]]
+        groups = ["7b"]
+        days = "mon-fri"
+        opens = "07:30"
+        closes = "09:00"
+
+        [[roster]]
+        groups = ["staff"]
+        opens = "08:00"
+
+        [[roster]]
+        groups = ["club"]
+        days = "sat"
+        opens = "10:00"
+        """,
+    )
+    assert groups_at_once(roster) == [{"7a", "7b"}, {"7b", "staff"}, {"club", "staff"}]
+    assert groups_at_once(reversed(roster)) == groups_at_once(roster)
+    assert groups_at_once(()) == []
+
+
+@given(
+    roster=st.lists(
+        st.builds(
+            lambda groups, days, hours: Rule(
+                tuple(groups),
+                tuple(days),
+                datetime.time(min(hours)),
+                datetime.time(max(hours)),
+            ),
+            st.sets(st.sampled_from("abcd"), min_size=1),
+            st.sets(st.integers(0, 6), min_size=1),
+            st.sets(st.integers(0, 23), min_size=2, max_size=2),
+        ),
+        max_size=5,
+    ),
+    minutes=st.integers(0, 7 * 24 * 60 - 1),
+)
+def test_at_every_moment_who_may_enter_is_part_of_one_of_the_sets(
+    roster: list[Rule], minutes: int
+) -> None:
+    now = MONDAY + datetime.timedelta(minutes=minutes)
+    may = groups_at(tuple(roster), now)
+    sets = groups_at_once(roster)
+    assert not may or any(may <= each for each in sets)
+    assert not any(one < other for one in sets for other in sets)

@@ -125,7 +125,7 @@ class Decision:
         if self.opens:
             return "open"
         if self.another is not None:
-            return "another"
+            return "not now" if self.claim is None else "another"
         if self.failed is not None:
             return self.failed.name
         return "far" if math.isfinite(self.threshold) else "not armed"
@@ -159,6 +159,11 @@ class Decision:
         known = text("{student} at {score}{tries}", student=best.student, score=score, tries=tries)
         if self.opens:
             return known + text(", ") + self._needed
+        if self.another is not None and self.claim is None:
+            return text(
+                "the voice is nearer to a student's who may not enter now, by {score}",
+                score=f"{self.another - best.score:.3f}",
+            )
         if self.another is not None:
             return text(
                 "claimed to be {known}, but the voice is nearer to another student's by {score}",
@@ -219,6 +224,7 @@ class Thresholds:
     common: NDArray[np.float32] | None = field(default=None, compare=False)  # how all say them
     phrase_by: str = ""  # the phrase encoder that both are of
     grown: int = 0  # grown voiceprints count up to this number: they were calibrated with
+    everybody: float = -math.inf  # among all, where ``anybody`` is for those of a roster
 
     @property
     def armed(self) -> bool:
@@ -253,6 +259,19 @@ def one_voice(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     """Return whether two tries are of one voice, by their points, both (..., dimension)."""
     alike: NDArray[np.bool_] = np.einsum("...d,...d->...", first, second) >= ALIKE
     return alike
+
+
+def refuse_for_nearer(decision: Decision, others: Sequence[Match]) -> Decision:
+    """Refuse who would open as a student of the roster where another student is nearer.
+
+    ``others`` are the nearest of the gallery, whether they may enter or not. A roster's threshold
+    is lower than that of all students, and who may not enter now is a stranger to those who may.
+    """
+    score = decision.score
+    best = max((each.score for each in others), default=-math.inf)
+    if not decision.opens or score is None or not best > score:
+        return decision
+    return replace(decision, verdict=Verdict.UNKNOWN, another=best)
 
 
 def pooled_point(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from kaimen.access.lockout import Lockout
 from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import Voiceprint
 
-FAR = 0.06  # of score above the threshold
+FAR = 0.06  # of score above the threshold among all students, whatever the roster
 APART = 0.15  # of score above the next student's
 CHECKED = frozenset(("phrase", "loudspeaker", "replay"))  # what must have been asked, and passed
 
@@ -54,7 +54,7 @@ class Growing:
         passed = {check.name for check in decision.checks if check.passed}
         if not (passed >= CHECKED and decision.failed is None):
             return
-        needed = thresholds.anybody + FAR
+        needed = max(thresholds.anybody, thresholds.everybody) + FAR
         # Of all students: who may not enter now is somebody else, too.
         first, *others = self._gallery.nearest_enrolled(voiceprint)
         apart = first.score - others[0].score if others else float("inf")

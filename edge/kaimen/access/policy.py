@@ -27,6 +27,7 @@ from kaimen.access.decision import (
     pooled_point,
     refuse,
     refuse_for_another,
+    refuse_for_nearer,
     stay_shut,
 )
 from kaimen.access.growing import Growing
@@ -222,6 +223,8 @@ class AccessPolicy:
         first = anybody if claim is None else thresholds.claimed
         decision = decide(self._nearest(utterance.voiceprint, claim, first), first, claim=claim)
         decision = replace(decision, first_of_two=retry is not None)
+        if claim is None:
+            decision = self._nearest_of_all(decision, utterance.voiceprint)
         if claim is not None and decision.opens:
             others = self.gallery.nearest(
                 utterance.voiceprint, 2, day=self._now().date(), grown=thresholds.grown
@@ -237,7 +240,7 @@ class AccessPolicy:
         doubtful = False
         if retry is not None and not decision.opens:
             if before is None:
-                doubtful = decision.nearest[0].score >= retry.grey
+                doubtful = decision.another is None and decision.nearest[0].score >= retry.grey
             else:
                 decision = self._pooled(
                     pooled_point(before.voiceprint, utterance.voiceprint), retry
@@ -271,7 +274,16 @@ class AccessPolicy:
     def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
         """Two tries, neither of them enough alone, looked for as one."""
         decision = decide(self._nearest(voiceprint, None, retry.pooled), retry.pooled)
-        return replace(decision, pooled=decision.score)
+        return self._nearest_of_all(replace(decision, pooled=decision.score), voiceprint)
+
+    def _nearest_of_all(self, decision: Decision, voiceprint: Voiceprint) -> Decision:
+        """The decision, where not everybody may enter, after a look at all who consent today."""
+        if not self._roster or not decision.opens:
+            return decision
+        day, grown = self._now().date(), self.thresholds.grown
+        return refuse_for_nearer(
+            decision, self.gallery.nearest(voiceprint, 1, day=day, grown=grown)
+        )
 
     def _before(self, voiceprint: Voiceprint, claim: str | None) -> Tried | None:
         """The try before, if it was by the same voice a moment ago."""

@@ -16,7 +16,8 @@ import hashlib
 import hmac
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,8 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import Retry, Thresholds
+from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.leave_one_out import LeftOut, leave_one_out, leave_two_out
+from kaimen.calibration.roster_calibration import RosterCalibration, RosterSets, calibrate_roster
+from kaimen.calibration.school_scores import SchoolScores
 from kaimen.calibration.thresholds import (
+    FIRST_TRY,
     GREY,
     claim_threshold_of,
     forecast_of,
@@ -40,16 +45,17 @@ from kaimen.calibration.thresholds import (
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.growth import GrownPoints
+from kaimen.language import text
 from kaimen.progress import Track
 from kaimen.registry.recordings import SHORT
 from kaimen.registry.vault import Vault
+from kaimen.settings.roster import Rule
 from kaimen.storage import write_whole
 from kaimen.voice.encoder import Card
 from kaimen.voice.score import RULE
 
 FPIR = 0.01  # share of strangers let in that is aimed at
 GROWTH = 0.1  # share by which a school may grow or shrink before it must be calibrated anew
-FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
 AGAIN = "run 'kaimen calibrate'"
 
 
@@ -67,6 +73,10 @@ class Enrolled(Protocol):
     @property
     def left_out(self) -> int:
         """How many more are enrolled, and not recognised: their rows were changed by hand."""
+
+    @property
+    def by_group(self) -> Mapping[str, int]:
+        """How many students of each group can be recognised."""
 
     def __len__(self) -> int:
         """How many students can be recognised."""
@@ -101,6 +111,10 @@ class Calibration:
     compared: int = 0  # comparisons of other people, which the encoder's card counts
     drift_from: str = ""  # when what made the scores drift was mended, in UTC; empty: never
     grown: int = 0  # grown voiceprints up to this number raised scores; no later one does
+    raised: float = 0.0  # of the threshold: by what strangers scored at this door
+    roster: RosterCalibration | None = None  # the same for those who may enter by a roster
+    at_once: int = 0  # of ``at_door``: for how many who may enter the figures are; 0: everybody
+    everybody: float | None = None  # of ``at_door``: the threshold among all students
 
     @property
     def thresholds(self) -> Thresholds:
@@ -115,7 +129,60 @@ class Calibration:
             None if self.phrase_common is None else np.array(self.phrase_common, np.float32),
             self.phrase_by,
             self.grown,
+            -math.inf if self.everybody is None else self.everybody,
         )
+
+    def at_door(self, roster: Iterable[Rule], gallery: Enrolled) -> Calibration:
+        """Return it with the figures of those who may enter by a roster, where they fit.
+
+        Where they do not (see ``roster_misfit``), or there is no roster, those of all students:
+        they let in no more strangers at any door. What is returned is to be used, not saved.
+        """
+        rules = tuple(roster)
+        found = self.roster
+        if not rules or found is None or self.roster_misfit(rules, gallery):
+            return replace(self, roster=None)
+        return replace(
+            self,
+            roster=None,
+            at_once=found.at_once,
+            everybody=self.threshold,
+            threshold=found.threshold,
+            interval=found.interval,
+            promised=found.promised,
+            expected_fpir=found.expected_fpir,
+            expected_fnir=found.expected_fnir,
+            trade=found.trade,
+            forecast=found.forecast,
+            first_threshold=found.first_threshold,
+            both_threshold=found.both_threshold,
+            retry_fnir=found.retry_fnir,
+            raised=found.raised,
+        )
+
+    def roster_misfit(self, roster: Iterable[Rule], gallery: Enrolled) -> str:
+        """Return why a roster's threshold is that of all students, or nothing.
+
+        Nothing, too, where nobody may enter by it, or there is none.
+        """
+        rules, by_group = tuple(roster), gallery.by_group
+        if not any(by_group.get(group) for rule in rules for group in rule.groups):
+            return ""
+        why = "it was calibrated without the roster"
+        if self.roster is not None:
+            why = self.roster.misfit(rules, by_group, GROWTH)
+        return why and f"{why}: until you calibrate, the threshold is that of all students"
+
+    @property
+    def for_whom(self) -> str:
+        """For how many students the threshold is, in the language of who reads."""
+        if self.at_once:
+            return text(
+                "{count} of {students} students, who may enter at once",
+                count=self.at_once,
+                students=self.students,
+            )
+        return text("{students} students", students=self.students)
 
     def save(self, path: Path, vault: Vault) -> None:
         """Write it in one step, with its keyed hash. Raises StorageError."""
@@ -124,7 +191,13 @@ class Calibration:
         write_whole(path, lambda file: file.write(json.dumps(whole).encode()))
 
     def _rendered(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        fields = asdict(self)
+        # What neither a roster nor the door changed is, to the byte, as of earlier releases.
+        without = {"roster": None, "at_once": 0, "everybody": None, "raised": 0.0}
+        for name, nothing in without.items():
+            if fields[name] == nothing:
+                del fields[name]
+        return json.dumps(fields, indent=1)
 
     @classmethod
     def load(cls, path: Path, vault: Vault) -> Calibration:
@@ -228,7 +301,10 @@ def _damaged(path: Path) -> GalleryError:
 
 
 def _of_fields(fields: dict[str, Any]) -> Calibration:
-    return Calibration(**{**fields, "interval": tuple(fields["interval"])})
+    roster = fields.get("roster")
+    if roster is not None:
+        roster = RosterCalibration(**{**roster, "interval": tuple(roster["interval"])})
+    return Calibration(**{**fields, "interval": tuple(fields["interval"]), "roster": roster})
 
 
 def _mac(content: str, vault: Vault) -> str:
@@ -250,15 +326,45 @@ def beside(registry: Path, bundle: str = "") -> Path:
 
 
 def calibrate(
-    gallery: Gallery, card: Card, fpir: float = FPIR, track: Track | None = None
+    gallery: Gallery,
+    card: Card,
+    fpir: float = FPIR,
+    track: Track | None = None,
+    *,
+    roster: Iterable[Rule] = (),
 ) -> Calibration:
-    """Learn the threshold for at most ``fpir`` of strangers. Raises GalleryError if empty."""
+    """Learn the threshold for at most ``fpir`` of strangers. Raises GalleryError if empty.
+
+    With a ``roster``, that of those who may enter by it, too.
+    """
+    return calibrate_gallery(gallery, card, fpir, track, roster=roster)[0]
+
+
+def calibrate_gallery(
+    gallery: Gallery,
+    card: Card,
+    fpir: float = FPIR,
+    track: Track | None = None,
+    *,
+    roster: Iterable[Rule] = (),
+    heard: DoorStrangers | None = None,
+) -> tuple[Calibration, SchoolScores]:
+    """Return the same, with the scores that it was learned from.
+
+    ``heard`` are strangers' scores at the door, which may raise the threshold.
+    """
     if not len(gallery):
         raise GalleryError("nobody is enrolled; begin with 'kaimen enroll'")
     points, counts = gallery.everything()
-    return calibrate_points(
-        points, counts, gallery.encoder, card, fpir, track, gallery.grown_of_all()
+    grown = gallery.grown_of_all()
+    members = gallery.members
+    sets = RosterSets.of(roster, [student.group for student in members])
+    left_out = leave_one_out(points, counts, track, grown, sets.students)
+    learned = calibrate_points(
+        points, counts, gallery.encoder, card, fpir, track, grown, left_out, sets, heard
     )
+    owners = np.repeat(np.array([student.number for student in members], np.int64), counts)
+    return learned, SchoolScores.of(left_out, owners, sets)
 
 
 def calibrate_points(
@@ -270,12 +376,15 @@ def calibrate_points(
     track: Track | None = None,
     grown: GrownPoints | None = None,
     left_out: LeftOut | None = None,
+    sets: RosterSets | None = None,
+    heard: DoorStrangers | None = None,
 ) -> Calibration:
     """Return the same from all students' points, each student's together, and how many each has.
 
     ``grown`` are their grown voiceprints: strangers' scores are raised by them, and students' own
     are not, so that what is expected flatters nobody. ``left_out``: the scores of these points,
-    where they are computed already.
+    where they are computed already. ``sets``: who may enter together by a roster.
+    ``heard``: strangers' scores at the door.
 
     Raises GalleryError for points that are no numbers, which are no strangers, and for a card
     whose strangers were scored by another rule.
@@ -288,15 +397,20 @@ def calibrate_points(
             "make it anew with 'kaimen-train export'"
         )
     students, several = len(counts), len(counts) > 1
-    left_out = leave_one_out(points, counts, track, grown) if left_out is None else left_out
+    sets = RosterSets([], []) if sets is None else sets
+    if left_out is None:
+        left_out = leave_one_out(points, counts, track, grown, sets.students)
     strangers = left_out.strangers if several else left_out.strangers[:0]
     own = left_out.own[~np.isnan(left_out.own)]
     others = card.strangers
-    threshold = threshold_of(strangers, students, others, fpir)
+    heard = DoorStrangers() if heard is None else heard
+    counted = threshold_of(strangers, students, others, fpir)
+    threshold = heard.raised(counted, fpir)
     claimed = claim_threshold_of(left_out.claims.ravel(), others, fpir)
     first = threshold_of(strangers, students, others, fpir * FIRST_TRY)
-    pairs = leave_two_out(points, counts, track, grown)
+    pairs = leave_two_out(points, counts, track, grown, sets.students)
     pooled = pooled_threshold_of(strangers, pairs, first, fpir) if several else first
+    first, pooled = heard.raised_tries(first, pooled, fpir)
     compared = int(others.get("scores", 0))
     expected = share(strangers >= threshold)
     return Calibration(
@@ -321,4 +435,8 @@ def calibrate_points(
         trade=trade_of(strangers, own),
         forecast=forecast_of(strangers, own, students, fpir, expected) if several else [],
         score=RULE,
+        raised=threshold - counted,
+        roster=calibrate_roster(
+            sets, left_out, pairs, counts, others, fpir, (threshold, first, pooled), heard
+        ),
     )

@@ -9,9 +9,9 @@ either. Scores are exact, computed in blocks on all cores.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -37,6 +37,11 @@ class LeftOut:
     strangers: Scores  # one a recording: the best student but its own; -inf if there is no other
     own: Scores  # one a recording: its own student without it; NaN if it is the only one
     claims: Scores  # (recordings, up to CLAIMS): of others, drawn at random
+    at_once: Scores  # (recordings, sets): as ``strangers``, of the students of each set alone
+
+    def of_set(self, number: int) -> LeftOut:
+        """Return the same with strangers' scores of the students of one set alone."""
+        return replace(self, strangers=self.at_once[:, number])
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,21 @@ class Pairs:
     one_voice: NDArray[np.bool_]  # whether a gate would take them for one person's
     strangers: Scores  # of both together: the best student but their own
     own: Scores  # their own student without both; NaN if there are no others
+    at_once: Scores  # (pairs, sets): as ``strangers``, of the students of each set alone
+
+    def only(self, which: NDArray[np.bool_]) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(
+            self.first[which],
+            self.one_voice[which],
+            self.strangers[which],
+            self.own[which],
+            self.at_once[which],
+        )
+
+    def of_set(self, number: int) -> Pairs:
+        """Return the pairs with strangers' scores of the students of one set alone."""
+        return replace(self, strangers=self.at_once[:, number])
 
 
 def leave_one_out(
@@ -54,12 +74,14 @@ def leave_one_out(
     counts: NDArray[np.int64],
     track: Track | None = None,
     grown: GrownPoints | None = None,
+    at_once: Sequence[NDArray[np.bool_]] = (),
 ) -> LeftOut:
     """Scores of points (recordings, dimension), each student's ``counts`` of them together.
 
-    Those at other students are raised by their ``grown`` voiceprints.
+    Those at other students are raised by their ``grown`` voiceprints. ``at_once`` are sets of
+    students, each of shape (students,), that strangers are compared with beside all of them.
     """
-    school = _School.of(points, counts, grown)
+    school = _School.of(points, counts, grown, at_once)
     done = _in_blocks(school.block, np.arange(len(points)), "leaving one out", track)
     return LeftOut(*(np.concatenate(each) for each in zip(*done, strict=True)))
 
@@ -69,15 +91,16 @@ def leave_two_out(
     counts: NDArray[np.int64],
     track: Track | None = None,
     grown: GrownPoints | None = None,
+    at_once: Sequence[NDArray[np.bool_]] = (),
 ) -> Pairs:
     """Scores of points as of ``leave_one_out``, in pairs; of many, PAIRS evenly chosen."""
-    school = _School.of(points, counts, grown)
+    school = _School.of(points, counts, grown, at_once)
     first = np.flatnonzero(school.owners[1:] == school.owners[:-1])
     if len(first) > PAIRS:
         first = first[np.linspace(0, len(first) - 1, PAIRS).astype(np.int64)]
     done = _in_blocks(school.pairs, first, "leaving two out", track)
-    strangers, own = (np.concatenate([each[at] for each in done]) for at in (0, 1))
-    return Pairs(first, one_voice(points[first], points[first + 1]), strangers, own)
+    strangers, own, of_sets = (np.concatenate([each[at] for each in done]) for at in (0, 1, 2))
+    return Pairs(first, one_voice(points[first], points[first + 1]), strangers, own, of_sets)
 
 
 def _in_blocks(
@@ -118,11 +141,16 @@ class _School:
     owners: NDArray[np.int64]  # of each recording
     places: NDArray[np.int64]  # (students, most recordings); one past the end: none
     centroids: NDArray[np.float32]  # of each student's points
+    at_once: Sequence[NDArray[np.bool_]]  # sets of students, (students,) each
     grown: _Grown | None = None
 
     @classmethod
     def of(
-        cls, points: NDArray[np.float32], counts: NDArray[np.int64], grown: GrownPoints | None
+        cls,
+        points: NDArray[np.float32],
+        counts: NDArray[np.int64],
+        grown: GrownPoints | None,
+        at_once: Sequence[NDArray[np.bool_]],
     ) -> _School:
         starts = np.cumsum(counts) - counts
         column = np.arange(counts.max(initial=0))
@@ -131,9 +159,9 @@ class _School:
         more = None
         if grown is not None and len(grown.points):
             more = _Grown.of(grown)
-        return cls(points, starts, owners, places, centroids_of(points, starts), more)
+        return cls(points, starts, owners, places, centroids_of(points, starts), at_once, more)
 
-    def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores]:
+    def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores, Scores]:
         """What LeftOut has of some recordings that follow each other."""
         every, own = self._apart(self.points[rows], rows, rows[:, None])
         random = np.random.default_rng((SEED, int(rows[0]) if len(rows) else 0))
@@ -141,13 +169,19 @@ class _School:
         # So many places further round the circle of students: never back at one's own.
         steps = random.choice(len(self.starts) - 1, others, replace=False) + 1
         claimed = (self.owners[rows, None] + steps) % len(self.starts)
-        return every.max(axis=1), own, np.take_along_axis(every, claimed, axis=1)
+        claims = np.take_along_axis(every, claimed, axis=1)
+        return every.max(axis=1), own, claims, self._of_sets(every)
 
-    def pairs(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
+    def pairs(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores]:
         """Strangers' and students' scores of some recordings, each together with the next."""
         both = pooled_point(self.points[rows], self.points[rows + 1])
         every, own = self._apart(both, rows, rows[:, None] + (0, 1))
-        return every.max(axis=1), own
+        return every.max(axis=1), own, self._of_sets(every)
+
+    def _of_sets(self, every: Scores) -> Scores:
+        """Return the best of the students of each set, (probes, sets); -inf where there is none."""
+        best = [every[:, who].max(axis=1, initial=-np.inf) for who in self.at_once]
+        return np.array(best, np.float32).reshape(len(self.at_once), len(every)).T
 
     def _apart(
         self, probes: Scores, rows: NDArray[np.int64], without: NDArray[np.int64]

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from kaimen.calibration.intervals import Share, share_of
 from kaimen.calibration.leave_one_out import LeftOut
+from kaimen.calibration.roster_calibration import RosterSets
 from kaimen.errors import GalleryError
 from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
 from kaimen.voice.score import Scores
 
+BY_ROSTER = ("roster_strangers", "roster_own")  # what a file calls them
 POINTS = 200  # of a drawn curve, at most
 AGAIN = "run 'kaimen calibrate'"
 
@@ -43,16 +45,35 @@ class SchoolScores:
     owners: NDArray[np.int64]  # numbers of the students in the registry
     strangers: Scores  # the best student but its own; none where there is one student
     own: Scores  # its own student without it; NaN if it is the only one
+    by_roster: tuple[Scores, Scores] | None = None  # both, of those who may enter at once
 
     @classmethod
-    def of(cls, left_out: LeftOut, owners: NDArray[np.int64]) -> SchoolScores:
-        """Return what is kept of scores, whose recordings are of these students."""
-        return cls(owners, left_out.strangers, left_out.own)
+    def of(
+        cls, left_out: LeftOut, owners: NDArray[np.int64], sets: RosterSets | None = None
+    ) -> SchoolScores:
+        """Return what is kept of scores, whose recordings are of these students.
+
+        ``owners`` are numbers, those of a student together; ``sets`` those who may enter at once.
+        """
+        by_roster = None
+        if sets is not None and sets.students:
+            _, whose = np.unique(owners, return_inverse=True)
+            own = np.where(sets.everybody[whose], left_out.own, np.nan).astype(np.float32)
+            by_roster = left_out.at_once[:, sets.busiest], own
+        return cls(owners, left_out.strangers, left_out.own, by_roster)
+
+    @property
+    def at_door(self) -> SchoolScores:
+        """Return the scores of those who may enter at once by the roster; of all without one."""
+        return self if self.by_roster is None else SchoolScores(self.owners, *self.by_roster)
 
     def save(self, path: Path, vault: Vault, calibration: str) -> None:
         """Keep them sealed, for a calibration of this checksum alone. Raises StorageError."""
         written = io.BytesIO()
-        np.savez(written, owners=self.owners, strangers=self.strangers, own=self.own)
+        by_roster = (
+            {} if self.by_roster is None else dict(zip(BY_ROSTER, self.by_roster, strict=True))
+        )
+        np.savez(written, owners=self.owners, strangers=self.strangers, own=self.own, **by_roster)
         sealed = vault.seal(written.getvalue(), _context(calibration))
         write_whole(path, lambda file: file.write(sealed), private=True)
 
@@ -70,12 +91,15 @@ class SchoolScores:
         except GalleryError:
             raise GalleryError(f"{path}: of another calibration, or damaged; {AGAIN}") from None
         with np.load(io.BytesIO(opened), allow_pickle=False) as kept:
-            return cls(kept["owners"], kept["strangers"], kept["own"])
+            there = all(name in kept for name in BY_ROSTER)
+            by_roster = (kept[BY_ROSTER[0]], kept[BY_ROSTER[1]]) if there else None
+            return cls(kept["owners"], kept["strangers"], kept["own"], by_roster)
 
     def only(self, students: Collection[int]) -> SchoolScores:
         """Return those of some students by their numbers."""
         kept = np.isin(self.owners, np.fromiter(students, np.int64, len(students)))
-        return SchoolScores(self.owners[kept], self.strangers[kept], self.own[kept])
+        by_roster = self.by_roster and (self.by_roster[0][kept], self.by_roster[1][kept])
+        return SchoolScores(self.owners[kept], self.strangers[kept], self.own[kept], by_roster)
 
     def at(self, threshold: float) -> WhatIf:
         """Return what a threshold would do."""

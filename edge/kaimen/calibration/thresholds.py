@@ -18,6 +18,7 @@ from kaimen.voice.spread import HIGHEST, exceeded_by, spread_of
 THREE = 3.0  # the rule of three
 PLENTY = 10  # strangers above the threshold from which no curve is needed
 DRAWS = 200  # of the bootstrap
+FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
 GREY = 0.15  # of score below the first try's threshold, within which a second one is asked for
 SIZES = (100, 500, 2_000, 5_000, 20_000, 100_000)  # of schools, in the forecast
 TRADE = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # FPIRs of the DET points
@@ -44,6 +45,28 @@ def threshold_of(strangers: Scores, students: int, others: Spread, fpir: float) 
         return drawn
     drawn = max(drawn, exceeded_by(spread_of(strangers), fpir))
     return _blended(strangers, drawn, fpir)
+
+
+def roster_threshold_of(
+    at_once: Scores, left_out: LeftOut, sizes: tuple[int, int], others: Spread, fpir: float
+) -> float:
+    """Return the score that ``fpir`` of strangers exceed who are compared with a part of a school.
+
+    ``at_once`` are their scores, ``left_out`` those of the whole school; ``sizes``: how many
+    students the part and the whole have. Of two parts, the one within the other never has the
+    higher threshold. A curve through strangers to few would break that: their scores are spread
+    wider. So the curve is that of single comparisons, raised as far as all the school's strangers
+    lie above it.
+    """
+    one_alone, single = 1 - (1 - fpir) ** (1 / np.array(sizes)), left_out.claims.ravel()
+    drawn = exceeded_by(others, float(one_alone[0]))
+    if not len(single):
+        return drawn
+    of_part, of_whole = (np.arctanh(exceeded_by(spread_of(single), each)) for each in one_alone)
+    whole = np.arctanh(exceeded_by(spread_of(left_out.strangers), fpir))
+    drawn = max(drawn, float(np.tanh(of_part + max(0.0, whole - of_whole))))
+    # Whose own student is the only one there is nobody to be taken for: the least score.
+    return _blended(np.maximum(at_once, -1), drawn, fpir)
 
 
 def claim_threshold_of(claims: Scores, others: Spread, fpir: float) -> float:

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.intervals import Share
+from kaimen.calibration.school_scores import WhatIf
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
+from kaimen.language import sentence, text
 from kaimen.monitoring.calibration_report import (
     CalibrationReport,
     read_groups,
@@ -69,14 +71,15 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
         learned = installation.learn_calibration(arguments.fpir)
+        at_door = learned.at_door(settings.roster, gallery)
         try:
             learned.require(gallery)
         except GalleryError:
-            _show(learned, settings.gate.retry, screen)
+            _show(at_door, settings.gate.retry, screen)
             raise
         if not arguments.dry_run:
             installation.keep_calibration(learned)
-        _show(learned, settings.gate.retry, screen)  # what is shown is on the disk
+        _show(at_door, settings.gate.retry, screen)  # what is shown is on the disk
         if arguments.dry_run:
             screen.say("nothing is changed")
         if gallery.band.warning:
@@ -99,10 +102,10 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             installation.count_drift_anew(datetime.datetime.now(datetime.UTC))
             screen.result({"drift_mended": True}, "drift is counted from now on")
         for threshold in arguments.what_if:
-            found = installation.calibration_scores.at(threshold)
+            found, in_use = installation.calibration_scores.at(threshold), installation.calibration
             screen.result(
-                what_if_fields(found),
-                f"threshold {threshold:.3f}: FPIR {told(found.fpir)}, FNIR {told(found.fnir)}",
+                {**what_if_fields(found), "students": in_use.at_once or in_use.students},
+                _what_it_does(found, in_use),
             )
         if arguments.report or arguments.groups:
             report = report_of(installation, groups=groups)
@@ -114,11 +117,21 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     return 0
 
 
+def _what_it_does(found: WhatIf, in_use: Calibration) -> str:
+    return text(
+        "threshold {threshold} for {whom}: FPIR {fpir}, FNIR {fnir}",
+        threshold=f"{found.threshold:.3f}",
+        whom=in_use.for_whom,
+        fpir=told(found.fpir),
+        fnir=told(found.fnir),
+    )
+
+
 def _show_report(report: CalibrationReport, screen: Screen) -> None:
     now = report.now
     screen.result(
         report.fields,
-        f"threshold {now.threshold:.3f}: FPIR {told(now.fpir)}, FNIR {told(now.fnir)}",
+        _what_it_does(now, report.calibration),
     )
     if screen.as_json:
         return
@@ -135,8 +148,13 @@ def _show_report(report: CalibrationReport, screen: Screen) -> None:
 def told(share: Share) -> str:
     """Return a share with its interval."""
     if share.value is None:
-        return "no evidence"
-    return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+        return text("no evidence")
+    return text(
+        "{share} ({low} to {high})",
+        share=f"{share.value:.2%}",
+        low=f"{share.low:.2%}",
+        high=f"{share.high:.2%}",
+    )
 
 
 def _drift(what: str, found: Sequence[DriftRow]) -> Table:
@@ -159,46 +177,76 @@ def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
     low, high = learned.interval
     screen.result(
         asdict(learned),
-        f"threshold {learned.threshold:.3f} ({low:.3f} to {high:.3f}) for {learned.students} "
-        f"students at FPIR {learned.fpir:.1%}: of {learned.recordings} recordings "
-        f"{learned.expected_fpir:.1%} would pass as strangers, "
-        f"{learned.expected_fnir:.1%} would not as students",
+        text(
+            "threshold {threshold} ({low} to {high}) for {whom} at FPIR {fpir}: of {count} "
+            "recordings {strangers} would pass as strangers, {students} would not as students",
+            threshold=f"{learned.threshold:.3f}",
+            low=f"{low:.3f}",
+            high=f"{high:.3f}",
+            whom=learned.for_whom,
+            fpir=f"{learned.fpir:.1%}",
+            count=learned.recordings,
+            strangers=f"{learned.expected_fpir:.1%}",
+            students=f"{learned.expected_fnir:.1%}",
+        ),
     )
     if not screen.as_json:
-        screen.out.print(learned.evidence)
+        if learned.everybody is not None:
+            screen.out.print(
+                text(
+                    "a door for all {students} students would open from {threshold} on",
+                    students=learned.students,
+                    threshold=f"{learned.everybody:.3f}",
+                )
+            )
+        if learned.raised:
+            screen.out.print(
+                text(
+                    "it is {raised} higher than by the recordings: so near did strangers come at "
+                    "this door in the last four weeks",
+                    raised=f"{learned.raised:.3f}",
+                )
+            )
+        screen.out.print(sentence(learned.evidence))
         if learned.retry_fnir is not None:
             screen.out.print(_of_two_tries(learned, retry))
         if learned.phrase_fnmr is not None:
             screen.out.print(
-                f"{learned.phrase_fnmr:.1%} of their own phrases would be taken for other words"
+                text(
+                    "{share} of their own phrases would be taken for other words",
+                    share=f"{learned.phrase_fnmr:.1%}",
+                )
             )
         screen.out.print(_forecast(learned))
 
 
 def _of_two_tries(learned: Calibration, retry: bool) -> str:
-    here = "as this gate does" if retry else "which this gate does not"
-    return (
-        f"a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
-        f"opens from {learned.first_threshold:.3f} on in a first try and from "
-        f"{learned.both_threshold:.3f} on for two together; {learned.retry_fnir:.1%} would not "
-        "pass as students, at the same FPIR"
+    return text(
+        "a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
+        "opens from {first} on in a first try and from {both} on for two together; {fnir} would "
+        "not pass as students, at the same FPIR",
+        here=text("as this gate does") if retry else text("which this gate does not"),
+        first=f"{learned.first_threshold:.3f}",
+        both=f"{learned.both_threshold:.3f}",
+        fnir=f"{learned.retry_fnir:.1%}",
     )
 
 
 def _forecast(learned: Calibration) -> Table:
     def percent(share: float | None) -> str:
-        return "no evidence" if share is None else f"{share:.2%}"
+        return text("no evidence") if share is None else f"{share:.2%}"
 
     table = Table(
-        "students", "FPIR at this threshold", "threshold for the same FPIR", "FNIR then",
-        box=None, pad_edge=False, title="forecast for other sizes", title_justify="left",
+        text("students"), text("FPIR at this threshold"), text("threshold for the same FPIR"),
+        text("FNIR then"),
+        box=None, pad_edge=False, title=text("forecast for other sizes"), title_justify="left",
     )  # fmt: skip
     for size in learned.forecast:
         threshold = size["threshold"]
         table.add_row(
             f"{size['students']:.0f}",
             percent(size["fpir"]),
-            "no evidence" if threshold is None else f"{threshold:.3f}",
+            text("no evidence") if threshold is None else f"{threshold:.3f}",
             percent(size["fnir"]),
         )
     return table

@@ -268,7 +268,8 @@ def _settle(arguments: argparse.Namespace, installation: Installation, screen: S
     gallery = installation.gallery_or_new
     gallery.save(screen.progress)
     reason = installation.disarmed
-    if len(gallery) and (reason or len(gallery) <= QUICK):
+    due = reason or installation.roster_misfit or len(gallery) <= QUICK
+    if len(gallery) and due:
         try:
             installation.keep_calibration(installation.learn_calibration())
         except GalleryError as error:

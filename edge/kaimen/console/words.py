@@ -16,6 +16,7 @@ CAUSES = {
     "more": later("More was asked for: {wanted}."),
     "nobody": later("Nobody is enrolled who may enter now."),
     "may not": later("Whoever was claimed to come is not enrolled, or may not enter now."),
+    "not now": later("The voice is nearer to a student's who may not enter now."),
     "another": later("The voice is nearer to another student's than to the claimed one's."),
     "phrase": later("The voice is known, but these are not the words that were enrolled."),
     "loudspeaker": later("The voice is known, but it sounds like a loudspeaker."),

@@ -6,10 +6,10 @@ import datetime
 from collections.abc import Iterator
 
 from kaimen.audit import files_of
-from kaimen.calibration.calibration import Calibration
+from kaimen.audit.passages import WINDOW, passages_of
+from kaimen.doctor.counted import in_use
 from kaimen.doctor.finding import Finding, Patient, broken, ok, require_readable
-from kaimen.monitoring.calibration_report import passages_of
-from kaimen.monitoring.drift import WINDOW, alarm
+from kaimen.monitoring.drift import alarm
 from kaimen.monitoring.drift_watch import MENDED
 
 
@@ -22,9 +22,9 @@ def check(patient: Patient) -> Iterator[Finding]:
     require_readable(patient.settings.gallery.key_file)
     for each in files_of(installation.log_folder):
         require_readable(each)
-    calibration = Calibration.load(path, installation.vault)
+    calibration = in_use(installation, installation.vault)
     now = datetime.datetime.now(datetime.UTC)
-    passages = passages_of(installation.log_folder, installation.log_key, now, WINDOW)
+    passages = passages_of(installation.log_folder, installation.log_key, now - WINDOW)
     found = alarm(passages, calibration, now)
     measured = {"above": found.above.value, "low": found.above.low, "promise": found.promise}
     if found.trips:

@@ -10,7 +10,6 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from kaimen import audit
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.thresholds import THREE
 from kaimen.clock import today
+from kaimen.doctor.counted import Counted
 from kaimen.doctor.days import growing, one_moment
 from kaimen.doctor.finding import (
     Finding,
@@ -53,18 +53,6 @@ NAMED = 5  # students that a line names
 BEGIN = "begin with 'kaimen enroll'"
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """As much of a gallery as a calibration is compared with; no index is built for it."""
-
-    encoder: str
-    students: int
-    left_out: int = 0
-
-    def __len__(self) -> int:
-        return self.students
-
-
 def check(patient: Patient) -> Iterator[Finding]:
     """Tell whether it is whole, who is enrolled, and whether index and calibration fit it.
 
@@ -85,7 +73,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, numbers, owners = registry.recognised(encoder)
-        counted = Counted(encoder, len(np.unique(owners)), len(roll.changed))
+        counted = Counted.of(encoder, roll, {*owners.tolist()})
         yield _students(registry, counted, installation)
         if settings.roster:
             yield _roster(registry, settings.roster)
@@ -103,7 +91,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
     yield from one_moment(index, vault, installation, (encoder, numbers, owners))
     yield _index(index, vault, encoder, numbers)
-    yield _calibration(installation.calibration_path, vault, counted)
+    yield _calibration(installation.calibration_path, vault, counted, settings.roster)
 
 
 def _damage(path: Path) -> Finding | None:
@@ -244,14 +232,25 @@ def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -
     return ok("index", f"{len(index)} recordings, those of the registry")
 
 
-def _calibration(path: Path, vault: Vault, counted: Counted) -> Finding:
+def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Rule]) -> Finding:
     try:
         kept = Calibration.load(path, vault)
         kept.require(counted)
     except GalleryError as error:
         return of_error("calibration", error)
-    said = f"threshold {kept.threshold:.3f}; {kept.evidence}"
-    measured = {"threshold": kept.threshold, "fpir": kept.fpir, "shown": kept.shown}
+    used, misfit = kept.at_door(roster, counted), kept.roster_misfit(roster, counted)
+    said = f"threshold {used.threshold:.3f}; {kept.evidence}"
+    if used.at_once:
+        said = (
+            f"threshold {used.threshold:.3f} for {used.at_once} of {used.students} students, who "
+            f"may enter at once; {kept.evidence}"
+        )
+    measured = {
+        "threshold": used.threshold,
+        "fpir": kept.fpir,
+        "shown": kept.shown,
+        "at_once": float(used.at_once or used.students),
+    }
     if kept.fpir > RISKY:
         mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
         return attention("calibration", said, mend, **measured)
@@ -259,6 +258,8 @@ def _calibration(path: Path, vault: Vault, counted: Counted) -> Finding:
         enough = math.ceil(THREE / RISKY)
         mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
         return attention("calibration", said, mend, **measured)
+    if misfit:
+        return attention("calibration", f"{said}; {misfit}", "kaimen calibrate", **measured)
     return ok("calibration", said, **measured)
 
 

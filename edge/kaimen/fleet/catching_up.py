@@ -1,7 +1,8 @@
 """Catching up: the buckets that are not as the manifest says are asked for again, few at a time.
 
 A broker keeps only so many messages for a machine that reads slowly, and drops the others unseen.
-So no more is asked for than it keeps, and a bucket is done only when its digest is right.
+So no more is asked for than it keeps, and a bucket is done only when its digest is right. Then the
+next one is asked for at once; only where a digest is not right yet, there is something to wait for.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class CatchingUp:
         self._not_before: dict[str, float] = {}
         self._tried: set[str] = set()  # buckets that were asked for and did not come right
         self._unverified: set[str] = set()  # buckets that are asked for to see what is there
+        self._touched: set[str] = set()  # buckets of which something came since last looked at
         self._heard_at = time.monotonic()
 
     def verify(self) -> None:
@@ -70,6 +72,7 @@ class CatchingUp:
             self._not_before.pop(bucket, None)  # what did not come right may do so now
         else:
             fetch.heard_at = self._heard_at
+            self._touched.add(bucket)
             fetch.offered[heard.pseudonym] = heard.entry
             if heard.news is News.UNATTESTED:
                 fetch.held[heard.pseudonym] = heard
@@ -95,6 +98,27 @@ class CatchingUp:
             right = digest_of(fetch.offered) == self._wanted(bucket)
             if right or now - fetch.heard_at > QUIET:
                 self._end(bucket, fetch, right, now)
+        self._ask(now)
+
+    def end_proven(self) -> None:
+        """End what has come whole, by its digest, and ask for more; nothing is waited for.
+
+        Not of what is looked at without a manifest's digest: more may be on its way there.
+        """
+        touched, self._touched = self._touched - self._unverified, set()
+        now, ended = time.monotonic(), False
+        for bucket in touched & self._fetches.keys():
+            fetch = self._fetches[bucket]
+            if self._replica.manifest and digest_of(fetch.offered) == self._wanted(bucket):
+                self._end(bucket, fetch, True, now)
+                ended = True
+        if ended:
+            self._ask(now)
+            if not self._fetches and not self._replica.different():  # the last of them
+                self._replica.flush()
+
+    def _ask(self, now: float) -> None:
+        """Ask for buckets that differ, as many as there is room for."""
         room = self._room()
         due = [each for each, since in self._since.items() if now - since >= SETTLE]
         for bucket in [*due, *sorted(self._unverified)]:

@@ -71,8 +71,10 @@ class Member:
             self._connected_at = time.monotonic()
             self._begin()
         self.replica.flush(paced=True)
-        if self.link.connected and self.catching_up.settled and self.compares:
-            self.catching_up.look()
+        if self.link.connected and self.compares:
+            self.catching_up.end_proven()
+            if self.catching_up.settled:
+                self.catching_up.look()
         now = time.monotonic()
         if now - self._looked_at >= EVERY:
             self._looked_at = now

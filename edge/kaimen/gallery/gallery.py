@@ -132,6 +132,11 @@ class Gallery:
         return self._current().students
 
     @property
+    def by_group(self) -> dict[str, int]:
+        """How many students of each group can be recognised."""
+        return self._current().by_group
+
+    @property
     def students(self) -> list[str]:
         """Their names, in order."""
         return sorted(self._current().places)

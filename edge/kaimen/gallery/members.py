@@ -46,6 +46,12 @@ class Members:
         owners = self.columns[:, 0][self.owners]
         return hashlib.sha256(self.ascending.tobytes() + owners.tobytes()).hexdigest()
 
+    @cached_property
+    def by_group(self) -> dict[str, int]:
+        """How many students each group has; groups of nobody are left out."""
+        counts = np.bincount(self.columns[:, 1], minlength=len(self.groups)).tolist()
+        return {name: counts[number] for name, number in self.groups.items() if counts[number]}
+
     @property
     def newest(self) -> datetime.datetime:
         """When the latest of them was enrolled, in UTC; what is no time is never the latest."""

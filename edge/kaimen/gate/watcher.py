@@ -14,6 +14,7 @@ from kaimen.calibration.calibration import Calibration
 from kaimen.errors import KaimenError
 from kaimen.gate.supervisor import Pulse
 from kaimen.progress import Step
+from kaimen.settings.roster import Rule
 
 EVERY = 1.0  # seconds between looks
 PAUSE = 0.002  # seconds between small steps of a look, in which a phrase is answered
@@ -23,8 +24,16 @@ PATIENCE = 25.0  # seconds a look may take: twice what a locked registry is wait
 class Watcher:
     """Looks at the registry and the calibration, and arms or disarms the gate's policy."""
 
-    def __init__(self, policy: AccessPolicy, calibration: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        policy: AccessPolicy,
+        calibration: Path,
+        say: Callable[[str], None],
+        roster: tuple[Rule, ...] = (),
+    ) -> None:
+        """``roster`` is the policy's: who may enter at once sets the threshold."""
         self._policy = policy
+        self._roster = roster
         self._path = calibration
         self._say = say
         self._seen: int | None = -1  # when the calibration was written that is in use; none yet
@@ -47,8 +56,9 @@ class Watcher:
             if not changed and seen == self._seen:
                 return
             self._seen = seen
-            learned = Calibration.load(self._path, self._policy.gallery.registry.vault)
-            learned.require(self._policy.gallery)
+            kept = Calibration.load(self._path, self._policy.gallery.registry.vault)
+            kept.require(self._policy.gallery)
+            learned = kept.at_door(self._roster, self._policy.gallery)
         except BaseException as error:
             self._policy.thresholds = Thresholds()
             self._seen = None  # until it is well again
@@ -57,7 +67,8 @@ class Watcher:
             self._tell(f"the door stays shut: {error}")
         else:
             self._policy.thresholds = learned.thresholds
-            self._tell(f"{len(self._policy.gallery)} students; the door is armed")
+            misfit = kept.roster_misfit(self._roster, self._policy.gallery)
+            self._tell(_armed(len(self._policy.gallery), learned.at_once, misfit))
 
     def _counted(self, steps: Iterable[Step], what: str, count: int) -> Iterable[Step]:
         """Pass on the steps of a long work, each a sign of life."""
@@ -69,6 +80,15 @@ class Watcher:
         if text != self._said:
             self._said = text
             self._say(text)
+
+
+def _armed(students: int, at_once: int, misfit: str) -> str:
+    """Say that the door is armed, and for how many where not everybody may enter."""
+    if misfit:
+        return f"{students} students; the door is armed; {misfit}; run 'kaimen calibrate'"
+    if at_once:
+        return f"{students} students; the door is armed for {at_once} who may enter at once"
+    return f"{students} students; the door is armed"
 
 
 def _changed(path: Path) -> int | None:

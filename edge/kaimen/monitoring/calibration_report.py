@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kaimen.audit import files_of, latest, pseudonyms
+from kaimen.audit import pseudonyms
+from kaimen.audit.passages import Passage, passages_of
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.fairness import FairnessCard, GroupShares, Worst, fairness
 from kaimen.calibration.school_scores import SchoolScores, WhatIf
@@ -18,7 +19,6 @@ from kaimen.enrollment.table import decoded
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.monitoring.drift import DriftAlarm, DriftRow, alarm, rows
-from kaimen.monitoring.passages import Passage, passages_since
 from kaimen.names import as_kept
 
 REGISTERED = "group"  # what the registry's own groups are called
@@ -84,7 +84,7 @@ def report_of(
         by_number = {each.number: whose.get(each.name, "") for each in members}
         cards[name] = fairness(scores, by_number, calibration.threshold)
     if passages is None:
-        passages = passages_of(installation.log_folder, installation.log_key, now)
+        passages = passages_of(installation.log_folder, installation.log_key, now - YEAR)
     hashed = {
         known: group
         for name, group in of_registry.items()
@@ -100,18 +100,6 @@ def report_of(
         rows(passages, lambda each: each.microphone, calibration),
         alarm(passages, calibration, now),
     )
-
-
-def passages_of(
-    folder: Path, key: bytes, now: datetime.datetime, back: datetime.timedelta = YEAR
-) -> list[Passage]:
-    """Return what a log tells of the phrases since, the latest first; nothing without a log.
-
-    Raises StorageError.
-    """
-    if not files_of(folder):
-        return []
-    return list(passages_since(latest(folder, key), now - back))
 
 
 def read_groups(path: Path) -> Groups:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kaimen.audit.passages import WINDOW, Passage
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.intervals import CONFIDENCE, Share, share_of
-from kaimen.monitoring.passages import Passage
 
 FACTOR = 1.5  # times the promise, from which on it is broken
-WINDOW = datetime.timedelta(days=28)  # that an alarm looks back
 SEVERAL = 3  # students without whom there is no alarm: two alike are twins, and no drift
 CERTAIN = 0.998  # confidence of an alarm's interval: its lower end is too high once in 1,000
 SHORT = 16  # characters of an encoder's identity in the log

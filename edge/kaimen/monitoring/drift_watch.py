@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kaimen.audit import Record
+from kaimen.audit.passages import WINDOW, Passage, passage_of, passages_since
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import KaimenError, StorageError
 from kaimen.gate.supervisor import Pulse
-from kaimen.monitoring.drift import WINDOW, DriftAlarm, alarm
-from kaimen.monitoring.passages import Passage, passage_of, passages_since
+from kaimen.monitoring.drift import DriftAlarm, alarm
 
 EVERY = 1.0  # seconds between looks whether there is anything to do
 COUNTED = 60.0  # seconds between counts while people come

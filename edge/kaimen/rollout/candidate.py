@@ -40,9 +40,8 @@ class Candidate:
         self._active = active
         kept = Calibration.load(calibration, gallery.registry.vault)
         kept.require(gallery)
-        self._policy = AccessPolicy(
-            gallery, kept.thresholds, roster=roster, checks=checks, retry=retry
-        )
+        thresholds = kept.at_door(roster, gallery).thresholds
+        self._policy = AccessPolicy(gallery, thresholds, roster=roster, checks=checks, retry=retry)
 
     def decide(self, samples: Samples, claim: str | None) -> Decision:
         """What it would have answered to a phrase; with a challenge, before any word."""

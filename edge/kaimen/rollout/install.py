@@ -157,7 +157,8 @@ def _calibrate(
     except GalleryError:
         before = None
     aimed = fpir or manifest.policy.fpir or (before.fpir if before else FPIR)
-    learned = calibrate(gallery, models.encoder.card, aimed, screen.progress)
+    card, roster = models.encoder.card, installation.settings.roster
+    learned = calibrate(gallery, card, aimed, screen.progress, roster=roster)
     assert models.phrase is not None
     learned = with_words(learned, gallery.registry, models.phrase)
     try:

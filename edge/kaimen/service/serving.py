@@ -78,7 +78,7 @@ class _Service:
         self._feed = stack.enter_context(Feed.listening(settings.console.feed_path, screen.note))
         events = installation.registry.events
         self._report = Reporter(gate, audit, events, screen, self._feed, nearest=options.nearest)
-        threads.watch(self._supervisor, policy, ready.calibrated)
+        threads.watch(self._supervisor, policy, ready.calibrated, settings.roster)
         threads.count_drift(self._supervisor, self._drift)
         self._grower = (
             None if growing is None else threads.grow(self._supervisor, growing, installation)

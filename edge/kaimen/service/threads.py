@@ -17,11 +17,14 @@ from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
 from kaimen.monitoring import drift_watch
 from kaimen.monitoring.drift_watch import DriftWatch
+from kaimen.settings.roster import Rule
 
 
-def watch(supervisor: Supervisor, policy: AccessPolicy, calibrated: Path) -> None:
-    """Arm the policy by registry and calibration, now and whenever they change."""
-    watching = Watcher(policy, calibrated, supervisor.say)
+def watch(
+    supervisor: Supervisor, policy: AccessPolicy, calibrated: Path, roster: tuple[Rule, ...]
+) -> None:
+    """Arm the policy by registry, calibration and roster, now and whenever they change."""
+    watching = Watcher(policy, calibrated, supervisor.say, roster)
     supervisor.start("watcher", watching.run, patience=watcher.PATIENCE)
 
 
@@ -32,7 +35,9 @@ def drift_watch_of(
     folder, key = installation.log_folder, installation.log_key
     return DriftWatch(
         lambda: latest(folder, key) if files_of(folder) else (),
-        lambda: Calibration.load(calibrated, installation.vault),
+        lambda: Calibration.load(calibrated, installation.vault).at_door(
+            installation.settings.roster, installation.gallery
+        ),
         calibrated,
         supervisor.say,
         stops=installation.settings.gate.stop_on_drift,

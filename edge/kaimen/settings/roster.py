@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,26 @@ def groups_at(roster: tuple[Rule, ...], now: datetime.datetime) -> frozenset[str
     if not roster:
         return None
     return frozenset(group for rule in roster if rule.holds(now) for group in rule.groups)
+
+
+def groups_at_once(roster: Iterable[Rule]) -> list[frozenset[str]]:
+    """Return which groups may enter together at some time of the week; no set is part of another.
+
+    In an order that does not depend on that of the rules; nothing where there is no roster.
+    """
+    rules = tuple(roster)
+    # What may enter grows only where a rule begins.
+    found = {
+        frozenset(
+            group
+            for rule in rules
+            if day in rule.days and rule.opens <= begins < rule.closes
+            for group in rule.groups
+        )
+        for day in range(len(DAYS))
+        for begins in {rule.opens for rule in rules if day in rule.days}
+    }
+    return sorted((each for each in found if not any(each < other for other in found)), key=sorted)
 
 
 def _days(text: Any, where: str) -> tuple[int, ...]:

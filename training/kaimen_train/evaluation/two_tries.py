@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.access.decision import one_voice, pooled_point
-from kaimen.calibration.calibration import FIRST_TRY
-from kaimen.calibration.thresholds import GREY
+from kaimen.calibration.thresholds import FIRST_TRY, GREY
 from kaimen.voice.score import score_of
 from kaimen_train.evaluation.protocols import FPIRS, ROUNDS, TextTakes
 

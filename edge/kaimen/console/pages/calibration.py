@@ -7,13 +7,14 @@ import math
 
 from starlette.responses import JSONResponse, Response
 
+from kaimen.audit.passages import passages_of
 from kaimen.calibration.calibration import Calibration
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError
 from kaimen.installation import Installation
-from kaimen.monitoring.calibration_report import CalibrationReport, passages_of, report_of
+from kaimen.monitoring.calibration_report import YEAR, CalibrationReport, report_of
 from kaimen.monitoring.drift import FACTOR
 
 
@@ -28,7 +29,15 @@ async def show(exchange: Exchange) -> Response:
             why=exchange.sentence(str(error)),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
-    return exchange.page("calibration/page.html", report=report, factor=FACTOR)
+    in_use = report.calibration
+    return exchange.page(
+        "calibration/page.html",
+        report=report,
+        factor=FACTOR,
+        misfit=await exchange.work(lambda: exchange.installation.roster_misfit),
+        at_once=in_use.at_once,
+        students=in_use.students,
+    )
 
 
 async def figures(exchange: Exchange) -> Response:
@@ -44,8 +53,14 @@ def what_if(exchange: Exchange) -> Response:
         threshold = math.nan
     if not -1 <= threshold <= 1:
         raise RefusedRequest(422, "Choose a threshold from -1 to 1.")
-    found = exchange.installation.calibration_scores.at(threshold)
-    return exchange.page("calibration/what_if.html", found=found)
+    installation = exchange.installation
+    found, in_use = installation.calibration_scores.at(threshold), installation.calibration
+    return exchange.page(
+        "calibration/what_if.html",
+        found=found,
+        at_once=in_use.at_once,
+        students=in_use.students,
+    )
 
 
 def mended(exchange: Exchange) -> Response:
@@ -65,7 +80,7 @@ async def _report(exchange: Exchange) -> CalibrationReport:
         return of.calibration, of.log_key
 
     _, key = await exchange.work(places, installation)
-    passages = await exchange.aside(passages_of, installation.log_folder, key, now)
+    passages = await exchange.aside(passages_of, installation.log_folder, key, now - YEAR)
     return await exchange.work(lambda: report_of(installation, now=now, passages=passages))
 
 

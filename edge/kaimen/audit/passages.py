@@ -5,9 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from kaimen.access.decision import Verdict
-from kaimen.audit import Record
+from kaimen.audit.chain import Record, files_of
+from kaimen.audit.reading import latest
+from kaimen.registry.pseudonyms import SHORT
+
+WINDOW = datetime.timedelta(days=28)  # that drift and a calibration look back
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,18 @@ def passages_since(records: Iterable[Record], since: datetime.datetime | None) -
         passage = passage_of(record)
         if passage is not None and (since is None or passage.at >= since):
             yield passage
+
+
+def passages_of(folder: Path, key: bytes, since: datetime.datetime) -> list[Passage]:
+    """Return what a log tells of the phrases since, the latest first; nothing without a log.
+
+    Raises StorageError.
+    """
+    return list(passages_since(latest(folder, key), since)) if files_of(folder) else []
+
+
+def strangers_at(passages: Iterable[Passage], encoder: str) -> Iterator[tuple[str, float]]:
+    """Yield the student and the stranger's score of each that is of an encoder's identity."""
+    for each in passages:
+        if each.stranger is not None and each.encoder == encoder[:SHORT]:
+            yield each.student, each.stranger

@@ -1,0 +1,46 @@
+"""As much of a gallery as a calibration is compared with; no index is built for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from kaimen.calibration.calibration import Calibration
+from kaimen.installation import Installation
+from kaimen.registry.registry import Registry
+from kaimen.registry.student_rows import Roll
+from kaimen.registry.vault import Vault
+from kaimen.voice.encoder import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many of an encoder's students are recognised, and in which groups."""
+
+    encoder: str
+    students: int
+    left_out: int = 0
+    by_group: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, encoder: str, roll: Roll, owners: set[int]) -> Counted:
+        """Return the same of a registry's students; ``owners`` of recordings are their numbers."""
+        groups = Counter(student.group for student in roll.students if student.number in owners)
+        return cls(encoder, len(owners), len(roll.changed), groups)
+
+    def __len__(self) -> int:
+        return self.students
+
+
+def in_use(installation: Installation, vault: Vault) -> Calibration:
+    """Return the calibration as the door goes by it, armed or not. Raises GalleryError."""
+    kept = Calibration.load(installation.calibration_path, vault)
+    path, roster = installation.settings.gallery.file, installation.settings.roster
+    if not roster or not path.exists():
+        return kept.at_door((), Counted(kept.encoder, kept.students))
+    encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
+    with closing(Registry(path, vault)) as registry:
+        roll, _, owners = registry.recognised(encoder)
+    return kept.at_door(roster, Counted.of(encoder, roll, {*owners.tolist()}))

@@ -1,0 +1,94 @@
+"""Two gates with the same students: each has the threshold of those who may enter at it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kaimen.cli.main import main
+from kaimen.rehearsal import RECORDINGS
+
+VOICES = ("anning", "bowen", "chenxi", "dezhi", "fangfei", "haoran", "jiayi", "lanxin")
+STAFF = VOICES[:2]
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], gate: Path, *arguments: str | Path
+) -> list[dict[str, Any]]:
+    """Return what a command says for programs."""
+    capsys.readouterr()
+    main([*map(str, arguments), "--json", "--config", str(gate / "kaimen.toml")])
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def configure(gate: Path, roster: str = "") -> None:
+    (gate / "kaimen.toml").write_text(
+        f'[gallery]\npath = "{gate}/gallery.sqlite"\nkey = "{gate}/key"\n[door]\nmock = true\n'
+        "[checks]\nphrase = false\nloudspeaker = false\nreplay = false\n" + roster,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gate at which all eight voices are enrolled, two of them as staff."""
+    folder = tmp_path_factory.mktemp("school")
+    gate = folder / "gate"
+    gate.mkdir()
+    configure(gate)
+    for voice in VOICES:
+        (folder / "enroll" / voice).mkdir(parents=True)
+        for number in range(1, 6):
+            shutil.copy(RECORDINGS / voice / f"phrase-{number}.mp3", folder / "enroll" / voice)
+    config = ["--config", str(gate / "kaimen.toml")]
+    assert main(["enroll", "--from", str(folder / "enroll"), *config]) == 0
+    assert main(["students", *STAFF, "--set-group", "staff", *config]) == 0
+    assert main(["students", *VOICES[2:], "--set-group", "7a", *config]) == 0
+    return gate
+
+
+@pytest.fixture
+def staff_room(school: Path, tmp_path: Path) -> Path:
+    """Another gate with the same students, where staff alone may enter."""
+    gate = tmp_path / "staff room"
+    shutil.copytree(school, gate)
+    configure(gate, '[[roster]]\ngroups = ["staff"]\n')
+    return gate
+
+
+def test_the_staff_rooms_door_opens_from_lower_on_and_keeps_all_others_outside(
+    school: Path, staff_room: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (front,) = run(capsys, school, "calibrate")
+    (side,) = run(capsys, staff_room, "calibrate")
+    assert (side["at_once"], side["students"]) == (2, 8)
+    assert side["threshold"] < side["everybody"] == front["threshold"]
+    for voice in VOICES:
+        probes = [RECORDINGS / voice / f"phrase-{number}.mp3" for number in (6, 7)]
+        # Each recording by itself: two files are two tries of somebody.
+        for probe in probes:
+            (at_front,) = run(capsys, school, "listen", probe)
+            (at_side,) = run(capsys, staff_room, "listen", probe)
+            assert at_side["verdict"] == "open" or voice not in STAFF
+            assert at_side["student"] == (voice if voice in STAFF else None)
+            assert at_side["threshold"] <= at_front["threshold"]
+
+
+def test_who_comes_onto_the_roster_enters_and_the_threshold_is_that_of_all_until_calibrated(
+    school: Path, staff_room: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (front,) = run(capsys, school, "calibrate")
+    (low,) = run(capsys, staff_room, "calibrate")
+    probe = RECORDINGS / "chenxi" / "phrase-6.mp3"
+    assert run(capsys, staff_room, "listen", probe)[0]["verdict"] != "open"
+    run(capsys, staff_room, "students", "chenxi", "--set-group", "staff")
+    (answer,) = run(capsys, staff_room, "listen", probe)
+    assert answer["student"] == "chenxi"
+    assert answer["threshold"] == pytest.approx(front["first_threshold"])
+    (higher,) = run(capsys, staff_room, "calibrate")
+    assert low["threshold"] <= higher["threshold"] <= front["threshold"]
+    assert higher["at_once"] == 3
