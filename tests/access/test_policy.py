@@ -19,13 +19,16 @@ from kaimen.access.decision import (
     Retry,
     Thresholds,
     Verdict,
+    decide,
     one_voice,
     pooled_point,
+    refuse_for_nearer,
 )
 from kaimen.access.lockout import Lockout
 from kaimen.access.policy import AGAIN, ASKED, CLAIM, AccessPolicy
 from kaimen.calibration.calibration import GREY
 from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.match import Match
 from kaimen.settings.roster import Rule
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.utterance import Utterance
@@ -436,6 +439,13 @@ def test_a_student_off_the_roster_stays_outside_though_the_threshold_is_lower(re
     assert away.reason == "the voice is nearer to a student's who may not enter now, by 0.100"
     assert "Li" not in away.told(nearest=True)
     assert door.say(between(0.7, 0.6)).verdict is Verdict.UNKNOWN  # nor by a second try
+
+
+def test_a_student_who_scores_a_rounding_higher_among_all_is_no_other_student() -> None:
+    opened = decide([Match("Wang", 0.9)], 0.4)
+    assert refuse_for_nearer(opened, [Match("Wang", 0.9000001)]) == opened
+    assert refuse_for_nearer(opened, [Match("Li", 0.9)]) == opened
+    assert not refuse_for_nearer(opened, [Match("Li", 0.9000001)]).opens
 
 
 def test_two_tries_together_are_of_whom_they_are_nearest_to_of_all() -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from kaimen.cli.main import main
+from kaimen.door.client import Door
 from kaimen.rehearsal import RECORDINGS
+from kaimen.settings import DoorSettings
+from kaimen.sound import SAMPLE_RATE
+from kaimen.sound.recording import read
+from tests.sounds import in_a_room, silence
 
 VOICES = ("anning", "bowen", "chenxi", "dezhi", "fangfei", "haoran", "jiayi", "lanxin")
 STAFF = VOICES[:2]
@@ -31,6 +41,16 @@ def configure(gate: Path, roster: str = "") -> None:
         "[checks]\nphrase = false\nloudspeaker = false\nreplay = false\n" + roster,
         encoding="utf-8",
     )
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """A daemon's signals are its own."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +112,26 @@ def test_who_comes_onto_the_roster_enters_and_the_threshold_is_that_of_all_until
     (higher,) = run(capsys, staff_room, "calibrate")
     assert low["threshold"] <= higher["threshold"] <= front["threshold"]
     assert higher["at_once"] == 3
+
+
+@pytest.mark.slow
+def test_a_running_gate_goes_by_its_roster_and_says_for_how_many_it_is_armed(
+    staff_room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = staff_room / "trace"
+    monkeypatch.setattr(Door, "start", partial(Door.start, trace=trace))
+    run(capsys, staff_room, "calibrate")
+    pause = silence(2.0)
+    said = [read(RECORDINGS / voice / "phrase-6.mp3") for voice in ("anning", "chenxi", "bowen")]
+    day = in_a_room(np.concatenate([pause, said[0], pause, said[1], pause, said[2], pause]))
+    soundfile.write(staff_room / "day.wav", day, SAMPLE_RATE)
+    found = run(capsys, staff_room, "run", "--play", staff_room / "day.wav")
+    notes = [each["note"] for each in found if "note" in each]
+    assert "8 students; the door is armed for 2 who may enter at once" in notes
+    answers = [each for each in found if "verdict" in each]
+    let_in = [each["student"] for each in answers if each["verdict"] == "open"]
+    assert let_in == ["anning", "bowen"]
+    assert len(answers) == 3
+    changes = [line.split() for line in trace.read_text(encoding="utf-8").splitlines()]
+    levels = [int(level) for _, pin, level in changes if int(pin) == DoorSettings().pin]
+    assert levels == [1, 0, 1, 0]

@@ -267,8 +267,9 @@ def refuse_for_nearer(decision: Decision, others: Sequence[Match]) -> Decision:
     ``others`` are the nearest of the gallery, whether they may enter or not. A roster's threshold
     is lower than that of all students, and who may not enter now is a stranger to those who may.
     """
-    score = decision.score
-    best = max((each.score for each in others), default=-math.inf)
+    score, found = decision.score, decision.student
+    # The same student may score a rounding higher here: another search was made.
+    best = max((each.score for each in others if each.student != found), default=-math.inf)
     if not decision.opens or score is None or not best > score:
         return decision
     return replace(decision, verdict=Verdict.UNKNOWN, another=best)
