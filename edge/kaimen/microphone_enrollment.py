@@ -60,7 +60,7 @@ class MicrophoneEnrollment:
         others = add or in_place_of is not None
         self.coach = Coach(
             Models(encoder, self._phrase),
-            installation.threshold_of_a_try,
+            installation.arming.threshold_of_a_try,
             before=_others(gallery, entry.student, in_place_of) if others else None,
             wanted=WANTED if in_place_of is None else 1,
         )

@@ -40,7 +40,7 @@ def make_school(settings: Settings, students: int = 60) -> None:
     gallery.save()
     gallery.close()
     with Installation.open(settings, Screen(as_json=True)) as installation:
-        installation.keep_calibration(installation.learn_calibration())
+        installation.arming.keep(installation.arming.learn())
 
 
 def make_map(settings: Settings) -> LatentMap:

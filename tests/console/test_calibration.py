@@ -70,8 +70,8 @@ def test_the_page_says_for_how_many_the_threshold_is(
     page = admin.get("/calibration").text
     assert "this door's roster is not as it was calibrated for" in html.unescape(page)
     with Installation.open(of_a_door, Screen(as_json=True)) as installation:
-        installation.keep_calibration(installation.learn_calibration())
-        door = installation.calibration
+        installation.arming.keep(installation.arming.learn())
+        door = installation.arming.calibration
     page = html.unescape(admin.get("/calibration").text)
     assert f"{door.threshold:.3f}" in page
     assert f"The threshold is for {door.at_once} of 60 students" in page
@@ -81,8 +81,8 @@ def test_the_page_says_for_how_many_the_threshold_is(
     assert "higher than by the recordings" not in page
     write_weeks(of_a_door, drift=1.0)
     with Installation.open(of_a_door, Screen(as_json=True)) as installation:
-        installation.keep_calibration(installation.learn_calibration())
-        raised = installation.calibration.raised
+        installation.arming.keep(installation.arming.learn())
+        raised = installation.arming.calibration.raised
     assert f"It is {raised:.3f} higher than by the" in html.unescape(admin.get("/calibration").text)
     chinese = admin.get("/calibration", headers={"Accept-Language": "zh-CN"}).text
     assert f"阈值适用于 60 名学生中的 {door.at_once} 名" in chinese

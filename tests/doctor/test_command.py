@@ -132,8 +132,8 @@ def test_the_calibration_says_for_how_many_it_is_where_not_everybody_may_enter(
     with Installation.open(Settings.read(pi.written()), Screen(as_json=True)) as installation:
         for each in installation.gallery.students[3:]:
             installation.gallery.describe(each, group="8b")
-        installation.keep_calibration(installation.learn_calibration(0.1))
-        low, all_students = installation.calibration.threshold, installation.kept_calibration
+        installation.arming.keep(installation.arming.learn(0.1))
+        low, all_students = installation.arming.calibration.threshold, installation.arming.kept
     found = doctor(pi, capsys)[1]["calibration"]
     assert f"threshold {low:.3f} for 3 of {STUDENTS} students, who may enter at" in found["found"]
     assert found["measured"]["threshold"] == low < all_students.threshold

@@ -115,13 +115,13 @@ def backed_up(school: School) -> list[str | Path]:
 
 def test_a_calibration_fits_as_before(school: School) -> None:
     with school.installation() as installation:
-        learned = installation.learn_calibration(0.5)
-        learned.save(installation.calibration_path, installation.vault)
+        learned = installation.arming.learn(0.5)
+        learned.save(installation.arming.path, installation.vault)
     assert school("renew")[0] == 0
     with school.installation() as installation:
         from kaimen.calibration.calibration import Calibration
 
-        assert Calibration.load(installation.calibration_path, installation.vault) == learned
+        assert Calibration.load(installation.arming.path, installation.vault) == learned
 
 
 def test_who_was_changed_by_hand_stays_outside(school: School) -> None:

@@ -33,7 +33,7 @@ def complete(school: School) -> School:
         for seed, name in enumerate([GONE, *OTHERS]):
             assert registry.grown.take_in(name, grown_of(seed), ENCODER.identity, AT)
     with school.installation() as installation:
-        installation.keep_calibration(installation.learn_calibration(0.5))
+        installation.arming.keep(installation.arming.learn(0.5))
         path, vault = installation.settings.gallery.file, installation.vault
         gallery = installation.gallery
         LatentMap.fit(gallery.encoder, *gallery.centroids()).save(map_of(path), vault)

@@ -250,7 +250,7 @@ def _arm(installation: Installation, screen: Screen) -> None:
     """See that the door can be armed again: the school may have changed meanwhile."""
     if not installation.settings.gallery.file.exists():
         return
-    why_not = installation.disarmed and installation.calibrate_if_quick()
+    why_not = installation.arming.disarmed and installation.arming.calibrate_if_quick()
     if why_not:
         screen.say(f"the door is not armed: {why_not}")
     screen.say("a running gate takes it up by itself")

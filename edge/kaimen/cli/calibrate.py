@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         return _tell(arguments, settings, screen)
     with Installation.open(settings, screen) as installation:
         gallery = installation.gallery
-        learned = installation.learn_calibration(arguments.fpir)
+        learned = installation.arming.learn(arguments.fpir)
         at_door = learned.at_door(settings.roster, gallery)
         try:
             learned.require(gallery)
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             _show(at_door, settings.gate.retry, screen)
             raise
         if not arguments.dry_run:
-            installation.keep_calibration(learned)
+            installation.arming.keep(learned)
         _show(at_door, settings.gate.retry, screen)  # what is shown is on the disk
         if arguments.dry_run:
             screen.say("nothing is changed")
@@ -99,10 +99,13 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     groups = read_groups(arguments.groups) if arguments.groups else None
     with Installation.open(settings, screen) as installation:
         if arguments.drift_mended:
-            installation.count_drift_anew(datetime.datetime.now(datetime.UTC))
+            installation.arming.count_drift_anew(datetime.datetime.now(datetime.UTC))
             screen.result({"drift_mended": True}, "drift is counted from now on")
         for threshold in arguments.what_if:
-            found, in_use = installation.calibration_scores.at(threshold), installation.calibration
+            found, in_use = (
+                installation.arming.scores.at(threshold),
+                installation.arming.calibration,
+            )
             screen.result(
                 {**what_if_fields(found), "students": in_use.at_once or in_use.students},
                 _what_it_does(found, in_use),

@@ -210,7 +210,7 @@ def _finish(
     if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
         gallery.save(screen.progress)
     why_not = _why_not_armed(installation, counts)
-    calibration = None if why_not else installation.calibration
+    calibration = None if why_not else installation.arming.calibration
     screen.result(
         {
             "gallery": str(path),
@@ -252,7 +252,7 @@ def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
     gallery = installation.gallery_or_new
     if not counts[Status.ENROLLED.value]:
         with suppress(GalleryError):
-            kept = Calibration.load(installation.calibration_path, installation.vault)
+            kept = Calibration.load(installation.arming.path, installation.vault)
             if (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
-                return installation.disarmed
-    return installation.calibrate_if_quick()
+                return installation.arming.disarmed
+    return installation.arming.calibrate_if_quick()

@@ -161,7 +161,7 @@ def _arm(installation: Installation, screen: Screen) -> None:
     """Calibrate, and keep the index that was made anew."""
     gallery = installation.gallery_or_new
     gallery.save()
-    why_not = installation.calibrate_if_quick()
+    why_not = installation.arming.calibrate_if_quick()
     if why_not:
         screen.say(f"the door is not armed: {why_not}")
 

@@ -29,7 +29,8 @@ from kaimen.fleet.rolling_out import RollingOut
 from kaimen.fleet.running import Settling, own_command, serve
 from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
-from kaimen.installation import QUICK, Installation
+from kaimen.installation import Installation
+from kaimen.installation.arming import QUICK
 from kaimen.local_time import local
 from kaimen.registry.fleet_marks import store_of
 from kaimen.screen import Screen
@@ -267,11 +268,11 @@ def _settle(arguments: argparse.Namespace, installation: Installation, screen: S
         os.nice(10)
     gallery = installation.gallery_or_new
     gallery.save(screen.progress)
-    reason = installation.disarmed
-    due = reason or installation.roster_misfit or len(gallery) <= QUICK
+    reason = installation.arming.disarmed
+    due = reason or installation.arming.roster_misfit or len(gallery) <= QUICK
     if len(gallery) and due:
         try:
-            installation.keep_calibration(installation.learn_calibration())
+            installation.arming.keep(installation.arming.learn())
         except GalleryError as error:
             reason = reason and str(error)
         else:

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     with Installation.open(settings, screen) as installation:
         policy = AccessPolicy(
             installation.gallery,
-            installation.calibration.thresholds,
+            installation.arming.calibration.thresholds,
             roster=settings.roster,
             checks=installation.forgetful_checks,
             policy=settings.gate.policy,

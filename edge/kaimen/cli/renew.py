@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     renewed = renew(school, screen.progress)
     with Installation.open(settings, screen) as installation:
         installation.gallery_or_new.save(screen.progress)
-        why_not, backups = installation.disarmed, installation.registry.erasures.backups()
+        why_not, backups = installation.arming.disarmed, installation.registry.erasures.backups()
         installation.tell_log()
         screen.result(
             {

@@ -163,7 +163,7 @@ def _enroll(
         {"phrase": number, "student": student, "recordings": outcome.recordings},
         f"{student} has {outcome.recordings} recordings now",
     )
-    why_not = installation.calibrate_if_quick()
+    why_not = installation.arming.calibrate_if_quick()
     if why_not:
         screen.say(f"the door is not armed: {why_not}")
     return 0

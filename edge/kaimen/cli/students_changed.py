@@ -157,7 +157,7 @@ def remove_recordings(
 
 
 def _calibrate(installation: Installation, screen: Screen) -> None:
-    why_not = installation.calibrate_if_quick()
+    why_not = installation.arming.calibrate_if_quick()
     if why_not:
         screen.say(f"the door is not armed: {why_not}")
 

@@ -175,7 +175,7 @@ class Enrolling:
     def _finish(self, installation: Installation) -> str:
         """Bring index and calibration in line; return why no door is armed, or nothing."""
         installation.gallery_or_new.save()
-        return installation.calibrate_if_quick()
+        return installation.arming.calibrate_if_quick()
 
     def _begin(self, entry: Entry, work: Callable[[EnrollmentSession], None]) -> bool:
         with self._lock:

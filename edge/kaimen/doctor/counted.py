@@ -36,7 +36,7 @@ class Counted:
 
 def in_use(installation: Installation, vault: Vault) -> Calibration:
     """Return the calibration as the door goes by it, armed or not. Raises GalleryError."""
-    kept = Calibration.load(installation.calibration_path, vault)
+    kept = Calibration.load(installation.arming.path, vault)
     path, roster = installation.settings.gallery.file, installation.settings.roster
     if not roster or not path.exists():
         return kept.at_door((), Counted(kept.encoder, kept.students))

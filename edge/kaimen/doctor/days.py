@@ -53,7 +53,7 @@ def growing(registry: Registry, installation: Installation, encoder: str) -> Ite
     if not listed and not settings.gate.grow:
         return
     numbers, owners, _ = registry.grown.points(encoder)
-    counted = _counted(installation.calibration_path, registry.vault)
+    counted = _counted(installation.arming.path, registry.vault)
     waiting = int(np.sum(numbers > counted))
     measured = {"grown": float(len(numbers)), "waiting": float(waiting)}
     said = f"{len(numbers)} voiceprints of {len(np.unique(owners))} students were taken in"

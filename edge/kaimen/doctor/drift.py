@@ -16,7 +16,7 @@ from kaimen.monitoring.drift_watch import MENDED
 def check(patient: Patient) -> Iterator[Finding]:
     """Tell what the log's openings of the last weeks say. Raises GalleryError and StorageError."""
     installation = patient.installation
-    path = installation.calibration_path
+    path = installation.arming.path
     if not files_of(installation.log_folder) or not path.exists():
         return  # the lines of the log and of the calibration say so
     require_readable(patient.settings.gallery.key_file)

@@ -91,7 +91,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
     yield from one_moment(index, vault, installation, (encoder, numbers, owners))
     yield _index(index, vault, encoder, numbers)
-    yield _calibration(installation.calibration_path, vault, counted, settings.roster)
+    yield _calibration(installation.arming.path, vault, counted, settings.roster)
 
 
 def _damage(path: Path) -> Finding | None:

@@ -76,7 +76,7 @@ def report_of(
     gate is not calibrated, or nothing is kept of what it was calibrated by, and StorageError.
     """
     now = datetime.datetime.now(datetime.UTC) if now is None else now
-    calibration, scores = installation.calibration, installation.calibration_scores
+    calibration, scores = installation.arming.calibration, installation.arming.scores
     members = installation.gallery_or_new.members
     of_registry = {student.name: student.group for student in members}
     cards = {}

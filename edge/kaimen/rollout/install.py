@@ -153,7 +153,7 @@ def _calibrate(
 ) -> None:
     """Learn the new models' thresholds. Raises UnfitBundle if they would disarm the door."""
     try:
-        before = Calibration.load(installation.calibration_path, installation.vault)
+        before = Calibration.load(installation.arming.path, installation.vault)
     except GalleryError:
         before = None
     aimed = fpir or manifest.policy.fpir or (before.fpir if before else FPIR)

@@ -37,7 +37,7 @@ def opened(options: ServiceOptions, screen: Screen, tries: Tries | None = None) 
         stack.enter_context(installation)
         state, _ = installation.state, installation.gallery
         if not installation.settings.reader.pin:  # a card and a PIN need no calibration
-            _ = installation.calibration
+            _ = installation.arming.calibration
         try:
             go_on(installation)
         except KaimenError as error:  # whoever else is enrolled is let in all the same
@@ -50,7 +50,7 @@ def opened(options: ServiceOptions, screen: Screen, tries: Tries | None = None) 
             path=installation.lockout_path,
             say=screen.note,
         )
-        ready = Ready(installation, installation.calibration_path, state, lockout)
+        ready = Ready(installation, installation.arming.path, state, lockout)
         stack.pop_all()  # it stays open
         return ready
 

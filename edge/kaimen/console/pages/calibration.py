@@ -34,7 +34,7 @@ async def show(exchange: Exchange) -> Response:
         "calibration/page.html",
         report=report,
         factor=FACTOR,
-        misfit=await exchange.work(lambda: exchange.installation.roster_misfit),
+        misfit=await exchange.work(lambda: exchange.installation.arming.roster_misfit),
         at_once=in_use.at_once,
         students=in_use.students,
     )
@@ -54,7 +54,7 @@ def what_if(exchange: Exchange) -> Response:
     if not -1 <= threshold <= 1:
         raise RefusedRequest(422, "Choose a threshold from -1 to 1.")
     installation = exchange.installation
-    found, in_use = installation.calibration_scores.at(threshold), installation.calibration
+    found, in_use = installation.arming.scores.at(threshold), installation.arming.calibration
     return exchange.page(
         "calibration/what_if.html",
         found=found,
@@ -66,7 +66,7 @@ def what_if(exchange: Exchange) -> Response:
 def mended(exchange: Exchange) -> Response:
     """Count drift from now on."""
     exchange.audit("said that drift is mended")
-    exchange.installation.count_drift_anew(datetime.datetime.now(datetime.UTC))
+    exchange.installation.arming.count_drift_anew(datetime.datetime.now(datetime.UTC))
     exchange.say("Drift is counted from now on.")
     return exchange.see("/calibration")
 
@@ -77,7 +77,7 @@ async def _report(exchange: Exchange) -> CalibrationReport:
     installation = exchange.installation
 
     def places(of: Installation) -> tuple[Calibration, bytes]:
-        return of.calibration, of.log_key
+        return of.arming.calibration, of.log_key
 
     _, key = await exchange.work(places, installation)
     passages = await exchange.aside(passages_of, installation.log_folder, key, now - YEAR)

@@ -53,7 +53,7 @@ def with_proof(exchange: Exchange) -> Response:
         changed(exchange)
     exchange.say("{name} is erased.", name=student.name)
     exchange.installation.gallery_or_new.save()
-    why_not = exchange.installation.calibrate_if_quick()
+    why_not = exchange.installation.arming.calibrate_if_quick()
     if why_not:
         exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see(f"/students/erased/{certificate.statement.identity}")

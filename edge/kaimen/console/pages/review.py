@@ -91,7 +91,7 @@ def enroll(exchange: Exchange) -> Response:
             422, "Nothing was enrolled, {name} stays as before: {reason}.", name=name, reason=reason
         )
     gallery.save()
-    why_not = installation.calibrate_if_quick()
+    why_not = installation.arming.calibrate_if_quick()
     exchange.say("{name} has {count} recordings now.", name=name, count=outcome.recordings)
     if why_not:
         exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))

@@ -79,7 +79,7 @@ def remove_recording(exchange: Exchange) -> Response:
     exchange.audit("removed a recording", student=pseudonym_of(exchange, student), recording=number)
     exchange.installation.gallery.remove_recordings(student.name, [number])
     exchange.say("Recording {number} is removed.", number=number)
-    why_not = exchange.installation.calibrate_if_quick()
+    why_not = exchange.installation.arming.calibrate_if_quick()
     if why_not:
         exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see(f"/students/{student.number}")
@@ -91,7 +91,7 @@ def remove(exchange: Exchange) -> Response:
     exchange.audit("removed a student", student=pseudonym_of(exchange, student))
     exchange.installation.gallery.remove(student.name)
     exchange.say("{name} is removed.", name=student.name)
-    why_not = exchange.installation.calibrate_if_quick()
+    why_not = exchange.installation.arming.calibrate_if_quick()
     if why_not:
         exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
     return exchange.see("/students")
@@ -110,7 +110,7 @@ def give(exchange: Exchange) -> Response:
 
 def _judged(exchange: Exchange, name: str) -> list[JudgedRecording]:
     installation = exchange.installation
-    return judged_recordings(installation.gallery, name, installation.threshold_of_a_try)
+    return judged_recordings(installation.gallery, name, installation.arming.threshold_of_a_try)
 
 
 def _found(exchange: Exchange) -> dict[str, Any]:

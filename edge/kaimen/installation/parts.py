@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit, write_waiting
-from kaimen.audit.passages import WINDOW, passages_of, strangers_at
 from kaimen.backup.placing import settle
 from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import (
-    FPIR,
-    Calibration,
-    aimed_at,
-    beside,
-    calibrate_gallery,
-)
-from kaimen.calibration.door_strangers import DoorStrangers
-from kaimen.calibration.phrase_threshold import with_words
-from kaimen.calibration.school_scores import SchoolScores, scores_beside
-from kaimen.calibration.thresholds import threshold_of
 from kaimen.closing import Closing
 from kaimen.door.board import on_a_pi
 from kaimen.door.client import Door
@@ -37,6 +21,7 @@ from kaimen.door.pins import pins_of
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
+from kaimen.installation.arming import Arming
 from kaimen.registry.accounts_file import accounts_of
 from kaimen.registry.enrolled import enrolled
 from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
@@ -49,7 +34,6 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models, detector_of, phrase_of
 
 TOLD_AT_ONCE = 100  # events that are brought into the log before they are struck off
-QUICK = 1_000  # students that are calibrated in a second or two
 
 Part = TypeVar("Part")
 
@@ -65,7 +49,6 @@ class Installation(Closing):
         self.settings = settings
         self._screen = screen
         self._closers: dict[str, Callable[[], None]] = {}  # by part, in the order of opening
-        self._learned_from: tuple[Calibration, SchoolScores] | None = None  # the latest
 
     @classmethod
     def open(cls, settings: Settings, screen: Screen | None = None) -> Installation:
@@ -224,152 +207,10 @@ class Installation(Closing):
 
     # What arms the door.
 
-    @property
-    def calibration_path(self) -> Path:
-        """Where the calibration is kept: each bundle has its own. Raises BundleError."""
-        return beside(self.settings.gallery.file, self.state.identity)
-
-    @property
-    def kept_calibration(self) -> Calibration:
-        """The calibration that a door may be armed by, as it is kept: with and without its roster.
-
-        Raises GalleryError with what to do.
-        """
-        kept = Calibration.load(self.calibration_path, self.vault)
-        kept.require(self.gallery_or_new)
-        return kept
-
-    @property
-    def calibration(self) -> Calibration:
-        """The same as this door goes by it. Raises GalleryError with what to do."""
-        return self.kept_calibration.at_door(self.settings.roster, self.gallery_or_new)
-
-    @property
-    def roster_misfit(self) -> str:
-        """Return why the threshold is not that of the roster, and what to do; empty where it is.
-
-        Raises GalleryError where no door can be armed.
-        """
-        kept = self.kept_calibration
-        return kept.roster_misfit(self.settings.roster, self.gallery_or_new)
-
-    @property
-    def disarmed(self) -> str:
-        """Return why no door can be armed now, and what to do; empty where one can."""
-        try:
-            _ = self.calibration
-        except GalleryError as error:
-            return str(error)
-        return ""
-
-    @property
-    def threshold_of_a_try(self) -> float:
-        """Return the score that a single try is asked for.
-
-        By other people's voices alone where the school is not calibrated.
-        """
-        try:
-            thresholds = self.calibration.thresholds
-        except GalleryError:
-            students = max(1, len(self.gallery_or_new))
-            nobody = np.zeros(0, np.float32)
-            return threshold_of(nobody, students, self.encoder.card.strangers, FPIR)
-        gate = self.settings.gate
-        if gate.policy != "voice":
-            return thresholds.claimed
-        return thresholds.retry.first if gate.retry and thresholds.retry else thresholds.anybody
-
-    def learn_calibration(self, fpir: float | None = None) -> Calibration:
-        """Calibrate and keep nothing; for the FPIR of before unless one is given."""
-        gallery, encoder, track = self.gallery_or_new, self.encoder, self._screen.progress
-        if fpir is None:
-            fpir = aimed_at(self.calibration_path, self.vault)
-        learned, scores = calibrate_gallery(
-            gallery, encoder.card, fpir, track, roster=self.settings.roster, heard=self._heard
-        )
-        learned = with_words(learned, gallery.registry, phrase_of(encoder))
-        with suppress(GalleryError):
-            before = Calibration.load(self.calibration_path, self.vault)
-            learned = replace(learned, drift_from=before.drift_from)
-        self._learned_from = learned, scores
-        return learned
-
-    @property
-    def _heard(self) -> DoorStrangers:
-        """What the log tells of strangers' scores at this door, since drift was mended last."""
-        since = datetime.datetime.now(datetime.UTC) - WINDOW
-        with suppress(GalleryError):
-            mended = Calibration.load(self.calibration_path, self.vault).drift_from
-            since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
-        try:
-            passages = passages_of(self.log_folder, self.log_key, since)
-        except (StorageError, OSError) as error:
-            why = str(error)
-            if isinstance(error, OSError) and not isinstance(error, StorageError):
-                why = f"{self.log_folder}: cannot be read ({error.strerror})"
-            self._screen.note(f"{why}; what was heard at this door counts for nothing")
-            return DoorStrangers()
-        found = list(strangers_at(passages, self.encoder.identity))
-        _, owners = np.unique([student for student, _ in found], return_inverse=True)
-        scores = np.array([score for _, score in found], np.float64)
-        return DoorStrangers(scores, owners.astype(np.int64))
-
-    def keep_calibration(self, learned: Calibration) -> None:
-        """Put it in the place of the one of before, and the scores it was learned from beside it.
-
-        Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
-        """
-        learned.require(self.gallery_or_new)
-        path = self.calibration_path
-        if self._learned_from is not None and self._learned_from[0] is learned:
-            # Scores of another calibration than the one in its place are taken for none.
-            scores = self._learned_from[1]
-            scores.save(scores_beside(path), self.vault, learned.thresholds.source)
-        learned.save(path, self.vault)
-
-    @property
-    def calibration_scores(self) -> SchoolScores:
-        """The scores that the calibration was learned from, of those who are still enrolled.
-
-        Of those who may enter at once, where this door goes by their threshold. Raises
-        GalleryError with what to do.
-        """
-        kept = self._kept_scores
-        return kept.at_door if self.calibration.at_once else kept
-
-    @property
-    def _kept_scores(self) -> SchoolScores:
-        source = self.kept_calibration.thresholds.source
-        kept = SchoolScores.load(scores_beside(self.calibration_path), self.vault, source)
-        return kept.only({student.number for student in self.gallery_or_new.members})
-
-    def count_drift_anew(self, now: datetime.datetime) -> None:
-        """Count what the scores do from now on: what made them drift was mended.
-
-        Raises GalleryError and StorageError; nothing was changed then.
-        """
-        before = self.kept_calibration
-        mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
-        with suppress(GalleryError):
-            kept = self._kept_scores
-            self._learned_from = mended, kept
-        self.keep_calibration(mended)
-
-    def calibrate_if_quick(self) -> str:
-        """Calibrate where that takes no time; return why no door is armed then, or nothing.
-
-        The one of before stays where the new one would arm no door.
-        """
-        students = len(self.gallery_or_new)
-        if not students:
-            return "nobody is enrolled"
-        if students > QUICK:
-            return self.disarmed
-        try:
-            self.keep_calibration(self.learn_calibration())
-        except GalleryError as error:
-            return self.disarmed and str(error)
-        return ""
+    @cached_property
+    def arming(self) -> Arming:
+        """The calibration: read, learned and kept."""
+        return Arming(self, self._screen)
 
     @cached_property
     def checks(self) -> Checks:

@@ -1,0 +1,202 @@
+"""What arms the door: the calibration of an installation, read, learned and kept."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kaimen.audit.passages import WINDOW, passages_of, strangers_at
+from kaimen.calibration.calibration import (
+    FPIR,
+    Calibration,
+    aimed_at,
+    beside,
+    calibrate_gallery,
+)
+from kaimen.calibration.door_strangers import DoorStrangers
+from kaimen.calibration.phrase_threshold import with_words
+from kaimen.calibration.school_scores import SchoolScores, scores_beside
+from kaimen.calibration.thresholds import threshold_of
+from kaimen.errors import GalleryError, StorageError
+from kaimen.screen import Screen
+from kaimen.voice.models import phrase_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kaimen.installation.parts import Installation
+
+QUICK = 1_000  # students that are calibrated in a second or two
+
+
+class Arming:
+    """The calibration of an installation, by the parts that the installation has open."""
+
+    def __init__(self, installation: Installation, screen: Screen) -> None:
+        self._installation = installation
+        self._screen = screen
+        self._learned_from: tuple[Calibration, SchoolScores] | None = None  # the latest
+
+    @property
+    def path(self) -> Path:
+        """Where the calibration is kept: each bundle has its own. Raises BundleError."""
+        return beside(self._installation.settings.gallery.file, self._installation.state.identity)
+
+    @property
+    def kept(self) -> Calibration:
+        """The calibration that a door may be armed by, as it is kept: with and without its roster.
+
+        Raises GalleryError with what to do.
+        """
+        kept = Calibration.load(self.path, self._installation.vault)
+        kept.require(self._installation.gallery_or_new)
+        return kept
+
+    @property
+    def calibration(self) -> Calibration:
+        """The same as this door goes by it. Raises GalleryError with what to do."""
+        return self.kept.at_door(
+            self._installation.settings.roster, self._installation.gallery_or_new
+        )
+
+    @property
+    def roster_misfit(self) -> str:
+        """Return why the threshold is not that of the roster, and what to do; empty where it is.
+
+        Raises GalleryError where no door can be armed.
+        """
+        kept = self.kept
+        return kept.roster_misfit(
+            self._installation.settings.roster, self._installation.gallery_or_new
+        )
+
+    @property
+    def disarmed(self) -> str:
+        """Return why no door can be armed now, and what to do; empty where one can."""
+        try:
+            _ = self.calibration
+        except GalleryError as error:
+            return str(error)
+        return ""
+
+    @property
+    def threshold_of_a_try(self) -> float:
+        """Return the score that a single try is asked for.
+
+        By other people's voices alone where the school is not calibrated.
+        """
+        try:
+            thresholds = self.calibration.thresholds
+        except GalleryError:
+            students = max(1, len(self._installation.gallery_or_new))
+            nobody = np.zeros(0, np.float32)
+            return threshold_of(nobody, students, self._installation.encoder.card.strangers, FPIR)
+        gate = self._installation.settings.gate
+        if gate.policy != "voice":
+            return thresholds.claimed
+        return thresholds.retry.first if gate.retry and thresholds.retry else thresholds.anybody
+
+    def learn(self, fpir: float | None = None) -> Calibration:
+        """Calibrate and keep nothing; for the FPIR of before unless one is given."""
+        gallery, encoder, track = (
+            self._installation.gallery_or_new,
+            self._installation.encoder,
+            self._screen.progress,
+        )
+        if fpir is None:
+            fpir = aimed_at(self.path, self._installation.vault)
+        learned, scores = calibrate_gallery(
+            gallery,
+            encoder.card,
+            fpir,
+            track,
+            roster=self._installation.settings.roster,
+            heard=self._heard,
+        )
+        learned = with_words(learned, gallery.registry, phrase_of(encoder))
+        with suppress(GalleryError):
+            before = Calibration.load(self.path, self._installation.vault)
+            learned = replace(learned, drift_from=before.drift_from)
+        self._learned_from = learned, scores
+        return learned
+
+    @property
+    def _heard(self) -> DoorStrangers:
+        """What the log tells of strangers' scores at this door, since drift was mended last."""
+        since = datetime.datetime.now(datetime.UTC) - WINDOW
+        with suppress(GalleryError):
+            mended = Calibration.load(self.path, self._installation.vault).drift_from
+            since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
+        try:
+            passages = passages_of(self._installation.log_folder, self._installation.log_key, since)
+        except (StorageError, OSError) as error:
+            why = str(error)
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                why = f"{self._installation.log_folder}: cannot be read ({error.strerror})"
+            self._screen.note(f"{why}; what was heard at this door counts for nothing")
+            return DoorStrangers()
+        found = list(strangers_at(passages, self._installation.encoder.identity))
+        _, owners = np.unique([student for student, _ in found], return_inverse=True)
+        scores = np.array([score for _, score in found], np.float64)
+        return DoorStrangers(scores, owners.astype(np.int64))
+
+    def keep(self, learned: Calibration) -> None:
+        """Put it in the place of the one of before, and the scores it was learned from beside it.
+
+        Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
+        """
+        learned.require(self._installation.gallery_or_new)
+        path = self.path
+        if self._learned_from is not None and self._learned_from[0] is learned:
+            # Scores of another calibration than the one in its place are taken for none.
+            scores = self._learned_from[1]
+            scores.save(scores_beside(path), self._installation.vault, learned.thresholds.source)
+        learned.save(path, self._installation.vault)
+
+    @property
+    def scores(self) -> SchoolScores:
+        """The scores that the calibration was learned from, of those who are still enrolled.
+
+        Of those who may enter at once, where this door goes by their threshold. Raises
+        GalleryError with what to do.
+        """
+        kept = self._kept_scores
+        return kept.at_door if self.calibration.at_once else kept
+
+    @property
+    def _kept_scores(self) -> SchoolScores:
+        source = self.kept.thresholds.source
+        kept = SchoolScores.load(scores_beside(self.path), self._installation.vault, source)
+        return kept.only({student.number for student in self._installation.gallery_or_new.members})
+
+    def count_drift_anew(self, now: datetime.datetime) -> None:
+        """Count what the scores do from now on: what made them drift was mended.
+
+        Raises GalleryError and StorageError; nothing was changed then.
+        """
+        before = self.kept
+        mended = replace(before, drift_from=now.astimezone(datetime.UTC).isoformat())
+        with suppress(GalleryError):
+            kept = self._kept_scores
+            self._learned_from = mended, kept
+        self.keep(mended)
+
+    def calibrate_if_quick(self) -> str:
+        """Calibrate where that takes no time; return why no door is armed then, or nothing.
+
+        The one of before stays where the new one would arm no door.
+        """
+        students = len(self._installation.gallery_or_new)
+        if not students:
+            return "nobody is enrolled"
+        if students > QUICK:
+            return self.disarmed
+        try:
+            self.keep(self.learn())
+        except GalleryError as error:
+            return self.disarmed and str(error)
+        return ""
