@@ -21,7 +21,7 @@ from pathlib import Path
 
 from kaimen.errors import StorageError
 from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
-from kaimen.storage import write_whole
+from kaimen.storage import write_over
 
 FORGET = 600.0  # seconds without an unknown voice after which all is forgotten
 DOUBLED = 20  # times that a wait is doubled, at most
@@ -106,7 +106,7 @@ class Lockout:
             return
         kept = json.dumps({"boot": _boot(), **asdict(self.tries)}).encode()
         try:
-            write_whole(self._path, lambda file: file.write(kept))
+            write_over(self._path, kept)  # one that is torn uses up the free tries
             self._said = False
         except StorageError as error:
             if not self._said:
