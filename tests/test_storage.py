@@ -37,7 +37,9 @@ def test_a_file_that_is_written_over_stays_the_same_file(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", None)  # no name and no size changes: the content is enough
         write_over(path, b"short")
-    assert path.read_bytes() == b"short".ljust(512) and path.stat().st_ino == which
+        patched.setattr(os, "fdatasync", None)
+        write_over(path, b"shorter", flush=False)
+    assert path.read_bytes() == b"shorter".ljust(512) and path.stat().st_ino == which
     write_over(path, b"x" * 600)
     assert path.read_bytes() == b"x" * 600
     write_over(path, b"short")

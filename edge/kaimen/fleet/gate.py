@@ -29,7 +29,7 @@ REPORT = 30.0  # seconds between two reports where nothing changed
 AT_MOST = 1.0  # seconds between two where something did
 AGAIN = 10.0  # seconds until events that no desk received are sent again
 BATCH = 100  # events at a time
-KEEP = 60.0  # seconds between two writes of how far the log was told: each costs the card
+KEEP = 300.0  # seconds between two writes of how far the log was told: each costs the card
 
 
 class FleetGate(Member):
