@@ -497,9 +497,9 @@ def test_a_log_that_cannot_be_begun_is_begun_later(tmp_path: Path) -> None:
     assert [each.get("lost") for each in records(place)] == [1, None]
 
 
-def torn_head(folder: Path, slots: int = 1) -> None:
+def torn_head(folder: Path, slots: int = 1, key: bytes = KEY) -> None:
     """Tear the slots of the last lines, as a plug pulled amid a write may tear that of one."""
-    last = audit.since(folder, KEY, 0)[0]["number"]
+    last = audit.since(folder, key, 0)[0]["number"]
     head = bytearray((folder / "head").read_bytes())
     size = len(head) // SLOTS
     for number in range(last - slots + 1, last + 1):

@@ -200,7 +200,10 @@ def _head_of(folder: Path, key: bytes) -> tuple[HeadFile | None, list[Problem]]:
         return None, [Problem("head", str(error))]
     if found is None:
         return None, [Problem("head", "missing")]
-    torn = "the gate was cut off while writing it, and says so with its next line; or changed"
+    torn = (
+        "the gate was cut off while writing it, and says so with its next line, or somebody "
+        "changed it"
+    )
     return found, [Problem("head", torn)] if found.torn else []
 
 
