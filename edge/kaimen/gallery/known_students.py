@@ -135,7 +135,7 @@ class KnownStudents:
 
     def _read_some(self, students: Sequence[int] | None) -> dict[int, KnownStudent]:
         rows = list(self.registry.rows.each(students))
-        kept = Recorded.of(self.registry.recordings.of_students(self.encoder, students))
+        kept = StudentRecordings.of(self.registry.recordings.of_students(self.encoder, students))
         of_whom = {row.number for row in rows}
         grown = Growth.of(of_whom, *self.registry.grown.points(self.encoder, students))
         return {
@@ -149,7 +149,7 @@ class KnownStudents:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class StudentRecordings:
     """Recordings of many students, each one's together, in the order of students' numbers."""
 
     owners: NDArray[np.int64]
@@ -157,7 +157,7 @@ class Recorded:
     highest: NDArray[np.float64]  # Hz; NaN where it was not measured
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[int, int, float | None]]) -> Recorded:
+    def of(cls, rows: Iterable[tuple[int, int, float | None]]) -> StudentRecordings:
         """Sort recordings' owners, numbers and heights, given in the order of their numbers."""
         owners, numbers, highest = array("q"), array("q"), array("d")
         for owner, number, hz in rows:
