@@ -9,7 +9,7 @@ from typing import IO
 import pytest
 
 from kaimen.errors import StorageError
-from kaimen.storage import clear_temporary, require_folder, write_whole
+from kaimen.storage import clear_temporary, require_folder, write_over, write_whole
 
 
 def hello(file: IO[bytes]) -> None:
@@ -26,6 +26,24 @@ def test_what_was_there_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes(b"a longer text that was there before")
     write_whole(tmp_path / "b.txt", hello)
     assert (tmp_path / "b.txt").read_bytes() == b"hello"
+
+
+def test_a_file_that_is_written_over_stays_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "b.json"
+    write_over(path, b"a longer text")
+    which = path.stat().st_ino
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", None)  # no name and no size changes: the content is enough
+        write_over(path, b"short")
+        patched.setattr(os, "fdatasync", None)
+        write_over(path, b"shorter", flush=False)
+    assert path.read_bytes() == b"shorter".ljust(512) and path.stat().st_ino == which
+    write_over(path, b"x" * 600)
+    assert path.read_bytes() == b"x" * 600
+    write_over(path, b"short")
+    assert path.read_bytes() == b"short".ljust(512)
 
 
 def test_the_content_is_on_the_disk_before_it_has_its_name(

@@ -45,6 +45,32 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
         raise unwritten(path, error) from None
 
 
+def write_over(path: Path, content: bytes, size: int = 512, *, flush: bool = True) -> None:
+    """Write ``content``, filled up with spaces to ``size`` bytes, over a file of that size.
+
+    That is one flush, and nothing for the file system's journal, where ``write_whole`` costs four
+    times as much. A plug pulled amid it may leave neither content: whoever reads it must know what
+    is safe then. Without ``flush`` a power cut within half a minute may bring back what was there.
+    A file that is not there, or of another size, is written whole. Raises StorageError.
+    """
+    filled = content.ljust(size)
+    try:
+        if not path.exists() or path.stat().st_size != len(filled):
+            write_whole(path, lambda file: file.write(filled))
+            return
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, filled, 0)
+            if flush:
+                os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise unwritten(path, error) from None
+
+
 def unwritten(path: Path | str, error: OSError, kept: str = "what was there") -> StorageError:
     """Return the error of a path that cannot be written; a full disk has a sentence of its own."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

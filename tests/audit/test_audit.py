@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from kaimen import audit
 from kaimen.access.decision import decide
-from kaimen.audit import Audit, Record, export, files_of, pseudonym, record_of, verify
+from kaimen.audit import Audit, Follower, Record, export, files_of, pseudonym, record_of, verify
+from kaimen.audit.head import SLOTS, Head
 from kaimen.audit.words import told, turned_away
 from kaimen.errors import StorageError
 from kaimen.gallery.match import Match
@@ -176,13 +177,21 @@ def test_what_json_has_no_word_for_is_null(tmp_path: Path) -> None:
 # What is done to it
 
 
+def places(content: bytes) -> list[int]:
+    """All bytes but most of the spaces that fill up a slot of the head."""
+    return [at for at in range(len(content)) if at % 64 == 0 or content[at] != ord(" ")]
+
+
 @pytest.mark.slow
-def test_every_flipped_byte_is_found(spoiled: Callable[[], Path]) -> None:
+def test_every_flipped_byte_is_found(
+    spoiled: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = spoiled()
     chance = random.Random(1)
+    monkeypatch.setattr("kaimen.audit.head.PAUSE", 0.0)
     for path in [*files_of(folder), folder / "head"]:
         right = path.read_bytes()
-        for place in range(len(right)):
+        for place in places(right):
             wrong = right[place] ^ chance.randrange(1, 256)
             path.write_bytes(right[:place] + bytes([wrong]) + right[place + 1 :])
             assert problems(folder), f"{path.name}, byte {place}"
@@ -191,11 +200,12 @@ def test_every_flipped_byte_is_found(spoiled: Callable[[], Path]) -> None:
 
 
 @pytest.mark.slow
-def test_every_cut_is_found(spoiled: Callable[[], Path]) -> None:
+def test_every_cut_is_found(spoiled: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = spoiled()
+    monkeypatch.setattr("kaimen.audit.head.PAUSE", 0.0)
     for path in [*files_of(folder), folder / "head"]:
         right = path.read_bytes()
-        for length in range(len(right)):
+        for length in places(right):
             path.write_bytes(right[:length])
             assert problems(folder), f"{path.name}, {length} bytes"
         path.write_bytes(right)
@@ -293,57 +303,103 @@ def full(*_: object, **__: object) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_loses_lines_and_the_log_says_how_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Fills a disk, or makes room: what is there can be written over, and nothing be added."""
+    write = os.write
+
+    def fill(is_full: bool) -> None:
+        monkeypatch.setattr(os, "write", full if is_full else write)
+
+    yield fill
+    fill(False)
+
+
+Fill = Callable[[bool], None]
+
+
+def test_a_full_disk_loses_no_line_while_the_head_has_room(tmp_path: Path, full_disk: Fill) -> None:
     with log(tmp_path) as made:
         made.write({"verdict": "open"})
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", full)
-            for _ in range(3):
-                with pytest.raises(StorageError, match="disk is full"):
-                    made.write({"verdict": "unknown"})
-        assert problems(tmp_path) == []
+        full_disk(True)
+        for number in range(SLOTS - 1):
+            made.write({"verdict": "unknown", "count": number})
+        assert len(records(tmp_path)) == 1
+        assert len(list(audit.latest(tmp_path, KEY))) == SLOTS
+        assert len(audit.since(tmp_path, KEY, 1)) == SLOTS - 1
+        assert len(Follower(tmp_path, KEY).waiting()) == 1
+        with pytest.raises(StorageError, match="No space left"):
+            made.write({"verdict": "unknown"})
+        full_disk(False)
         made.write({"verdict": "open"})
     assert problems(tmp_path) == []
+    kinds = [each.get("lost") for each in records(tmp_path)]
+    assert kinds == [None] * SLOTS + [1, None]
+
+
+def test_a_full_disk_loses_lines_and_the_log_says_how_many(tmp_path: Path, full_disk: Fill) -> None:
+    with log(tmp_path) as made:
+        made.write({"verdict": "open"})
+        full_disk(True)
+        lost = lose(made, 3)
+        assert problems(tmp_path)[0].endswith("or somebody removed it")
+        full_disk(False)
+        made.write({"verdict": "open"})
+    assert problems(tmp_path) == [] and lost == 3
     told = [(each.get("verdict"), each.get("lost")) for each in records(tmp_path)]
-    assert told == [("open", None), (None, 3), ("open", None)]
+    assert told[-2:] == [(None, 3), ("open", None)]
+
+
+def lose(made: Audit, lines: int) -> int:
+    """Write until so many lines were refused; how many were."""
+    refused = 0
+    while refused < lines:
+        try:
+            made.write({"verdict": "open"})
+        except StorageError as error:
+            assert "No space left" in str(error)
+            refused += 1
+    return refused
 
 
 @pytest.mark.parametrize("again", ["the same", "another"])
 def test_lines_lost_on_a_full_disk_are_a_gap_after_a_restart(
-    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    again: str, tmp_path: Path, full_disk: Fill
 ) -> None:
     made = log(tmp_path)
     made.write({"verdict": "open"})
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
-        for _ in range(5):
-            with pytest.raises(StorageError, match="disk is full"):
-                made.write({"verdict": "open"})
+    full_disk(True)
+    lose(made, 5)
+    full_disk(False)
     made.close()
     assert verify(tmp_path, KEY).lost == 5
     with made if again == "the same" else log(tmp_path) as restarted:
         restarted.write({"verdict": "open"})
     assert problems(tmp_path) == []
     assert verify(tmp_path, KEY).lost == 5
-    assert [each.get("lost") for each in records(tmp_path)] == [None, 5, None]
+    assert [each.get("lost") for each in records(tmp_path)][-3:] == [None, 5, None]
     with log(tmp_path) as later:
         later.write({"verdict": "open"})
     assert verify(tmp_path, KEY).lost == 5
 
 
-@given(steps=st.lists(st.sampled_from(["write", "lose", "restart", "kill"]), max_size=12))
-def test_every_line_is_written_or_counted_as_lost(steps: list[str]) -> None:
+STEPS = st.tuples(st.sampled_from(["write", "full", "restart", "kill"]), st.integers(1, 20))
+
+
+@given(steps=st.lists(STEPS, max_size=8))
+def test_every_line_is_written_or_counted_as_lost(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
-        folder, whole, asked = Path(name), os.fsync, 0
+        folder, asked = Path(name), 0
         made = log(folder)
-        for step in ("write", *steps, "write"):
-            if step in ("write", "lose"):
-                asked += 1
-                patched.setattr(os, "fsync", full if step == "lose" else whole)
-                with contextlib.suppress(StorageError):
-                    made.write({"verdict": "open"})
+        for step, lines in (("write", 1), *steps, ("write", 1)):
+            if step in ("write", "full"):
+                asked += lines
+                with patched.context() as disk:
+                    if step == "full":
+                        disk.setattr(os, "write", full)
+                    for _ in range(lines):
+                        with contextlib.suppress(StorageError):
+                            made.write({"verdict": "open"})
             elif step == "restart":
                 made.close()
                 made = log(folder)
@@ -357,11 +413,11 @@ def test_every_line_is_written_or_counted_as_lost(steps: list[str]) -> None:
 
 
 def test_the_latest_lines_come_first_with_what_only_the_head_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, full_disk: Fill
 ) -> None:
     written(tmp_path, 12)
-    with log(tmp_path) as made, monkeypatch.context() as patched:
-        patched.setattr(os, "fdatasync", full)
+    with log(tmp_path) as made:
+        full_disk(True)
         made.write({"verdict": "last"})
     numbers = [each["number"] for each in audit.latest(tmp_path, KEY)]
     assert numbers == list(range(13, 0, -1))
@@ -418,14 +474,12 @@ def test_what_a_killed_gate_was_writing_is_gone_with_its_next_line(tmp_path: Pat
     assert not [each.name for each in tmp_path.iterdir() if each.name.startswith(".")]
 
 
-def test_a_line_that_only_the_head_could_take_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_that_only_the_head_could_take_comes_back(tmp_path: Path, full_disk: Fill) -> None:
     with log(tmp_path) as made:
         made.write({"verdict": "open"})
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fdatasync", full)
-            made.write({"verdict": "unknown"})
+        full_disk(True)
+        made.write({"verdict": "unknown"})
+        full_disk(False)
         assert "the last line is in the head alone" in problems(tmp_path)[0]
         made.write({"verdict": "open"})
     assert problems(tmp_path) == []
@@ -441,6 +495,96 @@ def test_a_log_that_cannot_be_begun_is_begun_later(tmp_path: Path) -> None:
         place.unlink()
         made.write({"verdict": "open"})
     assert [each.get("lost") for each in records(place)] == [1, None]
+
+
+def torn_head(folder: Path, slots: int = 1, key: bytes = KEY) -> None:
+    """Tear the slots of the last lines, as a plug pulled amid a write may tear that of one."""
+    last = audit.since(folder, key, 0)[0]["number"]
+    head = bytearray((folder / "head").read_bytes())
+    size = len(head) // SLOTS
+    for number in range(last - slots + 1, last + 1):
+        at = number % SLOTS * size
+        head[at + 40 : at + size] = bytes(size - 40)
+    (folder / "head").write_bytes(head)
+
+
+def test_a_line_that_was_cut_off_in_the_head_is_a_gap(tmp_path: Path) -> None:
+    written(tmp_path, 30)
+    last = files_of(tmp_path)[-1]
+    lines = last.read_bytes().splitlines(keepends=True)
+    torn_head(tmp_path)
+    last.write_bytes(b"".join(lines[:-1]))
+    assert "cut off while writing it" in problems(tmp_path)[0]
+    for _ in range(2):  # a start that writes nothing counts nothing twice
+        made = log(tmp_path)
+        made._open()
+        made.close()
+    written(tmp_path, 1)
+    assert problems(tmp_path) == [] and verify(tmp_path, KEY).lost == 1
+    assert [each["number"] for each in records(tmp_path)] == list(range(1, 32))
+
+
+def test_a_copy_of_a_log_that_was_cut_off_tells_of_it(tmp_path: Path) -> None:
+    written(tmp_path / "log", 30)
+    torn_head(tmp_path / "log")
+    last = files_of(tmp_path / "log")[-1]
+    last.write_bytes(b"".join(last.read_bytes().splitlines(keepends=True)[:-1]))
+    audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+    written(tmp_path / "copy", 1)
+    assert problems(tmp_path / "copy") == []
+    assert verify(tmp_path / "copy", KEY).lost == 1
+
+
+def test_more_than_one_torn_slot_is_no_accident(tmp_path: Path) -> None:
+    written(tmp_path, 30)
+    torn_head(tmp_path, slots=2)
+    assert "head: changed, or of another key" in problems(tmp_path)
+    with pytest.raises(StorageError, match="kaimen audit verify"), log(tmp_path) as made:
+        made.write({"verdict": "open"})
+
+
+def test_a_line_longer_than_a_slot_makes_room_for_itself(tmp_path: Path) -> None:
+    with Audit(tmp_path, KEY) as made:
+        for length in (10, 10, 9_000, 10, 30_000, 10):
+            made.write({"event": "x" * length})
+            assert problems(tmp_path) == []
+    assert [len(each["event"]) for each in records(tmp_path)] == [10, 10, 9_000, 10, 30_000, 10]
+
+
+def test_a_head_of_an_earlier_kaimen_is_gone_on_with(tmp_path: Path) -> None:
+    written(tmp_path, 7)
+    head = Head.load(tmp_path / "head", KEY)
+    assert head is not None
+    (tmp_path / "head").write_bytes(head.packed(KEY))
+    assert problems(tmp_path) == []
+    assert [each["number"] for each in audit.latest(tmp_path, KEY)] == list(range(7, 0, -1))
+    (tmp_path / "head").write_bytes(head.packed(KEY) + b" ")
+    assert problems(tmp_path)
+    (tmp_path / "head").write_bytes(head.packed(KEY))
+    written(tmp_path, 20)
+    assert problems(tmp_path) == []
+    assert len(records(tmp_path)) == 27
+
+
+def test_a_line_is_flushed_once_and_the_file_before_the_head_forgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        whole = getattr(os, name)
+
+        def flush(descriptor: int, whole: Callable[[int], None] = whole) -> None:
+            flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+            whole(descriptor)
+
+        monkeypatch.setattr(os, name, flush)
+    with Audit(tmp_path, KEY) as made:
+        made.write({"verdict": "open"})
+        flushed.clear()
+        for _ in range(4 * SLOTS):
+            made.write({"verdict": "open"})
+    assert flushed.count("head") == 4 * SLOTS
+    assert flushed.count("audit-000000001.jsonl") == 4 and len(flushed) == 4 * SLOTS + 4
 
 
 def test_a_changed_head_is_not_written_over(spoiled: Callable[[], Path]) -> None:

@@ -37,7 +37,7 @@ def test_what_the_head_alone_has_is_after_a_line_as_well(
 ) -> None:
     written(tmp_path, 3)
     with log(tmp_path) as made, monkeypatch.context() as patched:
-        patched.setattr(os, "fdatasync", full)
+        patched.setattr(os, "write", full)
         made.write({"registry": "4", "verdict": "open"})
         assert numbers(tmp_path, 1) == [2, 3, 4]
         assert numbers(tmp_path, 3) == [4]

@@ -28,6 +28,7 @@ from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
 from kaimen.voice import ENCODERS, SHIPPED, SMALL
 from kaimen.voice.encoder import RUNTIMES, Card
+from tests.audit.test_audit import torn_head
 from tests.bundle.made import second
 from tests.doctor.pi import STUDENTS, Pi
 from tests.sounds import noise, silence
@@ -410,6 +411,10 @@ def last_log(pi: Pi) -> str:
     return str(sorted((pi.data / "audit").glob("*.jsonl"))[-1].relative_to(pi.data))
 
 
+def cut_off(pi: Pi) -> None:
+    torn_head(pi.data / "audit", key=Vault.load(pi.key).derive("audit"))
+
+
 GALLERY: list[tuple[Spoil, str, str, str]] = [
     (torn, "gallery", "broken", "damaged"),
     (lambda pi: (pi.data / "gallery.sqlite").write_text("x" * 99), "gallery", "broken", "damaged"),
@@ -488,6 +493,7 @@ GALLERY: list[tuple[Spoil, str, str, str]] = [
     (beside_its_gallery, "key", "attention", "in the folder"),
     (lambda pi: changed(last_log(pi))(pi), "log", "broken", "changed, cut off"),
     (lambda pi: (pi.data / last_log(pi)).unlink(), "log", "broken", "in the head alone"),
+    (cut_off, "log", "broken", "while writing it"),
 ]  # fmt: skip
 
 

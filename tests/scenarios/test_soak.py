@@ -156,13 +156,13 @@ def test_days_of_students_strangers_and_pulled_plugs(
         start = datetime.datetime(2027, 3, 1, 8)
         return start + datetime.timedelta(seconds=world.heard) + stepped * DAY
 
-    def sync(descriptor: int, real: Callable[[int], None] = os.fsync) -> None:
-        """A disk that is full for an hour, or for a fifth of a shorter time."""
-        if 0 <= world.heard / 3600 - 0.4 * HOURS <= min(1.0, HOURS / 5):
+    def write(descriptor: int, data: bytes, real: Callable[[int, bytes], int] = os.write) -> int:
+        """A disk that is full for an hour, or for half of a shorter time."""
+        if 0 <= world.heard / 3600 - 0.3 * HOURS <= min(1.0, HOURS / 2):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(descriptor)
+        return real(descriptor, data)
 
-    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "write", write)
     lost = 0
     pins = mock_pins()
     with (

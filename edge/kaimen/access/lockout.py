@@ -21,7 +21,7 @@ from pathlib import Path
 
 from kaimen.errors import StorageError
 from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
-from kaimen.storage import write_whole
+from kaimen.storage import write_over
 
 FORGET = 600.0  # seconds without an unknown voice after which all is forgotten
 DOUBLED = 20  # times that a wait is doubled, at most
@@ -96,17 +96,18 @@ class Lockout:
         """A student was let in: whoever came before need not be remembered."""
         if self.tries.count:
             self.tries.count = 0
-            self._keep()
+            self._keep(flush=False)  # a power cut may bring the tries back, and lets nobody in
 
     def _forgotten(self) -> bool:
         return self._clock() - max(self.tries.last, self.tries.until) > FORGET
 
-    def _keep(self) -> None:
+    def _keep(self, *, flush: bool = True) -> None:
         if self._path is None:
             return
         kept = json.dumps({"boot": _boot(), **asdict(self.tries)}).encode()
         try:
-            write_whole(self._path, lambda file: file.write(kept))
+            # One that is torn uses up the free tries.
+            write_over(self._path, kept, flush=flush)
             self._said = False
         except StorageError as error:
             if not self._said:

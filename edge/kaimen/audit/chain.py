@@ -1,4 +1,4 @@
-"""How lines hang together: keyed hashes, the head, and the files of a log."""
+"""How lines hang together: keyed hashes, and the files of a log."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kaimen.storage import write_whole
-
 BEGINNING = "0" * 64  # stands for the hash before the first line
 LONGEST = 1 << 20  # bytes that are read as one line
 LOCK = "lock"  # whoever writes the log holds it; it also tells how many lines are lost
@@ -21,43 +19,6 @@ FILE = re.compile(r"audit-[0-9]{9,18}\.jsonl")
 TAIL = len(',"hash":""}\n') + 64  # bytes of a line that its hash does not cover
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where the chain begins and ends."""
-
-    first: int = 1  # number of the oldest line that is kept
-    origin: str = BEGINNING  # hash of the line before it
-    last: int = 0  # number of the last line
-    hash: str = BEGINNING
-    line: str = ""  # the last line itself
-
-    def rendered(self, key: bytes) -> bytes:
-        """As it is written, with a keyed hash of its own."""
-        values = [self.first, self.origin, self.last, self.hash, self.line]
-        return json.dumps([*values, hash_of(key, json.dumps(values).encode())]).encode()
-
-    def save(self, path: Path, key: bytes) -> None:
-        """Write it in one step. Raises StorageError."""
-        write_whole(path, lambda file: file.write(self.rendered(key)), private=True)
-
-    @classmethod
-    def load(cls, path: Path, key: bytes) -> Head | None:
-        """None where there is none. Raises ValueError for one that was changed, and OSError."""
-        try:
-            with path.open("rb") as file:
-                written = file.read(2 * LONGEST)
-        except FileNotFoundError:
-            return None
-        try:
-            head = cls(*json.loads(written)[:-1])
-            whole = head.rendered(key) == written
-        except (ValueError, TypeError, RecursionError):
-            whole = False
-        if not whole:
-            raise ValueError("changed, or of another key")
-        return head
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -101,11 +62,11 @@ class Lost:
             return cls(0, 0)
 
     @classmethod
-    def after_last(cls, folder: Path, head: Head | None) -> int:
-        """How many records are lost that no line tells of yet. Raises OSError."""
+    def after_last(cls, folder: Path, last: int) -> int:
+        """How many records are lost after the last line, by its number. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), (folder / LOCK).open("rb") as file:
             lost = cls.parse(file.read(100))
-            return lost.count if lost.after == (head or Head()).last else 0
+            return lost.count if lost.after == last else 0
         return 0
 
 
@@ -117,6 +78,41 @@ def hash_of(key: bytes, content: bytes) -> str:
 def named(number: int, hashed: str) -> str:
     """A line, as somebody may note it down."""
     return f"{number}:{hashed}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Where the files of a log end, by its latest lines."""
+
+    path: Path | None  # the last file with a whole line; None if no file has one
+    content: bytes  # of it
+    end: int  # of what belongs there
+    missing: tuple[bytes, ...]  # lines that belong behind that
+    ours: bool  # whether what is behind it is nothing, or a piece of a line
+    torn: tuple[Path, ...]  # files with no more than a piece of a line
+
+    @classmethod
+    def of(cls, files: Sequence[Path], lines: Sequence[str]) -> LogEnd:
+        """Compare files with the latest lines, the last one last. Raises OSError."""
+        latest = tuple(line.encode() for line in lines)
+        torn: list[Path] = []
+        for path in reversed(files):
+            content = path.read_bytes()
+            end, missing = _end_in(content, latest)
+            rest = content[end:].rstrip(b"\0")
+            ours = not rest or any(line.startswith(rest) for line in missing)
+            if end or not ours:
+                return cls(path, content, end, missing, ours, tuple(torn))
+            torn.append(path)
+        return cls(None, b"", 0, latest, True, tuple(torn))
+
+
+def _end_in(content: bytes, lines: tuple[bytes, ...]) -> tuple[int, tuple[bytes, ...]]:
+    for number, line in reversed([*enumerate(lines)]):
+        at = content.rfind(line)
+        if at >= 0:
+            return at + len(line), lines[number + 1 :]
+    return content.rfind(b"\n") + 1, lines
 
 
 def lines_of(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:

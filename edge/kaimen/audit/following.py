@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,17 +20,18 @@ from typing import IO
 from kaimen.audit.chain import (
     BEGINNING,
     LONGEST,
-    Head,
     Record,
     checked,
     files_of,
     named,
     number_of,
 )
+from kaimen.audit.head import HeadFile
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
 
 MOST = 500  # records that are given at once
+SETTLED = 1.0  # seconds after which a file's time tells whether it was written again
 
 
 def id_of(record: Record) -> str:
@@ -100,8 +102,8 @@ class Follower:
     def skip(self) -> None:
         """Go to the end: what is there now is not given. Raises StorageError."""
         with self._readable():
-            head = self._head()
-        record = checked(head.line.encode(), self._key) if head is not None else None
+            found = self._head()
+        record = checked(found.head.line.encode(), self._key) if found is not None else None
         if record is not None:
             self._cursor = Cursor.after(record)
             return
@@ -186,7 +188,7 @@ class Follower:
         found.append(record)
 
     def _of_head(self) -> list[Record]:
-        """Return the last line while only the head has it; on a full disk it stays there."""
+        """Return lines that only the head has: on a full disk, and after a power cut."""
         found: list[Record] = []
         try:
             stat = (self._folder / "head").stat()
@@ -195,11 +197,14 @@ class Follower:
         seen = stat.st_ino, stat.st_mtime_ns, self._cursor.number
         if seen == self._seen:
             return found
-        self._seen = seen
         head = self._head()
-        if head is not None and head.last == self._cursor.number + 1:
-            record = checked(head.line.encode(), self._key)
-            if record is not None and self._is_new(record):
+        if time.time() - stat.st_mtime > SETTLED:
+            self._seen = seen
+        for line in head.lines if head is not None else ():
+            record = checked(line.encode(), self._key)
+            if record is None or record["number"] != self._cursor.number + 1:
+                continue
+            if self._is_new(record):
                 self._give(record, found)
         return found
 
@@ -233,15 +238,17 @@ class Follower:
                 last = max(last, record["number"])
             if number_of(path) <= number:
                 break
-        head = self._head()
-        if head is not None and head.last == number:
-            return str(head.hash) != self._cursor.hash
-        return last < number and (head is None or head.last < number)
+        found = self._head()
+        for line in found.lines if found is not None else ():
+            latest = checked(line.encode(), self._key)
+            if latest is not None and latest["number"] == number:
+                return str(latest["hash"]) != self._cursor.hash
+        return last < number and (found is None or found.head.last < number)
 
-    def _head(self) -> Head | None:
+    def _head(self) -> HeadFile | None:
         """Return the head, unless it was changed: 'kaimen audit verify' says that."""
         try:
-            return Head.load(self._folder / "head", self._key)
+            return HeadFile.load(self._folder / "head", self._key)
         except ValueError:
             return None
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from kaimen.audit.chain import (
     BEGINNING,
-    Head,
+    LOCK,
+    LogEnd,
     Lost,
     Record,
     checked,
@@ -21,6 +22,7 @@ from kaimen.audit.chain import (
     named,
     number_of,
 )
+from kaimen.audit.head import Head, HeadFile
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
 
@@ -59,16 +61,17 @@ def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -
 def _verify(folder: Path, key: bytes, noted: str, *, newest: bool) -> Report:
     _require_log(folder)
     while True:
-        head, wrong = _head_of(folder, key)
+        found, wrong = _head_of(folder, key)
+        head = None if found is None else found.head
         report = _verified(folder, key, head, noted, newest)
         report.problems[:0] = wrong
         report.problems += [
             Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
         ]
-        report.lost += Lost.after_last(folder, head)
+        report.lost += Lost.after_last(folder, head.last if head else 0)
         now, _ = _head_of(folder, key)
         # Otherwise the gate removed an old file meanwhile.
-        if (head and head.first) == (now and now.first):
+        if (head and head.first) == (now and now.head.first):
             return report
 
 
@@ -84,35 +87,34 @@ def export(folder: Path, key: bytes) -> Iterator[Record]:
 def latest(folder: Path, key: bytes) -> Iterator[Record]:
     """The records, the latest first, as far as they can be read.
 
-    A line that the head alone has is among them. Raises StorageError where there is no log.
+    Lines that the head alone has are among them. Raises StorageError where there is no log.
     """
     with _readable(folder):
         _require_log(folder)
-        head = _head_of(folder, key)[0] or Head()
-        last = checked(head.line.encode(), key) if head.line else None
-        waiting = [] if last is None else [last]
+        waiting = _lines_of_head(folder, key)
         for path in reversed(files_of(folder)):
             found = [checked(content, key) for _, content in lines_of([path])]
             for record in reversed([each for each in found if each is not None]):
-                if waiting and waiting[0]["number"] != record["number"]:
+                while waiting and waiting[-1]["number"] > record["number"]:
                     yield waiting.pop()
                 waiting.clear()
                 yield record
-        yield from waiting
+        yield from reversed(waiting)
 
 
 def since(folder: Path, key: bytes, number: int) -> list[Record]:
     """Return the records after a line, in their order; of none, the last line alone.
 
-    Where one line was added, only the head is read. Raises StorageError where there is no log.
+    Where few lines were added, only the head is read. Raises StorageError where there is no log.
     """
     with _readable(folder):
-        head = _head_of(folder, key)[0] or Head()
-        last = checked(head.line.encode(), key) if head.line else None
-    if last is None or head.last <= number:
+        waiting = _lines_of_head(folder, key)
+    if not waiting or waiting[-1]["number"] <= number:
         return []
-    if number in (0, head.last - 1):
-        return [last]
+    if not number:
+        return waiting[-1:]
+    if number >= waiting[0]["number"] - 1:
+        return [record for record in waiting if record["number"] > number]
     found: list[Record] = []
     for record in latest(folder, key):
         if record["number"] <= number:
@@ -157,16 +159,19 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
 
     Full files are linked, not copied. Raises StorageError for one that is not as it was written.
     """
-    head = None
+    found = None
     with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
-        head = Head.load(folder / "head", key)
+        found = HeadFile.load(folder / "head", key)
     to.mkdir(mode=0o700)
     for path in files_of(folder):
         with contextlib.suppress(FileNotFoundError):
             os.link(path, to / path.name)
-    if head is not None and head.last:
-        head.save(to / "head", key)
-        _end_with(to, head)
+    if found is not None:
+        found.head.save(to / "head", key)
+        _end_with(to, found)
+    if found is not None and found.torn:  # whoever goes on with the copy tells of it, too
+        lost = Lost(1, found.head.last).rendered()
+        write_whole(to / LOCK, lambda file: file.write(lost), private=True)
     problems = verify(to, key).problems
     if problems:
         raise StorageError(
@@ -175,25 +180,38 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
         )
 
 
-def _end_with(folder: Path, head: Head) -> None:
-    """Leave out what was written after the head, and put in its line if only the head has it."""
-    files = files_of(folder)
-    while files and number_of(files[-1]) > head.last:
+def _end_with(folder: Path, found: HeadFile) -> None:
+    """Leave out what was written after the head, and put in lines that only the head has."""
+    files, last = files_of(folder), found.head.last
+    while files and number_of(files[-1]) > last:
         files.pop().unlink()
-    path = files[-1] if files else folder / f"audit-{head.last:09}.jsonl"
-    content, line = path.read_bytes() if files else b"", head.line.encode()
-    at = content.find(line)
-    if at < 0:
-        at = content.rfind(b"\n") + 1
-    write_whole(path, lambda file: file.write(content[:at] + line), private=True)
+    log = LogEnd.of(files, found.lines)
+    for torn in log.torn:
+        torn.unlink()
+    path = log.path or folder / f"audit-{last - len(log.missing) + 1:09}.jsonl"
+    whole = b"".join([log.content[: log.end], *log.missing])
+    write_whole(path, lambda file: file.write(whole), private=True)
 
 
-def _head_of(folder: Path, key: bytes) -> tuple[Head | None, list[Problem]]:
+def _head_of(folder: Path, key: bytes) -> tuple[HeadFile | None, list[Problem]]:
     try:
-        head = Head.load(folder / "head", key)
+        found = HeadFile.load(folder / "head", key)
     except ValueError as error:
         return None, [Problem("head", str(error))]
-    return head, [] if head else [Problem("head", "missing")]
+    if found is None:
+        return None, [Problem("head", "missing")]
+    torn = (
+        "the gate was cut off while writing it, and says so with its next line, or somebody "
+        "changed it"
+    )
+    return found, [Problem("head", torn)] if found.torn else []
+
+
+def _lines_of_head(folder: Path, key: bytes) -> list[Record]:
+    """Return the records of the log's latest lines, as the head has them, in their order."""
+    found, _ = _head_of(folder, key)
+    records = [checked(line.encode(), key) for line in found.lines] if found else []
+    return [record for record in records if record is not None]
 
 
 def _verified(folder: Path, key: bytes, head: Head | None, noted: str, newest: bool) -> Report:
@@ -205,8 +223,8 @@ def _verified(folder: Path, key: bytes, head: Head | None, noted: str, newest: b
     if head is not None and head.last:
         number, before = head.first - 1, head.origin
         missing[named(head.last, head.hash)] = (
-            "the last line is in the head alone: the gate was cut off while writing it, and puts "
-            "it back with its next line, or somebody removed it"
+            "the last line is in the head alone: the gate was cut off, and puts it back with its "
+            "next line, or somebody removed it"
         )
     if left_out:
         number = None  # of the last line that is not looked at

@@ -1,4 +1,8 @@
-"""Writing the log: the head first, then the line."""
+"""Writing the log: the head first, then the line.
+
+The head is flushed with each line, the log's file only before the head lets go of a line that is
+not on the disk there.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from kaimen.audit.chain import LOCK, Head, Lost, Record, end_of, files_of, hash_of, is_torn
+from kaimen.audit.chain import LOCK, LogEnd, Lost, Record, end_of, files_of, hash_of, is_torn
+from kaimen.audit.head import SLOTS, Head, HeadFile
 from kaimen.closing import Closing
 from kaimen.errors import StorageError
-from kaimen.storage import make_folder
+from kaimen.storage import clear_temporary, make_folder, sync
 
 LARGEST = 4 << 20  # bytes of a file before another is begun
 KEPT = 256  # full files: a gigabyte, or about a million decisions
@@ -54,15 +59,16 @@ class Audit(Closing):
         self._days = days
         self._now = now
         self._lock: IO[bytes] | None = None
-        self._head = Head()
-        self._missing = False  # whether the head alone has the last line
+        self._head = HeadFile(folder / "head", key)
+        self._missing: list[str] = []  # the last lines, which the head alone has
+        self._flushed = 0  # number of the last line that is on the disk in its file
         self._lost = 0  # records since something went wrong
 
     def write(self, record: Record) -> None:
         """Append a record. Raises StorageError; the log is whole then, but lacks this record."""
         try:
             self._open()
-            if self._missing:
+            with contextlib.suppress(OSError):  # a full disk: the head has room for some lines
                 self._append()
             if self._lost:
                 self._chain({"kind": "gap", "lost": self._lost})
@@ -87,7 +93,7 @@ class Audit(Closing):
         if self._lock is None:
             return False
         try:
-            os.pwrite(self._lock.fileno(), Lost(lost, self._head.last).rendered(), 0)
+            os.pwrite(self._lock.fileno(), Lost(lost, self._head.head.last).rendered(), 0)
             os.fdatasync(self._lock.fileno())
         except OSError:
             return False
@@ -109,9 +115,12 @@ class Audit(Closing):
         lock = os.fdopen(os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._head = Head.load(self._folder / "head", self.key) or Head()
+            path = self._folder / "head"
+            self._head = HeadFile.load(path, self.key) or HeadFile(path, self.key)
             self._complete()
-            self._lost += Lost.after_last(self._folder, self._head)
+            # A line that was being written is lost, unless it was to tell of lost ones.
+            lost = Lost.after_last(self._folder, self._head.head.last)
+            self._lost += max(lost, self._head.torn)
         except BaseException as error:
             lock.close()
             if isinstance(error, BlockingIOError):
@@ -127,22 +136,32 @@ class Audit(Closing):
 
     def _chain(self, record: Record) -> None:
         """The head first: from then on the line is there, whatever happens."""
-        number = self._head.last + 1
+        before = self._head.head
+        number = before.last + 1
         at = self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds")
-        whole = {"number": number, "at": at, **_plain(record), "before": self._head.hash}
+        whole = {"number": number, "at": at, **_plain(record), "before": before.hash}
         body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         found = hash_of(self.key, body.encode())
         old = self._old(files_of(self._folder))
-        first, origin = end_of(old[-1]) if old else (self._head.first - 1, self._head.origin)
+        first, origin = end_of(old[-1]) if old else (before.first - 1, before.origin)
         line = f'{body[:-1]},"hash":"{found}"}}\n'
         head = Head(first + 1, origin, number, found, line)
-        head.save(self._folder / "head", self.key)
-        self._head, self._missing = head, True
+        if before.last - self._flushed >= SLOTS or not self._head.takes(head):
+            self._append()
+            self._flush()
+        self._head.put(head)
+        self._missing.append(line)
         for path in old:
             path.unlink()
-        # The head has it, so a full disk does no harm here: it is appended before the next.
         with contextlib.suppress(OSError):
             self._append()
+
+    def _flush(self) -> None:
+        """Have on the disk what is in the file that is being written."""
+        path, _ = self._end()
+        if path is not None:
+            sync(path)
+        self._flushed = self._head.head.last - len(self._missing)
 
     def _old(self, files: list[Path]) -> list[Path]:
         """The files that go, oldest first: what is left must begin where they end."""
@@ -155,23 +174,28 @@ class Audit(Closing):
         return files[:surplus]
 
     def _append(self) -> None:
-        """Bring the head's line to where it belongs."""
-        path, size = self._end()
-        if path is None or not 0 < size < self._largest or self._is_over(path) or is_torn(path):
-            path, size = self._folder / f"audit-{self._head.last:09}.jsonl", 0
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            content = self._head.line.encode()
+        """Bring lines that the head alone has to where they belong. Raises OSError."""
+        while self._missing:
+            path, size = self._end()
+            begins = path is None or not 0 < size < self._largest
+            if path is None or begins or self._is_over(path) or is_torn(path):
+                self._flush()
+                number = self._head.head.last - len(self._missing) + 1
+                path, size = self._folder / f"audit-{number:09}.jsonl", 0
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                if os.write(descriptor, content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fdatasync(descriptor)
-            except OSError:
-                os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
-        self._missing = False
+                content = self._missing[0].encode()
+                try:
+                    if os.write(descriptor, content) < len(content):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    if not size:
+                        sync(self._folder)
+                except OSError:
+                    os.ftruncate(descriptor, size)
+                    raise
+            finally:
+                os.close(descriptor)
+            del self._missing[0]
 
     def _is_over(self, path: Path) -> bool:
         """Return whether the day of a file is over, where each day has files of its own."""
@@ -179,22 +203,23 @@ class Audit(Closing):
         return bool(self._days) and written != self._now().astimezone(datetime.UTC).date()
 
     def _complete(self) -> None:
-        """Cut off what a pulled plug left of the last line, and append what it left in the head."""
-        path, size = self._end()
-        if path is not None:
-            written = path.read_bytes()
-            torn = written[written.rfind(b"\n") + 1 :]
-            # Anything else was not written here: it stays for 'kaimen audit verify' to find.
-            if (torn or not written) and self._head.line.encode().startswith(torn):
-                os.truncate(path, size - len(torn))
-                if size == len(torn):
-                    path.unlink()
-        path, _ = self._end()
-        last = self._head.first - 1 if path is None else end_of(path)[0]
-        if self._head.line and last == self._head.last - 1:
-            self._missing = True
-            with contextlib.suppress(OSError):  # a full disk: before the next line
-                self._append()
+        """Cut off what a pulled plug left of a line, and append what it left in the head alone."""
+        clear_temporary(self._folder / "head")
+        head, lines = self._head.head, self._head.lines
+        found = LogEnd.of(files_of(self._folder), lines)
+        for path in found.torn:
+            path.unlink()
+        # Anything else was not written here: it stays for 'kaimen audit verify' to find.
+        if found.path is not None and found.ours and found.end < len(found.content):
+            os.truncate(found.path, found.end)
+        follows = True
+        if len(found.missing) == len(lines):  # none of them is there: they must follow what is
+            last = head.first - 1 if found.path is None else end_of(found.path)[0]
+            follows = last == head.last - len(lines)
+        self._missing = [line.decode() for line in found.missing] if follows else []
+        self._flush()
+        with contextlib.suppress(OSError):  # a full disk: before the next line
+            self._append()
 
     def _end(self) -> tuple[Path | None, int]:
         """The file that is being written, and its size."""

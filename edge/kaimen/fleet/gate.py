@@ -10,6 +10,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from kaimen import __version__
@@ -28,6 +29,7 @@ REPORT = 30.0  # seconds between two reports where nothing changed
 AT_MOST = 1.0  # seconds between two where something did
 AGAIN = 10.0  # seconds until events that no desk received are sent again
 BATCH = 100  # events at a time
+KEEP = 300.0  # seconds between two writes of how far the log was told: each costs the card
 
 
 class FleetGate(Member):
@@ -60,6 +62,7 @@ class FleetGate(Member):
         self._sent: str | None = None  # the last event of those on their way
         self._sent_at = 0.0
         self._batch: list[Record] = []
+        self._kept_at = -KEEP
         self._changed = True
 
     def subscribe(self) -> None:
@@ -147,8 +150,22 @@ class FleetGate(Member):
 
     # What happened.
 
+    def close(self) -> None:
+        """Note how far the log was told, and go."""
+        with suppress(StorageError):  # it is told again, and the desk knows it
+            self._keep()
+        super().close()
+
+    def _keep(self) -> None:
+        """Note how far the log was told; a gate that is killed before tells it again."""
+        if self._follower is not None and not self._batch:
+            self._follower.keep()
+            self._kept_at = time.monotonic()
+
     def _tell_events(self) -> None:
         now = time.monotonic()
+        if now - self._kept_at >= KEEP:
+            self._keep()
         if self._follower is None or now - self._sent_at < (AGAIN if self._batch else 0.2):
             return
         self._sent_at = now
@@ -202,6 +219,5 @@ class FleetGate(Member):
 
     def _receive(self, last: str) -> None:
         if last == self._sent and self._batch and self._follower is not None:
-            self._follower.keep()
             self._batch, self._sent = [], None
             self._sent_at = 0.0

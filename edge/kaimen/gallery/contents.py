@@ -117,17 +117,13 @@ class Contents:
         else:
             index = self.index
             come = np.setdiff1d(members.ascending, index.numbers, assume_unique=True)
-            missing = frozenset(come.tolist())
-            there = [
-                (each, own if missing.isdisjoint(own.tolist()) else np.setdiff1d(own, come))
-                for each, own in everybody
-            ]
-            at_once = Members.of([each for each in there if len(each[1])], self.dimension)
+            at_once = members if not len(come) else _without(come, everybody, self.dimension)
             self._show(self._with_centroids(at_once, index, at_once.take_centroids(self.members)))
             self._remove(left, rest)
             self._fill(index, come, track, rest)
-        new = members.take_centroids(self.members) if fits else np.arange(len(members.students))
-        members = self._with_centroids(members, index, new)
+        if members is not self.members:
+            new = members.take_centroids(self.members) if fits else np.arange(len(members.students))
+            members = self._with_centroids(members, index, new)
         with self.lock:
             self.index = index
             self.members = members
@@ -230,6 +226,18 @@ class Contents:
             with self.lock if in_use else contextlib.nullcontext():
                 index.add(numbers, points)
             rest()
+
+
+def _without(
+    come: Numbers, everybody: Iterable[tuple[Student, Numbers]], dimension: int
+) -> Members:
+    """Return everybody with those recordings that are in the index already."""
+    missing = frozenset(come.tolist())
+    there = (
+        (each, own if missing.isdisjoint(own.tolist()) else np.setdiff1d(own, come))
+        for each, own in everybody
+    )
+    return Members.of([each for each in there if len(each[1])], dimension)
 
 
 def _recordings_of(recognised: Iterable[tuple[Student, Numbers] | None]) -> Numbers:

@@ -198,8 +198,10 @@ def _gathered(
 
 
 def _columns_of(students: Sequence[Student], groups: dict[str, int]) -> NDArray[np.int64]:
-    rows = [_column_of(student, groups) for student in students]
-    return np.array(rows, np.int64).reshape(-1, 4)
+    columns = np.empty((len(students), 4), np.int64)
+    for place, student in enumerate(students):
+        columns[place] = _column_of(student, groups)
+    return columns
 
 
 def _column_of(student: Student, groups: dict[str, int]) -> tuple[int, int, int, int]:

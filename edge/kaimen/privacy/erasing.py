@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kaimen import __version__
 from kaimen.access.pin_lockout import PinLockout
-from kaimen.audit.chain import Head, named
+from kaimen.audit.chain import named
+from kaimen.audit.head import Head
 from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.school_scores import scores_of
 from kaimen.errors import EncoderError, GalleryError

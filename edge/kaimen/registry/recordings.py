@@ -125,13 +125,14 @@ class Recordings:
 
     def of_students(
         self, encoder: str, students: Sequence[int] | None = None
-    ) -> list[tuple[int, int, float | None]]:
-        """Return an encoder's recordings of everybody, or of some students by number, ascending.
+    ) -> Iterator[tuple[int, int, float | None]]:
+        """Yield an encoder's recordings of everybody, or of some students by number, ascending.
 
         Of each the student's number, its own, and how high its speech reaches, in Hz, if known.
+        Whoever asks is inside ``reading``.
         """
         which, values = among("student", students)
-        rows = self._database.read(
+        rows = self._database.each(
             "SELECT student, recordings.number, highest FROM recordings "
             f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
             f"AND {which} ORDER BY recordings.number",
