@@ -31,12 +31,12 @@ ROOMS = {  # each with the rooms whose tests its mutants meet
 NEEDED = ("deploy", "docs", "systemd", "tests")
 LEFT_OUT = 34  # what mutmut notes of a mutant that it is to skip
 SURVIVED = (0, 5, 33)  # every test passed, or none comes near
-NO_TEST = (5, 33)
 KILLED = (1, 3)
 SQL = (
     *("ALTER", "BEGIN", "COMMIT", "CREATE", "DELETE", "DROP"),
     *("INSERT", "PRAGMA", "SELECT", "UPDATE"),
 )
+CODECS = ("ascii", "utf-8")
 WHAT = {None: "not tried", LEFT_OUT: "not drawn", 5: "no test", 33: "no test", 0: "survived"}
 
 
@@ -91,15 +91,15 @@ class Room:
         subprocess.run(command, cwd=self._folder, env=environment, check=True)
 
     def ask_programs(self) -> None:
-        """Run all tests of the room on mutants that mutmut saw no test reach.
+        """Run all tests of the room on mutants that no test noticed, or seemed to reach.
 
-        It does not see what a program that a test starts runs through.
+        mutmut does not see what a program that a test starts runs through.
         """
-        same = self.same_sql()
+        same = self.same_program()
         settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         rules = settings["tool"]["mutmut"]["pytest_add_cli_args"]
         for name, code in list(self.results()):
-            if code in NO_TEST and name not in same:
+            if code in SURVIVED and name not in same:
                 environment = {
                     **os.environ, "MUTANT_UNDER_TEST": name, "OMP_NUM_THREADS": "1",
                     "PYTHONPATH": str(self._made),
@@ -123,8 +123,8 @@ class Room:
         for path in sorted(self._made.glob(f"kaimen/{self.name}/*.meta")):
             yield from json.loads(path.read_text())["exit_code_by_key"].items()
 
-    def same_sql(self) -> set[str]:
-        """Return the mutants that only write SQL in other letters: they are the same program."""
+    def same_program(self) -> set[str]:
+        """Return the mutants that only write SQL or a codec in other letters."""
         found = set()
         for path in self._made.glob(f"kaimen/{self.name}/*.py"):
             made = {
@@ -134,7 +134,7 @@ class Room:
             }
             for name, function in made.items():
                 of_before = made[f"{name.rpartition('__mutmut_')[0]}__mutmut_orig"]
-                if name != of_before.name and _only_letters_of_sql(of_before, function):
+                if name != of_before.name and _only_letters(of_before, function):
                     found.add(f"kaimen.{self.name}.{path.stem}.{name}")
         return found
 
@@ -143,7 +143,7 @@ class Room:
         if not list(self.results()):  # mutmut makes all of them before it finds that none is meant
             with suppress(subprocess.CalledProcessError):
                 self.mutmut("none")
-        same = self.same_sql()
+        same = self.same_program()
         names = [name for name, _ in self.results() if name not in same]
         drawn = set(random.Random(seed).sample(names, min(number, len(names))))
         codes: dict[str, int | None] = {}
@@ -155,8 +155,8 @@ class Room:
         self._note(codes)
 
 
-def _only_letters_of_sql(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
-    """Whether two functions differ in nothing but small and capital letters of SQL statements."""
+def _only_letters(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
+    """Whether two functions differ in nothing but small and capital letters of SQL or codecs."""
     nodes = list(zip(*(list(ast.walk(each))[1:] for each in (one, other)), strict=False))
     texts = [
         (a.value, b.value)
@@ -168,7 +168,7 @@ def _only_letters_of_sql(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
         and a.value != b.value
     ]
     for before, after in texts:
-        if before.lower() != after.lower() or not before.lstrip().startswith(SQL):
+        if before.lower() != after.lower() or not before.lstrip().startswith((*SQL, *CODECS)):
             return False
         if "'" in before:  # a text within the statement keeps its letters
             return False
@@ -185,17 +185,17 @@ def count(rooms: Sequence[Room]) -> None:
     found: dict[str, Counter[str]] = {}
     for room in rooms:
         each = found[room.name] = Counter()
-        same = room.same_sql()
+        same = room.same_program()
         for name, code in room.results():
             if name in same:
-                each["the same SQL"] += 1
+                each["the same program"] += 1
                 continue
             what = "killed" if code in KILLED else WHAT.get(code, "ended otherwise")
             each[what] += 1
             if code in SURVIVED:
                 print(f"{what}: {name}")
     for name, each in {**found, "all": sum(found.values(), Counter())}.items():
-        tried = each.total() - each["not drawn"] - each["not tried"] - each["the same SQL"]
+        tried = each.total() - each["not drawn"] - each["not tried"] - each["the same program"]
         noticed = each["killed"] + each["ended otherwise"]
         low, high = interval(noticed, tried)
         print(

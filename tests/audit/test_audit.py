@@ -141,7 +141,7 @@ def test_a_decision_is_told_with_its_reasons_and_without_names() -> None:
     heard = Phrase(loud, 0, 16_000, 19_200)
     near = [Match("s0001", 0.7), Match("s0002", 0.5)]
     found = record_of(
-        Answer(decide(near, 0.6), heard, 0.01),
+        Answer(decide(near, 0.6), heard, 0.01, "held for too long"),
         key=KEY,
         encoder="e" * 64,
         gallery="f" * 64,
@@ -151,6 +151,7 @@ def test_a_decision_is_told_with_its_reasons_and_without_names() -> None:
     assert found["student"] == found["nearest"][0]["student"] == pseudonym(KEY, "s0001")
     assert found["nearest"][1] == {"student": pseudonym(KEY, "s0002"), "score": 0.5}
     assert (found["verdict"], found["score"], found["threshold"]) == ("open", 0.7, 0.6)
+    assert found["not_opened"] == "held for too long"
     assert found["above_threshold"] == pytest.approx(0.1)
     assert found["above_next"] == pytest.approx(0.2)
     assert (found["peak"], found["clipped"], found["seconds"]) == (1.0, 1.0, 1.0)

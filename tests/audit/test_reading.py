@@ -109,6 +109,7 @@ def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
     copied = list(export(tmp_path / "copy", KEY))
     assert [each["number of it"] for each in copied] == list(range(5))
     assert verify(tmp_path / "copy", KEY).problems == []
+    assert not any(each.stat().st_mode & 0o077 for each in (tmp_path / "copy").iterdir())
 
 
 def test_a_day_is_one_of_utc_wherever_the_gate_is(
