@@ -6,8 +6,9 @@ by somebody without the key. The **head**, a small file beside the log, holds th
 each is written there first, so that neither a pulled plug nor a full disk tears the log, and so
 that its end cannot be cut off.
 
-``chain`` knows how lines hang together, ``head`` keeps the latest, ``writing`` appends them, ``reading`` verifies, exports and
-copies them, ``following`` gives each as it is written, and ``records`` says what is in a line.
+``chain`` knows how lines hang together, ``head`` keeps the latest, ``writing`` appends them,
+``reading`` verifies, exports and copies them, ``following`` gives each as it is written, and
+``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
