@@ -2,12 +2,13 @@
 
 A line is a JSON object. Its last field is a keyed hash (HMAC-SHA256) of all its bytes before, and
 among these is the hash of the line before it, so no line can be changed, left out, added or moved
-by somebody without the key. The **head**, a small file beside the log, holds the last line itself:
-it is written before the line is, so that neither a pulled plug nor a full disk tears the log, and
-so that its end cannot be cut off.
+by somebody without the key. The **head**, a small file beside the log, holds the latest lines:
+each is written there first, so that neither a pulled plug nor a full disk tears the log, and so
+that its end cannot be cut off.
 
-``chain`` knows how lines hang together, ``writing`` appends them, ``reading`` verifies, exports and
-copies them, ``following`` gives each as it is written, and ``records`` says what is in a line.
+``chain`` knows how lines hang together, ``head`` keeps the latest, ``writing`` appends them,
+``reading`` verifies, exports and copies them, ``following`` gives each as it is written, and
+``records`` says what is in a line.
 """
 
 from kaimen.audit.chain import Record, files_of
