@@ -29,6 +29,11 @@ WRITES = "memory_region_ops_write"  # what QEMU calls a write to any device's re
 PINS = b"name 'bcm2835_gpio'"  # and whose registers the pins are
 # How many times as long as on an idle machine everything may take.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
+# QEMU counts a nanosecond an instruction, whichever of the four cores executes it: at most 1.0e9
+# instructions a second of the Pi's clock in all. One A53 of a Pi 3B is taken for 0.84e9.
+OWN_CLOCK = ("-icount", "shift=0,sleep=on")
+SLOWER = 30.0  # times as long as there a second may take here, by that clock
+CARD = "card.img"
 BOOTING = 300.0  # seconds until there is a shell
 KERNEL = (
     "console=ttyS1,115200 root=/dev/mmcblk1 rootwait rw quiet loglevel=1 "
@@ -41,11 +46,21 @@ class PiError(RuntimeError):
 
 
 class Pi:
-    """A Pi that runs from a folder that build.sh made; a context manager."""
+    """A Pi that runs from a folder that build.sh made; a context manager.
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
+    ``card``: the file that it boots from, in that folder. Nothing is written to it but with
+    ``keep``. With ``own_clock`` its time goes by the instructions that it executes, so its
+    processor keeps up with its sound card however slow this machine is.
+    """
+
+    def __init__(
+        self, folder: Path, *, card: str = CARD, keep: bool = False, own_clock: bool = False
+    ) -> None:
         self.folder = folder
-        self._say = say
+        self.own_clock = own_clock
+        self.slower = SLOWER if own_clock else 1.0
+        self._card = folder / card
+        self._keep = keep
         self._numbers = itertools.count(1)
         self._written: Callable[[int, int], None] | None = None  # told of each write
 
@@ -53,10 +68,12 @@ class Pi:
         self._sockets = tempfile.TemporaryDirectory(prefix="pi-")
         place = Path(self._sockets.name)
         command = [
-            "qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-snapshot",
+            "qemu-system-aarch64", "-M", "raspi3b", "-display", "none",
+            *([] if self._keep else ["-snapshot"]),
+            *(OWN_CLOCK if self.own_clock else ()),
             "-kernel", f"{self.folder}/kernel", "-initrd", f"{self.folder}/initrd",
             "-dtb", f"{self.folder}/board.dtb", "-append", KERNEL,
-            "-drive", f"file={self.folder}/card.img,if=sd,format=raw",
+            "-drive", f"file={self._card},if=sd,format=raw,cache=unsafe",
             "-serial", "null",
             "-serial", f"unix:{place}/console,server=on,wait=on",
             "-qmp", f"unix:{place}/monitor,server=on,wait=off",
@@ -70,7 +87,7 @@ class Pi:
         try:
             self._console = Console(_connect(place / "console"), self.folder / "console.log")
             self._monitor = Monitor(_connect(place / "monitor"))
-            self._console.wait_for(b"PI IS UP", BOOTING * PATIENCE)
+            self._console.wait_for(b"PI IS UP", BOOTING * PATIENCE * self.slower)
             self.booted = time.monotonic() - self._began
             self.run(f"date -s @{int(time.time())}")  # a Pi has no clock of its own
         except BaseException:
@@ -84,10 +101,20 @@ class Pi:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._qemu.kill()  # the card is a snapshot: there is nothing to save
+        if self._keep and error is None:
+            self._shut()
+        self._qemu.kill()
         self._qemu.wait()
         self._reader.join()
         self._sockets.cleanup()
+
+    def _shut(self) -> None:
+        """Leave a card that was written to its end."""
+        self.run("systemctl stop kaimen-gate kaimen-door; sync")
+        # All file systems become read-only, whoever has a file open.
+        self.run("echo u >/proc/sysrq-trigger; sleep 2; grep -q ' / ext4 ro' /proc/mounts")
+        self._monitor.say("quit")
+        self._qemu.wait(60)
 
     def _read(self) -> None:
         """Read what QEMU says: writes to the pins' registers, and all else into a log."""
@@ -131,8 +158,19 @@ class Pi:
         # Halved, so that a console that echoed the command would not be taken for its end.
         self._console.send(f"{{ {command}\n}} </dev/null 2>&1; echo END''OF {number} $?\n")
         end = re.compile(rb"ENDOF %d (\d+)\r?\n" % number)
-        text, found = self._console.wait_for(end, timeout * PATIENCE)
+        text, found = self._console.wait_for(end, timeout * PATIENCE * self.slower)
         return int(found[1]), text.decode(errors="replace").replace("\r\n", "\n")
+
+    def now(self) -> float:
+        """Return seconds of the clock by which the Pi lives: its own one, or this machine's."""
+        return float(self.run("cut -d' ' -f1 /proc/uptime")) if self.own_clock else time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, by that clock."""
+        if self.own_clock:
+            self.run(f"sleep {seconds}")
+        else:
+            time.sleep(seconds)
 
     def pin(self, number: int) -> bool:
         """Return whether the Pi drives a pin high now: it is an output, and its level is high.
