@@ -29,9 +29,11 @@ WRITES = "memory_region_ops_write"  # what QEMU calls a write to any device's re
 PINS = b"name 'bcm2835_gpio'"  # and whose registers the pins are
 # How many times as long as on an idle machine everything may take.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
-# QEMU counts a nanosecond an instruction, whichever of the four cores executes it: at most 1.0e9
-# instructions a second of the Pi's clock in all. One A53 of a Pi 3B is taken for 0.84e9.
+# QEMU counts a nanosecond an instruction, whichever core executes it: at most 1.0e9 instructions
+# a second of the Pi's clock in all. One A53 of a Pi 3B is taken for 0.84e9. So one core works:
+# threads that wait for each other on four would take turns from those that have something to do.
 OWN_CLOCK = ("-icount", "shift=0,sleep=on")
+ONE_CORE = " isolcpus=1-3"
 SLOWER = 30.0  # times as long as there a second may take here, by that clock
 CARD = "card.img"
 BOOTING = 300.0  # seconds until there is a shell
@@ -48,19 +50,16 @@ class PiError(RuntimeError):
 class Pi:
     """A Pi that runs from a folder that build.sh made; a context manager.
 
-    ``card``: the file that it boots from, in that folder. Nothing is written to it but with
-    ``keep``. With ``own_clock`` its time goes by the instructions that it executes, so its
-    processor keeps up with its sound card however slow this machine is.
+    ``card``: the file that it boots from, in that folder; nothing is written to it. With
+    ``own_clock`` its time goes by the instructions that it executes, so its processor keeps up
+    with its sound card however slow this machine is.
     """
 
-    def __init__(
-        self, folder: Path, *, card: str = CARD, keep: bool = False, own_clock: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *, card: str = CARD, own_clock: bool = False) -> None:
         self.folder = folder
         self.own_clock = own_clock
         self.slower = SLOWER if own_clock else 1.0
         self._card = folder / card
-        self._keep = keep
         self._numbers = itertools.count(1)
         self._written: Callable[[int, int], None] | None = None  # told of each write
 
@@ -68,12 +67,12 @@ class Pi:
         self._sockets = tempfile.TemporaryDirectory(prefix="pi-")
         place = Path(self._sockets.name)
         command = [
-            "qemu-system-aarch64", "-M", "raspi3b", "-display", "none",
-            *([] if self._keep else ["-snapshot"]),
+            "qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-snapshot",
             *(OWN_CLOCK if self.own_clock else ()),
             "-kernel", f"{self.folder}/kernel", "-initrd", f"{self.folder}/initrd",
-            "-dtb", f"{self.folder}/board.dtb", "-append", KERNEL,
-            "-drive", f"file={self._card},if=sd,format=raw,cache=unsafe",
+            "-dtb", f"{self.folder}/board.dtb",
+            "-append", KERNEL + (ONE_CORE if self.own_clock else ""),
+            "-drive", f"file={self._card},if=sd,format=raw",
             "-serial", "null",
             "-serial", f"unix:{place}/console,server=on,wait=on",
             "-qmp", f"unix:{place}/monitor,server=on,wait=off",
@@ -101,20 +100,10 @@ class Pi:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._keep and error is None:
-            self._shut()
-        self._qemu.kill()
+        self._qemu.kill()  # the card is a snapshot: there is nothing to save
         self._qemu.wait()
         self._reader.join()
         self._sockets.cleanup()
-
-    def _shut(self) -> None:
-        """Leave a card that was written to its end."""
-        self.run("systemctl stop kaimen-gate kaimen-door; sync")
-        # All file systems become read-only, whoever has a file open.
-        self.run("echo u >/proc/sysrq-trigger; sleep 2; grep -q ' / ext4 ro' /proc/mounts")
-        self._monitor.say("quit")
-        self._qemu.wait(60)
 
     def _read(self) -> None:
         """Read what QEMU says: writes to the pins' registers, and all else into a log."""
@@ -271,8 +260,9 @@ class Watch:
 
     EVERY = 0.002  # seconds between readings, at least
 
-    def __init__(self, pi: Pi, pin: int) -> None:
+    def __init__(self, pi: Pi, pin: int, every: float = EVERY) -> None:
         self._pi = pi
+        self._every = every
         self._pin = pin
         self._changed = threading.Condition()
         self._pulses: list[Pulse] = []
@@ -300,7 +290,7 @@ class Watch:
     def _watch(self) -> None:
         before = time.monotonic()
         try:
-            while not self._ended.wait(self.EVERY):
+            while not self._ended.wait(self._every):
                 on = self._pi.pin(self._pin)
                 now = time.monotonic()
                 self.readings += 1

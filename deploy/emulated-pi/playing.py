@@ -15,7 +15,9 @@ TOLERANCE = 0.1  # seconds
 STARTING = 240.0 * PATIENCE  # seconds until the service listens
 SETTLING = 20.0 * PATIENCE  # seconds after a phrase in which it is answered: the emulator is slow
 MORE = 4.0 * PATIENCE  # seconds after an answer in which there may be another
-OWN_SETTLING, OWN_MORE = 6.0, 2.0  # the same by the Pi's own clock, by which it is not slow
+EVERY = 0.5  # seconds between two questions
+# The same by the Pi's own clock, by which it is not slow; each question costs it instructions.
+OWN_SETTLING, OWN_MORE, OWN_EVERY = 6.0, 2.0, 2.0
 NOBODY = ("stranger", "noise")  # who may not get in whatever a gate here says
 
 PLAY = "aplay -q -D plughw:Loopback,0,0"
@@ -44,7 +46,7 @@ def wait_until_it_listens(pi: Pi, report: Report) -> None:
             since = pi.now()
         if pi.now() - began > STARTING:
             raise PiError("the service does not listen:\n" + pi.run(f"{JOURNAL} | tail -n 20"))
-        pi.wait(0.5)
+        pi.wait(OWN_EVERY if pi.own_clock else EVERY)
     report.say(f"the service listens, {since - began:.0f} s later")
 
 
@@ -106,15 +108,17 @@ def _timed(
 
 def answered(pi: Pi) -> list[dict[str, Any]]:
     """What the service decided since it was last asked, once it has, and has no more to say."""
-    settling, more = (OWN_SETTLING, OWN_MORE) if pi.own_clock else (SETTLING, MORE)
+    settling, more, every = (
+        (OWN_SETTLING, OWN_MORE, OWN_EVERY) if pi.own_clock else (SETTLING, MORE, EVERY)
+    )
     answers: list[dict[str, Any]] = []
     until = pi.now() + settling
     while pi.now() < until:
+        pi.wait(every)
         new = [each for each in objects_in(pi.run(JOURNAL)) if "verdict" in each]
         if new:
             answers += new
             until = pi.now() + more
-        pi.wait(0.5)
     return answers
 
 

@@ -15,7 +15,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +26,8 @@ SHORTLIST = 50  # points; where each student is one point, a fifth of it
 ROWS = 2048  # of one piece of a scan
 MARK = -7  # no file has that number; plugin.c knows it
 
-Search = Callable[[np.ndarray], np.ndarray]  # a probe, shape (192,), to numbers of students
+# From a probe, shape (192,), to numbers of students; and bytes of the index, as the engine counts.
+Built = tuple[Callable[[np.ndarray], np.ndarray], int]
 
 
 def main(engine: str, points: int, probes: int) -> None:
@@ -38,9 +38,9 @@ def main(engine: str, points: int, probes: int) -> None:
     wanted = random.integers(len(school), size=probes)
     asked = _unit(_take(random, school[wanted]))
     _mark()
-    before, began = _resident(), time.process_time()
-    search = _built(engine, gallery)
-    built, held = time.process_time() - began, _resident() - before
+    began = time.process_time()
+    search, held = _built(engine, gallery)
+    built = time.process_time() - began
     _mark()
     began = time.process_time()
     found = [search(probe) for probe in asked]
@@ -59,14 +59,14 @@ def main(engine: str, points: int, probes: int) -> None:
     print(json.dumps(said))
 
 
-def _built(engine: str, gallery: np.ndarray) -> Search:
+def _built(engine: str, gallery: np.ndarray) -> Built:
     kind, *rest = engine.split("-")
     return {"hnswlib": _hnswlib, "usearch": _usearch, "faiss": _faiss, "centroids": _centroids}[
         kind
     ](gallery, *rest)
 
 
-def _hnswlib(gallery: np.ndarray, space: str, breadth: str) -> Search:
+def _hnswlib(gallery: np.ndarray, space: str, breadth: str) -> Built:
     import hnswlib
 
     graph = hnswlib.Index(space, DIMENSION)
@@ -74,10 +74,13 @@ def _hnswlib(gallery: np.ndarray, space: str, breadth: str) -> Search:
     graph.set_num_threads(1)
     graph.add_items(gallery, np.arange(len(gallery)))
     graph.set_ef(SEARCH_BREADTH)
-    return lambda probe: graph.knn_query(probe, SHORTLIST, num_threads=1)[0][0] // TAKES
+    return (
+        lambda probe: graph.knn_query(probe, SHORTLIST, num_threads=1)[0][0] // TAKES,
+        graph.index_file_size(),
+    )
 
 
-def _usearch(gallery: np.ndarray, dtype: str, breadth: str) -> Search:
+def _usearch(gallery: np.ndarray, dtype: str, breadth: str) -> Built:
     from usearch.index import Index
 
     index = Index(
@@ -85,10 +88,13 @@ def _usearch(gallery: np.ndarray, dtype: str, breadth: str) -> Search:
         connectivity=LINKS, expansion_add=int(breadth), expansion_search=SEARCH_BREADTH,
     )  # fmt: skip
     index.add(np.arange(len(gallery)), gallery, threads=1)
-    return lambda probe: index.search(probe, SHORTLIST, threads=1).keys.astype(int) // TAKES
+    return (
+        lambda probe: index.search(probe, SHORTLIST, threads=1).keys.astype(int) // TAKES,
+        index.memory_usage,
+    )
 
 
-def _faiss(gallery: np.ndarray, kind: str) -> Search:
+def _faiss(gallery: np.ndarray, kind: str) -> Built:
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -104,10 +110,13 @@ def _faiss(gallery: np.ndarray, kind: str) -> Search:
         index.hnsw.efConstruction, index.hnsw.efSearch = BUILD_BREADTH, SEARCH_BREADTH
     index.train(gallery)
     index.add(gallery)
-    return lambda probe: index.search(probe[None], SHORTLIST)[1][0] // TAKES
+    return (
+        lambda probe: index.search(probe[None], SHORTLIST)[1][0] // TAKES,
+        len(faiss.serialize_index(index)),
+    )
 
 
-def _centroids(gallery: np.ndarray, dtype: str) -> Search:
+def _centroids(gallery: np.ndarray, dtype: str) -> Built:
     """One point a student, all of them compared."""
     means = _unit(gallery.reshape(-1, TAKES, DIMENSION).mean(axis=1))
     if dtype == "i8":  # numpy multiplies no int8 matrices: a piece becomes float when it is needed
@@ -120,7 +129,7 @@ def _centroids(gallery: np.ndarray, dtype: str) -> Search:
         ]
         return np.argpartition(-np.concatenate(scores), SHORTLIST // TAKES)[: SHORTLIST // TAKES]
 
-    return search
+    return search, means.nbytes
 
 
 def _take(random: np.random.Generator, points: np.ndarray) -> np.ndarray:
@@ -135,11 +144,6 @@ def _unit(points: np.ndarray) -> np.ndarray:
 def _mark() -> None:
     with contextlib.suppress(OSError):
         os.close(MARK)
-
-
-def _resident() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * int(status.split("VmRSS:")[1].split()[0])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ out=$here/../../build/instructions
 points=${1:-10000}
 processor=${2:-cortex-a72}
 tree=$(cd "$here/../.." && pwd)
-PROBES=200  # that are counted
-HERE=2000   # that are judged on this machine
+PROBES=${PROBES:-200} # that are counted
+HERE=2000 # that are judged on this machine
 ENGINES="plain-hnswlib-ip-200 vectors-hnswlib-l2-200 vectors-hnswlib-l2-100 usearch-f32-200 usearch-f32-100
     usearch-i8-200 usearch-i8-100 faiss-float faiss-int8 faiss-scan centroids-f32 centroids-i8"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 from collections.abc import Callable
@@ -101,3 +102,12 @@ def test_how_often_sound_was_dropped_is_what_the_gate_tells(modules: Callable[[s
     pi = FakePi()
     pi._said = json.dumps({"kind": "gate", "shut": "", "microphone": "Loopback", "overruns": 7})
     assert modules("playing").dropped(pi) == 7
+
+
+def test_without_a_card_it_is_said_how_one_is_made(
+    modules: Callable[[str], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "card.img").touch()
+    options = argparse.Namespace(folder=tmp_path, phrases=10)
+    with pytest.raises(SystemExit, match=r"installed\.sh"):
+        modules("check").play_in_own_clock(options, modules("report").Report())
