@@ -30,12 +30,12 @@ if [ ! -e "$out/.root" ]; then
     rm -rf "$root"
     # First what the package depends on, then what makes a bare Debian boot as a Pi: neither a
     # compiler nor pip. Debian's own initrd would take longer to make than all the rest, and
-    # longer to boot.
+    # longer to boot. So would the names of all hardware that there is, which nobody asks for here.
     INITRD=No mmdebstrap --quiet --architectures=arm64 --variant=minbase \
         --include=python3,libportaudio2,adduser \
         --include=systemd-sysv,udev,kmod,alsa-utils,linux-image-arm64,busybox-static \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' \
         "$suite" "$root"
     touch "$out/.root"
 fi

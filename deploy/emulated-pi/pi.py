@@ -29,6 +29,13 @@ WRITES = "memory_region_ops_write"  # what QEMU calls a write to any device's re
 PINS = b"name 'bcm2835_gpio'"  # and whose registers the pins are
 # How many times as long as on an idle machine everything may take.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
+# QEMU counts a nanosecond an instruction, whichever core executes it: at most 1.0e9 instructions
+# a second of the Pi's clock in all. One A53 of a Pi 3B is taken for 0.84e9. So one core works:
+# threads that wait for each other on four would take turns from those that have something to do.
+OWN_CLOCK = ("-icount", "shift=0,sleep=on")
+ONE_CORE = " isolcpus=1-3"
+SLOWER = 30.0  # times as long as there a second may take here, by that clock
+CARD = "card.img"
 BOOTING = 300.0  # seconds until there is a shell
 KERNEL = (
     "console=ttyS1,115200 root=/dev/mmcblk1 rootwait rw quiet loglevel=1 "
@@ -41,11 +48,18 @@ class PiError(RuntimeError):
 
 
 class Pi:
-    """A Pi that runs from a folder that build.sh made; a context manager."""
+    """A Pi that runs from a folder that build.sh made; a context manager.
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = lambda line: None) -> None:
+    ``card``: the file that it boots from, in that folder; nothing is written to it. With
+    ``own_clock`` its time goes by the instructions that it executes, so its processor keeps up
+    with its sound card however slow this machine is.
+    """
+
+    def __init__(self, folder: Path, *, card: str = CARD, own_clock: bool = False) -> None:
         self.folder = folder
-        self._say = say
+        self.own_clock = own_clock
+        self.slower = SLOWER if own_clock else 1.0
+        self._card = folder / card
         self._numbers = itertools.count(1)
         self._written: Callable[[int, int], None] | None = None  # told of each write
 
@@ -54,9 +68,11 @@ class Pi:
         place = Path(self._sockets.name)
         command = [
             "qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-snapshot",
+            *(OWN_CLOCK if self.own_clock else ()),
             "-kernel", f"{self.folder}/kernel", "-initrd", f"{self.folder}/initrd",
-            "-dtb", f"{self.folder}/board.dtb", "-append", KERNEL,
-            "-drive", f"file={self.folder}/card.img,if=sd,format=raw",
+            "-dtb", f"{self.folder}/board.dtb",
+            "-append", KERNEL + (ONE_CORE if self.own_clock else ""),
+            "-drive", f"file={self._card},if=sd,format=raw",
             "-serial", "null",
             "-serial", f"unix:{place}/console,server=on,wait=on",
             "-qmp", f"unix:{place}/monitor,server=on,wait=off",
@@ -70,7 +86,7 @@ class Pi:
         try:
             self._console = Console(_connect(place / "console"), self.folder / "console.log")
             self._monitor = Monitor(_connect(place / "monitor"))
-            self._console.wait_for(b"PI IS UP", BOOTING * PATIENCE)
+            self._console.wait_for(b"PI IS UP", BOOTING * PATIENCE * self.slower)
             self.booted = time.monotonic() - self._began
             self.run(f"date -s @{int(time.time())}")  # a Pi has no clock of its own
         except BaseException:
@@ -131,8 +147,19 @@ class Pi:
         # Halved, so that a console that echoed the command would not be taken for its end.
         self._console.send(f"{{ {command}\n}} </dev/null 2>&1; echo END''OF {number} $?\n")
         end = re.compile(rb"ENDOF %d (\d+)\r?\n" % number)
-        text, found = self._console.wait_for(end, timeout * PATIENCE)
+        text, found = self._console.wait_for(end, timeout * PATIENCE * self.slower)
         return int(found[1]), text.decode(errors="replace").replace("\r\n", "\n")
+
+    def now(self) -> float:
+        """Return seconds of the clock by which the Pi lives: its own one, or this machine's."""
+        return float(self.run("cut -d' ' -f1 /proc/uptime")) if self.own_clock else time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, by that clock."""
+        if self.own_clock:
+            self.run(f"sleep {seconds}")
+        else:
+            time.sleep(seconds)
 
     def pin(self, number: int) -> bool:
         """Return whether the Pi drives a pin high now: it is an output, and its level is high.
@@ -233,8 +260,9 @@ class Watch:
 
     EVERY = 0.002  # seconds between readings, at least
 
-    def __init__(self, pi: Pi, pin: int) -> None:
+    def __init__(self, pi: Pi, pin: int, every: float = EVERY) -> None:
         self._pi = pi
+        self._every = every
         self._pin = pin
         self._changed = threading.Condition()
         self._pulses: list[Pulse] = []
@@ -262,7 +290,7 @@ class Watch:
     def _watch(self) -> None:
         before = time.monotonic()
         try:
-            while not self._ended.wait(self.EVERY):
+            while not self._ended.wait(self._every):
                 on = self._pi.pin(self._pin)
                 now = time.monotonic()
                 self.readings += 1

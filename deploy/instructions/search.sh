@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # Counts the aarch64 instructions of building an index and of one search in it, in millions: all,
-# loads and stores, SIMD, int8 dot products.
-#   deploy/instructions/search.sh [POINTS [PROCESSOR]]       10000, cortex-a72
+# loads and stores, SIMD, int8 dot products. Then the same engines on this machine: which students
+# they find of those whom an exact search puts first, memory, seconds of the processor.
+#   deploy/instructions/search.sh [POINTS [PROCESSOR [ENGINE...]]]       10000, cortex-a72, all
 # hnswlib is compiled twice: as its own setup does, and as deploy/deb/build.sh does, so that the
-# compiler may use vector instructions. Beside it: usearch, faiss, and a scan of all students'
-# mean points. Needs g++-aarch64-linux-gnu; count.sh makes the rest. Minutes.
+# compiler may use vector instructions. The others are wheels, of the versions in requirements.lock.
+# Needs g++-aarch64-linux-gnu and the repository's .venv; count.sh makes the rest. Minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$here/../../build/instructions
 points=${1:-10000}
 processor=${2:-cortex-a72}
-PROBES=200
+tree=$(cd "$here/../.." && pwd)
+PROBES=${PROBES:-200} # that are counted
+HERE=2000 # that are judged on this machine
+ENGINES="plain-hnswlib-ip-200 vectors-hnswlib-l2-200 vectors-hnswlib-l2-100 usearch-f32-200 usearch-f32-100
+    usearch-i8-200 usearch-i8-100 faiss-float faiss-int8 faiss-scan centroids-f32 centroids-i8"
 
 "$here/count.sh" # prepares and counts nothing
 out=$(cd "$out" && pwd)
@@ -26,11 +31,14 @@ if [ ! -e "$out/.search" ]; then
     cp -a "$out/dev/root/usr/lib/aarch64-linux-gnu/"libgomp.so.1* "$out/root/usr/lib/aarch64-linux-gnu/"
     python3.11 -m pip download -q --no-deps --no-binary hnswlib -d "$out/source" hnswlib==0.8.0
     tar -xzf "$out"/source/hnswlib-*.tar.gz -C "$out/source"
-    python3.11 -m pip install -q --target "$out/pybind" pybind11
+    python3.11 -m pip install -q --target "$out/pybind" pybind11==2.13.6
+    # Of requirements.lock, with its hashes.
+    awk '/^[a-z]/ { is = /^(usearch|faiss-cpu|numkong|tqdm|packaging)==/ } is && !/^ *#/' \
+        "$tree/requirements.lock" >"$out/peers.lock"
     python3.11 -m pip download -q --no-deps --only-binary :all: --python-version 3.11 \
         --platform manylinux_2_34_aarch64 --platform manylinux_2_28_aarch64 \
         --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 -d "$out/peers" \
-        usearch faiss-cpu numkong tqdm packaging
+        --require-hashes -r "$out/peers.lock"
     for each in "$out"/peers/*.whl; do python3.11 -m zipfile -e "$each" "$out/peers-site"; done
     touch "$out/.search"
 fi
@@ -50,34 +58,30 @@ compile() { # name, flags
 compile plain ""
 compile vectors "$VECTOR_FLAGS"
 
-run() { # where the engine is, engine, points, probes
+# What the plugin says at its marks: before the index is built, after it, after the searches.
+counted() { # where the engine is, engine
     LD_LIBRARY_PATH=$out/qemu/usr/lib/x86_64-linux-gnu "$out/qemu/usr/bin/qemu-aarch64" \
         -plugin "$out/plugin.so" -L "$out/root" -cpu "$processor" \
         -E LD_LIBRARY_PATH="$out/root/usr/lib/aarch64-linux-gnu:$out/root/lib/aarch64-linux-gnu" \
         -E OMP_NUM_THREADS=1 -E PYTHONHOME="$out/root/usr" -E PYTHONPATH="$1:$out/site" \
-        "$out/root/usr/bin/python3.11" -S "$here/search.py" "$2" "$points" "$3" "$4" 2>&1 >/dev/null |
-        tail -n 1
+        "$out/root/usr/bin/python3.11" -S "$here/search.py" "$2" "$points" $PROBES 2>&1 >/dev/null |
+        grep -E '^[0-9]+ [0-9]+ [0-9]+ [0-9]+$'
 }
 
-less() { # counts, counts before, times
-    paste <(tr ' ' '\n' <<<"$1") <(tr ' ' '\n' <<<"$2") |
-        awk -v times="$3" '{ printf "%.2f ", ($1 - $2) / times / 1e6 }'
+less() { # two lines of counts, times
+    awk -v times="$1" 'NR == 1 { split($0, before) } NR == 2 { for (n = 1; n <= 4; n++) printf "%.2f ", ($n - before[n]) / times / 1e6 }'
 }
 
 echo "$points points on $processor"
-while read -r name at engine; do
-    empty=$(run "$at" "$engine" 0 0)
-    built=$(run "$at" "$engine" 1 0)
-    searched=$(run "$at" "$engine" 1 $PROBES)
-    echo "$name build $(less "$built" "$empty" 1)"
-    echo "$name search $(less "$searched" "$built" $PROBES)"
-done <<ENGINES
-plain-hnswlib-ip-200 $out/plain hnswlib-ip-200
-vectors-hnswlib-ip-200 $out/vectors hnswlib-ip-200
-vectors-hnswlib-l2-200 $out/vectors hnswlib-l2-200
-vectors-hnswlib-l2-100 $out/vectors hnswlib-l2-100
-usearch-float $out/peers-site usearch
-usearch-int8 $out/peers-site usearch-int8
-faiss $out/peers-site faiss
-centroids-float $out/site centroids
-ENGINES
+shift $(($# < 2 ? $# : 2))
+for name in ${*:-$ENGINES}; do
+    case $name in
+        plain-*) at=$out/plain engine=${name#plain-} ;;
+        vectors-*) at=$out/vectors engine=${name#vectors-} ;;
+        *) at=$out/peers-site engine=$name ;;
+    esac
+    marks=$(counted "$at" "$engine")
+    echo "$name build $(sed -n '1p;2p' <<<"$marks" | less 1)"
+    echo "$name search $(sed -n '2p;3p' <<<"$marks" | less $PROBES)"
+    OMP_NUM_THREADS=1 "$tree/.venv/bin/python" "$here/search.py" "$engine" "$points" $HERE
+done
