@@ -91,7 +91,7 @@ def test_a_recording_switches_the_real_relay_only_when_asked(
         claimed.append(1)
         return mock_pins()
 
-    for module in ("kaimen.door.pins", "kaimen.installation"):
+    for module in ("kaimen.door.pins", "kaimen.installation.parts"):
         monkeypatch.setattr(f"{module}.on_a_pi", lambda: True)
     monkeypatch.setattr("kaimen.door.pins.real_pins", real_pins)
     config.write_text(config.read_text().replace("mock = true", "mock = false"))

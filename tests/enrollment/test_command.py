@@ -199,7 +199,7 @@ def test_who_enrolled_nobody_is_not_sent_to_calibrate(
 def test_a_large_school_is_told_to_calibrate(
     config: Path, school: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaimen.installation.QUICK", 2)
+    monkeypatch.setattr("kaimen.installation.arming.QUICK", 2)
     assert main(["enroll", "--from", str(school), "--config", str(config)]) == GOOD
     assert "the door is not armed: " in (said := capsys.readouterr().err)
     assert "run 'kaimen calibrate'" in said
