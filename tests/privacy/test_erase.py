@@ -185,7 +185,7 @@ def test_a_school_that_a_restore_kept_beside_forgets_the_student_too(school: Sch
 
 def test_a_certificate_names_the_backups_that_still_hold_the_student(school: School) -> None:
     file, secret = backed_up(school)
-    other, _ = backed_up(school, "other.backup")
+    other, _ = backed_up(school, "school2.backup")
     code, said = school("erase", GONE)
     assert [each["place"] for each in said[0]["backups"]] == [str(file), str(other)]
     listed = school("erase", "--backups")[1]

@@ -79,6 +79,7 @@ def test_sound_at_48_khz_keeps_its_pitch_and_its_length(portaudio: FakePortAudio
     assert portaudio.opened["samplerate"] == 48000
     assert portaudio.opened["blocksize"] == 960  # 20 ms
     assert portaudio.opened["device"] == 1
+    assert portaudio.opened["latency"] == 0.1  # s: no sound is lost while others are at work
     assert len(heard) == pytest.approx(SAMPLE_RATE, abs=3 * BLOCK)
     assert pitch_of(heard[4000:12000]) == pytest.approx(1000, abs=2)
 

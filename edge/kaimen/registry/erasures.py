@@ -61,7 +61,7 @@ class Erasures:
 
     def backups(self) -> list[Backup]:
         """Return the backups that were taken and not given up, the oldest first."""
-        rows = self._database.read("SELECT identity, at, place FROM backups ORDER BY at, identity")
+        rows = self._database.read("SELECT identity, at, place FROM backups ORDER BY at, place")
         return [Backup(*map(str, row)) for row in rows]
 
     def add_backup(self, backup: Backup) -> None:

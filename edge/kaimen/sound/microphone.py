@@ -20,6 +20,7 @@ RATES = (16_000, 48_000, 44_100, 32_000, 96_000, 8_000)  # Hz, tried after the l
 MOST_CHANNELS = 8  # of a microphone; a sound server lists as many as it could mix
 PAIR = 2  # channels that are asked of a sound server
 WRONG_RATE, WRONG_CHANNELS = -9997, -9998  # PortAudio's errors that another try may mend
+SLACK = 0.1  # seconds that the sound card keeps while other threads of this process are at work
 WAITING = 500  # blocks kept while a decision is made; more is counted as an overrun
 
 
@@ -121,6 +122,7 @@ class Microphone:
                         channels=channels,
                         dtype="float32",
                         blocksize=rate * BLOCK // SAMPLE_RATE,
+                        latency=SLACK,
                         callback=keep,
                     )
                 except self._portaudio.PortAudioError as error:
