@@ -40,7 +40,7 @@ def test_every_page_of_the_bar_is_in_sight(seen: Seen, width: int, language: str
     seen.speak(language)
     seen.go("/students")
     links = seen.page.locator("header nav a")
-    assert links.count() == 8
+    assert links.count() == 7  # Gates is for machines of a fleet
     for link in links.all():
         box = link.bounding_box()
         assert box

@@ -85,7 +85,8 @@ class HeadFile:
     @classmethod
     def _read(cls, path: Path, key: bytes) -> HeadFile:
         with path.open("rb") as file:
-            written = file.read(2 * SLOTS * LONGEST)
+            # As much room as is read is taken for it.
+            written = file.read(min(2 * SLOTS * LONGEST, os.fstat(file.fileno()).st_size))
         former = _head_in(written, key)  # of an earlier Kaimen: a single one
         if former is not None:
             return cls(path, key, [former])
