@@ -1,7 +1,15 @@
-"""Hypothesis is given no deadline: the machines that test are as slow as the gate."""
+"""What tests of several rooms need.
+
+Hypothesis is given no deadline: the machines that test are as slow as the gate.
+"""
+
+from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A mutation tester runs a test many times in one process, each time by another runner.
@@ -9,3 +17,13 @@ MUTATED = [HealthCheck.differing_executors] if "MUTANT_UNDER_TEST" in os.environ
 
 settings.register_profile("kaimen", deadline=None, max_examples=30, suppress_health_check=MUTATED)
 settings.load_profile("kaimen")
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Give back what a daemon of the test did to signals."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)

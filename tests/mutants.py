@@ -156,7 +156,7 @@ class Room:
 
 
 def _only_letters(one: ast.FunctionDef, other: ast.FunctionDef) -> bool:
-    """Whether two functions differ in nothing but small and capital letters of SQL or codecs."""
+    """Return whether two functions differ only in small and capital letters of SQL or codecs."""
     nodes = list(zip(*(list(ast.walk(each))[1:] for each in (one, other)), strict=False))
     texts = [
         (a.value, b.value)

@@ -70,6 +70,8 @@ def main() -> int:
     """Everything in turn."""
     options = _options()
     report = Report()
+    if not (options.folder / CARD).exists():
+        raise SystemExit(f"no {options.folder / CARD}: deploy/emulated-pi/build.sh {options.suite}")
     random.seed(options.seed)
     if options.own_clock:
         play_in_own_clock(options, report)

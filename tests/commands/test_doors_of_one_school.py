@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from kaimen.settings import DoorSettings
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
 from tests.sounds import in_a_room, silence
+
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 VOICES = ("anning", "bowen", "chenxi", "dezhi", "fangfei", "haoran", "jiayi", "lanxin")
 STAFF = VOICES[:2]
@@ -41,16 +41,6 @@ def configure(gate: Path, roster: str = "") -> None:
         "[checks]\nphrase = false\nloudspeaker = false\nreplay = false\n" + roster,
         encoding="utf-8",
     )
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """A daemon's signals are its own."""
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
 from tests.portaudio import FakePortAudio, device
 from tests.sounds import in_a_room, silence
+
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 RATE = 48_000
 
@@ -58,16 +60,6 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture) -> Path:
         assert main(arguments) == 0
     capsys.readouterr()
     return path
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """A daemon's signals are its own."""
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 @pytest.fixture

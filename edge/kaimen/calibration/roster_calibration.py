@@ -51,7 +51,7 @@ class RosterSets:
 
     @property
     def everybody(self) -> NDArray[np.bool_]:
-        """Whether each student may enter at any time."""
+        """Return whether each student may enter at any time."""
         found: NDArray[np.bool_] = np.logical_or.reduce(self.students)
         return found
 

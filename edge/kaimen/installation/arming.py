@@ -58,7 +58,7 @@ class Arming:
 
     @property
     def calibration(self) -> Calibration:
-        """The same as this door goes by it. Raises GalleryError with what to do."""
+        """Return the calibration as this door goes by it. Raises GalleryError with what to do."""
         return self.kept.at_door(
             self._installation.settings.roster, self._installation.gallery_or_new
         )

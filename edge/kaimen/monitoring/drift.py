@@ -50,7 +50,7 @@ class DriftRow:
 
 @dataclass(frozen=True, slots=True)
 class DriftAlarm:
-    """Whether strangers' scores break the promise."""
+    """Tell how far strangers' scores break the promise."""
 
     above: Share
     students: int  # whose next student's score was above

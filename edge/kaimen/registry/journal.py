@@ -39,7 +39,7 @@ JOURNAL = """
 
 
 class StudentJournal:
-    """That of a registry."""
+    """Tell who of a registry changed since a number of its journal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -138,7 +138,7 @@ def _whitened(voices: ManyVoices, points: Points, school: Numbers) -> Points:
 
 
 def _spread(voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """The same, and each direction weighed by how much students differ in it."""
+    """Weigh each direction, too, by how much students differ in it."""
     own, names = _own(points, school)
     share = _best(
         whitening.SHARES, lambda share, some, who: spread_map(some, who, share), own, names
