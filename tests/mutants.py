@@ -43,28 +43,29 @@ WHAT = {None: "not tried", LEFT_OUT: "not drawn", 5: "no test", 33: "no test", 0
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--room", action="append", choices=ROOMS, help="only these; all without")
+    asked.add_argument("--module", default="*", metavar="FILE", help="only this file of the room")
     asked.add_argument("--sample", type=int, metavar="N", help="try N of each room, not all")
     asked.add_argument("--seed", type=int, default=1, help="which are drawn")
     asked.add_argument("--again", action="store_true", help="try again those that survived")
     asked.add_argument("--count", action="store_true", help="try none; count, and list survivors")
     chosen = asked.parse_args()
-    rooms = [Room(name) for name in chosen.room or ROOMS]
+    rooms = [Room(name, chosen.module.removesuffix(".py")) for name in chosen.room or ROOMS]
     for room in [] if chosen.count else rooms:
         room.lay_out()
+        room.make()
         if chosen.sample:
             room.draw(chosen.sample, chosen.seed)
-        survivors = [name for name, code in room.results() if code in SURVIVED]
-        room.mutmut(*(survivors if chosen.again else ()))
+        room.mutmut(room.of(*SURVIVED) if chosen.again else room.of(None))
         room.ask_programs()
     count(rooms)
     return 0
 
 
 class Room:
-    """One room of the package, and what mutmut makes and finds of it."""
+    """One room of the package, or some of its files, and what mutmut makes and finds of it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, modules: str = "*") -> None:
+        self.name, self._modules = name, modules
         self._folder = ROOT / "build" / "mutants" / name
         self._made = self._folder / "mutants" / "src"  # what is imported instead of edge/
 
@@ -82,8 +83,15 @@ class Room:
         settings = settings.replace("[tool.mutmut]", rules, 1)
         (self._folder / "pyproject.toml").write_text(settings, encoding="utf-8")
 
-    def mutmut(self, *names: str) -> None:
-        """Run it on some mutants, or on all that were not tried; one at a time."""
+    def make(self) -> None:
+        """Write the mutants, and notice what became of those that are known."""
+        with suppress(subprocess.CalledProcessError):  # it makes all, then finds that none is meant
+            self.mutmut(["none"])
+
+    def mutmut(self, names: Sequence[str]) -> None:
+        """Run it on some mutants, one at a time."""
+        if not names:  # it would take that for all
+            return
         # Programs that tests start must find the same package, and inherit which mutant it is.
         environment = {**os.environ, "PYTHONPATH": str(self._made), "OMP_NUM_THREADS": "1"}
         program = str(Path(sys.executable).with_name("mutmut"))
@@ -95,24 +103,25 @@ class Room:
 
         mutmut does not see what a program that a test starts runs through.
         """
-        same = self.same_program()
         settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
         rules = settings["tool"]["mutmut"]["pytest_add_cli_args"]
-        for name, code in list(self.results()):
-            if code in SURVIVED and name not in same:
-                environment = {
-                    **os.environ, "MUTANT_UNDER_TEST": name, "OMP_NUM_THREADS": "1",
-                    "PYTHONPATH": str(self._made),
-                }  # fmt: skip
-                tests = [sys.executable, "-m", "pytest", "-x", "-q", *rules, f"tests/{self.name}"]
-                ended = subprocess.run(
-                    tests, cwd=self._made.parent, env=environment, capture_output=True, check=False
-                )
-                self._note({name: KILLED[0] if ended.returncode in KILLED else 0})
+        for name in self.of(*SURVIVED):
+            environment = {
+                **os.environ, "MUTANT_UNDER_TEST": name, "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(self._made),
+            }  # fmt: skip
+            tests = [sys.executable, "-m", "pytest", "-x", "-q", *rules, f"tests/{self.name}"]
+            ended = subprocess.run(
+                tests, cwd=self._made.parent, env=environment, capture_output=True, check=False
+            )
+            self._note({name: KILLED[0] if ended.returncode in KILLED else 0})
+
+    def _files(self, kind: str) -> list[Path]:
+        return sorted(self._made.glob(f"kaimen/{self.name}/{self._modules}.py{kind}"))
 
     def _note(self, codes: Mapping[str, int | None]) -> None:
         """Write what was found of mutants where mutmut keeps it."""
-        for path in self._made.glob(f"kaimen/{self.name}/*.meta"):
+        for path in self._files(".meta"):
             kept = json.loads(path.read_text())
             found = kept["exit_code_by_key"]
             found.update({name: code for name, code in codes.items() if name in found})
@@ -120,13 +129,18 @@ class Room:
 
     def results(self) -> Iterator[tuple[str, int | None]]:
         """Yield the name of each mutant, and what mutmut noted."""
-        for path in sorted(self._made.glob(f"kaimen/{self.name}/*.meta")):
+        for path in self._files(".meta"):
             yield from json.loads(path.read_text())["exit_code_by_key"].items()
+
+    def of(self, *codes: int | None) -> list[str]:
+        """Return the mutants of which one of these was noted, less the same program."""
+        same = self.same_program()
+        return [name for name, code in self.results() if code in codes and name not in same]
 
     def same_program(self) -> set[str]:
         """Return the mutants that only write SQL or a codec in other letters."""
         found = set()
-        for path in self._made.glob(f"kaimen/{self.name}/*.py"):
+        for path in self._files(""):
             made = {
                 each.name: each
                 for each in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -140,9 +154,6 @@ class Room:
 
     def draw(self, number: int, seed: int) -> None:
         """Leave out all but so many."""
-        if not list(self.results()):  # mutmut makes all of them before it finds that none is meant
-            with suppress(subprocess.CalledProcessError):
-                self.mutmut("none")
         same = self.same_program()
         names = [name for name, _ in self.results() if name not in same]
         drawn = set(random.Random(seed).sample(names, min(number, len(names))))

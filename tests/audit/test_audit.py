@@ -31,6 +31,7 @@ from kaimen.errors import StorageError
 from kaimen.gallery.match import Match
 from kaimen.gate.gate import Answer
 from kaimen.sound.endpoint import Phrase
+from tests.damage import flip
 
 KEY = bytes(range(32))
 LARGEST = 500  # bytes of a file in these tests: a few lines
@@ -131,9 +132,7 @@ def test_the_newest_file_can_be_verified_alone(tmp_path: Path) -> None:
 
 def spoil(path: Path) -> None:
     """Change a letter in the middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(path, path.stat().st_size // 2)
 
 
 def test_a_decision_is_told_with_its_reasons_and_without_names() -> None:

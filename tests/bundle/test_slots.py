@@ -20,6 +20,7 @@ from kaimen.bundle.trial import Trial
 from kaimen.errors import BundleError, ForeignBundle, ForgedBundle, OlderBundle, StorageError
 from kaimen.voice import SHIPPED
 from tests.bundle.made import TINY, key_in
+from tests.damage import flip
 
 
 class Place:
@@ -168,7 +169,8 @@ def test_every_changed_byte_of_the_state_is_noticed(place: Place) -> None:
     path = place.slots.folder / STATE
     whole = path.read_bytes()
     for at in range(len(whole)):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        path.write_bytes(whole)
+        flip(path, at)
         try:
             found = place.slots.state()
         except BundleError as error:

@@ -35,6 +35,7 @@ from kaimen.errors import GalleryError, SettingsError
 from kaimen.registry.vault import Vault
 from kaimen.settings import ConsoleSettings, Settings
 from tests.console.conftest import PASSWORD, Desk, Made, post
+from tests.damage import flip
 
 CHEN = Account("chen", Role.GUARD)
 
@@ -58,7 +59,7 @@ def test_an_account_is_kept_without_its_password_and_without_its_name(
 def test_accounts_that_were_changed_sign_nobody_in(accounts: Accounts, tmp_path: Path) -> None:
     accounts.put("chen", Role.GUARD, PASSWORD)
     path = tmp_path / "accounts"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    flip(path, -1)
     with pytest.raises(GalleryError, match="the accounts were changed"):
         accounts.signed_in("chen", PASSWORD)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.damage import flip
 from tests.deploy.repository import Apt, Signer, package, served
 
 pytestmark = pytest.mark.skipif(
@@ -75,7 +76,7 @@ def test_what_another_has_signed_or_changed_is_not_taken(
             assert "NO_PUBKEY" in apt("apt-get", "update").stderr
             assert apt.candidate() == ""
             [pool] = (folder / "public" / "pool").rglob("*.deb")
-            pool.write_bytes(pool.read_bytes()[:-1] + b"x")
+            flip(pool, -1)
             assert updated(apt, folder / "public", "trixie") == ""
             done = apt("apt-get", "download", "kaimen")
             assert done.returncode != 0 and "Hash Sum mismatch" in done.stderr

@@ -15,6 +15,7 @@ from kaimen.fleet.broker_files import allow, rights, withdraw
 from kaimen.fleet.invitation import read_invitation, write_invitation
 from kaimen.fleet.membership import FILE, Broker, Membership
 from kaimen.fleet.topics import Topics, pseudonym
+from tests.damage import flip
 
 DESK = Membership.create("office", Broker("broker.example", password="secret"))
 PASSPHRASE = b"correct horse battery"
@@ -57,7 +58,7 @@ def test_an_invitation_opens_by_its_passphrase_alone(tmp_path: Path) -> None:
     assert gate.key.encode() not in path.read_bytes()
     with pytest.raises(FleetError, match="another passphrase"):
         read_invitation(path, b"guessed")
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    flip(path, -1)
     with pytest.raises(FleetError, match="changed since"):
         read_invitation(path, PASSPHRASE)
 

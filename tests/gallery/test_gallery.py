@@ -20,6 +20,7 @@ from kaimen.gallery.search import FEW, GLANCE, SHORTLIST
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of
+from tests.damage import flip
 from tests.gallery.points import Near, enrolled, school, unit
 
 VAULT = Vault()
@@ -331,9 +332,7 @@ def test_the_index_is_made_anew_when_its_file_is_of_no_use(path: Path, damage: s
     if damage == "missing":
         index.unlink()
     elif damage == "flipped":
-        content = bytearray(index.read_bytes())
-        content[len(content) // 2] ^= 1
-        index.write_bytes(content)
+        flip(index, index.stat().st_size // 2)
     else:
         Index(8).save(index, VAULT, "encoder")
     gallery = opened(path)

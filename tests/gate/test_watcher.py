@@ -23,6 +23,7 @@ from kaimen.progress import Track
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
 from tests.calibration.test_calibration import evidence
+from tests.damage import flip
 from tests.gallery.points import school
 
 VAULT = Vault()
@@ -147,12 +148,10 @@ def test_what_a_watcher_says_of_a_roster_is_there_in_chinese() -> None:
 @pytest.mark.parametrize("damage", ["gone", "flipped"])
 def test_a_calibration_that_is_lost_shuts_the_door(path: Path, damage: str) -> None:
     watched = Watched(path)
-    content = bytearray(beside(path).read_bytes())
-    content[100] ^= 1
     if damage == "gone":
         beside(path).unlink()
     else:
-        beside(path).write_bytes(content)
+        flip(beside(path), 100)
     watched.watcher.look()
     assert watched.shut
 

@@ -34,6 +34,7 @@ from kaimen.voice.loudspeaker import (
     standard,
     unlike,
 )
+from tests.damage import flip
 
 RECORDINGS = Path(kaimen.rehearsal.__file__).parent / "recordings"
 FILTERS = (5, 4, 6)
@@ -208,9 +209,7 @@ def test_a_missing_detector_or_card_is_said(tmp_path: Path) -> None:
 
 def test_a_changed_detector_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(path, path.stat().st_size // 2)
     assert "not the file its card describes" in refusal(path)
 
 
