@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kaimen.access.decision import Verdict as Verdict
     from kaimen.access.policy import AccessPolicy as AccessPolicy
     from kaimen.calibration.calibration import Calibration as Calibration
-    from kaimen.calibration.calibration import calibrate as calibrate
+    from kaimen.calibration.learning import calibrate as calibrate
     from kaimen.door.pins import mock_pins as mock_pins
     from kaimen.door.relay import Relay as Relay
     from kaimen.errors import DeviceError as DeviceError
@@ -61,7 +61,7 @@ _PLACES = {
     "Vault": "registry.vault",
     "Verdict": "access.decision",
     "Voiceprint": "voice.encoder",
-    "calibrate": "calibration.calibration",
+    "calibrate": "calibration.learning",
     "main_phrase": "sound.recording",
     "mock_pins": "door.pins",
     "read": "sound.recording",

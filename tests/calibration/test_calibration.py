@@ -21,9 +21,8 @@ from kaimen.calibration.calibration import (
     _rounded_up,
     aimed_at,
     beside,
-    calibrate,
-    calibrate_points,
 )
+from kaimen.calibration.learning import calibrate, calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.audit import Audit
-from kaimen.calibration.calibration import calibrate_gallery
 from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.intervals import share_of
+from kaimen.calibration.learning import calibrate_gallery
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault

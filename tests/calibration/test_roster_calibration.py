@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.calibration.calibration import GROWTH, Calibration, beside, calibrate, calibrate_points
+from kaimen.calibration.calibration import GROWTH, Calibration, beside
+from kaimen.calibration.learning import calibrate, calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.roster_calibration import RosterSets
 from kaimen.calibration.thresholds import threshold_of

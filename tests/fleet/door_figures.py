@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from kaimen.bench.synthetic import load
-from kaimen.calibration.calibration import FPIR, Calibration, calibrate_points
+from kaimen.calibration.calibration import FPIR, Calibration
+from kaimen.calibration.learning import calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.roster_calibration import RosterSets
 from kaimen.settings.encoder import ENCODERS

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.calibration.calibration import calibrate_points
+from kaimen.calibration.learning import calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.gallery.gallery import Gallery
 from kaimen.voice.encoder import SHIPPED, Card

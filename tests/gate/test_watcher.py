@@ -14,7 +14,8 @@ import pytest
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import beside, calibrate
+from kaimen.calibration.calibration import beside
+from kaimen.calibration.learning import calibrate
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.supervisor import Supervisor
 from kaimen.gate.watcher import Watcher

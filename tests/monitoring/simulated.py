@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kaimen.access.decision import decide
 from kaimen.audit import Audit, Record, pseudonym
-from kaimen.calibration.calibration import Calibration, calibrate
+from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.learning import calibrate
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
 from kaimen.voice.encoder import Card

@@ -11,7 +11,8 @@ import pytest
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
 from kaimen.bundle.trial import Trial
-from kaimen.calibration.calibration import Calibration, calibrate
+from kaimen.calibration.calibration import Calibration
+from kaimen.calibration.learning import calibrate
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import GalleryError
 from kaimen.gallery.gallery import Gallery

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import Calibration, beside, calibrate
+from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.learning import calibrate
 from kaimen.enrollment.entries import recordings_in
 from kaimen.enrollment.judging import recorded
 from kaimen.gallery.gallery import Gallery

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import calibrate
+from kaimen.calibration.learning import calibrate
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.gallery.gallery import Gallery

@@ -22,7 +22,7 @@ import pytest
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.audit import Audit, export, record_of, verify
-from kaimen.calibration.calibration import calibrate
+from kaimen.calibration.learning import calibrate
 from kaimen.door.pins import mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.enrollment.entries import recordings_in

@@ -18,7 +18,7 @@ from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
 from kaimen.bench.search import name_of
 from kaimen.bench.timing import once, percentiles
-from kaimen.calibration.calibration import calibrate
+from kaimen.calibration.learning import calibrate
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kaimen.audit.passages import WINDOW, passages_of, strangers_at
-from kaimen.calibration.calibration import (
-    FPIR,
-    Calibration,
-    aimed_at,
-    beside,
-    calibrate_gallery,
-)
+from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside
 from kaimen.calibration.door_strangers import DoorStrangers
+from kaimen.calibration.learning import calibrate_gallery
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.calibration.school_scores import SchoolScores, scores_beside
 from kaimen.calibration.thresholds import threshold_of

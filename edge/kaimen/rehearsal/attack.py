@@ -20,7 +20,7 @@ from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision, Thresholds, Verdict
 from kaimen.access.policy import AccessPolicy
 from kaimen.acoustics.devices import devices, replayed
-from kaimen.calibration.calibration import calibrate
+from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import forget, mock_pins, trace
 from kaimen.door.relay import Relay

@@ -11,7 +11,7 @@ from gpiozero.pins.mock import MockFactory
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import calibrate
+from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay

@@ -12,7 +12,8 @@ from kaimen.bundle.bundle import Bundle, Manifest
 from kaimen.bundle.selftest import require_passed
 from kaimen.bundle.slots import Slots
 from kaimen.bundle.trial import Trial
-from kaimen.calibration.calibration import FPIR, Calibration, beside, calibrate
+from kaimen.calibration.calibration import FPIR, Calibration, beside
+from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.enrollment.entries import entries_in
 from kaimen.enrollment.rehear import ModelIds, Rehearing, left_behind

@@ -21,7 +21,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from kaimen.calibration.calibration import calibrate_points
+from kaimen.calibration.learning import calibrate_points
 from kaimen.errors import NoSpeech, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.bandwidth import band_of_most, highest_speech

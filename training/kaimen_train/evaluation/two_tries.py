@@ -2,7 +2,7 @@
 
 A visit is two takes of one speaker. At a gate of one try the first decides. At a gate that asks
 again, a first try near the threshold is followed by the second: alone, or the point in the middle
-of both, as in ``kaimen.calibration.calibration``; thresholds are such that over both tries as many
+of both, as in ``kaimen.calibration.learning``; thresholds are such that over both tries as many
 strangers come in as at the other gate.
 """
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from kaimen.bench import exact
 from kaimen.bench.synthetic import Points, Population
-from kaimen.calibration.calibration import FPIR, Calibration, calibrate_points
+from kaimen.calibration.calibration import FPIR, Calibration
+from kaimen.calibration.learning import calibrate_points
 from kaimen.voice.encoder import Card
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation.evaluate import Embedded
