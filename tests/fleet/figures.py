@@ -128,7 +128,7 @@ def latency() -> dict[str, Any]:
         until(lambda: (site.folder / "gate" / "gallery.calibration.json").exists(), 90)
         with closing(site.registry("office")) as office:
             enroll_folder(site, school(site.folder / "late", [late]))
-            copy = office.copy(late)
+            copy = office.copies.of(late)
             office.remove(late)
             sound = said_again_and_again(site.folder / "day.wav", late, 120)
             gate = site.process("gate", "run", "--play", str(sound))
@@ -137,7 +137,7 @@ def latency() -> dict[str, Any]:
             gate.start()
             until(lambda: len(answers(gate)) > 1, 60)
             for _ in range(10):
-                office.put(copy)
+                office.copies.put(copy)
                 put = time.time()
                 count = len(answers(gate))
                 with closing(site.registry("gate")) as there:
@@ -332,7 +332,7 @@ def unit() -> dict[str, Any]:
         ):
             names = [each.name for each in office.students()] * 10
             began = time.perf_counter()
-            copies = [office.copy(name) for name in names]
+            copies = [office.copies.of(name) for name in names]
             took("copied, ms", began, len(names))
             began = time.perf_counter()
             for _ in range(20):

@@ -123,7 +123,7 @@ class Machine:
 
     def students(self) -> dict[str, StudentCopy]:
         """Everybody here, whole."""
-        return {each.name: self.registry.copy(each.name) for each in self.registry.students()}
+        return {each.name: self.registry.copies.of(each.name) for each in self.registry.students()}
 
 
 def points_of(seed: int, count: int = 3) -> np.ndarray[Any, Any]:

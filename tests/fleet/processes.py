@@ -125,7 +125,7 @@ class Site:
     def students(self, name: str) -> dict[str, StudentCopy]:
         """Return everybody who is enrolled at a machine, whole."""
         with closing(self.registry(name)) as registry, registry.database.reading():
-            return {each.name: registry.copy(each.name) for each in registry.students()}
+            return {each.name: registry.copies.of(each.name) for each in registry.students()}
 
     def start_broker(self) -> None:
         assert MOSQUITTO is not None

@@ -71,7 +71,7 @@ def test_a_stolen_gate_can_enroll_nobody_and_reads_no_other_gates_events(fleet: 
     thief.run(fleet, 0.3)
     # With the fleet's key, and a signing key of its own.
     forger = replace(fleet["office"].membership.create("office", stolen.broker), key=stolen.key)
-    copy = fleet["office"].registry.copy("anna")
+    copy = fleet["office"].registry.copies.of("anna")
     topic = topics.student(stolen.pseudonym("mallory"))
     content = packed(replace(copy, name="mallory"))
     forged = seal(topic, MessageKind.STUDENT, 99, content, stolen.message_key, forger.signing_key)
@@ -98,7 +98,7 @@ def test_a_forged_message_that_a_broker_lets_through_is_refused_by_the_gate(flee
     linked(fleet, forger)
     other = replace(office.create("office", office.broker), key=office.key)
     topic = office.topics.student(office.pseudonym("mallory"))
-    content = packed(replace(fleet["office"].registry.copy("anna"), name="mallory"))
+    content = packed(replace(fleet["office"].registry.copies.of("anna"), name="mallory"))
     key, signing = office.message_key, other.signing_key
     forger.link.publish(topic, seal(topic, MessageKind.STUDENT, 99, content, key, signing))
     forger.run(fleet, 1.0)

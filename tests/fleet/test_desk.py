@@ -63,7 +63,7 @@ def test_each_change_has_a_version_of_its_own(office: Machine) -> None:
 def test_what_is_written_again_and_is_the_same_is_no_change(office: Machine) -> None:
     office.enroll("anna", 1)
     before = entries(office)
-    office.registry.put(office.registry.copy("anna"))
+    office.registry.copies.put(office.registry.copies.of("anna"))
     office.registry.describe("anna", group="7a")
     assert entries(office) == before
 
@@ -163,7 +163,7 @@ def test_a_gate_says_that_students_are_behind_a_full_disk_and_loses_nothing(
     called = DESK.pseudonym("anna")
     entry = FleetEntry(1, DESK.desk, False)
     with monkeypatch.context() as full:
-        full.setattr(type(gate.own), "put", lambda *_: (_ for _ in ()).throw(DiskFull("full")))
+        full.setattr(type(gate.own.copies), "put", lambda *_: (_ for _ in ()).throw(DiskFull("full")))
         member.replica.take(Heard(called, entry, News.NEWER, student("anna")))
         with pytest.raises(DiskFull):
             member.replica.flush()

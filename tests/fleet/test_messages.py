@@ -86,7 +86,7 @@ def here(replica: Replica) -> list[str]:
 def test_a_student_is_written_whole(replica: Replica) -> None:
     replica.hear(*told(1))
     assert here(replica) == ["anna"]
-    assert replica.registry.copy("anna") == student("anna", 1)
+    assert replica.registry.copies.of("anna") == student("anna", 1)
 
 
 CONSENT = Consent("guardian", "李妈妈", ("opening",), "2026-09-01", "2027-07-31")
@@ -136,7 +136,7 @@ def test_consents_and_pins_end_as_the_latest_word_has_them_whatever_came_before(
                 if flushed:
                     replica.flush()
         replica.flush()
-        assert registry.copy("anna") == STATES[latest]
+        assert registry.copies.of("anna") == STATES[latest]
         assert not replica.local_changes()
         store.close()
         registry.close()
@@ -258,7 +258,7 @@ def test_an_older_version_of_a_student_is_refused(replica: Replica) -> None:
     assert heard is not None
     assert heard.news is News.OLDER
     assert here(replica) == ["anna"]
-    assert replica.registry.copy("anna") == student("anna", 5)
+    assert replica.registry.copies.of("anna") == student("anna", 5)
 
 
 def test_an_older_manifest_is_refused_and_an_older_set_is_noticed(replica: Replica) -> None:

@@ -193,7 +193,7 @@ class Replica:
             with self.registry.database.writing():
                 for each in waiting:
                     if each.student is not None:
-                        self.registry.put(each.student)
+                        self.registry.copies.put(each.student)
                         self.names[each.pseudonym] = each.student.name
             at = _now()
             kept = [(each.pseudonym, self._kept_of(each, at)) for each in waiting]
@@ -315,7 +315,7 @@ class Replica:
         if name is None:
             return None
         try:
-            return self.registry.copy(name)
+            return self.registry.copies.of(name)
         except GalleryError:
             return None
 

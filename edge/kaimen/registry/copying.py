@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kaimen.errors import GalleryError
-from kaimen.registry.consents import Consent
+from kaimen.registry.consents import Consent, Consents
 from kaimen.registry.database import Database
-from kaimen.registry.recordings import context_of
+from kaimen.registry.erased import erasures
+from kaimen.registry.pins import Pins
+from kaimen.registry.recordings import Recordings, context_of
 from kaimen.registry.rotation import Rotation
+from kaimen.registry.student_rows import StudentRows
 
 CLOSE = 1e-5  # what turning a voiceprint there and back may change of a number
 RotationOf = Callable[[str, int], Rotation]  # by an encoder and its dimension
@@ -84,6 +87,75 @@ class StudentCopy:
     pin: bytes | None = None  # salt and hash
 
 
+class Copies:
+    """Students as another registry can take them over, and those of another one."""
+
+    def __init__(
+        self,
+        database: Database,
+        rows: StudentRows,
+        recordings: Recordings,
+        consents: Consents,
+        pins: Pins,
+    ) -> None:
+        """Of one registry."""
+        self._database = database
+        self._rows = rows
+        self._rotation = recordings.rotation
+        self._consents = consents
+        self._pins = pins
+
+    def of(self, name: str) -> StudentCopy:
+        """Return all that a student is known by, unsealed. Raises GalleryError."""
+        with self._database.reading():
+            student = self._rows.one(name)
+            return StudentCopy(
+                student.name,
+                student.group,
+                None if student.consent is None else student.consent.isoformat(),
+                student.enrolled,
+                student.encoder,
+                _recordings_of(self._database, self._rotation, student.number, student.encoder),
+                tuple(replace(each, number=0) for each in self._consents.of(student.number)),
+                self._pins.kept(student.number),
+            )
+
+    def put(self, copy: StudentCopy) -> None:
+        """Write a student of another registry in place of what was known under the name.
+
+        Recordings that are there already keep their numbers. Raises StorageError; nothing was
+        changed then.
+        """
+        with self._database.writing() as database:
+            before, seal = self._rows.as_written(copy.name)
+            here = None if before is None else self.of(copy.name)
+            fields = (copy.name, copy.group, copy.consent, copy.enrolled, copy.encoder)
+            (number,) = database.execute(
+                "INSERT INTO students (name, class, consent, enrolled, encoder) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET class = excluded.class, "
+                "consent = excluded.consent, enrolled = excluded.enrolled, "
+                "encoder = excluded.encoder RETURNING number",
+                fields,
+            ).fetchone()
+            self._rows.seal(number, seal)
+            if here is None or not set(here.recordings) <= set(copy.recordings):
+                # What was taken in was like those that enrolled before.
+                database.execute("DELETE FROM grown WHERE student = ?", (number,))
+            same = here is not None and here.encoder == copy.encoder
+            if not same or here is None or here.recordings != copy.recordings:
+                database.execute("DELETE FROM recordings WHERE student = ?", (number,))
+                _put_recordings(
+                    self._database, self._rotation, database, number, copy.encoder, copy.recordings
+                )
+            if here is None or here.consents != copy.consents:
+                self._consents.write_all(number, copy.consents)
+            if here is None or here.pin != copy.pin:
+                self._pins.put(number, copy.pin)
+            database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
+            for hashed in erasures(self._database.vault, copy.name):
+                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
+
+
 def marks(database: Database, student: str | None = None) -> dict[str, str]:
     """Return, by name, what changes whenever anything of a student does: of all, or of one."""
     which = "" if student is None else "WHERE name = ? "  # by the index of names
@@ -123,7 +195,7 @@ def _applied(content: bytes, rotation: RotationOf, encoder: str) -> bytes:
     return rotation(encoder, len(point)).apply(point).astype("<f4").tobytes()
 
 
-def recordings_of(
+def _recordings_of(
     database: Database, rotation: RotationOf, student: int, encoder: str
 ) -> tuple[RecordingCopy, ...]:
     """Return the recordings of a student, unsealed, voiceprints as their encoder made them.
@@ -174,7 +246,7 @@ def _points_of(
     return tuple(found)
 
 
-def put_recordings(
+def _put_recordings(
     database: Database,
     rotation: RotationOf,
     writing: sqlite3.Connection,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from kaimen.clock import today
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
-from kaimen.registry.copying import StudentCopy, put_recordings, recordings_of
+from kaimen.registry.copying import Copies
 from kaimen.registry.database import Database
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.erasures import Erasures
@@ -54,6 +53,7 @@ class Registry:
         self.points = Points(self.database, self.recordings)
         self.refused_files = RefusedFiles(self.database)
         self.grown = GrownVoiceprints(self.database, self.recordings.rotation)
+        self.copies = Copies(self.database, self.rows, self.recordings, self.consents, self.pins)
 
     def close(self) -> None:
         """Close the file; nothing is lost."""
@@ -275,63 +275,6 @@ class Registry:
             self.rows.seal(student.number, seal)
             self.events.note("voice erased", student.name)
         self._truncate_log()
-
-    def copy(self, name: str) -> StudentCopy:
-        """Return all that a student is known by, unsealed. Raises GalleryError."""
-        with self.database.reading():
-            student = self.student(name)
-            return StudentCopy(
-                student.name,
-                student.group,
-                None if student.consent is None else student.consent.isoformat(),
-                student.enrolled,
-                student.encoder,
-                recordings_of(
-                    self.database, self.recordings.rotation, student.number, student.encoder
-                ),
-                tuple(replace(each, number=0) for each in self.consents.of(student.number)),
-                self.pins.kept(student.number),
-            )
-
-    def put(self, copy: StudentCopy) -> None:
-        """Write a student of another registry in place of what was known under the name.
-
-        Recordings that are there already keep their numbers. Raises StorageError; nothing was
-        changed then.
-        """
-        with self.database.writing() as database:
-            before, seal = self.rows.as_written(copy.name)
-            here = None if before is None else self.copy(copy.name)
-            fields = (copy.name, copy.group, copy.consent, copy.enrolled, copy.encoder)
-            (number,) = database.execute(
-                "INSERT INTO students (name, class, consent, enrolled, encoder) "
-                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET class = excluded.class, "
-                "consent = excluded.consent, enrolled = excluded.enrolled, "
-                "encoder = excluded.encoder RETURNING number",
-                fields,
-            ).fetchone()
-            self.rows.seal(number, seal)
-            if here is None or not set(here.recordings) <= set(copy.recordings):
-                # What was taken in was like those that enrolled before.
-                database.execute("DELETE FROM grown WHERE student = ?", (number,))
-            same = here is not None and here.encoder == copy.encoder
-            if not same or here is None or here.recordings != copy.recordings:
-                database.execute("DELETE FROM recordings WHERE student = ?", (number,))
-                put_recordings(
-                    self.database,
-                    self.recordings.rotation,
-                    database,
-                    number,
-                    copy.encoder,
-                    copy.recordings,
-                )
-            if here is None or here.consents != copy.consents:
-                self.consents.write_all(number, copy.consents)
-            if here is None or here.pin != copy.pin:
-                self.pins.put(number, copy.pin)
-            database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
-            for hashed in erasures(self.vault, copy.name):
-                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
 
     def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, all of them or none.
