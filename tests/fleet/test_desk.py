@@ -163,7 +163,9 @@ def test_a_gate_says_that_students_are_behind_a_full_disk_and_loses_nothing(
     called = DESK.pseudonym("anna")
     entry = FleetEntry(1, DESK.desk, False)
     with monkeypatch.context() as full:
-        full.setattr(type(gate.own.copies), "put", lambda *_: (_ for _ in ()).throw(DiskFull("full")))
+        full.setattr(
+            type(gate.own.copies), "put", lambda *_: (_ for _ in ()).throw(DiskFull("full"))
+        )
         member.replica.take(Heard(called, entry, News.NEWER, student("anna")))
         with pytest.raises(DiskFull):
             member.replica.flush()

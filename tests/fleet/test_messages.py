@@ -159,7 +159,7 @@ def test_a_pin_that_was_set_at_a_desk_fits_at_a_gate(replica: Replica) -> None:
     with closing(Registry(MEMORY, Vault())) as desk:
         desk.enroll("anna", points_of(1), "e")
         desk.pins.set(desk.student("anna").number, "482915")
-        replica.hear(*said(1, desk.copy("anna")))
+        replica.hear(*said(1, desk.copies.of("anna")))
     replica.flush()
     pins, number = replica.registry.pins, replica.registry.student("anna").number
     assert pins.fits(number, "482915") and not pins.fits(number, "482916")
