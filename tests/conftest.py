@@ -19,6 +19,14 @@ settings.register_profile("kaimen", deadline=None, max_examples=30, suppress_hea
 settings.load_profile("kaimen")
 
 
+@pytest.fixture(autouse=True)
+def same_priority() -> Iterator[None]:
+    """Notice a test that makes its process stand back: those after it would crawl."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    yield
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
 @pytest.fixture
 def own_signals() -> Iterator[None]:
     """Give back what a daemon of the test did to signals."""

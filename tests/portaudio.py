@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +24,7 @@ class PortAudioError(Exception):
 
 
 class FakePortAudio(ModuleType):
-    """Plays ``sound`` to whoever opens a stream, from a thread of its own."""
+    """Plays ``sound`` to whoever opens a stream, at once."""
 
     PortAudioError = PortAudioError
     rates: tuple[int, ...] = ()  # at which a device opens; all without
@@ -67,7 +66,7 @@ class FakePortAudio(ModuleType):
         return self
 
     def __enter__(self) -> FakePortAudio:
-        threading.Thread(target=self.play).start()
+        self.play()  # all of it lies ready: nobody is late
         return self
 
     def play(self) -> None:

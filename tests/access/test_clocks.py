@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import os
 import shutil
@@ -75,7 +76,7 @@ def test_a_zone_that_is_set_while_the_gate_runs_is_followed(zone: Any) -> None:
     zone("Asia/Shanghai")
     before = local_now()
     zone("America/New_York")
-    assert 12 <= (before - local_now()).total_seconds() / 3600 < 14
+    assert round((before - local_now()).total_seconds() / 3600) in (12, 13)  # in summer, in winter
 
 
 FOLLOWS = """
@@ -140,9 +141,10 @@ def test_a_night_is_two_rules_and_a_leap_day_is_a_day() -> None:
 
 def test_a_consent_that_ends_on_a_leap_day_ends_with_it() -> None:
     entrance = Entrance()
-    entrance.policy.gallery.describe("Li", consent=datetime.date(2028, 2, 29))
+    leap = next(year for year in range(YEAR, YEAR + 9) if calendar.isleap(year))
+    entrance.policy.gallery.describe("Li", consent=datetime.date(leap, 2, 29))
     found = []
-    for day in (datetime.datetime(2028, 2, 29, 23, 59), datetime.datetime(2028, 3, 1)):
+    for day in (datetime.datetime(leap, 2, 29, 23, 59), datetime.datetime(leap, 3, 1)):
         entrance.wall = day
         found.append(entrance.opens(LI))
     assert found == [True, False]

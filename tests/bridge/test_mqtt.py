@@ -10,6 +10,7 @@ import ipaddress
 import json
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,8 +66,11 @@ class Subscriber:
         self.client.on_connect = lambda client, *_: [
             client.subscribe(topic, qos=1) for topic in topics or ("#",)
         ]
+        subscribed = threading.Event()
+        self.client.on_subscribe = lambda *_: subscribed.set()
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
+        assert subscribed.wait(20)
 
     def _take(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         text = message.payload.decode()

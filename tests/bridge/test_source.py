@@ -130,7 +130,7 @@ def test_looking_whether_a_gate_runs_keeps_none_from_beginning(gate: LoggedGate)
 
 
 @pytest.mark.parametrize(
-    ("behind", "late"), [(0.0, False), (2.0, False), (4.0, True), (-0.5, False), (-60.0, True)]
+    ("behind", "late"), [(0.0, False), (20.0, False), (60.0, True), (-0.5, False), (-60.0, True)]
 )
 def test_a_record_is_late_or_of_a_clock_that_was_set_back(
     gate: LoggedGate, behind: float, late: bool
@@ -139,7 +139,7 @@ def test_a_record_is_late_or_of_a_clock_that_was_set_back(
     gate.behind = behind
     gate.decide("open", "李雷")
     (record,) = follower.waiting()
-    assert is_late(record, 3.0) == late
+    assert is_late(record, 50.0) == late
 
 
 def test_a_cursor_that_is_new_begins_now(gate: LoggedGate) -> None:

@@ -117,7 +117,7 @@ def lows(pins: MockFactory, pin: int) -> int:
 
 
 def bridge(gate: LoggedGate, pins: MockFactory, **more: Any) -> WiegandBridge:
-    settings = WiegandSettings(data0=DATA0, data1=DATA1, **more)
+    settings = WiegandSettings(data0=DATA0, data1=DATA1, **{"late": 10.0, **more})
     return WiegandBridge(settings, DoorSettings(), gate.source, lambda text: None, pins=pins)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def config(tmp_path: Path) -> Path:
     )
     soundfile.write(tmp_path / "quiet.wav", silence(2.0), SAMPLE_RATE)
     return path
+
+
+def readable(path: Path) -> str:
+    """What a file says, less its hashes, which have any six digits now and then."""
+    return re.sub(r"[0-9a-f]{16,}", "", path.read_bytes().decode("latin-1"))
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -63,9 +69,9 @@ def test_a_student_without_a_voice_enters_by_card_and_pin(
     assert call(capsys, "log", "--refused", *where)[1][0]["said"].endswith("a wrong PIN")
     for path in config.parent.iterdir():
         if path.is_file() and path.name != "reader":
-            assert PIN.encode() not in path.read_bytes()
+            assert PIN not in readable(path)
     for path in (config.parent / "audit").iterdir():
-        assert PIN.encode() not in path.read_bytes()
+        assert PIN not in readable(path)
 
 
 def test_where_pins_are_off_a_card_and_a_pin_open_nothing(

@@ -181,7 +181,8 @@ def test_wrong_passwords_lock_the_account_for_a_while_and_after_a_restart(
         )
     for each in (desk, desk_of(settings)):
         answer = post(each.client, "/sign-in", {"name": "chen", "password": PASSWORD})
-        assert answer.status_code == 429 and "try again in 30 s" in answer.text
+        assert answer.status_code == 429
+        assert re.search(r"try again in (30|2\d) s", answer.text)  # some seconds are over
         assert each.client.get("/live").status_code == 401
 
 

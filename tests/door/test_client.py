@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -127,10 +127,11 @@ def test_the_child_of_a_process_that_was_killed_ends_with_the_relay_off(tmp_path
     assert told.returncode == -signal.SIGKILL
     pid = int(told.stdout)
     until = time.monotonic() + ENOUGH
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-        if "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            break  # ended; whoever adopted it has not looked yet
-        time.sleep(0.02)
+    with suppress(FileNotFoundError, ProcessLookupError):  # it is gone
+        # Z: ended; whoever adopted it has not looked yet.
+        while "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
     assert relay(tmp_path) == [True, False]
 
 

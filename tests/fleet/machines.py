@@ -55,7 +55,7 @@ class Mosquitto:
             self._process = subprocess.Popen(
                 [MOSQUITTO, "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
             )
-        for _ in range(200):
+        for _ in range(1500):
             with suppress(OSError), closing(socket.create_connection((HOST, self.port), 1)):
                 if self._hears_reload():
                     return

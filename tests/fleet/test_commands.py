@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def test_a_large_gate_calibrates_itself_where_its_roster_is_not_what_it_was_cali
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kaimen.cli.fleet.QUICK", 10)  # more are calibrated only where it is due
+    stood_back: list[int] = []
+    monkeypatch.setattr(os, "nice", stood_back.append)
     gate, folder = machine(tmp_path, "gate"), tmp_path / "gate"
     card, vault = Card.read(SHIPPED.with_suffix(".json")), Vault()
     vault.save(folder / "key")
@@ -98,6 +101,7 @@ def test_a_large_gate_calibrates_itself_where_its_roster_is_not_what_it_was_cali
     written = kept.stat().st_mtime_ns
     assert main(["fleet", "settle", *gate]) == 0
     assert kept.stat().st_mtime_ns == written  # nothing was due
+    assert stood_back == [10, 10, 10]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from kaimen.audit.following import Follower
 from kaimen.audit.records import pseudonym
 from kaimen.errors import ForgedMessage
 from kaimen.fleet.message import seal_report
+from kaimen.fleet.status import gate_rows
 from tests.fleet.machines import MOSQUITTO, WITHOUT, Fleet
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason=WITHOUT)
@@ -106,3 +108,45 @@ def test_a_report_in_another_gates_name_is_refused_by_the_desk(fleet: Fleet) -> 
     with pytest.raises(ForgedMessage, match="gate-1"):
         office.hear(topic, nonsense)
     assert office.store.gates() == {}
+
+
+def test_a_gate_whose_clock_ran_ahead_is_heard_again_and_its_silence_noticed(fleet: Fleet) -> None:
+    office = fleet["office"].start()
+    topic, key = (
+        office.topics.of_gate("gate-1", "status"),
+        office.membership.gate_key("gate-1"),
+    )
+
+    def students(at: str, count: int) -> object:
+        content = json.dumps({"at": at, "students": count, "online": True}).encode()
+        office.hear(topic, seal_report(topic, content, key))
+        return office.store.gates()["gate-1"]["students"]
+
+    now = datetime.datetime.now(datetime.UTC)
+    ahead = (now + datetime.timedelta(days=400)).isoformat()
+    right, earlier = now.isoformat(), (now - datetime.timedelta(hours=1)).isoformat()
+    assert [students(*each) for each in ((ahead, 1), (right, 2), (earlier, 3))] == [1, 2, 2]
+    students(ahead, 4)
+    for after, silent in ((1, False), (5, True)):
+        (row,) = gate_rows(office.store, now + datetime.timedelta(minutes=after))
+        assert any("silent" in each for each in row.problems) == silent
+        students(ahead, 4)  # the broker gives the same again
+
+
+def test_openings_of_a_day_are_counted_across_a_clock_that_was_set_back(fleet: Fleet) -> None:
+    store = fleet["office"].start().store
+    now = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
+    hours = (1, 30, 2, 23, 25, 60, 3)  # ago, the first written last
+    store.put_events(
+        "gate-1",
+        [
+            {
+                "number": -number,
+                "id": number,
+                "verdict": "open",
+                "at": (now - datetime.timedelta(hours=each)).isoformat(),
+            }
+            for number, each in enumerate(hours)
+        ],
+    )
+    assert store.openings("gate-1", now - datetime.timedelta(days=1)) == 3

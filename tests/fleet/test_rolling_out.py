@@ -47,7 +47,7 @@ def orders(store: Store, tmp_path: Path, program: str) -> Orders:
 
 
 def finished(given: Orders) -> dict[str, object]:
-    for _ in range(500):
+    for _ in range(3000):
         given.look()
         if "well" in given.result:
             return given.result

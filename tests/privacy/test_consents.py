@@ -11,11 +11,10 @@ from kaimen.registry.permissions import set_pin
 from kaimen.registry.registry import Registry
 from tests.privacy.school import GONE, OTHERS, School, points
 
-TODAY = datetime.date.today()
-
 
 def days(count: int) -> str:
-    return str(TODAY + datetime.timedelta(days=count))
+    """A day so many from now: a run may go on past midnight."""
+    return str(datetime.date.today() + datetime.timedelta(days=count))
 
 
 def kinds(school: School) -> list[str]:
@@ -111,7 +110,7 @@ def test_an_export_holds_the_consents_and_what_was_refused(school: School) -> No
 
 
 def test_a_consent_that_comes_with_recordings_is_one_entry_however_often(school: School) -> None:
-    until = TODAY + datetime.timedelta(days=200)
+    until = datetime.date.today() + datetime.timedelta(days=200)
     with closing(school.gallery()) as gallery:
         for guardian in ("Li Na", "Li Na", "", "Wu"):
             gallery.enroll("new", points(30), consent=until, guardian=guardian)

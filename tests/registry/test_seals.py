@@ -28,7 +28,7 @@ from tests.gallery.points import school
 VAULT = Vault()
 POINTS = school(5, 3, 8)
 NAMES = ("Li", "Wang", "Zhao", "Chen")
-DAY = datetime.date(2030, 1, 1)
+DAY = datetime.date(9000, 1, 1)
 
 
 @pytest.fixture

@@ -66,12 +66,18 @@ def place(tmp_path: Path) -> Place:
     return made
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A candidate stands back, and machines that test are busy: its end is waited for."""
+    monkeypatch.setattr("kaimen.rollout.shadow.PATIENCE", 60.0)
+
+
 def trial_of(place: Place) -> Trial | None:
     return place.slots.state().trial
 
 
 def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -82,10 +88,7 @@ def heard(place: Place, candidate: Pretended, *answers: Answer) -> str:
     with Shadow(place.slots, lambda folder: candidate) as shadow:
         for each in answers:
             shadow.hear(each)
-        before = time.monotonic()
-        until(lambda: bool(shadow.ended) or not candidate.lets_in or time.monotonic() > before + 1)
-        if not candidate.lets_in:
-            time.sleep(0.05)
+        until(lambda: bool(shadow.ended) or not candidate.lets_in)
     assert candidate.closed
     return shadow.ended
 
@@ -139,7 +142,7 @@ def test_what_cannot_be_compared_is_not_heard(place: Place) -> None:
 
 def test_who_was_let_in_by_the_first_try_need_not_be_by_the_second(place: Place) -> None:
     again = answer(None, verdict=Verdict.RETRY)
-    said = heard(place, Pretended("anna", None, "anna"), again, answer("anna", pooled=0.8))
+    said = heard(place, Pretended("anna", None), again, answer("anna", pooled=0.8))
     assert said == ""
     trial = trial_of(place)
     assert trial is not None and (trial.opened, trial.agreed, trial.more) == (1, 1, 1)
@@ -158,7 +161,7 @@ def test_a_slow_rival_delays_nobody_and_misses_what_it_cannot_keep_up_with(place
         began = time.monotonic()
         for _ in range(100):
             shadow.hear(answer(None))
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5  # it decides after 10 s at the earliest
         go.set()
         until(lambda: len(candidate.claims) >= WAITING)
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from typing import Any
 
 from kaimen.errors import ForgedMessage
 from kaimen.fleet.link import Link
@@ -41,14 +42,22 @@ class Reports:
         content = open_report(topic, payload, self._membership.gate_key(gate))
         try:
             found = json.loads(content)
-            if what == "status" and str(found["at"]) >= str(known.get("at", "")):
-                self._store.put_gate(gate, {**known, **found, "seen": now})
+            if what == "status":
+                self._report(gate, known, found, now)
             elif what == "events":
                 last = str(found["last"])
                 self._store.put_events(gate, found["records"])
                 self._receipt(gate, last)
         except (ValueError, TypeError, KeyError):
             raise ForgedMessage(f"{gate}: no report that this Kaimen reads; update it") from None
+
+    def _report(self, gate: str, known: dict[str, Any], found: dict[str, Any], now: str) -> None:
+        """Keep how a gate is. The broker may give an old report again, which is no news."""
+        at, before = str(found["at"]), str(known.get("at", ""))
+        if at < before <= now:  # one that was ahead of time says nothing of which is older
+            return
+        reported = now if at != before else known.get("reported", now)
+        self._store.put_gate(gate, {**known, **found, "seen": now, "reported": reported})
 
     def _receipt(self, gate: str, last: str) -> None:
         member = self._membership

@@ -39,7 +39,7 @@ def gate_rows(store: Store, now: datetime.datetime | None = None) -> list[GateRo
     """Return all gates that ever reported, by name. Raises FleetError and StorageError."""
     ledger = Ledger({topic: kept.entry for topic, kept in store.kept().items()})
     moment = now or datetime.datetime.now(datetime.UTC)
-    since = (moment - DAY).astimezone(datetime.UTC).isoformat(timespec="seconds")
+    since = (moment - DAY).astimezone(datetime.UTC)
     return [
         _row(name, status, ledger, moment, store.openings(name, since))
         for name, status in sorted(store.gates().items())
@@ -55,7 +55,7 @@ def _row(
     seen = str(status.get("seen", ""))
     if not online:
         problems.insert(0, "no link to the broker")
-    elif _silent(str(status.get("at", "")), now):
+    elif _silent(str(status.get("reported", status.get("at", ""))), now):
         problems.insert(0, "online, and silent for minutes: look at its log")
     if status.get("refused"):
         problems.append(f"{status['refused']} messages were refused: look at its log")
@@ -76,8 +76,9 @@ def _row(
     )
 
 
-def _silent(at: str, now: datetime.datetime) -> bool:
+def _silent(reported: str, now: datetime.datetime) -> bool:
+    """Return whether a gate's last report is old, by this desk's own clock."""
     try:
-        return now - datetime.datetime.fromisoformat(at) > SILENT
+        return now - datetime.datetime.fromisoformat(reported) > SILENT
     except (ValueError, TypeError):
         return True

@@ -6,6 +6,7 @@ broker.
 
 from __future__ import annotations
 
+import datetime
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from kaimen.registry.sqlite_errors import as_error
 from kaimen.storage import make_folder
 
 PATIENCE = 10.0  # seconds to wait for another process
+SLACK = datetime.timedelta(days=1)  # by which a gate's clock may have been set back
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     topic TEXT PRIMARY KEY, version INTEGER NOT NULL, desk TEXT NOT NULL,
@@ -174,16 +176,21 @@ class Store:
             )
             return self._database.total_changes - before
 
-    def openings(self, gate: str, since: str) -> int:
-        """Return how often a gate opened since a time, UTC, ISO 8601."""
+    def openings(self, gate: str, since: datetime.datetime) -> int:
+        """Return how often a gate opened since a time, UTC.
+
+        A clock that was set back for a moment ends nothing: a day more is looked at.
+        """
+        first, end = (each.isoformat(timespec="seconds") for each in (since, since - SLACK))
         counted = 0
         for (record,) in self._database.execute(
             "SELECT record FROM events WHERE gate = ? ORDER BY number DESC", (gate,)
         ):
             found = json.loads(record)
-            if str(found.get("at", "")) < since:
+            at = str(found.get("at", ""))
+            if at < end:
                 break
-            counted += found.get("verdict") == "open"
+            counted += at >= first and found.get("verdict") == "open"
         return counted
 
     def events(self, gate: str | None = None, after: int = 0) -> Iterator[dict[str, Any]]:
