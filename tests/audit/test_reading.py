@@ -13,7 +13,7 @@ import pytest
 from kaimen import audit
 from kaimen.access.growing import GrowthCandidate
 from kaimen.access.pin_entry import PinAnswer
-from kaimen.audit import Audit, export, grown_record, pin_record_of, pseudonym, verify
+from kaimen.audit import Audit, Follower, export, grown_record, pin_record_of, pseudonym, verify
 from kaimen.audit.reading import noted, since
 from kaimen.errors import StorageError
 from tests.audit.test_audit import KEY, full, log, written
@@ -61,6 +61,7 @@ def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
     for now in times:
         with Audit(tmp_path, KEY, now=lambda now=now: now) as made:
             made.write({"kind": "door"})
+    (tmp_path / "lock").unlink()  # which tells how many are lost after the last
     report = verify(tmp_path, KEY)
     assert (report.lines, report.lost, report.problems) == (3, 0, [])
     assert (report.first, report.last) == (
@@ -86,18 +87,31 @@ def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.parametrize("file", ["a file of it", None])
 def test_a_log_that_may_not_be_read_is_told_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path, 1)
+    written(tmp_path, 3)
 
     def forbidden(*_: object) -> None:
-        raise PermissionError(13, "Permission denied", str(tmp_path))
+        raise PermissionError(13, "Permission denied", file)
 
-    monkeypatch.setattr(os, "scandir", forbidden)
-    for read in (verify, lambda folder, key: list(audit.latest(folder, key))):
-        with pytest.raises(StorageError, match=r"cannot be read .*; call it as the gate's own"):
-            read(tmp_path, KEY)
+    for read in (
+        lambda: verify(tmp_path, KEY),
+        lambda: list(audit.latest(tmp_path, KEY)),
+        lambda: list(export(tmp_path, KEY)),
+        lambda: since(tmp_path, KEY, 1),
+        Follower(tmp_path, KEY).waiting,
+        Follower(tmp_path, KEY).skip,
+    ):
+        with monkeypatch.context() as patched, pytest.raises(StorageError) as error:
+            patched.setattr(os, "scandir", forbidden)
+            patched.setattr(os, "fstat", forbidden)
+            read()
+        assert str(error.value) == (
+            f"{file or tmp_path}: cannot be read (Permission denied); call it as the gate's own "
+            "user"
+        )
 
 
 def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
@@ -118,7 +132,7 @@ def test_a_day_is_one_of_utc_wherever_the_gate_is(
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     try:
-        for hour in (1, 22):
+        for hour in (1, 12, 22):
             now = datetime.datetime(2026, 9, 1, hour, tzinfo=datetime.UTC)
             with Audit(tmp_path, KEY, days=3, now=lambda now=now: now) as made:
                 made.write({"kind": "door"})
@@ -127,6 +141,7 @@ def test_a_day_is_one_of_utc_wherever_the_gate_is(
         monkeypatch.undo()
         time.tzset()
     assert len(audit.files_of(tmp_path)) == 1
+    assert all(each["at"].endswith(":00:00.000+00:00") for each in export(tmp_path, KEY))
 
 
 def test_a_copy_of_a_log_that_was_changed_is_refused(tmp_path: Path) -> None:
