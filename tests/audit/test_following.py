@@ -91,6 +91,7 @@ def test_what_was_removed_before_it_was_given_is_counted(tmp_path: Path, cursor:
     follower.waiting()
     follower.keep()
     log.write(60)
+    (log.folder / "head").unlink()
     for each in (follower, Follower(log.folder, KEY, cursor)):
         found = counts(each.waiting())
         assert found == list(range(found[0], 66)) and found[0] > 40
@@ -119,14 +120,16 @@ def test_a_line_that_only_the_head_has_is_given_once(log: Log, cursor: Path) -> 
     follower = Follower(log.folder, KEY, cursor)
     assert counts(follower.waiting()) + counts(follower.waiting()) == [1, 2, 3]
     follower.keep()
-    assert follower.waiting() == Follower(log.folder, KEY, cursor).waiting() == []
+    again = Follower(log.folder, KEY, cursor)
+    assert follower.waiting() == again.waiting() == []
     log.write()
-    assert counts(follower.waiting()) == [4]
-    assert counts(Follower(log.folder, KEY, cursor).waiting()) == [4]
+    for each in (follower, again, Follower(log.folder, KEY, cursor)):
+        assert counts(each.waiting()) == [4]
 
 
+@pytest.mark.parametrize(("lines", "head"), [(2, True), (2, False), (12, True), (40, True)])
 def test_a_new_log_in_the_place_of_this_one_is_followed_from_its_beginning(
-    log: Log, cursor: Path
+    lines: int, head: bool, log: Log, cursor: Path
 ) -> None:
     log.write(9)
     follower = Follower(log.folder, KEY, cursor)
@@ -134,9 +137,24 @@ def test_a_new_log_in_the_place_of_this_one_is_followed_from_its_beginning(
     follower.keep()
     log.folder.rename(log.folder.with_name("moved"))
     new = Log(log.folder, at=log.at - datetime.timedelta(seconds=1))
-    new.write(12)
-    assert counts(follower.waiting()) == list(range(1, 13))
-    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(1, 13))
+    new.write(lines)
+    if not head:
+        (log.folder / "head").unlink()
+    assert counts(follower.waiting()) == list(range(1, lines + 1))
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(1, lines + 1))
+
+
+def test_a_new_log_is_known_by_the_line_that_only_its_head_has(log: Log, cursor: Path) -> None:
+    log.write(3)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting()
+    follower.keep()
+    other = Log(log.folder.with_name("other"), at=log.at)
+    other.write(3)
+    path = files_of(other.folder)[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    again = Follower(other.folder, KEY, cursor)
+    assert counts(again.waiting()) + counts(again.waiting()) == [1, 2, 3]
 
 
 def test_of_a_restored_older_log_only_what_is_new_is_given(log: Log, cursor: Path) -> None:

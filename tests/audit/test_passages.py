@@ -68,6 +68,7 @@ def test_a_log_is_read_back_to_a_day(tmp_path: Path) -> None:
 
 
 def test_scores_of_strangers_are_those_of_one_encoder() -> None:
-    lines = [LINE, {**LINE, "encoder": "f" * 16}, {**LINE, "verdict": "unknown"}]
+    other = {"encoder": "f" * 16, "nearest": [{"student": "ef", "score": 0.8}] * 2}
+    lines = [LINE, {**LINE, **other}, {**LINE, "verdict": "unknown"}]
     found = [each for each in map(passage_of, lines) if each is not None]
     assert list(strangers_at(found, "e" * 64)) == [("ab", 0.5)]

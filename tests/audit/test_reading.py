@@ -30,6 +30,12 @@ def test_what_came_after_a_line_is_given_in_its_order(tmp_path: Path) -> None:
     assert numbers(tmp_path, 2) == [3, 4, 5]
     assert numbers(tmp_path, 0) == [5]  # of none, the last line alone
     assert numbers(tmp_path, 5) == numbers(tmp_path, 9) == []
+    written(tmp_path, 15)  # more than the head has
+    for after in range(1, 20):
+        assert numbers(tmp_path, after) == list(range(after + 1, 21))
+    with log(tmp_path) as made:
+        made.write({"event": "longer than a slot " * 500})  # the head has it alone
+    assert numbers(tmp_path, 18) == [19, 20, 21]
 
 
 def test_what_the_head_alone_has_is_after_a_line_as_well(
