@@ -598,6 +598,7 @@ def test_a_copy_of_a_log_that_was_cut_off_tells_of_it(tmp_path: Path) -> None:
     last = files_of(tmp_path / "log")[-1]
     last.write_bytes(b"".join(last.read_bytes().splitlines(keepends=True)[:-1]))
     audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+    assert (tmp_path / "copy" / "lock").stat().st_mode & 0o077 == 0
     written(tmp_path / "copy", 1)
     assert problems(tmp_path / "copy") == []
     assert verify(tmp_path / "copy", KEY).lost == 1

@@ -62,6 +62,13 @@ def test_a_field_is_read_of_the_newest_file_whatever_became_of_the_head(tmp_path
     assert noted(tmp_path / "none", KEY, "verdict") == []
 
 
+def test_a_field_is_read_of_no_older_file(tmp_path: Path) -> None:
+    written(tmp_path, 9)
+    lines = len(audit.files_of(tmp_path)[-1].read_bytes().splitlines())
+    assert len(audit.files_of(tmp_path)) > 2
+    assert len(noted(tmp_path, KEY, "verdict")) == lines + 1
+
+
 def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
     times = [datetime.datetime(2026, 9, day, tzinfo=datetime.UTC) for day in (1, 2, 3)]
     for now in times:
@@ -129,7 +136,8 @@ def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
     copied = list(export(tmp_path / "copy", KEY))
     assert [each["number of it"] for each in copied] == list(range(5))
     assert verify(tmp_path / "copy", KEY).problems == []
-    assert not any(each.stat().st_mode & 0o077 for each in (tmp_path / "copy").iterdir())
+    private = [tmp_path / "copy", *(tmp_path / "copy").iterdir()]
+    assert not any(each.stat().st_mode & 0o077 for each in private)
 
 
 def test_a_day_is_one_of_utc_wherever_the_gate_is(
@@ -150,12 +158,51 @@ def test_a_day_is_one_of_utc_wherever_the_gate_is(
     assert all(each["at"].endswith(":00:00.000+00:00") for each in export(tmp_path, KEY))
 
 
-def test_a_copy_of_a_log_that_was_changed_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("audit-000000001.jsonl", "audit-000000001.jsonl:1: changed"), ("head", "head: missing")],
+)
+def test_a_copy_of_a_log_that_was_changed_is_refused(name: str, what: str, tmp_path: Path) -> None:
     written(tmp_path / "log", 3)
-    path = audit.files_of(tmp_path / "log")[0]
+    path = tmp_path / "log" / name
     path.write_bytes(path.read_bytes().replace(b"open", b"shut", 1))
-    with pytest.raises(StorageError, match=r"audit-000000001.jsonl:1: changed"):
+    with pytest.raises(StorageError, match=f"log: {what}"):
         audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+
+
+def test_a_copy_that_lacks_a_file_that_was_removed_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "log", 30)
+    link = os.link
+
+    def removed(source: Path, to: Path) -> None:
+        if source == audit.files_of(tmp_path / "log")[0]:
+            raise FileNotFoundError(source)
+        link(source, to)
+
+    monkeypatch.setattr(os, "link", removed)
+    with pytest.raises(StorageError, match="lines were removed"):
+        audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+
+
+def test_a_copy_of_a_log_that_only_the_head_has_is_whole(tmp_path: Path) -> None:
+    written(tmp_path / "log", 5)
+    for path in audit.files_of(tmp_path / "log"):
+        path.unlink()
+    assert [each["number"] for each in audit.latest(tmp_path / "log", KEY)] == [5, 4, 3, 2, 1]
+    audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+    assert verify(tmp_path / "copy", KEY).problems == []
+    assert [each["number"] for each in export(tmp_path / "copy", KEY)] == [1, 2, 3, 4, 5]
+    assert [each.name for each in audit.files_of(tmp_path / "copy")] == ["audit-000000001.jsonl"]
+
+
+def test_a_copy_has_the_files_of_the_log(tmp_path: Path) -> None:
+    for number in range(6):
+        written(tmp_path / "log", 1)
+        audit.copy(tmp_path / "log", KEY, tmp_path / str(number))
+        files, copied = (audit.files_of(tmp_path / each) for each in ("log", str(number)))
+        assert [each.name for each in copied] == [each.name for each in files]
 
 
 def test_a_pin_is_told_with_everything_but_itself() -> None:
