@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.audit import Audit, Cursor, Follower, Record, files_of, id_of
+from kaimen.audit import Audit, Cursor, Follower, Record, files_of, following, id_of
+from kaimen.audit.chain import LONGEST
 from kaimen.errors import StorageError
 
 KEY = bytes(range(32))
@@ -88,6 +91,7 @@ def test_what_was_removed_before_it_was_given_is_counted(tmp_path: Path, cursor:
     follower.waiting()
     follower.keep()
     log.write(60)
+    (log.folder / "head").unlink()
     for each in (follower, Follower(log.folder, KEY, cursor)):
         found = counts(each.waiting())
         assert found == list(range(found[0], 66)) and found[0] > 40
@@ -116,24 +120,41 @@ def test_a_line_that_only_the_head_has_is_given_once(log: Log, cursor: Path) -> 
     follower = Follower(log.folder, KEY, cursor)
     assert counts(follower.waiting()) + counts(follower.waiting()) == [1, 2, 3]
     follower.keep()
-    assert follower.waiting() == Follower(log.folder, KEY, cursor).waiting() == []
+    again = Follower(log.folder, KEY, cursor)
+    assert follower.waiting() == again.waiting() == []
     log.write()
-    assert counts(follower.waiting()) == [4]
-    assert counts(Follower(log.folder, KEY, cursor).waiting()) == [4]
+    for each in (follower, again, Follower(log.folder, KEY, cursor)):
+        assert counts(each.waiting()) == [4]
 
 
+@pytest.mark.parametrize(("lines", "head"), [(2, True), (2, False), (12, True), (40, True)])
 def test_a_new_log_in_the_place_of_this_one_is_followed_from_its_beginning(
-    log: Log, cursor: Path
+    lines: int, head: bool, log: Log, cursor: Path
 ) -> None:
     log.write(9)
     follower = Follower(log.folder, KEY, cursor)
     follower.waiting()
     follower.keep()
     log.folder.rename(log.folder.with_name("moved"))
-    new = Log(log.folder, at=log.at)
-    new.write(12)
-    assert counts(follower.waiting()) == list(range(1, 13))
-    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(1, 13))
+    new = Log(log.folder, at=log.at - datetime.timedelta(seconds=1))
+    new.write(lines)
+    if not head:
+        (log.folder / "head").unlink()
+    assert counts(follower.waiting()) == list(range(1, lines + 1))
+    assert counts(Follower(log.folder, KEY, cursor).waiting()) == list(range(1, lines + 1))
+
+
+def test_a_new_log_is_known_by_the_line_that_only_its_head_has(log: Log, cursor: Path) -> None:
+    log.write(3)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting()
+    follower.keep()
+    other = Log(log.folder.with_name("other"), at=log.at)
+    other.write(3)
+    path = files_of(other.folder)[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    again = Follower(other.folder, KEY, cursor)
+    assert counts(again.waiting()) + counts(again.waiting()) == [1, 2, 3]
 
 
 def test_of_a_restored_older_log_only_what_is_new_is_given(log: Log, cursor: Path) -> None:
@@ -179,20 +200,133 @@ def test_a_line_that_was_changed_is_left_out(log: Log) -> None:
     assert Follower(log.folder, bytes(32)).waiting() == []
 
 
-def test_who_skips_gets_only_what_comes(log: Log) -> None:
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The lines that are looked at."""
+    found: list[bytes] = []
+    checked = following.checked
+
+    def look(content: bytes, key: bytes) -> Record | None:
+        found.append(content)
+        return checked(content, key)
+
+    monkeypatch.setattr(following, "checked", look)
+    return found
+
+
+def test_what_was_read_is_not_read_again(log: Log, looked_at: list[bytes]) -> None:
+    log.write(1)
+    follower = Follower(log.folder, KEY)
+    assert counts(follower.waiting()) == [1]
+    os.utime(log.folder / "head", (1, 1))
+    assert follower.waiting() == []
+    looked_at.clear()
+    assert follower.waiting() == [] and not looked_at
+    log.write(1)
+    assert counts(follower.waiting()) == [2] and len(looked_at) == 1
+
+
+def test_who_goes_on_looks_at_no_file_before_the_cursor(
+    log: Log, cursor: Path, looked_at: list[bytes]
+) -> None:
+    log.write(21)
+    last = files_of(log.folder)[-1]
+    follower = Follower(log.folder, KEY, cursor)
+    follower.waiting(following.number_of(last))  # up to the first line of the last file
+    follower.keep()
+    (log.folder / "head").unlink()
+    looked_at.clear()
+    Follower(log.folder, KEY, cursor).waiting()
+    assert set(looked_at) == set(last.read_bytes().splitlines(keepends=True))
+
+
+def test_a_head_of_the_same_moment_is_looked_at_again(log: Log) -> None:
+    log.write(1)
+    (path,), head = files_of(log.folder), log.folder / "head"
+    before, first = path.read_bytes(), head.read_bytes()
+    log.write(1)
+    path.write_bytes(before)
+    second, now = head.read_bytes(), time.time_ns()
+    follower, found = Follower(log.folder, KEY), []
+    for content in (first, first, second):
+        head.write_bytes(content)
+        os.utime(head, ns=(now, now))
+        found.append(counts(follower.waiting()))
+    assert found == [[1], [], [2]]
+
+
+def test_a_line_that_does_not_follow_takes_none_away(log: Log) -> None:
+    log.write(2)
+    (path,) = files_of(log.folder)
+    follower = Follower(log.folder, KEY)
+    follower.waiting(1)
+    other = Log(log.folder.with_name("other"), at=log.at)
+    other.write(5)
+    lines = b"".join(each.read_bytes() for each in files_of(other.folder)).splitlines(True)
+    path.write_bytes(path.read_bytes() + b"".join(lines[2:]))
+    assert counts(follower.waiting(2)) == [2, 3]
+    assert counts(follower.waiting()) == [4, 5]
+
+
+def test_a_line_longer_than_any_of_a_log_holds_up_nobody(log: Log, cursor: Path) -> None:
+    log.write(2)
+    (path,) = files_of(log.folder)
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"x" * (LONGEST + 9) + b"\n" + second)
+    (log.folder / "head").unlink()
+    follower = Follower(log.folder, KEY, cursor)
+    assert counts(follower.waiting()) == [1, 2]
+    follower.keep()
+    assert Follower(log.folder, KEY, cursor).waiting() == []
+
+
+def test_a_file_that_is_removed_meanwhile_holds_up_nobody(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.write(7)
+    files = files_of(log.folder)
+    kept = following.number_of(files[1])
+    files[0].unlink()
+    monkeypatch.setattr(following, "files_of", lambda folder: files)
+    assert counts(Follower(log.folder, KEY).waiting()) == list(range(kept, 8))
+
+
+def test_a_cursor_is_for_its_owner_alone_and_written_where_it_moved(log: Log, cursor: Path) -> None:
+    log.write(2)
+    follower = Follower(log.folder, KEY, cursor)
+    follower.keep()
+    assert not cursor.exists()
+    follower.waiting()
+    follower.keep()
+    assert cursor.stat().st_mode & 0o077 == 0
+    cursor.unlink()
+    follower.keep()
+    assert not cursor.exists()
+
+
+@pytest.mark.parametrize("head", ["whole", "missing", "changed"])
+def test_who_skips_gets_only_what_comes(head: str, log: Log, looked_at: list[bytes]) -> None:
+    log.write(7)
+    if head == "missing":
+        (log.folder / "head").unlink()
+    elif head == "changed":
+        (log.folder / "head").write_text("[]")
     follower = Follower(log.folder, KEY)
     follower.skip()
+    assert follower.missed == 0 and (head != "whole" or len(looked_at) == 1)
+    follower.keep()
     assert follower.waiting() == []
-    log.write(2)
-    assert counts(follower.waiting()) == [8, 9]
+    if head == "whole":
+        log.write(2)
+        assert counts(follower.waiting()) == [8, 9]
 
 
 @pytest.mark.parametrize("content", ["", "[", "[[1]]", '{"number": -4, "hash": "", "at": ""}'])
 def test_what_is_no_cursor_begins_at_the_oldest(log: Log, cursor: Path, content: str) -> None:
     log.write(2)
     cursor.write_text(content)
-    assert counts(Follower(log.folder, KEY, cursor).waiting()) == [1, 2]
+    follower = Follower(log.folder, KEY, cursor)
+    assert counts(follower.waiting()) == [1, 2] and follower.missed == 0
 
 
 def test_a_cursor_that_cannot_be_read_is_no_new_beginning(log: Log, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from kaimen import audit
 from kaimen.access.growing import GrowthCandidate
 from kaimen.access.pin_entry import PinAnswer
-from kaimen.audit import Audit, export, grown_record, pin_record_of, pseudonym, verify
+from kaimen.audit import Audit, Follower, export, grown_record, pin_record_of, pseudonym, verify
 from kaimen.audit.reading import noted, since
 from kaimen.errors import StorageError
 from tests.audit.test_audit import KEY, full, log, written
@@ -30,6 +30,12 @@ def test_what_came_after_a_line_is_given_in_its_order(tmp_path: Path) -> None:
     assert numbers(tmp_path, 2) == [3, 4, 5]
     assert numbers(tmp_path, 0) == [5]  # of none, the last line alone
     assert numbers(tmp_path, 5) == numbers(tmp_path, 9) == []
+    written(tmp_path, 15)  # more than the head has
+    for after in range(1, 20):
+        assert numbers(tmp_path, after) == list(range(after + 1, 21))
+    with log(tmp_path) as made:
+        made.write({"event": "longer than a slot " * 500})  # the head has it alone
+    assert numbers(tmp_path, 18) == [19, 20, 21]
 
 
 def test_what_the_head_alone_has_is_after_a_line_as_well(
@@ -56,11 +62,19 @@ def test_a_field_is_read_of_the_newest_file_whatever_became_of_the_head(tmp_path
     assert noted(tmp_path / "none", KEY, "verdict") == []
 
 
+def test_a_field_is_read_of_no_older_file(tmp_path: Path) -> None:
+    written(tmp_path, 9)
+    lines = len(audit.files_of(tmp_path)[-1].read_bytes().splitlines())
+    assert len(audit.files_of(tmp_path)) > 2
+    assert len(noted(tmp_path, KEY, "verdict")) == lines + 1
+
+
 def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
     times = [datetime.datetime(2026, 9, day, tzinfo=datetime.UTC) for day in (1, 2, 3)]
     for now in times:
         with Audit(tmp_path, KEY, now=lambda now=now: now) as made:
             made.write({"kind": "door"})
+    (tmp_path / "lock").unlink()  # which tells how many are lost after the last
     report = verify(tmp_path, KEY)
     assert (report.lines, report.lost, report.problems) == (3, 0, [])
     assert (report.first, report.last) == (
@@ -86,18 +100,31 @@ def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.parametrize("file", ["a file of it", None])
 def test_a_log_that_may_not_be_read_is_told_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path, 1)
+    written(tmp_path, 3)
 
     def forbidden(*_: object) -> None:
-        raise PermissionError(13, "Permission denied", str(tmp_path))
+        raise PermissionError(13, "Permission denied", file)
 
-    monkeypatch.setattr(os, "scandir", forbidden)
-    for read in (verify, lambda folder, key: list(audit.latest(folder, key))):
-        with pytest.raises(StorageError, match=r"cannot be read .*; call it as the gate's own"):
-            read(tmp_path, KEY)
+    for read in (
+        lambda: verify(tmp_path, KEY),
+        lambda: list(audit.latest(tmp_path, KEY)),
+        lambda: list(export(tmp_path, KEY)),
+        lambda: since(tmp_path, KEY, 1),
+        Follower(tmp_path, KEY).waiting,
+        Follower(tmp_path, KEY).skip,
+    ):
+        with monkeypatch.context() as patched, pytest.raises(StorageError) as error:
+            patched.setattr(os, "scandir", forbidden)
+            patched.setattr(os, "fstat", forbidden)
+            read()
+        assert str(error.value) == (
+            f"{file or tmp_path}: cannot be read (Permission denied); call it as the gate's own "
+            "user"
+        )
 
 
 def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
@@ -109,7 +136,8 @@ def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
     copied = list(export(tmp_path / "copy", KEY))
     assert [each["number of it"] for each in copied] == list(range(5))
     assert verify(tmp_path / "copy", KEY).problems == []
-    assert not any(each.stat().st_mode & 0o077 for each in (tmp_path / "copy").iterdir())
+    private = [tmp_path / "copy", *(tmp_path / "copy").iterdir()]
+    assert not any(each.stat().st_mode & 0o077 for each in private)
 
 
 def test_a_day_is_one_of_utc_wherever_the_gate_is(
@@ -118,7 +146,7 @@ def test_a_day_is_one_of_utc_wherever_the_gate_is(
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     try:
-        for hour in (1, 22):
+        for hour in (1, 12, 22):
             now = datetime.datetime(2026, 9, 1, hour, tzinfo=datetime.UTC)
             with Audit(tmp_path, KEY, days=3, now=lambda now=now: now) as made:
                 made.write({"kind": "door"})
@@ -127,14 +155,54 @@ def test_a_day_is_one_of_utc_wherever_the_gate_is(
         monkeypatch.undo()
         time.tzset()
     assert len(audit.files_of(tmp_path)) == 1
+    assert all(each["at"].endswith(":00:00.000+00:00") for each in export(tmp_path, KEY))
 
 
-def test_a_copy_of_a_log_that_was_changed_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("audit-000000001.jsonl", "audit-000000001.jsonl:1: changed"), ("head", "head: missing")],
+)
+def test_a_copy_of_a_log_that_was_changed_is_refused(name: str, what: str, tmp_path: Path) -> None:
     written(tmp_path / "log", 3)
-    path = audit.files_of(tmp_path / "log")[0]
+    path = tmp_path / "log" / name
     path.write_bytes(path.read_bytes().replace(b"open", b"shut", 1))
-    with pytest.raises(StorageError, match=r"audit-000000001.jsonl:1: changed"):
+    with pytest.raises(StorageError, match=f"log: {what}"):
         audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+
+
+def test_a_copy_that_lacks_a_file_that_was_removed_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "log", 30)
+    link = os.link
+
+    def removed(source: Path, to: Path) -> None:
+        if source == audit.files_of(tmp_path / "log")[0]:
+            raise FileNotFoundError(source)
+        link(source, to)
+
+    monkeypatch.setattr(os, "link", removed)
+    with pytest.raises(StorageError, match="lines were removed"):
+        audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+
+
+def test_a_copy_of_a_log_that_only_the_head_has_is_whole(tmp_path: Path) -> None:
+    written(tmp_path / "log", 5)
+    for path in audit.files_of(tmp_path / "log"):
+        path.unlink()
+    assert [each["number"] for each in audit.latest(tmp_path / "log", KEY)] == [5, 4, 3, 2, 1]
+    audit.copy(tmp_path / "log", KEY, tmp_path / "copy")
+    assert verify(tmp_path / "copy", KEY).problems == []
+    assert [each["number"] for each in export(tmp_path / "copy", KEY)] == [1, 2, 3, 4, 5]
+    assert [each.name for each in audit.files_of(tmp_path / "copy")] == ["audit-000000001.jsonl"]
+
+
+def test_a_copy_has_the_files_of_the_log(tmp_path: Path) -> None:
+    for number in range(6):
+        written(tmp_path / "log", 1)
+        audit.copy(tmp_path / "log", KEY, tmp_path / str(number))
+        files, copied = (audit.files_of(tmp_path / each) for each in ("log", str(number)))
+        assert [each.name for each in copied] == [each.name for each in files]
 
 
 def test_a_pin_is_told_with_everything_but_itself() -> None:

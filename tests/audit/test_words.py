@@ -108,6 +108,11 @@ PIN = {"kind": "pin", "verdict": "refused", "student": "ab", "why": "a wrong PIN
             "(0.20, 0.40 is needed)",
         ),
         (
+            {**TURNED_AWAY, "score": 0.7, "checks": {"phrase": [-0.1, 0.0]}},
+            "unknown: the voice is like AB, but these are not the words that were enrolled "
+            "(-0.10, 0.00 is needed)",
+        ),
+        (
             {**TURNED_AWAY, "verdict": "refused", "score": 0.7, "checks": REPLAY},
             "refused: the voice is like AB, but it was heard before: a recording "
             "(0.95, at most 0.60 may be)",

@@ -91,12 +91,12 @@ class Follower:
         self._path = cursor
         self._cursor = Cursor() if cursor is None else Cursor.load(cursor)
         self._kept = self._cursor
-        self._file: Path | None = None  # that is being read
+        self._file = Path()  # that is being read; at first, none
         self._inode = 0
-        self._offset = 0  # of its first byte that was not given
+        self._offset: int  # of its first byte that was not given
         self._lost = False  # what is being read does not follow from what was given
-        self._searching = True  # for the first record behind the cursor
-        self._seen = (0, 0, 0)  # which head was looked at, behind which record
+        self._searching: bool  # for the first record behind the cursor
+        self._seen: tuple[int, ...] = ()  # which head was looked at, behind which record
         self._not_before = ""  # after a log was put in this one's place
 
     def skip(self) -> None:
@@ -147,7 +147,7 @@ class Follower:
             self._find(files)
         found: list[Record] = []
         # Files are listed before they are read: one that has a successor is read to its end.
-        for path in files[files.index(self._file) if self._file in files else 0 :]:
+        for path in files[files.index(self._file) :]:
             if path != self._file:
                 self._file, self._offset = path, 0
             try:
@@ -210,7 +210,7 @@ class Follower:
 
     def _is_at(self, files: list[Path]) -> bool:
         """Return whether the file that is being read is still the one that it was."""
-        if self._file not in files or self._file is None:
+        if self._file not in files:
             return False
         try:
             now = self._file.stat()
@@ -224,7 +224,7 @@ class Follower:
             # What was given before that log was put here has an earlier time, if it is in it.
             self._not_before, self._cursor = self._cursor.at, Cursor()
         before = [each for each in files if number_of(each) <= self._cursor.number]
-        self._file, self._inode, self._offset = (before or files)[-1 if before else 0], 0, 0
+        self._file, self._offset = before[-1] if before else files[0], 0
         self._lost, self._searching = False, True
 
     def _is_another_log(self, files: list[Path]) -> bool:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from kaimen.audit.chain import BEGINNING, LONGEST, hash_of
@@ -99,15 +100,15 @@ class HeadFile:
         found = cls(path, key, whole, size)
         torn = [number for number, each in enumerate(heads) if each is None]
         found.torn = torn == [(found.head.last + 1) % SLOTS]
-        missing = len(whole) != found.head.last - whole[0].last + 1 if whole else True
-        if missing or len(written) % SLOTS or (torn and not found.torn):
+        follow = all(after.last == before.last + 1 for before, after in pairwise(whole))
+        if not follow or len(written) % SLOTS or (torn and not found.torn):
             raise ValueError("changed, or of another key")
         return found
 
     def takes(self, head: Head) -> bool:
         """Return whether a head can be written over a slot, so that the other lines stay."""
         try:
-            there = self._path.stat().st_size == SLOTS * self._slot > 0
+            there = self._path.stat().st_size == SLOTS * self._slot
         except FileNotFoundError:
             return False
         return there and len(head.packed(self._key, head.last % SLOTS)) <= self._slot

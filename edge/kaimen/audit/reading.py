@@ -68,7 +68,8 @@ def _verify(folder: Path, key: bytes, noted: str, *, newest: bool) -> Report:
         report.problems += [
             Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
         ]
-        report.lost += Lost.after_last(folder, head.last if head else 0)
+        if head is not None:
+            report.lost += Lost.after_last(folder, head.last)
         now, _ = _head_of(folder, key)
         # Otherwise the gate removed an old file meanwhile.
         if (head and head.first) == (now and now.head.first):

@@ -54,7 +54,7 @@ def record_of(
         "above_next": scores[0] - scores[1] if len(scores) > 1 else None,
         "nearest": [named(match) for match in decision.nearest],
         "seconds": answer.phrase.seconds,
-        "peak": float(np.abs(samples).max(initial=0)),
+        "peak": float(np.abs(samples).max()),
         "clipped": clipped_share(samples),
         "pooled": decision.pooled,
         "checks": {check.name: [check.score, check.threshold] for check in decision.checks},

@@ -59,9 +59,9 @@ class Audit(Closing):
         self._days = days
         self._now = now
         self._lock: IO[bytes] | None = None
-        self._head = HeadFile(folder / "head", key)
-        self._missing: list[str] = []  # the last lines, which the head alone has
-        self._flushed = 0  # number of the last line that is on the disk in its file
+        self._head: HeadFile  # of a log that is open, as are the next two
+        self._missing: list[str]  # the last lines, which the head alone has
+        self._flushed: int  # number of the last line that is on the disk in its file
         self._lost = 0  # records since something went wrong
 
     def write(self, record: Record) -> None:
@@ -140,7 +140,7 @@ class Audit(Closing):
         number = before.last + 1
         at = self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds")
         whole = {"number": number, "at": at, **_plain(record), "before": before.hash}
-        body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
         found = hash_of(self.key, body.encode())
         old = self._old(files_of(self._folder))
         first, origin = end_of(old[-1]) if old else (before.first - 1, before.origin)
@@ -231,7 +231,7 @@ def _plain(value: Any) -> Any:
     """Return the same without what JSON has no word for."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
