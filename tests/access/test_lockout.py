@@ -185,7 +185,15 @@ def test_tries_are_on_the_card_at_once_and_what_forgives_them_in_its_own_time(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", "[" * 100_000, '{"boot": "one", "count": -1, "last": 0, "until": 0}']
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"boot": "one", "count": -1, "last": 0, "until": 0}',
+        '{"boot": "one", "count": Infinity, "last": 0, "until": 0}',
+    ]
     + [f'{{"boot": "one", "count": 4, "last": 0, "until": {u}}}' for u in ("1e9", "NaN", '"x"')],
 )
 def test_a_file_that_is_damaged_uses_up_the_free_tries(
@@ -197,6 +205,18 @@ def test_a_file_that_is_damaged_uses_up_the_free_tries(
     assert found.wait() == 0 and found.left == 0
     found.unknown()
     assert found.wait() == LOCKOUT
+
+
+def test_a_file_that_cannot_be_read_uses_up_the_free_tries(
+    tmp_path: Path, boot: Path, clock: Clock
+) -> None:
+    assert Lockout(path=tmp_path, clock=clock).left == 0
+
+
+def test_the_tries_of_a_lockout_before_this_one_go_on(clock: Clock) -> None:
+    before = Lockout(clock=clock)
+    before.unknown(2)
+    assert Lockout(tries=before.tries, clock=clock).left == before.left
 
 
 def test_a_full_disk_is_said_once_and_the_lockout_goes_on(
