@@ -126,7 +126,9 @@ def test_a_slot_that_was_changed_is_refused_with_the_way_back(place: Place, name
             file.write_bytes(content)
         if name == "head" and content == whole + b"\0":
             continue  # nothing of it is read
-        with pytest.raises(BundleError, match="or go back with 'kaimen bundle rollback'"):
+        with pytest.raises(
+            BundleError, match=f"{place.slots.path('a')}.* 'kaimen bundle rollback'"
+        ):
             place.slots.encoder()
         file.write_bytes(whole)
     assert place.active == b"1"
@@ -139,6 +141,8 @@ def test_of_a_slot_the_manifest_alone_may_be_asked_for(place: Place) -> None:
     assert found.manifest == place.bundle(1).manifest
     with pytest.raises(ForgedBundle, match="install the bundle again"):
         place.slots.opened("a", place.slots.state())
+    with pytest.raises(ForgedBundle, match="install the bundle again"):
+        Bundle.unpacked(place.slots.path("a"), place.slots.trusted)
 
 
 def test_a_key_that_is_trusted_no_longer_takes_its_bundles_along(place: Place) -> None:
