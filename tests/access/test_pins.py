@@ -271,7 +271,8 @@ def test_a_student_whose_row_was_changed_by_hand_stays_outside(keypad: Keypad) -
     with keypad.registry.database._transaction() as database:
         database.execute("UPDATE students SET class = '9' WHERE name = 'Li'")
     (answer,) = keypad.type("Li", PIN)
-    assert not answer.opens and "changed" in answer.why
+    assert (answer.opens, answer.student) == (False, "Li")
+    assert "changed" in answer.why
 
 
 def test_a_pin_of_one_is_of_no_use_in_anothers_row(keypad: Keypad) -> None:
