@@ -218,7 +218,7 @@ def test_two_points_are_of_one_voice_from_a_cosine_on() -> None:
 def test_what_two_tries_have_in_common_is_of_unit_length() -> None:
     both = pooled_point(np.eye(3, dtype=np.float32)[:2], np.eye(3, dtype=np.float32)[[0, 2]])
     np.testing.assert_allclose(both, [[1, 0, 0], [0, 0.5**0.5, 0.5**0.5]], atol=1e-6)
-    apart = pooled_point(np.float32([0.6, 0.8]), np.float32([0.6, -0.8]) * -1)
+    apart = pooled_point(np.float32([0.96, 0.28]), np.float32([-0.96, 0.28]))
     np.testing.assert_allclose(apart, [0, 1], atol=1e-6)
     opposite = pooled_point(np.eye(3, dtype=np.float32)[0], -np.eye(3, dtype=np.float32)[0])
     np.testing.assert_array_equal(opposite, np.zeros(3))
