@@ -202,11 +202,11 @@ def test_loudspeakers_are_listened_for_beside_points_that_the_detector_knows(
     suspect = LoudspeakerDetector.suspect
 
     def heard(self: LoudspeakerDetector, features: Any, point: Any, known: Any) -> Any:
-        beside.append(len(known))
+        beside.append((len(known), point is not None))
         return suspect(self, features, point, [])
 
     monkeypatch.setattr(LoudspeakerDetector, "knows", lambda *_: knows)
     monkeypatch.setattr(LoudspeakerDetector, "suspect", heard)
     require_passed(slot)
     takes = len(json.loads((slot / TABLE).read_text()))
-    assert beside[-takes:] == [takes if knows else 0] * takes
+    assert beside[-takes:] == [(takes if knows else 0, True)] * takes
