@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
-from kaimen.access.checks import Checks
-from kaimen.access.decision import Thresholds
+from kaimen.access.checks import PHRASE_GREY, Checks
+from kaimen.access.decision import Check, Thresholds
 from kaimen.gallery.gallery import Gallery
+from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -19,6 +21,7 @@ from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.evidence import Evidence
 from kaimen.voice.features import Features
+from kaimen.voice.fingerprint import HEARD_BEFORE
 from kaimen.voice.loudspeaker import Limits, Suspicion
 from kaimen.voice.models import Models
 from kaimen.voice.phrase import PhraseEncoder
@@ -36,9 +39,11 @@ class Suspicious:
         self.heard: list[tuple[Voiceprint, Sequence[Voiceprint]]] = []
 
     def knows(self, encoder: Encoder) -> bool:
+        assert isinstance(encoder, Encoder)
         return self._at_home
 
     def suspect(self, heard: Features, point: Voiceprint, known: Sequence[Voiceprint]) -> Suspicion:
+        assert np.isfinite(heard).all()
         self.heard.append((point, known))
         return self._suspicion
 
@@ -66,6 +71,15 @@ def memory(tmp_path: Path) -> Iterator[ReplayMemory]:
     memory = ReplayMemory(tmp_path / "heard.sqlite", Vault())
     yield memory
     memory.close()
+
+
+def of_another(models: Models) -> Models:
+    """Models with an encoder that nobody was enrolled with."""
+
+    class Another:
+        identity = "another"
+
+    return Models(cast(Encoder, Another()), models.phrase)
 
 
 def failed(checks: Checks, phrase: Utterance, thresholds: Thresholds | None = None) -> list[str]:
@@ -106,6 +120,10 @@ def test_how_all_say_the_phrase_is_part_of_what_it_is_compared_with(
     without = Thresholds(phrase=-1.0, phrase_by=models.said_by)
     (higher,), (lower,) = (checks.of(probe, WHO, each) for each in (known, without))
     assert higher.score > lower.score
+    gallery.enroll(WHO, [probe.voiceprint], evidence=[models.evidence(probe)], word="open")
+    # All say one phrase, and each their own words.
+    (one,), (other,) = (checks.of(probe, WHO, each, "open") for each in (known, without))
+    assert one == other
 
 
 def test_an_enrolled_recording_itself_was_heard_before(models: Models, gallery: Gallery) -> None:
@@ -123,6 +141,48 @@ def test_what_opened_once_opens_no_second_time(
     checks.remember(phrase, WHO)
     assert failed(checks, phrase) == ["replay"]
     assert failed(checks, heard(models, "other-1")) == []
+    word = heard(models, "other-1")
+    checks.remember(word, WHO, "other")  # a word of a challenge is no passphrase
+    assert failed(checks, word) == []
+    (replayed,) = checks.of(word, WHO, Thresholds(), "other")
+    assert not replayed.passed
+    assert failed(Checks(models, alone.registry, memory, replay=False), phrase) == []
+    assert checks.recording(phrase) is not None
+    assert Checks(models, alone.registry, memory, replay=False).recording(phrase) is None
+
+
+def test_every_check_tells_what_it_found_and_what_it_had_to_reach(
+    models: Models, gallery: Gallery
+) -> None:
+    assert models.phrase is not None
+    suspicious = Models(models.encoder, models.phrase, Suspicious(0.5))  # type: ignore[arg-type]
+    checks = Checks(suspicious, gallery.registry, None)
+    probe, least = heard(models, "phrase-6"), models.phrase.card.threshold
+    phrase, loudspeaker, replay = checks.of(probe, WHO, Thresholds())
+    assert phrase == Check("phrase", phrase.score, least, least - PHRASE_GREY)
+    assert loudspeaker == Check("loudspeaker", -0.5, -1.0, -3.0)
+    assert replay == Check("replay", replay.score, -HEARD_BEFORE)
+    # What is nearly the words is looked at further: another try may show it.
+    nearly = Thresholds(phrase=phrase.score + PHRASE_GREY / 2, phrase_by=models.said_by)
+    found = checks.of(probe, WHO, nearly)
+    assert [(each.name, each.passed) for each in found] == [
+        ("phrase", False), ("loudspeaker", True), ("replay", True),
+    ]  # fmt: skip
+    far = Thresholds(phrase=phrase.score + PHRASE_GREY * 2, phrase_by=models.said_by)
+    assert [each.name for each in checks.of(probe, WHO, far)] == ["phrase"]
+
+
+def test_checks_are_closed_with_what_they_read() -> None:
+    class Closed:
+        times = 0
+
+        def close(self) -> None:
+            self.times += 1
+
+    registry, memory = Closed(), Closed()
+    for each in (memory, None):
+        Checks(Models(cast(Encoder, None)), cast(Registry, registry), each).close()  # type: ignore[arg-type]
+    assert (registry.times, memory.times) == (2, 1)
 
 
 def test_a_loudspeaker_is_refused_or_asked_again(models: Models, gallery: Gallery) -> None:
@@ -173,6 +233,10 @@ def test_a_word_is_told_from_other_words(models: Models, gallery: Gallery) -> No
         gallery.enroll(WHO, points, evidence=evidence, word=word)
     checks = Checks(models, gallery.registry, None)
     assert checks.words(WHO) == ["open", "other"]
+    (point,) = checks.word_voiceprints(WHO, "other")
+    np.testing.assert_array_equal(point, heard(models, "other-1").voiceprint)
+    assert Checks(of_another(models), gallery.registry, None).words(WHO) == []
+    assert Checks(of_another(models), gallery.registry, None).word_voiceprints(WHO, "other") == []
     assert not checks.another_word(heard(models, "phrase-6"), WHO, "open")
     assert checks.another_word(heard(models, "phrase-6"), WHO, "other")
     assert not checks.another_word(heard(models, "other-1"), WHO, "other")
@@ -226,4 +290,6 @@ def test_evidence_of_another_phrase_encoder_is_not_compared(models: Models) -> N
 
 def test_evidence_that_was_changed_opens_nothing(models: Models, gallery: Gallery) -> None:
     gallery.registry.database._database.execute("UPDATE recordings SET said = fingerprint")
-    assert failed(Checks(models, gallery.registry, None), heard(models, "phrase-6")) == ["stored"]
+    checks = Checks(models, gallery.registry, None)
+    found = checks.of(heard(models, "phrase-6"), WHO, Thresholds())
+    assert found == (Check("stored", 0.0, 1.0),)

@@ -18,7 +18,7 @@ import pytest
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.lockout import Lockout
-from kaimen.access.policy import CLAIM, AccessPolicy
+from kaimen.access.policy import BEHIND, CLAIM, AccessPolicy
 from kaimen.clock import local_now
 from kaimen.gallery.gallery import Gallery
 from kaimen.settings.roster import Rule, groups_at
@@ -198,6 +198,16 @@ def test_a_clock_from_before_the_last_enrollment_lets_in_no_ended_consent(
     assert entrance.opens(WANG)  # who consents until it is withdrawn
     entrance.wall = datetime.datetime(YEAR, 3, 1, 8)  # the network has set it
     assert entrance.opens(LI)
+
+
+def test_a_clock_may_be_a_day_behind_the_last_enrollment() -> None:
+    entrance = Entrance()
+    newest = entrance.policy.gallery.newest
+    found = []
+    for behind in (0, BEHIND, BEHIND + datetime.timedelta(microseconds=1)):
+        entrance.wall = newest - behind if behind else newest
+        found.append(entrance.opens(LI))
+    assert found == [True, True, False]
 
 
 def test_a_clock_that_is_wrong_opens_in_nobodys_hours() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from kaimen.access.decision import (
     pooled_point,
     refuse,
     refuse_for_another,
+    refuse_for_nearer,
     stay_shut,
 )
 from kaimen.gallery.match import Match
@@ -188,16 +190,20 @@ def test_a_check_is_doubtful_from_its_grey_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "opens"), [(0.5 + ANOTHER, True), (0.51 + ANOTHER, False), (-inf, True)]
+    ("best", "opens"), [(ANOTHER, True), (0.01 + ANOTHER, False), (-inf, True)]
 )
 def test_a_claim_gives_way_to_a_voice_that_is_clearly_nearer(best: float, opens: bool) -> None:
-    claimed = decide([Match("Li", 0.5)], 0.4, claim="Li")
+    claimed = decide([Match("Li", 0.0)], -0.1, claim="Li")
     found = refuse_for_another(claimed, [Match("Li", 0.9), Match("Wang", best)])
-    assert found.opens is opens
+    assert found.verdict is (Verdict.OPEN if opens else Verdict.UNKNOWN)
     assert found.another == (None if opens else best)
     assert refuse_for_another(claimed, [Match("Li", 0.9)]) == claimed
+
+
+@pytest.mark.parametrize("refuse_for", [refuse_for_another, refuse_for_nearer])
+def test_who_is_turned_away_is_so_whoever_else_is_near(refuse_for: Any) -> None:
     turned_away = decide([Match("Li", 0.3)], 0.4, claim="Li")
-    assert refuse_for_another(turned_away, [Match("Wang", 0.9)]) == turned_away
+    assert refuse_for(turned_away, [Match("Wang", 0.9)]) == turned_away
 
 
 def test_two_points_are_of_one_voice_from_a_cosine_on() -> None:
@@ -205,14 +211,15 @@ def test_two_points_are_of_one_voice_from_a_cosine_on() -> None:
     for cosine, alike in ((ALIKE + 0.001, True), (ALIKE - 0.001, False)):
         second = np.array([cosine, (1 - cosine**2) ** 0.5], np.float32)
         assert one_voice(first, second) == alike
-    np.testing.assert_array_equal(
-        one_voice(np.stack([first, first]), np.stack([first, -first])), [True, False]
-    )
+    others = np.array([[1, 0], [-1, 0], [ALIKE, 0]], np.float32)
+    np.testing.assert_array_equal(one_voice(first[np.newaxis], others), [True, False, True])
 
 
 def test_what_two_tries_have_in_common_is_of_unit_length() -> None:
     both = pooled_point(np.eye(3, dtype=np.float32)[:2], np.eye(3, dtype=np.float32)[[0, 2]])
     np.testing.assert_allclose(both, [[1, 0, 0], [0, 0.5**0.5, 0.5**0.5]], atol=1e-6)
+    apart = pooled_point(np.float32([0.96, 0.28]), np.float32([-0.96, 0.28]))
+    np.testing.assert_allclose(apart, [0, 1], atol=1e-6)
     opposite = pooled_point(np.eye(3, dtype=np.float32)[0], -np.eye(3, dtype=np.float32)[0])
     np.testing.assert_array_equal(opposite, np.zeros(3))
 

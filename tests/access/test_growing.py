@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from kaimen.access.growing import APART, FAR, Growing
 from kaimen.access.lockout import Lockout
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
-from tests.access.test_policy import LI, WANG, Door, Played, like
+from tests.access.test_policy import LI, NOBODY, WANG, Door, Played, like
 
 THRESHOLDS = Thresholds(0.6, 0.3, retry=Retry(0.62, 0.55, 0.4))
 CHECKS = (
@@ -82,6 +82,7 @@ def test_nothing_less_is(change: dict[str, Any]) -> None:
 def test_it_is_far_above_the_threshold_for_anybody_whatever_the_claims_is() -> None:
     assert picked(point=like(LI, 0.6 + FAR + 0.01)) == ["Li"]
     assert picked(point=like(LI, 0.6 + FAR - 0.01)) == []
+    assert picked(thresholds=replace(THRESHOLDS, everybody=0.7 - FAR + 0.01)) == []
     assert picked(thresholds=Thresholds()) == []
     assert picked(thresholds=Thresholds(math.nan, 0.3)) == []
 
@@ -92,6 +93,17 @@ def test_it_is_far_from_every_other_student() -> None:
         assert picked(point=np.array([0.7, other, rest, 0], np.float32)) == expected
 
 
+@pytest.mark.parametrize(("score", "other"), [(FAR, -1.0), (APART, 0.0)])
+def test_what_is_just_far_enough_is_taken_in(score: float, other: float) -> None:
+    class Nearest:
+        def nearest_enrolled(self, probe: np.ndarray) -> list[Match]:
+            return [Match("Li", score), Match("Wang", other)]
+
+    made = Growing(cast(Gallery, Nearest()))
+    made.consider(OPENED, LI, Thresholds(0.0, 0.0), None)
+    assert [each.student for each in made.candidates()] == ["Li"]
+
+
 def test_it_is_not_while_unknown_voices_are_heard() -> None:
     lockout = Lockout(free=3, clock=lambda: 0.0)
     assert picked(lockout=lockout) == ["Li"]
@@ -99,6 +111,9 @@ def test_it_is_not_while_unknown_voices_are_heard() -> None:
     assert picked(lockout=lockout) == []
     lockout.opened()
     assert picked(lockout=lockout) == ["Li"]
+    lockout.unknown(4)
+    lockout.opened()  # by a claim
+    assert lockout.wait() and picked(lockout=lockout) == []
 
 
 def test_grown_voiceprints_are_no_base_for_further_ones() -> None:
@@ -115,16 +130,24 @@ def test_grown_voiceprints_are_no_base_for_further_ones() -> None:
     assert made.candidates() == []
 
 
-def test_a_door_lets_it_look_only_at_openings_of_one_try() -> None:
-    for first, expected in ((None, ["Li"]), (like(LI, 0.5, 1.0), [])):
-        door = Door(Played(*[CHECKS] * 3))
-        door.policy._growing = Growing(door.policy.gallery)
-        if first is not None:
-            door.say(first)  # nearly known, and asked once more
-        door.policy.claim("Li")
-        assert door.say(like(LI, 0.7)).opens
-        assert [each.student for each in door.policy._growing.candidates()] == expected
-    door = Door(Played(*[CHECKS] * 3))
-    door.policy._growing = Growing(door.policy.gallery)
-    assert door.say(like(LI, 0.7)).opens  # nobody said who comes
-    assert door.policy._growing.candidates() == []
+@pytest.mark.parametrize(
+    ("before", "claim", "expected"),
+    [
+        (None, "Li", ["Li"]),
+        (like(LI, 0.5, 1.0), "Li", []),  # nearly known, and asked once more
+        (NOBODY, "Li", []),  # an unknown voice was heard
+        (None, None, []),  # nobody said who comes
+    ],
+)
+def test_a_door_lets_it_look_only_at_openings_of_one_try(
+    before: np.ndarray | None, claim: str | None, expected: list[str]
+) -> None:
+    lockout = Lockout(free=3, clock=lambda: 0.0)
+    door = Door(Played(*[CHECKS] * 3), growing=Growing, lockout=lockout)
+    if before is not None:
+        door.say(before)
+    if claim is not None:
+        door.policy.claim(claim)
+    assert door.say(like(LI, 0.7)).opens
+    assert door.policy._growing is not None
+    assert [each.student for each in door.policy._growing.candidates()] == expected

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.access.pin_entry import PATIENCE, PinAnswer, PinEntry
+from kaimen.access.pin_entry import BEHIND, PATIENCE, PinAnswer, PinEntry
 from kaimen.access.pin_lockout import FIRST, FREE, LONGEST, MOST, PinLockout
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry import pins
@@ -23,6 +23,11 @@ from kaimen.settings.roster import Rule
 
 PIN, OTHER = "520914", "911207"
 VAULT = Vault(bytes(32))
+KEPT = (
+    '{"wrong": {"2b52f6cb4bfb11f3a8ba346448bec4a1": {"count": 5, "until": 1000000060.0}, '
+    '"2a7cf7c24b44c05985056aca9014fa0a": {"count": 20, "until": 0.0}}, '
+    '"mac": "d74c1eb7c2886fa6d62d79311bd03adbc9755182efc5bf02e7cfbd1031c2cef9"}'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +112,22 @@ def test_a_pin_is_good_for_one_opening_and_for_a_while(keypad: Keypad) -> None:
     keypad.type("Li")
     keypad.seconds += PATIENCE + 1
     assert keypad.type(PIN) == []
+    keypad.type("Li")
+    keypad.seconds += PATIENCE
+    assert [each.opens for each in keypad.type(OTHER, PIN)] == [False, True]
+
+
+def test_a_pin_becomes_no_claim_while_nobody_can_tell_whether_it_is_one(
+    keypad: Keypad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: str) -> bool:
+        raise StorageError("the registry cannot be read")
+
+    keypad.type("Li")
+    with monkeypatch.context() as patched:
+        patched.setattr(keypad.registry, "knows", unreadable)
+        assert keypad.type(PIN) == [PinAnswer(False, "", "the registry cannot be read")]
+    assert keypad.claims == ["Li"]
 
 
 def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Keypad) -> None:
@@ -115,8 +136,9 @@ def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Key
         (answer,) = keypad.type("Li", OTHER)
         assert answer.why == "a wrong PIN"
         waits.append(answer.wait)
-        (while_waiting,) = keypad.type("Li", PIN) if answer.wait else (answer,)
-        assert not while_waiting.opens
+        if 0 < answer.wait < math.inf:
+            refused = PinAnswer(False, "Li", "not compared, after wrong PINs", answer.wait)
+            assert keypad.type("Li", PIN) == [refused]
         keypad.seconds += 0 if math.isinf(answer.wait) else answer.wait
         keypad.restart()  # a restart gains nothing
     assert waits[:FREE] == [0] * FREE
@@ -124,7 +146,8 @@ def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Key
     assert waits[-2] == LONGEST and math.isinf(waits[-1])
     keypad.seconds += 1e9
     (answer,) = keypad.type("Li", PIN)
-    assert not answer.opens and "--pin" in answer.why
+    assert (answer.opens, answer.student, answer.wait) == (False, "Li", math.inf)
+    assert "--pin" in answer.why
     assert [each.opens for each in keypad.type("20260017", OTHER)] == [True]
     # The operator sets another, in another process.
     set_pin(keypad.registry, "Li", OTHER)
@@ -153,7 +176,56 @@ def test_a_try_that_cannot_be_written_down_is_not_compared(
     assert [each.opens for each in keypad.type("Li", PIN)] == [True]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"wrong": {}}', b'{"wrong": {}, "mac": "00"}'])
+def test_what_an_earlier_program_kept_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.pins.json"
+    path.write_text(KEPT)
+    found = PinLockout(path, VAULT, lambda: 1e9)
+    assert [found.wait(name) for name in ("Wang", "Li", "Anna")] == [60.0, math.inf, 0.0]
+    found.forget("Anna")  # who has none
+    for _ in range(FREE):  # as many are free: the file is whole
+        found.begin("Anna")
+        assert found.wait("Anna") == 0.0
+    found.forget("Anna")
+    assert path.read_text() == KEPT
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_kept_nowhere_is_counted_all_the_same() -> None:
+    lockout = PinLockout(None, VAULT, lambda: 1e9)
+    waits = []
+    for _ in range(FREE + 1):
+        lockout.begin("Li")
+        waits.append(lockout.wait("Li"))
+    assert waits == [0] * FREE + [FIRST]
+    lockout.forget("Li")
+    assert lockout.wait("Li") == 0
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_longer_than_the_longest() -> None:
+    now = [1e9]
+    lockout = PinLockout(None, VAULT, lambda: now[0])
+    for _ in range(FREE + 1):
+        lockout.begin("Li")
+    now[0] = 0.0
+    assert lockout.wait("Li") == LONGEST
+
+
+def test_a_count_that_cannot_be_read_opens_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"{tmp_path}: cannot be read"):
+        PinLockout(tmp_path, VAULT)
+
+
+@pytest.mark.parametrize("count", ['"x"', "null", "Infinity"])
+def test_a_count_that_is_no_number_is_a_damaged_one(keypad: Keypad, count: str) -> None:
+    keypad.path.write_text(KEPT.replace("20", count))
+    keypad.restart()
+    assert [each.wait for each in keypad.type("Li", OTHER, OTHER)] == [0.0, FIRST]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"[" * 100_000, b'{"wrong": []}', b'{"wrong": {}}', b'{"wrong": {}, "mac": "00"}'],
+)
 def test_a_damaged_count_leaves_one_try(keypad: Keypad, content: bytes) -> None:
     keypad.path.write_bytes(content)
     keypad.restart()
@@ -178,17 +250,31 @@ def test_hours_hold_for_pins_too(keypad: Keypad) -> None:
     assert [each.opens for each in keypad.type("Li", PIN)] == [False]
 
 
+def test_a_clock_may_be_a_day_behind_an_enrollment(keypad: Keypad) -> None:
+    keypad.roster = (Rule(groups=("7a",)),)
+    keypad.restart()
+    student = keypad.registry.student("Li")
+    assert student is not None
+    enrolled = datetime.datetime.fromisoformat(student.enrolled)
+    opens = []
+    for behind in (BEHIND, BEHIND + datetime.timedelta(microseconds=1)):
+        keypad.now = enrolled - behind
+        opens += [each.opens for each in keypad.type("Li", PIN)]
+    assert opens == [True, False]
+
+
 def test_while_the_gate_is_not_well_no_pin_opens(keypad: Keypad) -> None:
     keypad.ill = "the watcher died"
     (answer,) = keypad.type("Li", PIN)
-    assert not answer.opens and "watcher" in answer.why
+    assert answer == PinAnswer(False, "Li", "the door stays shut: the watcher died")
 
 
 def test_a_student_whose_row_was_changed_by_hand_stays_outside(keypad: Keypad) -> None:
     with keypad.registry.database._transaction() as database:
         database.execute("UPDATE students SET class = '9' WHERE name = 'Li'")
     (answer,) = keypad.type("Li", PIN)
-    assert not answer.opens and "changed" in answer.why
+    assert (answer.opens, answer.student) == (False, "Li")
+    assert "changed" in answer.why
 
 
 def test_a_pin_of_one_is_of_no_use_in_anothers_row(keypad: Keypad) -> None:

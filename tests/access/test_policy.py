@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,10 +23,12 @@ from kaimen.access.decision import (
     decide,
     one_voice,
     pooled_point,
+    refuse,
     refuse_for_nearer,
+    stay_shut,
 )
 from kaimen.access.lockout import Lockout
-from kaimen.access.policy import AGAIN, ASKED, CLAIM, AccessPolicy
+from kaimen.access.policy import AGAIN, ASKED, CLAIM, FEWEST, AccessPolicy
 from kaimen.calibration.calibration import GREY
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.match import Match
@@ -37,6 +40,7 @@ from tests.sounds import in_a_room, silence, spoken
 LI, WANG, NOBODY = np.eye(3, 4, dtype=np.float32)
 PASSED = Check("phrase", 0.9, 0.8, 0.7)
 DOUBTFUL = Check("phrase", 0.75, 0.8, 0.7)
+BARELY = Check("phrase", 0.81, 0.8, 0.7)
 OTHER_WORDS = Check("phrase", 0.2, 0.8, 0.7)
 REPLAYED = Check("replay", -0.5, -0.1)
 MAYBE_REPLAYED = Check("loudspeaker", -1.0, 0.0, -2.0)
@@ -54,19 +58,23 @@ def like(student: np.ndarray, score: float, turn: float = 0.0) -> np.ndarray:
 
 
 class Clock:
-    now = 0.0
+    now = 1000.0
 
     def __call__(self) -> float:
         return self.now
 
 
 class Played:
-    """Checks whose answers are given beforehand, and that remember what they were asked."""
+    """Checks whose answers are given beforehand, and that remember what they were asked.
+
+    They look at what they are given: a sound, and thresholds of a door that may open.
+    """
 
     def __init__(self, *answers: Sequence[Check], words: Sequence[str] = ()) -> None:
         self.answers = [tuple(answer) for answer in answers]
         self.asked: list[tuple[str, str]] = []
         self.kept: list[tuple[str, str]] = []
+        self.rehearsed: list[Utterance] = []
         self._words = list(words)
         self.mistaken = False
         self._replay = False  # whether it is looked for, by the fingerprints of what is said
@@ -75,6 +83,7 @@ class Played:
     said_again = Checks.said_again
 
     def of(self, heard: Utterance, student: str, thresholds: Thresholds, word: str = "") -> Any:
+        assert heard.samples.size and thresholds.armed
         self.asked.append((student, word))
         return self.answers.pop(0) if self.answers else (PASSED,)
 
@@ -85,10 +94,15 @@ class Played:
         return [LI] if student == "Li" and word in self._words else []
 
     def another_word(self, heard: Utterance, student: str, word: str) -> bool:
+        assert heard.samples.size
         return self.mistaken or student != "Li" or word not in self._words
 
     def remember(self, heard: Utterance, student: str, word: str = "") -> None:
+        assert heard.samples.size
         self.kept.append((student, word))
+
+    def rehearse(self, heard: Utterance) -> None:
+        self.rehearsed.append(heard)
 
 
 class Door:
@@ -98,6 +112,7 @@ class Door:
         gallery = Gallery("encoder", 4)
         gallery.enroll("Li", [LI])
         gallery.enroll("Wang", [WANG])
+        growing = more.pop("growing", None)
         self.clock = Clock()
         self.policy = AccessPolicy(
             gallery,
@@ -105,7 +120,8 @@ class Door:
             checks=cast(Checks, checks),
             retry=more.pop("retry", True),
             clock=self.clock,
-            draw=random.Random(0),
+            growing=None if growing is None else growing(gallery),
+            draw=more.pop("draw", random.Random(0)),
             **more,
         )
 
@@ -123,6 +139,15 @@ class Door:
         return found.decision
 
 
+def test_a_rehearsal_checks_and_decides_nothing() -> None:
+    played = Played()
+    for door in (Door(), Door(played)):
+        heard = door.heard(like(LI, 0.7))
+        door.policy.rehearse(heard)
+        assert door.say(like(LI, 0.5)).verdict is Verdict.RETRY
+    assert played.rehearsed == [heard] and played.asked == [("Li", "")]
+
+
 def test_a_clear_voice_opens_at_once() -> None:
     assert Door().say(like(LI, 0.7)).student == "Li"
 
@@ -132,7 +157,10 @@ def test_who_is_nearly_known_is_asked_once_more_and_judged_by_both() -> None:
     one, other = like(LI, 0.5), like(LI, 0.51, turn=1.2)
     first = door.say(one)
     assert first.verdict is Verdict.RETRY
-    assert first.reason.endswith("say it once more")
+    assert first.reason == (
+        "a voice that is nearly known, 0.120 too low: "
+        "the threshold of a first try is 0.620; say it once more"
+    )
     second = door.say(other)
     assert second.student == "Li"
     assert second.pooled == second.score == pytest.approx(pooled_point(one, other)[0])
@@ -159,7 +187,8 @@ def test_the_same_recording_twice_is_no_second_try() -> None:
         second = door.say(like(LI, 0.51, turn=1.2), again)
         assert second.verdict is Verdict.REFUSED and second.pooled is None
         assert "heard before: a recording" in second.reason
-        assert door.say(like(LI, 0.9)).wait  # and it was a try
+        refused = door.say(like(LI, 0.9))  # and it was a try
+        assert refused.wait and refused == refuse(THRESHOLDS.anybody, refused.wait)
     door = Door(checks)
     door.say(like(LI, 0.5), said)
     assert door.say(like(LI, 0.51, turn=1.2), spoken(1.2, pitch=171.0)).student == "Li"
@@ -180,6 +209,9 @@ def test_a_try_that_was_nearest_to_another_counts_as_well() -> None:
     second = door.say(like(LI, 0.6, turn=np.pi / 2))
     assert second.student == "Li"
     assert second.pooled is not None
+    door = Door(Played([DOUBTFUL], [BARELY]))
+    door.say(first)
+    assert door.say(like(LI, 0.6, turn=np.pi / 2)).opens  # what was doubtful of Wang is not Li's
 
 
 def test_there_is_no_third_try() -> None:
@@ -220,8 +252,32 @@ def test_a_stream_that_begins_anew_knows_of_no_try() -> None:
 
 def test_without_retry_the_threshold_of_one_try_holds() -> None:
     door = Door(retry=False)
-    assert door.say(like(LI, 0.61)).opens
+    assert door.say(like(LI, 0.61)).reason == "Li at 0.610, the threshold is 0.600"
     assert door.say(like(LI, 0.59)).verdict is Verdict.UNKNOWN
+    assert (
+        AccessPolicy(door.policy.gallery, THRESHOLDS)
+        .decide(door.heard(like(LI, 0.61)))
+        .decision.opens
+    )
+
+
+def test_whose_score_just_reaches_the_grey_is_asked_once_more() -> None:
+    nearly = like(LI, 0.5)
+    score = Door().say(nearly).score
+    assert score is not None
+    for grey, verdict in ((score, Verdict.RETRY), (score + 1e-9, Verdict.UNKNOWN)):
+        thresholds = Thresholds(0.6, 0.3, retry=Retry(0.62, 0.55, grey))
+        assert Door(thresholds=thresholds).say(nearly).verdict is verdict
+
+
+def test_two_tries_are_of_one_claim() -> None:
+    for before, again, opens in (("Li", "Li", False), (None, "Li", True), ("Li", None, True)):
+        door = Door(Played([DOUBTFUL], [BARELY]))
+        for claim in (before, again):
+            if claim is not None:
+                door.policy.claim(claim)
+            decision = door.say(like(LI, 0.7))
+        assert decision.opens is opens
 
 
 TRIES = st.tuples(st.floats(0, 1, width=32), st.floats(0, np.pi))
@@ -277,8 +333,7 @@ def test_a_stranger_is_not_even_checked() -> None:
 
 def test_two_doubtful_tries_are_judged_by_their_mean() -> None:
     better = Check("phrase", 0.86, 0.8, 0.7)
-    worse = Check("phrase", 0.79, 0.8, 0.7)
-    for second, opens in ((better, True), (worse, False)):
+    for second, opens in ((better, True), (BARELY, False)):
         door = Door(Played([DOUBTFUL], [second]))
         assert door.say(like(LI, 0.7)).verdict is Verdict.RETRY
         assert door.say(like(LI, 0.7)).opens is opens
@@ -317,8 +372,9 @@ def test_who_is_asked_again_and_lets_another_try_begin_counts_as_unknown() -> No
 def test_a_door_that_wants_a_claim_asks_for_it() -> None:
     door = Door(policy="claim")
     decision = door.say(like(LI, 0.9))
-    assert (decision.verdict, decision.opens) == (Verdict.RETRY, False)
-    assert decision.reason == "this door wants to know first who you are"
+    wanted = "this door wants to know first who you are"
+    assert decision == Decision(Verdict.RETRY, 0.3, (), wanted=wanted)
+    assert decision.reason == wanted
     door.policy.claim("Li")
     assert door.say(like(LI, 0.9)).student == "Li"
     door.policy.claim("Wang")
@@ -384,8 +440,9 @@ def test_looks_that_were_followed_by_a_student_count_as_they_were() -> None:
     assert lockout.tries.count == 1
     door.policy.looked(door.policy.decide(stranger), stranger)
     door.policy.forget()  # another stream
-    door.say(NOBODY)
-    assert lockout.tries.count == 2
+    for count in (2, 3):
+        door.say(NOBODY)
+        assert lockout.tries.count == count
 
 
 def test_a_claim_is_refused_where_another_student_is_clearly_nearer() -> None:
@@ -411,6 +468,12 @@ def test_whoever_may_not_enter_now_is_another_student_too() -> None:
     assert not door.say(np.array([0.8, 0.45, 0.0, np.sqrt(1 - 0.64 - 0.2025)], np.float32)).opens
     door.policy.claim("Wang")
     assert door.say(like(WANG, 0.9)).opens
+
+
+def test_who_may_not_enter_now_is_not_let_in_by_a_claim_either() -> None:
+    door = of_staff()
+    door.policy.claim("Li")
+    assert door.say(like(LI, 0.9)).cause == "may not"
 
 
 EARLY = datetime.datetime(9000, 1, 5, 7, 0)
@@ -465,10 +528,47 @@ def test_who_consents_no_more_is_nobody_that_a_voice_is_compared_with() -> None:
     assert door.say(between(0.7, 0.6)).student == "Wang"
 
 
+def test_nobody_is_searched_for_more_often_than_needed_or_beside_what_was_calibrated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, Any]] = []
+    nearest, claimed = Gallery.nearest, Gallery.claimed
+
+    def noted(self: Gallery, probe: np.ndarray, count: int = 3, **how: Any) -> list[Match]:
+        asked.append({"count": count, **how})
+        return nearest(self, probe, count, **how)
+
+    def noted_claim(self: Gallery, *whose: Any, **how: Any) -> list[Match]:
+        asked.append(how)
+        return claimed(self, *whose, **how)
+
+    monkeypatch.setattr(Gallery, "nearest", noted)
+    monkeypatch.setattr(Gallery, "claimed", noted_claim)
+    everybody = {"day": EARLY.date(), "grown": 7}
+    staff = {**everybody, "groups": frozenset({"staff"})}
+    door = Door(now=lambda: EARLY, thresholds=replace(THRESHOLDS, grown=7))
+    door.say(like(WANG, 0.9))
+    assert asked == [{"count": 3, **everybody, "groups": None, "sure": 0.62}]
+    door = of_staff()
+    door.policy.thresholds = replace(door.policy.thresholds, grown=7)
+    asked.clear()
+    door.policy.claim("Wang")
+    door.say(like(WANG, 0.9))
+    assert asked == [staff, {"count": 2, **everybody}]
+    door.say(like(WANG, 0.44))
+    asked.clear()
+    door.say(like(WANG, 0.44, turn=1.2))
+    assert asked == [
+        {"count": 3, **staff, "sure": 0.45},
+        {"count": 3, **staff, "sure": 0.4},
+        {"count": 1, **everybody},
+    ]
+
+
 WORDS = ["上海", "北京", "数字", "语音"]
 
 
-def challenged(played: Played, **more: Any) -> tuple[Door, Decision]:
+def challenged(played: Played | None, **more: Any) -> tuple[Door, Decision]:
     door = Door(played, policy="challenge", **more)
     door.policy.claim("Li")
     return door, door.say(like(LI, 0.9))
@@ -488,13 +588,29 @@ def test_a_challenge_asks_for_words_in_an_order_of_its_own() -> None:
     assert played.kept == played.asked  # neither passphrase nor word opens a second time
 
 
+def test_a_word_that_nobody_is_enrolled_with_any_more_opens_nothing() -> None:
+    played = Played(words=WORDS)
+    door, _ = challenged(played)
+    played.word_voiceprints = lambda *_: []  # type: ignore[method-assign]
+    assert door.say(like(LI, 0.9)).verdict is Verdict.UNKNOWN
+
+
+def test_words_are_drawn_by_what_is_given_or_by_the_machines_own_chance() -> None:
+    _, decision = challenged(Played(words=WORDS), draw=random.Random(3))
+    assert list(decision.ask) == random.Random(3).sample(WORDS, ASKED)
+    _, decision = challenged(Played(words=WORDS), draw=None)
+    assert len(set(decision.ask)) == ASKED
+
+
 @pytest.mark.parametrize("failing", ["voice", "words", "another"])
 def test_a_challenge_that_is_failed_is_over(failing: str) -> None:
     played = Played([PASSED], [OTHER_WORDS] if failing == "words" else [PASSED], words=WORDS)
     played.mistaken = failing == "another"
-    door, _ = challenged(played)
+    door, asking = challenged(played)
     failed = door.say(NOBODY if failing == "voice" else like(LI, 0.9))
-    assert failed.verdict is Verdict.UNKNOWN
+    assert failed.verdict is Verdict.UNKNOWN and failed.claim == "Li"
+    if failing == "another":
+        assert failed.reason == f"asked to say {asking.ask[0]}, and said another word"
     assert door.say(like(LI, 0.9)).reason == "this door wants to know first who you are"
 
 
@@ -510,16 +626,33 @@ def test_a_challenge_does_not_wait_for_ever() -> None:
     assert door.say(like(LI, 0.9)).reason == "this door wants to know first who you are"
 
 
-def test_who_has_no_words_cannot_be_challenged() -> None:
-    _, decision = challenged(Played(words=WORDS[:1]))
+@pytest.mark.parametrize("played", [None, Played(words=WORDS[: FEWEST - 1])])
+def test_who_has_no_words_cannot_be_challenged(played: Played | None) -> None:
+    _, decision = challenged(played)
     assert decision.verdict is Verdict.UNKNOWN
     assert decision.reason == "enrolled with fewer than 2 words that this door could ask for"
+
+
+def test_who_has_as_many_words_as_needed_is_asked_for_all_of_them() -> None:
+    _, decision = challenged(Played(words=WORDS[:FEWEST]))
+    assert sorted(decision.ask) == sorted(WORDS[:FEWEST])
 
 
 def test_a_word_is_waited_for_as_long_as_a_second_try() -> None:
     door, _ = challenged(Played(words=WORDS))
     door.clock.now += AGAIN
     assert len(door.say(like(LI, 0.9)).ask) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"unwell": lambda: "the watcher died"}, "the watcher died"),
+        ({"thresholds": Thresholds()}, "it is not armed"),
+    ],
+)
+def test_a_door_that_stays_shut_looks_for_nobody(more: dict[str, Any], why: str) -> None:
+    assert Door(**more).say(like(LI, 0.9)) == stay_shut(why)
 
 
 def test_without_thresholds_no_policy_opens() -> None:

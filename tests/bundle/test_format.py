@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.bundle.bundle import (
+    LARGEST,
     LENGTH,
     LONGEST,
     MAGIC,
@@ -168,6 +169,7 @@ def manifest_with(**changed: Any) -> bytes:
         manifest_with(colour="red"),
         manifest_with(version=0),
         manifest_with(version="3"),
+        manifest_with(made=float("nan")),
         manifest_with(program="new"),
         manifest_with(program=None),
         manifest_with(policy={"fpir": 2, "trial": 50}),
@@ -213,6 +215,27 @@ def test_what_cannot_be_signed_is_said(tmp_path: Path, options: dict[str, Any], 
     with pytest.raises(BundleError, match=said):
         tiny(tmp_path, **options)
     assert not list(tmp_path.glob("*.kaimen"))
+
+
+BOUNDS = [
+    (Policy, {"fpir": 1e-9}, {"fpir": 0}),
+    (Policy, {"fpir": 1 - 1e-9}, {"fpir": 1}),
+    (Policy, {"trial": 0}, {"trial": -1}),
+    (Policy, {"trial": 1_000_000}, {"trial": 1_000_001}),
+    (Manifest, {"name": "x" * 80}, {"name": "x" * 81}),
+    (Manifest, {"version": 1}, {"version": 0}),
+    (Manifest, {"version": (1 << 53) - 1}, {"version": 1 << 53}),
+    (Manifest, {"parts": (Part("a.b", LARGEST, ""),)}, {"parts": (Part("a.b", LARGEST + 1, ""),)}),
+]
+
+
+@pytest.mark.parametrize(("kind", "fit", "unfit"), BOUNDS)
+def test_what_may_be_signed_has_bounds(kind: Any, fit: Any, unfit: Any) -> None:
+    others = {"name": "odd", "version": 1, "program": "0.1.0", "made": "", "policy": Policy()}
+    given = {**others, "parts": ()} if kind is Manifest else {}
+    kind(**{**given, **fit})
+    with pytest.raises(ValueError, match=r"must be|larger than"):
+        kind(**{**given, **unfit})
 
 
 def test_a_part_is_named_once_and_without_a_path(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def changed(slot: Path, how: Callable[[list[dict[str, Any]]], object]) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_it_passes_in_every_runtime(slot: Path, runtime: str) -> None:
     models = require_passed(slot, runtime)
-    assert models.encoder.card.name == "second"
+    assert (models.encoder.card.name, models.encoder.runtime) == ("second", runtime)
     assert models.encoder.identity != Encoder().identity
 
 
@@ -55,6 +56,33 @@ def test_another_point_than_expected_fails_it(slot: Path) -> None:
 def test_a_point_of_another_dimension_fails_it(slot: Path) -> None:
     changed(slot, lambda table: table[0]["point"].pop())
     with pytest.raises(FailedSelfTest, match="another point"):
+        require_passed(slot)
+
+
+@pytest.mark.parametrize(
+    ("measured", "alike", "passes"),
+    [
+        ({"runtimes_least_cosine": 0.99}, 0.975, True),  # runtimes round it otherwise
+        ({"runtimes_least_cosine": 0.99}, 0.965, False),
+        ({"runtimes_least_cosine": 0.9991}, 0.9985, False),
+        ({}, 0.9985, False),
+        ({}, 0.9995, True),
+    ],
+)
+def test_a_point_may_differ_by_as_much_as_the_card_says_of_runtimes(
+    slot: Path, measured: dict[str, float], alike: float, passes: bool
+) -> None:
+    def moved(table: list[dict[str, Any]]) -> None:
+        point = np.array(table[0]["point"])
+        aside = np.roll(point, 1)
+        aside -= (aside @ point) * point
+        aside /= np.linalg.norm(aside)
+        table[0]["point"] = (alike * point + (1 - alike**2) ** 0.5 * aside).tolist()
+
+    changed(slot, moved)
+    card = card_of((slot / "encoder.tflite").read_bytes(), measured=measured)
+    (slot / "encoder.json").write_bytes(card)
+    with nullcontext() if passes else pytest.raises(FailedSelfTest, match="another point"):
         require_passed(slot)
 
 
@@ -174,11 +202,11 @@ def test_loudspeakers_are_listened_for_beside_points_that_the_detector_knows(
     suspect = LoudspeakerDetector.suspect
 
     def heard(self: LoudspeakerDetector, features: Any, point: Any, known: Any) -> Any:
-        beside.append(len(known))
+        beside.append((len(known), point is not None))
         return suspect(self, features, point, [])
 
     monkeypatch.setattr(LoudspeakerDetector, "knows", lambda *_: knows)
     monkeypatch.setattr(LoudspeakerDetector, "suspect", heard)
     require_passed(slot)
     takes = len(json.loads((slot / TABLE).read_text()))
-    assert beside[-takes:] == [takes if knows else 0] * takes
+    assert beside[-takes:] == [(takes if knows else 0, True)] * takes

@@ -77,8 +77,9 @@ def test_what_ships_is_active_where_nothing_was_installed(place: Place) -> None:
 def test_bundles_take_turns_and_the_way_back_ends_at_what_ships(place: Place) -> None:
     assert [place.install(version) for version in (1, 2, 3)] == ["a", "b", "a"]
     assert place.active == b"3"
-    place.slots.roll_back()
-    assert place.active == b"2"
+    place.slots.change(lambda state: replace(state, said="the trial went well"))
+    _, after = place.slots.roll_back()
+    assert place.active == b"2" and after.said == ""
     place.slots.roll_back()
     assert place.slots.encoder() == SHIPPED
     with pytest.raises(BundleError, match="what ships with the program is active: there is no way"):
@@ -100,7 +101,8 @@ def test_a_trial_that_is_ended_changes_nothing_else(place: Place) -> None:
     on_trial(place, 2)
     assert place.active == b"1"
     before, after = place.slots.roll_back()
-    assert before.trial is not None and after.trial is None
+    assert before.trial is not None
+    assert after == replace(before, trial=None, said="the trial was ended by 'rollback'")
     assert place.active == b"1"
     place.slots.refuse_older(place.bundle(1))  # a trial made nothing active
 
@@ -124,10 +126,23 @@ def test_a_slot_that_was_changed_is_refused_with_the_way_back(place: Place, name
             file.write_bytes(content)
         if name == "head" and content == whole + b"\0":
             continue  # nothing of it is read
-        with pytest.raises(BundleError, match="or go back with 'kaimen bundle rollback'"):
+        with pytest.raises(
+            BundleError, match=f"{place.slots.path('a')}.* 'kaimen bundle rollback'"
+        ):
             place.slots.encoder()
         file.write_bytes(whole)
     assert place.active == b"1"
+
+
+def test_of_a_slot_the_manifest_alone_may_be_asked_for(place: Place) -> None:
+    place.install(1)
+    (place.slots.path("a") / "encoder.tflite").unlink()
+    found = place.slots.opened("a", place.slots.state(), whole=False)
+    assert found.manifest == place.bundle(1).manifest
+    with pytest.raises(ForgedBundle, match="install the bundle again"):
+        place.slots.opened("a", place.slots.state())
+    with pytest.raises(ForgedBundle, match="install the bundle again"):
+        Bundle.unpacked(place.slots.path("a"), place.slots.trusted)
 
 
 def test_a_key_that_is_trusted_no_longer_takes_its_bundles_along(place: Place) -> None:

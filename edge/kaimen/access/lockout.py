@@ -119,13 +119,13 @@ def _kept(path: Path | None, now: float, free: int) -> Tries:
     """Return the tries that are kept at a path; all free ones used up where they are damaged."""
     if path is None or not path.exists():
         return Tries()
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    with suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         kept = json.loads(path.read_bytes())
         count, last, until = int(kept["count"]), float(kept["last"]), float(kept["until"])
         wait = max(0.0, until - last)
         if kept["boot"] != _boot() or not last <= now:
             last, until = now, now + wait
-        if count >= 0 and wait <= LONGEST_LOCKOUT and not math.isnan(last + until):
+        if count >= 0 and wait <= LONGEST_LOCKOUT and not math.isnan(until):
             return Tries(count, last, until)
     return Tries(free, now)
 

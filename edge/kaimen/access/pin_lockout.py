@@ -84,21 +84,24 @@ class PinLockout:
 
     def _keep_up(self) -> None:
         """Take over what another process wrote: a command sets a PIN while a gate asks for it."""
-        if self._path is not None and (self._seen is None or self._seen != _which(self._path)):
+        if self._path is not None and self._seen != _which(self._path):
             self._seen = _which(self._path)
             self._wrong = self._read(self._path)
 
     def _read(self, path: Path) -> dict[str, Wrong]:
         try:
             kept = json.loads(path.read_bytes())
-            found = {str(name): Wrong(**fields) for name, fields in kept["wrong"].items()}
+            found = {
+                str(name): Wrong(int(fields["count"]), float(fields["until"]))
+                for name, fields in kept["wrong"].items()
+            }
             mac = self._mac(found)
         except FileNotFoundError:
             self._damaged = False
             return {}
         except OSError as error:
             raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             self._damaged = True
             return {}
         self._damaged = not hmac.compare_digest(str(kept.get("mac")).encode(), mac.encode())

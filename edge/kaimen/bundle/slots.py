@@ -73,7 +73,7 @@ class SlotsState:
 
     def rendered(self) -> str:
         """As it is written."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, content: str) -> SlotsState:
