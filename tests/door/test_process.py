@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from kaimen.door.controller import PATIENCE, DoorController
 from kaimen.door.patterns import SHOWS
 from kaimen.door.pins import mock_pins
 from kaimen.door.protocol import LATE
-from kaimen.door.rest import drive_to_rest, levels_of
+from kaimen.door.rest import drive_to_rest, levels_of, written_down
 from kaimen.door.server import MOST, Server
 from kaimen.door.states import GRACE, Fault, State
 from kaimen.errors import DeviceError
@@ -458,6 +462,66 @@ class TestLights:
 
 
 class TestProcess:
+    def test_the_service_manager_is_told_that_it_serves_lives_and_ends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.setblocking(False)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+            told = []
+            with bench() as door:
+                door.process.stop()
+                door.process.run()
+                for _ in range(205):  # two seconds and a bit
+                    door.wait(0.01)
+                    with suppress(BlockingIOError):
+                        told.append((manager.recv(100), round(door.now, 1)))
+            assert told == [(b"READY=1", 1000.0), (b"WATCHDOG=1", 1001.0), (b"WATCHDOG=1", 1002.0)]
+            assert manager.recv(100) == b"STOPPING=1"
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("way", ["--socket", "--descriptor"])
+    def test_a_signal_ends_it_in_good_order(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, number: int
+    ) -> None:
+        seen = []
+        turn = DoorController.turn
+
+        def turned(door: DoorController) -> None:
+            turn(door)
+            seen.append((door.relay.pin, door.relay.lease, written_down(tmp_path / "door.rest")))
+            os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(DoorController, "turn", turned)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        options = [way, str(tmp_path / "door" if way == "--socket" else there.detach())]
+        options += ["--trace", str(tmp_path / "trace")]
+        before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            with here, there:
+                assert process.main(['{"pin": 4, "lease": 9.0, "mock": true}', *options]) == 0
+        finally:
+            for each, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+                signal.signal(each, handler)
+        assert seen == [(4, 9.0, {})]  # simulated pins need no rest
+        assert {path.name for path in tmp_path.iterdir()} == {"trace"}
+
+    def test_its_help_says_how_it_is_started(self, capsys: pytest.CaptureFixture) -> None:
+        with pytest.raises(SystemExit):
+            process.main(["--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        ways = "(--socket PATH | --descriptor NUMBER | --rest)"
+        assert f"python -m kaimen.door.process [-h] {ways} [--trace FILE] SETTINGS" in said
+        assert "--trace FILE what mock pins do, as text" in said
+
+    def test_it_is_told_one_way_to_serve(self, capsys: pytest.CaptureFixture) -> None:
+        for ways in ([], ["--rest", "--descriptor", "3"]):
+            with pytest.raises(SystemExit) as ended:
+                process.main(["{}", *ways])
+            assert ended.value.code == 2
+
     def test_it_loads_neither_numpy_nor_the_encoder(self) -> None:
         code = "import sys, kaimen.door.process, kaimen.door.client; print(*sys.modules)"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

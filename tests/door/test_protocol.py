@@ -85,7 +85,9 @@ def test_a_request_is_exactly_these_bytes(packet: bytes, request_: Request) -> N
     assert len(packet) <= LONGEST_REQUEST
 
 
-@pytest.mark.parametrize(("packet", "notice"), NOTICES, ids=[str(n) for _, n in NOTICES])
+@pytest.mark.parametrize(
+    ("packet", "notice"), NOTICES, ids=[str(n).partition(":")[0] for _, n in NOTICES]
+)
 def test_a_notice_is_exactly_these_bytes(packet: bytes, notice: Notice) -> None:
     assert notice.to_bytes() == packet
     assert notice_from_bytes(packet) == notice

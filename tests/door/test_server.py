@@ -165,9 +165,22 @@ def test_a_file_is_left_alone(path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["nowhere/door", "x" * 200])
-def test_a_place_where_no_socket_can_be_is_a_device_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DeviceError, match="no socket can be made there"):
+def test_a_door_that_is_too_busy_to_answer_is_left_alone(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        with call(path), pytest.raises(DeviceError, match="another process serves it"):
+            Server.listening(path)  # one more would wait
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("nowhere/door", "No such file or directory"), ("x" * 200, "AF_UNIX path too long")],
+)
+def test_a_place_where_no_socket_can_be_is_a_device_error(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    with pytest.raises(DeviceError, match=rf"no socket can be made there \({why}\)"):
         Server.listening(tmp_path / name)
 
 
@@ -175,6 +188,8 @@ def test_an_inherited_talk_ends_with_its_parent() -> None:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server = Server.inherited(there.detach())
     assert server.connected and server.came and not server.ended
+    here.send(b"open")
+    assert server.read(10) == [b"open"]
     here.close()
     server.read(10)
     assert server.ended
