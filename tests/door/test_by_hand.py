@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.door import controller
-from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand
+from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand, show_by_hand
 from kaimen.door.client import Door, command_line
-from kaimen.door.protocol import TOO_LATE, Message, NotOpened, Opened
+from kaimen.door.protocol import TOO_LATE, Message, NotOpened, Opened, Show
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
 from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_listens, wired
@@ -184,6 +184,20 @@ def test_who_keeps_no_log_opens_only_while_a_gate_does(tmp_path: Path) -> None:
     finally:
         running.terminate()
         running.wait()
+
+
+def test_a_panel_asks_for_a_light_and_waits_for_its_answer(tmp_path: Path) -> None:
+    with HandServer.listening(beside(tmp_path / "door")) as server:
+        asking = threading.Thread(target=show_by_hand, args=(tmp_path / "door", "granted"))
+        asking.start()
+        while not (asked := server.read(time.monotonic())):
+            time.sleep(0.001)
+        ((asker, packet),) = asked
+        assert packet == b"show granted"
+        asker.answer(Show("granted"))
+        asking.join()
+        with pytest.raises(DeviceError, match="cannot be asked"):
+            show_by_hand(tmp_path / "door", "granted")  # nobody answers: it waits for a moment
 
 
 def test_a_door_that_is_not_there_is_said_in_one_sentence(tmp_path: Path) -> None:

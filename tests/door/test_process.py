@@ -484,13 +484,25 @@ class TestProcess:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     @pytest.mark.parametrize("way", ["--socket", "--descriptor"])
     def test_a_signal_ends_it_in_good_order(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, number: int
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture,
+        way: str,
+        number: int,
     ) -> None:
         seen = []
         turn = DoorController.turn
 
         def turned(door: DoorController) -> None:
-            turn(door)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as hand:
+                hand.setblocking(False)
+                reached = not hand.connect_ex(str(tmp_path / "door-hand"))
+                assert reached is (way == "--socket")
+                if reached:
+                    hand.send(b"rest")
+                turn(door)
+                assert not reached or hand.recv(100).startswith(b"not opened")
             seen.append((door.relay.pin, door.relay.lease, written_down(tmp_path / "door.rest")))
             os.kill(os.getpid(), number)
 
@@ -507,6 +519,43 @@ class TestProcess:
                 signal.signal(each, handler)
         assert seen == [(4, 9.0, {})]  # simulated pins need no rest
         assert {path.name for path in tmp_path.iterdir()} == {"trace"}
+        assert capfd.readouterr().err == ""  # the journal of a child's parent tells it
+
+    @pytest.mark.parametrize("where", ["read", "full disk", "not read"])
+    def test_the_journal_is_told_what_happens_where_that_needs_no_waiting(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        with suppress(BlockingIOError):
+            while where == "not read":
+                os.write(write, bytes(4096))
+        os.set_blocking(write, True)
+
+        def run(door: DoorController) -> None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as voice:
+                voice.connect(str(tmp_path / "door"))
+                door.turn()
+
+        monkeypatch.setattr(DoorController, "run", run)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        (tmp_path / "door-hand").touch()
+        (tmp_path / "door.rest.new").mkdir()
+        before = os.dup(2)
+        disk = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(disk if where == "full disk" else write, 2)
+        try:
+            assert process.main(['{"pin": 4}', "--socket", str(tmp_path / "door")]) == 0
+        finally:
+            os.dup2(before, 2)
+            for each in (before, disk, write):
+                os.close(each)
+        with os.fdopen(read) as journal:
+            told = journal.read().strip("\0").splitlines()
+        assert len(told) == (3 if where == "read" else 0)
+        if told:
+            assert "a file of that name" in told[0] and "opened from the console" in told[0]
+            assert "rest: cannot be written" in told[1] and told[2] == "fault voice off"
 
     def test_its_help_says_how_it_is_started(self, capsys: pytest.CaptureFixture) -> None:
         with pytest.raises(SystemExit):

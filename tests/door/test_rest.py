@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.cli.main import main
-from kaimen.door import process
+from kaimen.door import pins, process
 from kaimen.door.rest import beside, drive_to_rest, find_levels, levels_of, write_down, written_down
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings
@@ -89,6 +89,18 @@ def test_one_that_cannot_be_driven_keeps_none_of_the_others_on(pi: Machine) -> N
     with pytest.raises(DeviceError, match="pin 17 cannot be driven to rest"):
         drive_to_rest({17: False, 20: False, 21: False})
     assert pi.line(20).driven == pi.line(21).driven == [False]
+
+
+def test_a_process_that_is_told_to_rest_drives_only_its_outputs_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "on_a_pi", lambda: True)
+    settings = '{"pin": 4, "active_high": false, "red": 0, "button": 5, "mock": true}'
+    assert process.main([settings, "--rest", "--trace", str(tmp_path / "trace")]) == 0
+    assert [line.split()[1:] for line in (tmp_path / "trace").read_text().splitlines()] == [
+        ["4", "1"]
+    ]
+    assert levels_of(DoorSettings(green=0, buzzer=5)) == {17: False, 0: False, 5: False}
 
 
 @pytest.mark.parametrize("pin", [0, 27])
