@@ -113,6 +113,38 @@ def test_every_pin_of_the_header_is_driven_to_rest(pin: int, pi: Machine, tmp_pa
         find_levels(config, None)
 
 
+RELAY = "pin = 22\nactive_high = false\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, ({17: False}, False)),
+        ("", ({17: False}, False)),
+        (f"[door]\n{RELAY}green = 0\n", ({22: True, 0: False}, False)),
+        ("[door]\nmock = true\n", ({}, True)),
+        ("[door]\nmock = true\n[gate\n", ({}, True)),
+        (f"mock = true\n[gate\n[door]# of the yard\n{RELAY}", ({22: True}, False)),
+        (f"[door]\n{RELAY}  [gate]\nmock = true\n= 3\n", ({22: True}, False)),
+        (
+            f"[door]\nx = 1\n{RELAY}green = 0\nred = 27\nbuzzer = 28\n",
+            ({22: True, 0: False, 27: False}, False),
+        ),
+        (f"[door]\nx = 1\n{RELAY}green = 22\nred = true\n", ({22: True}, False)),
+        ("door = 3\n", SettingsError),
+    ],
+)
+def test_what_is_written_of_the_door_is_found(text: str | None, found: Any, tmp_path: Path) -> None:
+    path = None if text is None else tmp_path / "kaimen.toml"
+    if text is not None:
+        (tmp_path / "kaimen.toml").write_text(text)
+    if found is SettingsError:
+        with pytest.raises(SettingsError, match="has a mistake"):
+            find_levels(path, None)
+    else:
+        assert find_levels(path, None) == found
+
+
 def test_simulated_pins_are_left_alone(pi: Machine, tmp_path: Path) -> None:
     config = tmp_path / "kaimen.toml"
     config.write_text("[door]\nmock = true\n", encoding="utf-8")
@@ -142,7 +174,7 @@ def test_whatever_stands_in_the_settings_it_is_read_or_refused(text: bytes) -> N
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"99": true}'])
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"28": true}'])
 def test_what_nobody_wrote_down_like_that_is_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "door.rest").write_text(text, encoding="utf-8")
     assert written_down(beside(tmp_path / "door")) == {}
