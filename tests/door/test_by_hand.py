@@ -8,16 +8,27 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.door import controller
+from kaimen.door import by_hand, controller
 from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand, show_by_hand
 from kaimen.door.client import Door, command_line
-from kaimen.door.protocol import TOO_LATE, Message, NotOpened, Opened, Show
+from kaimen.door.protocol import (
+    TOO_LATE,
+    Message,
+    NotOpened,
+    Open,
+    Opened,
+    Show,
+    UnknownNotice,
+    in_time,
+    request_from_bytes,
+)
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
 from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_listens, wired
@@ -41,12 +52,17 @@ def door(tmp_path: Path) -> Iterator[Bench]:
 
 def ask(door: Bench, path: Path, packet: bytes | None) -> socket.socket:
     """Connect, say something or nothing, and let the door turn."""
-    talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    talk.setblocking(False)
-    talk.connect(str(path))
+    talk = _called(path)
     if packet is not None:
         talk.send(packet)
     door.turn()
+    return talk
+
+
+def _called(path: Path) -> socket.socket:
+    talk = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    talk.setblocking(False)
+    talk.connect(str(path))
     return talk
 
 
@@ -78,6 +94,7 @@ def test_what_is_no_opening_before_a_time_opens_nothing(
 ) -> None:
     assert asked(door, tmp_path / "hand", packet).startswith("not opened: ")
     assert door.relay == [False]
+    assert door.process.by_hand.ignored == (b"open " not in packet)
 
 
 def test_nobody_holds_the_relay_for_ever(door: Bench, tmp_path: Path) -> None:
@@ -100,6 +117,30 @@ def test_who_says_nothing_is_left_and_keeps_nobody_out(door: Bench, tmp_path: Pa
         each.close()
 
 
+def test_who_waits_is_left_after_a_while_and_others_come_in(tmp_path: Path) -> None:
+    with HandServer.listening(tmp_path / "hand") as server, ExitStack() as left:
+        talks = [left.enter_context(_called(tmp_path / "hand")) for _ in range(MOST + 1)]
+        for _ in talks:
+            assert server.read(100.0) == []
+        talks[0].send(b"one")
+        talks[-1].send(b"last")
+        for now, said in ((100.0 + PATIENCE - 0.1, b"one"), (100.0 + PATIENCE, b"last")):
+            ((asker, packet),) = server.read(now)
+            asker.answer(NotOpened("no"))
+            assert packet == said
+        assert [talk.recv(100) for talk in talks[1:-1]] == (MOST - 1) * [b""]
+
+
+def test_one_that_ends_leaves_whoever_waits_and_takes_its_socket_away(tmp_path: Path) -> None:
+    server = HandServer.listening(tmp_path / "hand")
+    with _called(tmp_path / "hand") as talk:
+        server.read(100.0)
+        server.close()
+        server.close()
+        assert talk.recv(100) == b"" and server.read(100.0) == []
+    assert not (tmp_path / "hand").exists()
+
+
 @given(st.binary(max_size=80))
 def test_no_bytes_but_a_request_open_the_door(packet: bytes) -> None:
     made = Bench(wired())
@@ -115,6 +156,7 @@ def test_no_bytes_but_a_request_open_the_door(packet: bytes) -> None:
         (9.0, [NotOpened(TOO_LATE), NotOpened(TOO_LATE), Opened("hand")], True),
         (0.0, [NotOpened(TOO_LATE)], False),
         (9.0, [NotOpened("no gate runs that would write it down")], False),
+        (9.0, [UnknownNotice("moment")], False),
     ],
 )
 def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
@@ -126,7 +168,11 @@ def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
             for answer in answers:
                 while not (asked := server.read(time.monotonic())):
                     time.sleep(0.01)
-                asked[0][0].answer(answer)
+                ((asker, packet),) = asked
+                request = request_from_bytes(packet)
+                assert isinstance(request, Open) and request.until is not None
+                assert in_time(request.until, time.monotonic())
+                asker.answer(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -170,6 +216,25 @@ def test_a_panel_may_show_what_it_answers_and_nothing_that_the_gate_says_of_itse
         assert not door.level(GREEN)
 
 
+def test_a_panel_that_shows_something_twice_is_heard_twice() -> None:
+    with bench() as door:
+        for _ in range(2):
+            door.process.by_hand.answer(b"show beep", door.now)
+            door.turn()
+            assert door.level(BUZZER)
+            door.wait(0.2)
+            assert not door.level(BUZZER)
+
+
+def test_it_opens_for_who_keeps_no_log_while_a_voice_is_there() -> None:
+    with bench() as door:
+        packet = f"open-if-written {door.now:.3f}".encode()
+        assert door.process.by_hand.answer(packet, door.now) == Opened("hand")
+        door.voice.close()
+        door.turn()
+        assert str(door.process.by_hand.answer(packet, door.now)).startswith("not opened: no gate")
+
+
 def test_who_keeps_no_log_opens_only_while_a_gate_does(tmp_path: Path) -> None:
     path = tmp_path / "door"
     running = subprocess.Popen(command_line(DoorSettings(mock=True), "--socket", str(path)))
@@ -196,10 +261,16 @@ def test_a_panel_asks_for_a_light_and_waits_for_its_answer(tmp_path: Path) -> No
         assert packet == b"show granted"
         asker.answer(Show("granted"))
         asking.join()
-        with pytest.raises(DeviceError, match="cannot be asked"):
-            show_by_hand(tmp_path / "door", "granted")  # nobody answers: it waits for a moment
 
 
-def test_a_door_that_is_not_there_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="cannot be asked"):
-        open_by_hand(tmp_path / "door")
+def test_a_door_that_does_not_answer_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "door"
+    with pytest.raises(DeviceError, match=r"door-hand: the door cannot be asked \(No such file"):
+        open_by_hand(path)
+    monkeypatch.setattr(by_hand, "ANSWER", 0.01)
+    with HandServer.listening(beside(path)):
+        for asks in (lambda: open_by_hand(path), lambda: show_by_hand(path, "granted")):
+            with pytest.raises(DeviceError, match=r"the door cannot be asked \(timed out\)"):
+                asks()

@@ -205,7 +205,7 @@ class DoorController(Closing):
         self._say(opened)
         self._enter(entered)
         self.panel.restart("open")
-        return Opened(who)
+        return opened
 
     def _ask(self, what: str, now: float) -> None:
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)
