@@ -32,6 +32,13 @@ def test_an_input_that_stays_counts_once(pins: MockFactory) -> None:
     button.close()
 
 
+def test_an_input_counts_from_the_end_of_its_bounce_on(pins: MockFactory) -> None:
+    button = Input(BUTTON, "button", pins=pins, now=0.0)
+    pins.pin(f"GPIO{BUTTON}").drive_low()
+    assert [button.changed(at) for at in (0.0, BOUNCE - 0.001, BOUNCE)] == [False, False, True]
+    button.close()
+
+
 def test_an_input_that_bounces_counts_when_it_is_quiet(pins: MockFactory) -> None:
     button, pin = Input(BUTTON, "button", pins=pins, now=0.0), pins.pin(f"GPIO{BUTTON}")
     changes = []
@@ -110,10 +117,10 @@ def test_a_pin_in_use_is_told_by_name_and_nothing_stays_claimed(
     pins: MockFactory, name: str
 ) -> None:
     with (
-        OutputDevice(9, pin_factory=pins),
-        pytest.raises(DeviceError, match=f"{name} pin 9 cannot be used"),
+        OutputDevice(0, pin_factory=pins),
+        pytest.raises(DeviceError, match=f"{name} pin 0 cannot be used"),
     ):
-        Panel(wired(**{name: 9}), pins=pins, now=0.0)
+        Panel(wired(**{name: 0}), pins=pins, now=0.0)
     Panel(wired(), pins=pins, now=0.0).close()
 
 

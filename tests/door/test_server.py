@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import stat
 from collections.abc import Iterator
@@ -119,6 +120,8 @@ def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many(
         server.say(DoorState("shut"))
         assert voice.recv(100) == f"lost {10_000 - heard}".encode()
         assert voice.recv(100) == b"state shut"
+        server.say(DoorState("held"))
+        assert voice.recv(100) == b"state held"
 
 
 def test_talking_to_nobody_does_no_harm(server: Server, path: Path) -> None:
@@ -133,9 +136,29 @@ def test_only_its_owner_and_group_may_talk_to_the_door(server: Server, path: Pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-def test_the_socket_goes_with_the_door(path: Path) -> None:
-    Server.listening(path).close()
-    assert not path.exists()
+@pytest.mark.parametrize("removed", [False, True])
+def test_the_socket_goes_with_the_door(path: Path, removed: bool) -> None:
+    server = Server.listening(path)
+    if removed:
+        path.unlink()
+    server.close()
+    server.close()
+    assert not path.exists() and server.ended
+
+
+def test_it_waits_as_long_as_it_is_told_to(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class Poll:
+        def register(self, *_: object) -> None:
+            pass
+
+        def poll(self, milliseconds: float) -> list[object]:
+            waited.append(milliseconds)
+            return []
+
+    monkeypatch.setattr(select, "poll", Poll)
+    assert server.read(0.5) == [] and waited == [500.0]
 
 
 def test_what_a_killed_door_left_behind_is_replaced(path: Path) -> None:
