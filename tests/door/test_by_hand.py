@@ -100,16 +100,19 @@ def test_what_is_no_opening_before_a_time_opens_nothing(
     assert door.relay == [False]
 
 
-def test_nobody_holds_the_relay_for_ever(door: Bench, tmp_path: Path) -> None:
-    said = []
-    for _ in range(round(door.settings.longest / LEASE) + 1):
-        said.append(asked(door, tmp_path / "hand", f"open {door.now + 1:.3f}".encode()))
-        door.wait(LEASE - 1)
-    assert said[0] == "opened by hand" and said[-1].startswith("not opened: it was")
-    door.wait(LEASE)
-    assert door.relay[-1] is False
-    door.tell(f"open {door.now + 1:.3f}")  # the voice has a bound of its own
-    assert door.relay[-1] is True
+def test_nobody_holds_the_relay_for_ever() -> None:
+    with bench(lease=1.0, longest=5.0, contact=-1) as door:
+        said = []
+        for _ in range(10):
+            packet = f"open {door.now + 1:.3f}".encode()
+            said.append(str(door.process.by_hand.answer(packet, door.now)))
+            door.wait(0.5)
+        assert said[0] == "opened by hand"
+        assert said[-1].startswith("not opened: it was opened by hand for too long")
+        door.wait(1.0)
+        assert door.relay[-1] is False
+        door.tell(f"open {door.now + 1:.3f}")  # the voice has a bound of its own
+        assert door.relay[-1] is True
 
 
 def test_who_says_nothing_is_left_and_keeps_nobody_out(door: Bench, tmp_path: Path) -> None:
@@ -134,10 +137,23 @@ def test_who_waits_is_left_after_a_while_and_others_come_in(tmp_path: Path) -> N
         assert [talk.recv(100) for talk in talks[1:-1]] == (MOST - 1) * [b""]
 
 
-def test_one_that_ends_leaves_whoever_waits_and_takes_its_socket_away(tmp_path: Path) -> None:
+def test_an_answer_to_somebody_who_left_does_no_harm(tmp_path: Path) -> None:
+    with HandServer.listening(tmp_path / "hand") as server:
+        with _called(tmp_path / "hand") as talk:
+            talk.send(b"open")
+        ((asker, _),) = server.read(100.0)
+        asker.answer(NotOpened("no"))
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_one_that_ends_leaves_whoever_waits_and_takes_its_socket_away(
+    tmp_path: Path, removed: bool
+) -> None:
     server = HandServer.listening(tmp_path / "hand")
     with _called(tmp_path / "hand") as talk:
         server.read(100.0)
+        if removed:
+            (tmp_path / "hand").unlink()
         server.close()
         server.close()
         assert talk.recv(100) == b"" and server.read(100.0) == []
