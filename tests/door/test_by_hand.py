@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -170,16 +171,16 @@ def test_no_bytes_but_a_request_open_the_door(packet: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "patience, answers, opens",
+    "given, answers, opens",
     [
-        (9.0, [NotOpened(TOO_LATE), NotOpened(TOO_LATE), Opened("hand")], True),
-        (0.0, [NotOpened(TOO_LATE)], False),
-        (9.0, [NotOpened("no gate runs that would write it down")], False),
-        (9.0, [UnknownNotice("moment")], False),
+        ({"patience": 9.0}, [NotOpened(TOO_LATE), NotOpened(TOO_LATE), Opened("hand")], True),
+        ({}, [NotOpened(TOO_LATE)], False),
+        ({"patience": 9.0}, [NotOpened("no gate runs that would write it down")], False),
+        ({"patience": 9.0}, [UnknownNotice("moment")], False),
     ],
 )
 def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
-    patience: float, answers: list[Message], opens: bool, tmp_path: Path
+    given: dict[str, Any], answers: list[Message], opens: bool, tmp_path: Path
 ) -> None:
     with HandServer.listening(beside(tmp_path / "door")) as server:
 
@@ -196,7 +197,7 @@ def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            open_by_hand(tmp_path / "door", patience=patience)
+            open_by_hand(tmp_path / "door", **given)
             assert opens
         except DeviceError:
             assert not opens

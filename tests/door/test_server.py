@@ -67,6 +67,15 @@ def test_a_second_voice_is_turned_away(server: Server, path: Path) -> None:
         assert server.read(10) == [b"open"]
 
 
+def test_a_second_voice_that_left_already_does_no_harm(server: Server, path: Path) -> None:
+    with call(path) as one:
+        server.read(10)
+        call(path).close()
+        server.read(10)
+        one.send(b"open")
+        assert server.read(10) == [b"open"]
+
+
 def test_a_new_voice_is_taken_when_the_old_one_was_killed(server: Server, path: Path) -> None:
     old = call(path)
     server.read(10)
@@ -150,8 +159,8 @@ def test_it_waits_as_long_as_it_is_told_to(server: Server, monkeypatch: pytest.M
     waited: list[float] = []
 
     class Poll:
-        def register(self, *_: object) -> None:
-            pass
+        def register(self, talk: socket.socket, events: int) -> None:
+            assert talk.fileno() > 2 and events == select.POLLIN
 
         def poll(self, milliseconds: float) -> list[object]:
             waited.append(milliseconds)
