@@ -74,7 +74,7 @@ class DoorController(Closing):
             active_high=settings.active_high,
         )
         try:
-            self.panel = Panel(settings, pins=pins, now=now)
+            self.panel = Panel(settings, pins=pins)
         except BaseException:
             self.relay.close()
             raise
