@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -485,6 +485,46 @@ def test_rest_is_asked_for_and_waits_a_moment(talk: tuple[Door, socket.socket]) 
     assert door.is_on
 
 
+@pytest.mark.parametrize(
+    ("asks", "answer", "refused"),
+    [(Door.open, b"not opened: no", True), (Door.rest, b"relay off", False)],
+)
+def test_who_asks_waits_for_the_doors_word(
+    talk: tuple[Door, socket.socket],
+    asks: Callable[[Door], None],
+    answer: bytes,
+    refused: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door, there = talk
+    assert door.is_on is False
+    monkeypatch.setattr(client, "ANSWER", ENOUGH)
+    there.send(b"relay on")
+    assert door.is_on is True
+
+    def answers() -> None:
+        there.recv(100)
+        time.sleep(0.02)
+        there.send(answer)
+
+    answering = threading.Thread(target=answers)
+    answering.start()
+    with pytest.raises(OpeningRefused) if refused else nullcontext():
+        asks(door)
+    assert door.is_on is refused
+    answering.join()
+
+
+def test_a_child_that_does_not_greet_is_not_waited_for_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "LEAVING", 0.01)
+    monkeypatch.setattr(client, "GREETING", 0.01)
+    monkeypatch.setattr(client, "command_line", lambda *_: ["sleep", "60"])
+    with pytest.raises(DeviceError, match="did not greet"):
+        Door.start(wired(), timeout=0.01)
+
+
 @pytest.mark.parametrize(("does", "code"), [("exit 0", 0), ("exit 3", 3), ("exec sleep 60", -9)])
 def test_only_the_pin_of_a_child_that_had_to_be_killed_is_put_to_rest(
     talk: tuple[Door, socket.socket],
@@ -507,7 +547,8 @@ def test_only_the_pin_of_a_child_that_had_to_be_killed_is_put_to_rest(
 def test_rest_that_hangs_is_not_waited_for_without_an_end(
     talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door, _ = talk
+    door, there = talk
+    there.close()
     monkeypatch.setattr(client, "GREETING", 0.01)
     door._child = subprocess.Popen(["sleep", "60"])
     door._child.kill()

@@ -163,6 +163,9 @@ def test_a_pin_that_becomes_an_output_keeps_its_level(high: bool, machine: Make)
         pin.pull = "up"
     pin.function = "input"
     assert pin.function == "input" and pi.line(4).direction is Direction.INPUT
+    pin.close()
+    pin.close()
+    assert not pi.line(4).taken
 
 
 def test_a_pin_that_nobody_has_used_is_an_input_when_it_is_read_or_becomes_an_output(

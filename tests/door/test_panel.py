@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from gpiozero import OutputDevice
 from gpiozero.pins.mock import MockFactory
 
+from kaimen.door import panel
 from kaimen.door.panel import BOUNCE, Input, Panel
 from kaimen.door.pins import mock_pins, trace
 from kaimen.errors import DeviceError
@@ -48,6 +50,12 @@ def test_an_input_that_bounces_counts_when_it_is_quiet(pins: MockFactory) -> Non
     assert changes.count(True) == 1
     assert changes.index(True) > 12
     button.close()
+
+
+def test_an_input_that_is_low_from_the_first_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "InputDevice", lambda *_, **__: SimpleNamespace(value=1))
+    button = Input(BUTTON, "button", pins=mock_pins())
+    assert button.low and not button.changed(0.0) and not button.changed(1.0)
 
 
 def test_a_spike_is_nothing(pins: MockFactory) -> None:

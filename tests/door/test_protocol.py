@@ -121,7 +121,9 @@ def test_every_notice_can_be_read_and_told(packet: bytes) -> None:
     assert isinstance(str(notice_from_bytes(packet)), str)
 
 
-@pytest.mark.parametrize("text", ["battery low", "relay warm", "lost some", "fault tamper", "état"])
+@pytest.mark.parametrize(
+    "text", ["battery low", "relay warm", "relay  on", "lost some", "fault tamper", "état"]
+)
 def test_what_only_a_later_door_says_is_kept_as_it_was_said(text: str) -> None:
     assert notice_from_bytes(text.encode()) == UnknownNotice(text)
     assert str(notice_from_bytes(text.encode())) == text
