@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -341,7 +342,7 @@ def test_an_opening_does_not_wait_long_for_a_slow_door(talk: tuple[Door, socket.
     there.send(b"opened by voice")
     assert door.is_on
     there.send(b"relay off")
-    assert door.wait_for_rest(0)
+    assert door.wait_for_rest(0) and door.wait_for_rest()
 
 
 def test_words_that_were_lost_take_no_answer_with_them(talk: tuple[Door, socket.socket]) -> None:
@@ -360,6 +361,26 @@ def test_a_door_that_takes_no_words_is_an_error_and_no_wait(
         for _ in range(10_000):
             door.show("listening")
     door.rest()  # which is no error: the door ends its lease by itself
+
+
+def test_a_packet_waits_for_room_for_as_long_as_it_may(
+    talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[tuple[int, float]] = []
+
+    class Poll:
+        def register(self, talk: socket.socket, events: int) -> None:
+            self.events = events
+
+        def poll(self, milliseconds: float) -> list[object]:
+            waited.append((self.events, milliseconds))
+            return []
+
+    monkeypatch.setattr(select, "poll", Poll)
+    monkeypatch.setattr(client, "SEND", 0.5)
+    with pytest.raises(DeviceError, match="takes no words"):
+        talk[0].show("idle")
+    assert waited == [(select.POLLOUT, 500.0)]
 
 
 def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket]) -> None:
