@@ -383,13 +383,15 @@ def test_a_packet_waits_for_room_for_as_long_as_it_may(
     assert waited == [(select.POLLOUT, 500.0)]
 
 
-def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket]) -> None:
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket], unread: bool) -> None:
     door, there = talk
+    if unread:  # what it said comes after the end, then
+        door.show("idle")
     there.send(b"relay on")
     there.close()
-    assert not door.is_on
     assert door.events() == [RelayStatus(True), Gone()]
-    assert door.events() == []
+    assert door.events() == [] and not door.is_on
     for asked in (door.open, door.alive, lambda: door.show("idle")):
         with pytest.raises(DeviceError, match="the door has ended"):
             asked()
@@ -519,7 +521,7 @@ def test_who_asks_waits_for_the_doors_word(
 ) -> None:
     door, there = talk
     assert door.is_on is False
-    monkeypatch.setattr(client, "ANSWER", ENOUGH)
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: 0.0))  # it never ends
     there.send(b"relay on")
     assert door.is_on is True
 
@@ -534,6 +536,30 @@ def test_who_asks_waits_for_the_doors_word(
         asks(door)
     assert door.is_on is refused
     answering.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        (b"state shut", None),
+        (b"busy", "^another voice process has the door"),
+        (b"failed pin 4 is busy", "^pin 4 is busy$"),
+        (b"", "^the door did not greet"),
+    ],
+)
+def test_a_door_is_taken_by_its_greeting(
+    said: bytes, refusal: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object, pass_fds: list[int], **__: object) -> SimpleNamespace:
+        with socket.socket(fileno=os.dup(pass_fds[0])) as there:
+            there.send(b"relay off")
+            if said:
+                there.send(said)
+        return SimpleNamespace(wait=lambda _: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(DeviceError, match=refusal) if refusal else nullcontext():
+        Door.start(wired(), timeout=ENOUGH).close()
 
 
 def test_a_child_that_does_not_greet_is_not_waited_for_without_an_end(
@@ -573,7 +599,7 @@ def test_rest_that_hangs_is_not_waited_for_without_an_end(
     monkeypatch.setattr(client, "GREETING", 0.01)
     door._child = subprocess.Popen(["sleep", "60"])
     door._child.kill()
-    door._to_rest = ["sleep", "60"]
+    door._to_rest = ["sleep", "600"]
     door.close()
 
 

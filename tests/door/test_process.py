@@ -576,12 +576,13 @@ class TestProcess:
     def test_the_journal_is_told_what_happens_where_that_needs_no_waiting(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
-        read, write = os.pipe()
-        os.set_blocking(write, False)
+        read, write = socket.socketpair()  # as systemd's is; it may be read from, too
+        read.send(b"?")
+        write.setblocking(False)
         with suppress(BlockingIOError):
             while where == "not read":
-                os.write(write, bytes(4096))
-        os.set_blocking(write, True)
+                write.send(bytes(4096))
+        write.setblocking(True)
 
         def run(door: DoorController) -> None:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as voice:
@@ -594,14 +595,15 @@ class TestProcess:
         (tmp_path / "door.rest.new").mkdir()
         before = os.dup(2)
         disk = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(disk if where == "full disk" else write, 2)
+        os.dup2(disk if where == "full disk" else write.fileno(), 2)
         try:
             assert process.main(['{"pin": 4}', "--socket", str(tmp_path / "door")]) == 0
         finally:
             os.dup2(before, 2)
-            for each in (before, disk, write):
+            write.recv(1)
+            for each in (before, disk, write.detach()):
                 os.close(each)
-        with os.fdopen(read) as journal:
+        with read, read.makefile() as journal:
             told = journal.read().strip("\0").splitlines()
         assert len(told) == (3 if where == "read" else 0)
         if told:
