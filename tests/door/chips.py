@@ -44,6 +44,7 @@ class KernelLine:
     high: bool = False
     pull: Bias = Bias.AS_IS
     taken: bool = False
+    consumer: str = ""
     did: list[str] = field(default_factory=list)  # such as "output 0", "set 1", "input up"
 
     @property
@@ -140,7 +141,7 @@ class Chip:
         line = self.lines[offset]
         if line.taken:
             raise OSError(errno.EBUSY, "Device or resource busy")
-        line.taken, line.direction = True, settings.direction
+        line.taken, line.consumer, line.direction = True, consumer, settings.direction
         line.pull = settings.bias
         if settings.direction is Direction.OUTPUT:
             line.high = bool(settings.output_value)

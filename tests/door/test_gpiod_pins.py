@@ -53,7 +53,19 @@ def test_the_header_is_found_by_its_label_whatever_its_number(
 def test_a_second_name_of_a_chip_is_no_second_chip(machine: Make) -> None:
     pi = machine({10: RP1})
     (pi.folder / "gpiochip4").symlink_to("gpiochip10")
-    assert header_chip().path.endswith("gpiochip10")
+    assert str(header_chip()) == f"gpiochip10 ({RP1})"
+
+
+def test_a_chip_that_cannot_be_asked_hides_no_other(machine: Make) -> None:
+    machine({0: EXPANDER, 1: RP1}, forbidden={0})
+    assert header_chip().name == "gpiochip1"
+
+
+def test_a_line_is_found_by_its_name_wherever_it_is(machine: Make) -> None:
+    pi = machine()
+    pi.line(17).name, pi.line(20).name = "GPIO20", "GPIO17"
+    drive(17, True)
+    assert pi.line(20).driven == [True] and pi.line(17).driven == []
 
 
 def test_chips_that_are_none_of_the_header_are_named(machine: Make) -> None:
@@ -81,7 +93,7 @@ def test_a_relay_is_on_only_for_its_lease(active_high: bool, strict: bool, machi
     pi = machine(strict=strict)
     on, off = int(active_high), int(not active_high)
     relay = Relay(17, pins=real_pins(), active_high=active_high)
-    assert pi.line(17).did == [f"output {off}"]
+    assert pi.line(17).did == [f"output {off}"] and pi.line(17).consumer == "kaimen"
     relay.open()
     relay.close()
     given_back = ["given back", *([f"pulled {off}"] if strict else [])]
@@ -208,9 +220,9 @@ def test_an_input_cannot_be_driven(machine: Make) -> None:
 
 
 def test_every_chip_of_the_machine_is_told(machine: Make) -> None:
-    machine({0: EXPANDER, 1: EXPANDER, 2: RP1}, forbidden={1})
+    machine({0: EXPANDER, 2: EXPANDER, 10: RP1}, forbidden={2})
     assert list(chips()) == [
         {"chip": "gpiochip0", "label": EXPANDER, "lines": 54, "header": False},
-        {"chip": "gpiochip1", "error": "Permission denied"},
-        {"chip": "gpiochip2", "label": RP1, "lines": 54, "header": True},
+        {"chip": "gpiochip2", "error": "Permission denied"},
+        {"chip": "gpiochip10", "label": RP1, "lines": 54, "header": True},
     ]
