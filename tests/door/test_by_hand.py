@@ -17,7 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.door import by_hand, controller
-from kaimen.door.by_hand import MOST, PATIENCE, HandServer, beside, open_by_hand, show_by_hand
+from kaimen.door.by_hand import (
+    MOST,
+    PATIENCE,
+    Asker,
+    HandServer,
+    beside,
+    open_by_hand,
+    show_by_hand,
+)
 from kaimen.door.client import Door, command_line
 from kaimen.door.protocol import (
     TOO_LATE,
@@ -32,7 +40,16 @@ from kaimen.door.protocol import (
 )
 from kaimen.errors import DeviceError
 from kaimen.settings import DoorSettings
-from tests.door.bench import BUZZER, GREEN, LEASE, Bench, bench, wait_until_it_listens, wired
+from tests.door.bench import (
+    BUZZER,
+    ENOUGH,
+    GREEN,
+    LEASE,
+    Bench,
+    bench,
+    wait_until_it_listens,
+    wired,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +82,16 @@ def _called(path: Path) -> socket.socket:
     talk.setblocking(False)
     talk.connect(str(path))
     return talk
+
+
+def _next(server: HandServer) -> tuple[Asker, bytes]:
+    """Who asks next, and what."""
+    until = time.monotonic() + ENOUGH
+    while not (found := server.read(time.monotonic())):
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    (one,) = found
+    return one
 
 
 def asked(door: Bench, path: Path, packet: bytes) -> str:
@@ -186,15 +213,13 @@ def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
 
         def serve() -> None:
             for answer in answers:
-                while not (asked := server.read(time.monotonic())):
-                    time.sleep(0.01)
-                ((asker, packet),) = asked
+                asker, packet = _next(server)
                 request = request_from_bytes(packet)
                 assert isinstance(request, Open) and request.until is not None
                 assert in_time(request.until, time.monotonic())
                 asker.answer(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             open_by_hand(tmp_path / "door", **given)
@@ -203,6 +228,7 @@ def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
             assert not opens
         finally:
             thread.join(10)
+            assert not thread.is_alive()  # it was asked as often as it answers
 
 
 @pytest.mark.slow
@@ -275,9 +301,7 @@ def test_a_panel_asks_for_a_light_and_waits_for_its_answer(tmp_path: Path) -> No
     with HandServer.listening(beside(tmp_path / "door")) as server:
         asking = threading.Thread(target=show_by_hand, args=(tmp_path / "door", "granted"))
         asking.start()
-        while not (asked := server.read(time.monotonic())):
-            time.sleep(0.001)
-        ((asker, packet),) = asked
+        asker, packet = _next(server)
         assert packet == b"show granted"
         asker.answer(Show("granted"))
         asking.join()
