@@ -114,6 +114,7 @@ def test_no_output_blips_at_start_kill_rest_restart_or_close(
         for pin, rest in outputs.items():
             did = pi.line(pin).did
             assert did[-1] == f"output {int(rest)}", (pin, did)
+            assert "input" not in " ".join(did)
             did.clear()
 
     killed = Bench(wired(**settings))

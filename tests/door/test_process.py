@@ -303,6 +303,13 @@ class TestContact:
             door.wait(GRACE)
             assert door.process.machine.state is State.SHUT
 
+    def test_a_box_that_is_closed_or_opened_is_told(self) -> None:
+        with bench(tamper=TAMPER) as door:
+            door.drive(TAMPER, False)
+            assert door.heard() == ["fault tamper off"]
+            door.drive(TAMPER, True)
+            assert door.heard() == ["fault tamper on"]
+
 
 class TestRelay:
     def test_openings_without_an_end_are_bounded_and_sound_an_alarm(self) -> None:
