@@ -567,7 +567,7 @@ def test_a_child_that_does_not_greet_is_not_waited_for_without_an_end(
 ) -> None:
     monkeypatch.setattr(client, "LEAVING", 0.01)
     monkeypatch.setattr(client, "GREETING", 0.01)
-    monkeypatch.setattr(client, "command_line", lambda *_: ["sleep", "60"])
+    monkeypatch.setattr(client, "command_line", lambda *_: ["sleep", "600"])
     with pytest.raises(DeviceError, match="did not greet"):
         Door.start(wired(), timeout=0.01)
 
