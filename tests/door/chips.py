@@ -7,8 +7,6 @@ its pull (``strict``), as on all others.
 from __future__ import annotations
 
 import errno
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +14,8 @@ from typing import Any
 
 import gpiod
 import pytest
-from gpiod import EdgeEvent, LineSettings
-from gpiod.line import Bias, Direction, Edge, Value
+from gpiod import LineSettings
+from gpiod.line import Bias, Direction, Value
 
 from kaimen.door import chip as header
 
@@ -46,8 +44,7 @@ class KernelLine:
     high: bool = False
     pull: Bias = Bias.AS_IS
     taken: bool = False
-    settings: LineSettings = field(default_factory=LineSettings)
-    edges: list[Any] = field(default_factory=list)
+    consumer: str = ""
     did: list[str] = field(default_factory=list)  # such as "output 0", "set 1", "input up"
 
     @property
@@ -110,11 +107,7 @@ class Machine:
 
     def drive(self, pin: int, high: bool) -> None:
         """Something outside sets an input."""
-        line = self.line(pin)
-        line.high = high
-        kind = EdgeEvent.Type.RISING_EDGE if high else EdgeEvent.Type.FALLING_EDGE
-        if line.taken and line.settings.edge_detection is not Edge.NONE:
-            line.edges.append(SimpleNamespace(event_type=kind, timestamp_ns=time.monotonic_ns()))
+        self.line(pin).high = high
 
 
 class Chip:
@@ -148,7 +141,7 @@ class Chip:
         line = self.lines[offset]
         if line.taken:
             raise OSError(errno.EBUSY, "Device or resource busy")
-        line.taken, line.settings, line.direction = True, settings, settings.direction
+        line.taken, line.consumer, line.direction = True, consumer, settings.direction
         line.pull = settings.bias
         if settings.direction is Direction.OUTPUT:
             line.high = bool(settings.output_value)
@@ -177,13 +170,3 @@ class Request:
 
     def release(self) -> None:
         self.machine.give_back(self.line)
-
-    def wait_edge_events(self, timeout: float) -> bool:
-        until = time.monotonic() + timeout
-        while not self.line.edges and time.monotonic() < until:
-            time.sleep(0.005)
-        return bool(self.line.edges)
-
-    def read_edge_events(self) -> Iterable[Any]:
-        found, self.line.edges = self.line.edges, []
-        return found

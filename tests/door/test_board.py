@@ -51,8 +51,9 @@ def test_the_name_is_the_device_trees(tmp_path: Path) -> None:
     assert board_of(tmp_path) == ""
     place = tmp_path / "proc" / "device-tree"
     place.mkdir(parents=True)
-    (place / "model").write_bytes(b"Raspberry Pi 3 Model B Rev 1.2\0")
-    assert board_of(tmp_path) == "Raspberry Pi 3 Model B Rev 1.2"
+    for name in ("Raspberry Pi 3 Model B Rev 1.2", "X96 Max X"):
+        (place / "model").write_text(f"{name}\n\0")
+        assert board_of(tmp_path) == name
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from kaimen.door import client, process
-from kaimen.door.client import WANTED, Door, Gone, command_line
+from kaimen.door.client import KEPT, WANTED, Door, Gone, command_line
 from kaimen.door.protocol import NoticesLost, Open, RelayStatus, request_from_bytes
 from kaimen.door.relay import Relay
-from kaimen.errors import DeviceError
+from kaimen.errors import DeviceError, OpeningRefused
 from kaimen.settings import DoorSettings
 from kaimen.settings.door import PIN
 from tests.door.bench import BUZZER, ENOUGH, GREEN, wait_until_it_listens, wired
@@ -340,7 +343,7 @@ def test_an_opening_does_not_wait_long_for_a_slow_door(talk: tuple[Door, socket.
     there.send(b"opened by voice")
     assert door.is_on
     there.send(b"relay off")
-    assert door.wait_for_rest(0)
+    assert door.wait_for_rest(0) and door.wait_for_rest()
 
 
 def test_words_that_were_lost_take_no_answer_with_them(talk: tuple[Door, socket.socket]) -> None:
@@ -361,13 +364,35 @@ def test_a_door_that_takes_no_words_is_an_error_and_no_wait(
     door.rest()  # which is no error: the door ends its lease by itself
 
 
-def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket]) -> None:
+def test_a_packet_waits_for_room_for_as_long_as_it_may(
+    talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[tuple[int, float]] = []
+
+    class Poll:
+        def register(self, talk: socket.socket, events: int) -> None:
+            self.events = events
+
+        def poll(self, milliseconds: float) -> list[object]:
+            waited.append((self.events, milliseconds))
+            return []
+
+    monkeypatch.setattr(select, "poll", Poll)
+    monkeypatch.setattr(client, "SEND", 0.5)
+    with pytest.raises(DeviceError, match="takes no words"):
+        talk[0].show("idle")
+    assert waited == [(select.POLLOUT, 500.0)]
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_door_that_ended_says_so_once(talk: tuple[Door, socket.socket], unread: bool) -> None:
     door, there = talk
+    if unread:  # what it said comes after the end, then
+        door.show("idle")
     there.send(b"relay on")
     there.close()
-    assert not door.is_on
     assert door.events() == [RelayStatus(True), Gone()]
-    assert door.events() == []
+    assert door.events() == [] and not door.is_on
     for asked in (door.open, door.alive, lambda: door.show("idle")):
         with pytest.raises(DeviceError, match="the door has ended"):
             asked()
@@ -386,6 +411,197 @@ def test_somebody_may_wait_while_somebody_else_listens(talk: tuple[Door, socket.
         door.events()
     waiting.join()
     assert rested == [True]
+
+
+def test_a_door_that_cannot_be_reached_at_once_is_said(tmp_path: Path) -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as busy,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as first,
+    ):
+        busy.bind(str(tmp_path / "door"))
+        busy.listen(0)
+        first.connect(str(tmp_path / "door"))
+        for name, why in (("door", "Resource"), ("x" * 200, "AF_UNIX path too long")):
+            with pytest.raises(DeviceError, match=rf"no door can be reached there \({why}"):
+                Door.connect(tmp_path / name)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_child_has_nothing_of_its_parent_but_their_talk_and_the_journal(
+    traced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def started(command: list[str], **given: Any) -> None:
+        seen.update(given, command=command)
+        os.fstat(given["pass_fds"][0])
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(DeviceError):
+        Door.start(wired(), trace=tmp_path / "trace" if traced else None)
+    (talk,) = seen.pop("pass_fds")
+    options = ["--trace", str(tmp_path / "trace")] if traced else []
+    assert seen.pop("command") == command_line(wired(), "--descriptor", str(talk), *options)
+    assert seen.pop("env")
+    assert seen == {
+        "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "start_new_session": True
+    }  # fmt: skip
+
+
+def test_a_heartbeat_is_answered_in_time_or_the_door_hangs(
+    talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, there = talk
+    clock = SimpleNamespace()
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    for clock.now in (100.0, 104.0, 105.0):
+        door.alive()
+    there.send(b"alive")
+    for clock.now in (106.0, 107.0, 111.0):
+        door.alive()
+        assert door.events() == []
+    clock.now = 111.1
+    with pytest.raises(DeviceError, match="hangs"):
+        door.alive()
+    assert [there.recv(100) for _ in range(6)] == 6 * [b"alive"]
+
+
+def test_a_refusal_holds_for_one_opening(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"not opened: it is Sunday")
+    with pytest.raises(OpeningRefused, match=r"^the door did not open: it is Sunday$"):
+        door.open()
+    assert door.wait_for_rest(0)
+    there.send(b"opened by voice")
+    door.open()
+    assert [str(each) for each in door.events()] == ["not opened: it is Sunday", "opened by voice"]
+    assert door.wait_for_rest(0)
+
+
+def test_what_others_opened_is_no_answer(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"opened by button")
+    door.open()
+    assert not door.wait_for_rest(0)
+
+
+def test_a_door_that_ends_while_it_is_asked_did_not_open(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.shutdown(socket.SHUT_WR)
+    with pytest.raises(DeviceError, match="the door has ended"):
+        door.open()
+
+
+def test_only_the_last_events_are_kept(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    for number in range(KEPT + 5):
+        there.send(f"lost {number}".encode())
+        assert not door.is_on
+    assert door.events() == [NoticesLost(number) for number in range(5, KEPT + 5)]
+
+
+def test_rest_is_asked_for_and_waits_a_moment(talk: tuple[Door, socket.socket]) -> None:
+    door, there = talk
+    there.send(b"relay on")
+    door.rest()
+    assert there.recv(100) == b"rest"
+    assert door.is_on
+
+
+@pytest.mark.parametrize(
+    ("asks", "answer", "refused"),
+    [(Door.open, b"not opened: no", True), (Door.rest, b"relay off", False)],
+)
+def test_who_asks_waits_for_the_doors_word(
+    talk: tuple[Door, socket.socket],
+    asks: Callable[[Door], None],
+    answer: bytes,
+    refused: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door, there = talk
+    assert door.is_on is False
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: 0.0))  # it never ends
+    there.send(b"relay on")
+    assert door.is_on is True
+
+    def answers() -> None:
+        there.recv(100)
+        time.sleep(0.02)
+        there.send(answer)
+
+    answering = threading.Thread(target=answers)
+    answering.start()
+    with pytest.raises(OpeningRefused) if refused else nullcontext():
+        asks(door)
+    assert door.is_on is refused
+    answering.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        (b"state shut", None),
+        (b"busy", "^another voice process has the door"),
+        (b"failed pin 4 is busy", "^pin 4 is busy$"),
+        (b"", "^the door did not greet"),
+    ],
+)
+def test_a_door_is_taken_by_its_greeting(
+    said: bytes, refusal: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object, pass_fds: list[int], **__: object) -> SimpleNamespace:
+        with socket.socket(fileno=os.dup(pass_fds[0])) as there:
+            there.send(b"relay off")
+            if said:
+                there.send(said)
+        return SimpleNamespace(wait=lambda _: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(DeviceError, match=refusal) if refusal else nullcontext():
+        Door.start(wired(), timeout=ENOUGH).close()
+
+
+def test_a_child_that_does_not_greet_is_not_waited_for_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "LEAVING", 0.01)
+    monkeypatch.setattr(client, "GREETING", 0.01)
+    monkeypatch.setattr(client, "command_line", lambda *_: ["sleep", "600"])
+    with pytest.raises(DeviceError, match="did not greet"):
+        Door.start(wired(), timeout=0.01)
+
+
+@pytest.mark.parametrize(("does", "code"), [("exit 0", 0), ("exit 3", 3), ("exec sleep 60", -9)])
+def test_only_the_pin_of_a_child_that_had_to_be_killed_is_put_to_rest(
+    talk: tuple[Door, socket.socket],
+    does: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door, there = talk
+    door._child = child = subprocess.Popen(["sh", "-c", does])
+    door._to_rest = ["sh", "-c", f"touch {tmp_path}/rested; exit 1"]
+    if code < 0:
+        monkeypatch.setattr(client, "LEAVING", 0.01)
+    door.close()
+    assert child.returncode == code
+    assert (tmp_path / "rested").exists() is (code < 0)
+    assert there.recv(100) == b"rest" and there.recv(100) == b""
+
+
+def test_rest_that_hangs_is_not_waited_for_without_an_end(
+    talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, there = talk
+    there.close()
+    monkeypatch.setattr(client, "GREETING", 0.01)
+    door._child = subprocess.Popen(["sleep", "60"])
+    door._child.kill()
+    door._to_rest = ["sleep", "600"]
+    door.close()
 
 
 def test_closing_twice_does_no_harm(tmp_path: Path) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gpiozero import InputDevice, OutputDevice, PinSetInput
+from gpiod.line import Direction
+from gpiozero import (
+    InputDevice,
+    OutputDevice,
+    PinFixedPull,
+    PinInvalidFunction,
+    PinInvalidPull,
+    PinSetInput,
+)
 
 from kaimen.door.chip import chips, drive, header_chip
-from kaimen.door.gpiod_pins import GpiodFactory
 from kaimen.door.pins import real_pins
 from kaimen.door.relay import Relay
 from kaimen.errors import DeviceError
@@ -47,7 +53,19 @@ def test_the_header_is_found_by_its_label_whatever_its_number(
 def test_a_second_name_of_a_chip_is_no_second_chip(machine: Make) -> None:
     pi = machine({10: RP1})
     (pi.folder / "gpiochip4").symlink_to("gpiochip10")
-    assert header_chip().path.endswith("gpiochip10")
+    assert str(header_chip()) == f"gpiochip10 ({RP1})"
+
+
+def test_a_chip_that_cannot_be_asked_hides_no_other(machine: Make) -> None:
+    machine({0: EXPANDER, 1: RP1}, forbidden={0})
+    assert header_chip().name == "gpiochip1"
+
+
+def test_a_line_is_found_by_its_name_wherever_it_is(machine: Make) -> None:
+    pi = machine()
+    pi.line(17).name, pi.line(20).name = "GPIO20", "GPIO17"
+    drive(17, True)
+    assert pi.line(20).driven == [True] and pi.line(17).driven == []
 
 
 def test_chips_that_are_none_of_the_header_are_named(machine: Make) -> None:
@@ -75,7 +93,7 @@ def test_a_relay_is_on_only_for_its_lease(active_high: bool, strict: bool, machi
     pi = machine(strict=strict)
     on, off = int(active_high), int(not active_high)
     relay = Relay(17, pins=real_pins(), active_high=active_high)
-    assert pi.line(17).did == [f"output {off}"]
+    assert pi.line(17).did == [f"output {off}"] and pi.line(17).consumer == "kaimen"
     relay.open()
     relay.close()
     given_back = ["given back", *([f"pulled {off}"] if strict else [])]
@@ -96,6 +114,7 @@ def test_no_output_blips_at_start_kill_rest_restart_or_close(
         for pin, rest in outputs.items():
             did = pi.line(pin).did
             assert did[-1] == f"output {int(rest)}", (pin, did)
+            assert "input" not in " ".join(did)
             did.clear()
 
     killed = Bench(wired(**settings))
@@ -133,29 +152,53 @@ def test_an_input_has_its_pull_up_from_the_first_call_that_asks_for_it(machine: 
     assert pi.line(BUTTON).driven == []
 
 
-def test_edges_are_told_with_their_level_after_the_bounce_time(machine: Make) -> None:
-    pi = machine()
-    told: list[int] = []
-    seen = threading.Event()
+@pytest.mark.parametrize(
+    ("pull", "told"), [("up", "up"), ("down", "down"), ("floating", "disabled")]
+)
+def test_an_input_has_the_pull_that_is_asked_for(pull: str, told: str, machine: Make) -> None:
+    pi, pin = machine(), real_pins().pin(4)
+    assert (pin.function, pin.pull) == ("input", "floating")
+    pin.pull = pull
+    assert (pin.function, pin.pull, pin.state) == ("input", pull, pull == "up")
+    assert pi.line(4).did == [f"input {told}"]
 
-    def note(ticks: float, state: int) -> None:
-        told.append(state)
-        if len(told) == 2:
-            seen.set()
 
-    factory = GpiodFactory()
-    pin = factory.pin(BUTTON)
-    pin.input_with_pull("up")
-    pin.bounce = 0.03
-    pin.edges = "both"
-    pin.when_changed = note
-    assert pi.line(BUTTON).settings.debounce_period.total_seconds() == 0.03
-    pi.drive(BUTTON, False)
-    pi.drive(BUTTON, True)
-    assert seen.wait(5) and told == [0, 1]
-    pin.when_changed = None
-    assert pi.line(BUTTON).did[-1] == "input up"
-    factory.close()
+@pytest.mark.parametrize("high", [False, True])
+def test_a_pin_that_becomes_an_output_keeps_its_level(high: bool, machine: Make) -> None:
+    pi, pin = machine(), real_pins().pin(4)
+    pi.drive(4, high)
+    pin.pull = "up" if high else "down"
+    pin.function = "output"
+    assert (pin.function, pin.state) == ("output", high)
+    pin.state = not high
+    assert pi.line(4).driven == [high, not high]
+    with pytest.raises(PinFixedPull):
+        pin.pull = "up"
+    pin.function = "input"
+    assert pin.function == "input" and pi.line(4).direction is Direction.INPUT
+    pin.close()
+    pin.close()
+    assert not pi.line(4).taken
+
+
+def test_a_pin_that_nobody_has_used_is_an_input_when_it_is_read_or_becomes_an_output(
+    machine: Make,
+) -> None:
+    pi, pins = machine(), real_pins()
+    assert not pins.pin(4).state
+    pins.pin(5).function = "output"
+    assert pi.line(4).did == ["input disabled"] and pi.line(5).driven == [False]
+    with pytest.raises(PinSetInput):
+        pins.pin(6).state = True
+
+
+def test_a_pin_is_nothing_else(machine: Make) -> None:
+    pi, pin = machine(), real_pins().pin(4)
+    with pytest.raises(PinInvalidFunction):
+        pin.function = "spi"
+    with pytest.raises(PinInvalidPull):
+        pin.pull = "sideways"
+    assert pi.touched() == set()
 
 
 def test_the_exit_button_of_real_pins_opens(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +221,9 @@ def test_an_input_cannot_be_driven(machine: Make) -> None:
 
 
 def test_every_chip_of_the_machine_is_told(machine: Make) -> None:
-    machine({0: EXPANDER, 1: RP1, 2: EXPANDER}, forbidden={2})
-    first, second, third = chips()
-    assert (first["chip"], first["label"], first["header"]) == ("gpiochip0", EXPANDER, False)
-    assert (second["chip"], second["label"], second["header"]) == ("gpiochip1", RP1, True)
-    assert third == {"chip": "gpiochip2", "error": "Permission denied"}
+    machine({0: EXPANDER, 2: EXPANDER, 10: RP1}, forbidden={2})
+    assert list(chips()) == [
+        {"chip": "gpiochip0", "label": EXPANDER, "lines": 54, "header": False},
+        {"chip": "gpiochip2", "error": "Permission denied"},
+        {"chip": "gpiochip10", "label": RP1, "lines": 54, "header": True},
+    ]

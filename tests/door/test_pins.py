@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from gpiozero import OutputDevice
 
-from kaimen.door.pins import Change, claiming, forget, mock_pins, real_pins, trace
+from kaimen.door import pins
+from kaimen.door.pins import Change, claiming, forget, mock_pins, pins_of, real_pins, trace
 from kaimen.errors import DeviceError
+from kaimen.settings import DoorSettings
 
 
 def test_pins_that_cannot_be_used_are_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +44,30 @@ def test_an_error_of_any_library_names_the_pin() -> None:
         claiming("buzzer", 13),
     ):
         raise LibraryError("GPIO busy")
+
+
+def test_pins_write_down_each_change_and_when(tmp_path: Path) -> None:
+    factory = mock_pins(tmp_path / "trace")
+    began = time.monotonic()
+    with OutputDevice(4, pin_factory=factory) as device:
+        device.on()
+        device.on()
+        device.off()
+    times, *told = zip(*map(str.split, (tmp_path / "trace").read_text().splitlines()), strict=True)
+    assert told == [("4", "4"), ("1", "0")]
+    ordered = [began, *map(float, times), time.monotonic()]
+    assert ordered == sorted(ordered)
+    assert not (tmp_path / "trace").stat().st_mode & 0o133  # others may read it, none runs it
+
+
+@pytest.mark.parametrize("pi", [False, True])
+@pytest.mark.parametrize("mock", [False, True])
+def test_pins_are_real_on_a_pi_unless_mock_ones_are_asked_for(
+    pi: bool, mock: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "on_a_pi", lambda: pi)
+    monkeypatch.setattr(pins, "real_pins", lambda: "real")
+    assert (pins_of(DoorSettings(mock=mock)) == "real") is (pi and not mock)
 
 
 def test_pins_that_write_down_what_they_do_need_a_place(tmp_path: Path) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gpiozero import OutputDevice
@@ -16,10 +21,10 @@ from hypothesis import strategies as st
 
 from kaimen.door import controller, process
 from kaimen.door.controller import PATIENCE, DoorController
-from kaimen.door.patterns import SHOWS
+from kaimen.door.patterns import PATTERNS, SHOWS
 from kaimen.door.pins import mock_pins
-from kaimen.door.protocol import LATE
-from kaimen.door.rest import drive_to_rest, levels_of
+from kaimen.door.protocol import LATE, TOO_LATE
+from kaimen.door.rest import drive_to_rest, levels_of, written_down
 from kaimen.door.server import MOST, Server
 from kaimen.door.states import GRACE, Fault, State
 from kaimen.errors import DeviceError
@@ -51,6 +56,38 @@ class TestVoice:
             made.turn()
             assert made.heard() == ["fault voice off", "relay off", "fault tamper on", "state shut"]
         made.voice.close()
+
+    def test_it_is_greeted_while_somebody_goes_out(self, tmp_path: Path) -> None:
+        with bench() as door:
+            door.process.server.close()
+            door.voice.close()
+            door.process.server = Server.listening(tmp_path / "door")
+            door.press()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door.voice:
+                door.voice.connect(str(tmp_path / "door"))
+                door.voice.setblocking(False)
+                door.turn()
+                assert door.heard() == ["fault voice off", "relay on", "state unlocked"]
+
+    def test_the_next_one_is_greeted_and_nothing_that_one_before_it_said_holds(
+        self, tmp_path: Path
+    ) -> None:
+        made = Bench(wired())
+        made.process.server.close()
+        made.voice.close()
+        made.process.server = Server.listening(tmp_path / "door")
+        with made.process:
+            for said in ("show listening", "show fault", "show listening"):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as made.voice:
+                    made.voice.connect(str(tmp_path / "door"))
+                    made.voice.setblocking(False)
+                    made.turn()  # the one before is seen to be gone now
+                    assert made.heard()[-2:] == ["relay off", "state shut"]
+                    assert made.process.machine.faults == set()
+                    assert made.level(GREEN)  # as at rest
+                    made.wait(PATIENCE - 1)
+                    assert made.process.machine.faults == set()
+                    made.tell(said)
 
     def test_it_opens_for_one_lease(self) -> None:
         with bench() as door:
@@ -121,9 +158,10 @@ class TestVoice:
 
     def test_a_voice_that_says_nothing_is_lost_and_found_again(self) -> None:
         with bench() as door:
-            door.wait(PATIENCE - 0.1)
+            door.now += PATIENCE
+            door.turn()
             assert Fault.VOICE not in door.process.machine.faults
-            door.wait(0.2)
+            door.wait(0.01)
             assert Fault.VOICE in door.process.machine.faults
             assert "fault voice on" in door.log
             door.tell("alive")
@@ -162,7 +200,15 @@ class TestVoice:
         with bench() as door:
             door.tell(f"open {door.now + ahead:.3f}")
             assert door.relay == [False, True][: 1 + opens]
-            assert door.heard()[0] == "relay on" if opens else "not opened: " in door.heard()[0]
+            assert door.heard()[0] == ("relay on" if opens else f"not opened: {TOO_LATE}")
+
+    def test_a_flood_and_a_moments_stop_are_no_reason_to_come_too_late(self) -> None:
+        with bench() as door:
+            door.tell(*MOST * ["alive"], "open")
+            door.turn()
+            door.now += LATE
+            door.tell("open")
+            assert door.log.count("opened by voice") == 2
 
     def test_an_opening_from_before_the_door_was_stopped_comes_too_late(self) -> None:
         with bench() as door:
@@ -269,6 +315,13 @@ class TestContact:
             door.wait(GRACE)
             assert door.process.machine.state is State.SHUT
 
+    def test_a_box_that_is_closed_or_opened_is_told(self) -> None:
+        with bench(tamper=TAMPER) as door:
+            door.drive(TAMPER, False)
+            assert door.heard() == ["fault tamper off"]
+            door.drive(TAMPER, True)
+            assert door.heard() == ["fault tamper on"]
+
 
 class TestRelay:
     def test_openings_without_an_end_are_bounded_and_sound_an_alarm(self) -> None:
@@ -284,6 +337,10 @@ class TestRelay:
             assert sum(on) < 0.2 * len(on)
             assert "fault resent on" in words and "fault resent off" in words
             assert door.process.machine.faults == {Fault.RESENT}
+            assert any(
+                each.startswith("not opened: the voice has held the relay for too long")
+                for each in words
+            )
             assert any(door.wait(2.0, seen=BUZZER))
             door.press()
             assert door.relay[-1]  # the exit button is not bound
@@ -297,6 +354,7 @@ class TestRelay:
 
     def test_a_pulse_is_as_short_as_was_set(self) -> None:
         with bench(pulse=0.5) as door:
+            assert door.process.relay.lease == 0.5  # its own timer ends it, too
             door.tell("open")
             door.wait(0.4)
             assert door.relay == [False, True]
@@ -415,6 +473,13 @@ class TestLights:
             door.wait(1.0)
             assert not any(door.wait(1.0, seen=RED))
 
+    def test_it_is_over_when_its_time_is(self) -> None:
+        with bench() as door:
+            door.tell("show refused")
+            door.now += PATTERNS["refused"].lasts
+            door.turn()
+            assert door.level(GREEN)  # as at rest
+
     def test_what_is_told_twice_is_seen_twice(self) -> None:
         with bench() as door:
             door.tell("show unknown")
@@ -448,6 +513,13 @@ class TestLights:
             door.wait(0.1)
             assert not any(door.wait(2.0, seen=RED))
 
+    @pytest.mark.parametrize("settings", [DoorSettings(red=RED), wired()])
+    def test_a_door_to_which_no_voice_ever_came_shows_it(self, settings: DoorSettings) -> None:
+        pins = mock_pins()
+        with DoorController(settings, Server(), pins=pins, clock=lambda: 0.0) as door:
+            door.turn()
+            assert pins.pin(f"GPIO{RED}").state
+
     def test_a_door_without_a_voice_shows_it(self) -> None:
         with bench() as door:
             door.tell("show listening")
@@ -458,6 +530,119 @@ class TestLights:
 
 
 class TestProcess:
+    def test_the_service_manager_is_told_that_it_serves_lives_and_ends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.setblocking(False)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+            told: list[Any] = []
+            with bench() as door:
+                door.process.stop()
+                door.process.run()
+                told.append(manager.recv(100))
+                for _ in range(4):
+                    door.now += 0.5
+                    door.turn()
+                    with suppress(BlockingIOError):
+                        told.append((door.now, manager.recv(100)))
+            assert told == [b"READY=1", (1001.0, b"WATCHDOG=1"), (1002.0, b"WATCHDOG=1")]
+            assert manager.recv(100) == b"STOPPING=1"
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("way", ["--socket", "--descriptor"])
+    def test_a_signal_ends_it_in_good_order(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture,
+        way: str,
+        number: int,
+    ) -> None:
+        seen = []
+        turn = DoorController.turn
+
+        def turned(door: DoorController) -> None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as hand:
+                hand.setblocking(False)
+                reached = not hand.connect_ex(str(tmp_path / "door-hand"))
+                assert reached is (way == "--socket")
+                if reached:
+                    hand.send(b"rest")
+                turn(door)
+                assert not reached or hand.recv(100).startswith(b"not opened")
+            seen.append((door.relay.pin, door.relay.lease, written_down(tmp_path / "door.rest")))
+            os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(DoorController, "turn", turned)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        options = [way, str(tmp_path / "door" if way == "--socket" else there.detach())]
+        options += ["--trace", str(tmp_path / "trace")]
+        before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            with here, there:
+                assert process.main(['{"pin": 4, "lease": 9.0, "mock": true}', *options]) == 0
+        finally:
+            for each, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+                signal.signal(each, handler)
+        assert seen == [(4, 9.0, {})]  # simulated pins need no rest
+        assert {path.name for path in tmp_path.iterdir()} == {"trace"}
+        assert capfd.readouterr().err == ""  # the journal of a child's parent tells it
+
+    @pytest.mark.parametrize("where", ["read", "full disk", "not read"])
+    def test_the_journal_is_told_what_happens_where_that_needs_no_waiting(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        read, write = socket.socketpair()  # as systemd's is; it may be read from, too
+        read.send(b"?")
+        write.setblocking(False)
+        with suppress(BlockingIOError):
+            while where == "not read":
+                write.send(bytes(4096))
+        write.setblocking(True)
+
+        def run(door: DoorController) -> None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as voice:
+                voice.connect(str(tmp_path / "door"))
+                door.turn()
+
+        monkeypatch.setattr(DoorController, "run", run)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        (tmp_path / "door-hand").touch()
+        (tmp_path / "door.rest.new").mkdir()
+        before = os.dup(2)
+        disk = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(disk if where == "full disk" else write.fileno(), 2)
+        try:
+            assert process.main(['{"pin": 4}', "--socket", str(tmp_path / "door")]) == 0
+        finally:
+            os.dup2(before, 2)
+            write.recv(1)
+            for each in (before, disk, write.detach()):
+                os.close(each)
+        with read, read.makefile() as journal:
+            told = journal.read().strip("\0").splitlines()
+        assert len(told) == (3 if where == "read" else 0)
+        if told:
+            assert "a file of that name" in told[0] and "opened from the console" in told[0]
+            assert "rest: cannot be written" in told[1] and told[2] == "fault voice off"
+
+    def test_its_help_says_how_it_is_started(self, capsys: pytest.CaptureFixture) -> None:
+        with pytest.raises(SystemExit):
+            process.main(["--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        ways = "(--socket PATH | --descriptor NUMBER | --rest)"
+        assert f"python -m kaimen.door.process [-h] {ways} [--trace FILE] SETTINGS" in said
+        assert "--trace FILE what mock pins do, as text" in said
+
+    def test_it_is_told_one_way_to_serve(self, capsys: pytest.CaptureFixture) -> None:
+        for ways in ([], ["--rest", "--descriptor", "3"]):
+            with pytest.raises(SystemExit) as ended:
+                process.main(["{}", *ways])
+            assert ended.value.code == 2
+
     def test_it_loads_neither_numpy_nor_the_encoder(self) -> None:
         code = "import sys, kaimen.door.process, kaimen.door.client; print(*sys.modules)"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

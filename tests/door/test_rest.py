@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.cli.main import main
-from kaimen.door import process
+from kaimen.door import pins, process
 from kaimen.door.rest import beside, drive_to_rest, find_levels, levels_of, write_down, written_down
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings
@@ -91,6 +91,18 @@ def test_one_that_cannot_be_driven_keeps_none_of_the_others_on(pi: Machine) -> N
     assert pi.line(20).driven == pi.line(21).driven == [False]
 
 
+def test_a_process_that_is_told_to_rest_drives_only_its_outputs_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "on_a_pi", lambda: True)
+    settings = '{"pin": 4, "active_high": false, "red": 0, "button": 5, "mock": true}'
+    assert process.main([settings, "--rest", "--trace", str(tmp_path / "trace")]) == 0
+    assert [line.split()[1:] for line in (tmp_path / "trace").read_text().splitlines()] == [
+        ["4", "1"]
+    ]
+    assert levels_of(DoorSettings(green=0, buzzer=5)) == {17: False, 0: False, 5: False}
+
+
 @pytest.mark.parametrize("pin", [0, 27])
 def test_every_pin_of_the_header_is_driven_to_rest(pin: int, pi: Machine, tmp_path: Path) -> None:
     config = tmp_path / "kaimen.toml"
@@ -99,6 +111,38 @@ def test_every_pin_of_the_header_is_driven_to_rest(pin: int, pi: Machine, tmp_pa
     config.write_text("[door]\npinn = 1\npin = 28\nactive_high = true\n", encoding="utf-8")
     with pytest.raises(SettingsError):
         find_levels(config, None)
+
+
+RELAY = "pin = 22\nactive_high = false\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, ({17: False}, False)),
+        ("", ({17: False}, False)),
+        (f"[door]\n{RELAY}green = 0\n", ({22: True, 0: False}, False)),
+        ("[door]\nmock = true\n", ({}, True)),
+        ("[door]\nmock = true\n[gate\n", ({}, True)),
+        (f"mock = true\n[gate\n[door]# of the yard\n{RELAY}", ({22: True}, False)),
+        (f"[door]\n{RELAY}  [gate]\nmock = true\n= 3\n", ({22: True}, False)),
+        (
+            f"[door]\nx = 1\n{RELAY}green = 0\nred = 27\nbuzzer = 28\n",
+            ({22: True, 0: False, 27: False}, False),
+        ),
+        (f"[door]\nx = 1\n{RELAY}green = 22\nred = true\n", ({22: True}, False)),
+        ("door = 3\n", SettingsError),
+    ],
+)
+def test_what_is_written_of_the_door_is_found(text: str | None, found: Any, tmp_path: Path) -> None:
+    path = None if text is None else tmp_path / "kaimen.toml"
+    if text is not None:
+        (tmp_path / "kaimen.toml").write_text(text)
+    if found is SettingsError:
+        with pytest.raises(SettingsError, match="has a mistake"):
+            find_levels(path, None)
+    else:
+        assert find_levels(path, None) == found
 
 
 def test_simulated_pins_are_left_alone(pi: Machine, tmp_path: Path) -> None:
@@ -130,7 +174,7 @@ def test_whatever_stands_in_the_settings_it_is_read_or_refused(text: bytes) -> N
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"99": true}'])
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"28": true}'])
 def test_what_nobody_wrote_down_like_that_is_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "door.rest").write_text(text, encoding="utf-8")
     assert written_down(beside(tmp_path / "door")) == {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,15 @@ def test_a_second_voice_is_turned_away(server: Server, path: Path) -> None:
         assert server.read(10) == [b"open"]
 
 
+def test_a_second_voice_that_left_already_does_no_harm(server: Server, path: Path) -> None:
+    with call(path) as one:
+        server.read(10)
+        call(path).close()
+        server.read(10)
+        one.send(b"open")
+        assert server.read(10) == [b"open"]
+
+
 def test_a_new_voice_is_taken_when_the_old_one_was_killed(server: Server, path: Path) -> None:
     old = call(path)
     server.read(10)
@@ -104,21 +115,22 @@ def test_a_flood_is_read_in_portions(server: Server, path: Path) -> None:
         assert len(server.read(10)) == MOST
 
 
-def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many(
-    server: Server, path: Path
-) -> None:
-    with call(path) as voice:
-        server.read(10)
-        for number in range(10_000):
-            server.say(UnknownNotice(f"word {number}"))
-        heard = 0
-        voice.settimeout(0)
-        with pytest.raises(BlockingIOError):
-            while voice.recv(100):
-                heard += 1
-        server.say(DoorState("shut"))
-        assert voice.recv(100) == f"lost {10_000 - heard}".encode()
-        assert voice.recv(100) == b"state shut"
+def test_a_voice_that_does_not_read_loses_words_and_is_told_how_many() -> None:
+    voice, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    voice.setblocking(False)
+    with voice, closing(Server.inherited(there.detach())) as server:
+        for _ in range(2):
+            for number in range(2000):
+                server.say(UnknownNotice(f"word {number}"))
+            heard = 0
+            with pytest.raises(BlockingIOError):
+                while voice.recv(100):
+                    heard += 1
+            server.say(DoorState("shut"))
+            assert voice.recv(100) == f"lost {2000 - heard}".encode()
+            assert voice.recv(100) == b"state shut"
+        server.say(DoorState("held"))
+        assert voice.recv(100) == b"state held"
 
 
 def test_talking_to_nobody_does_no_harm(server: Server, path: Path) -> None:
@@ -133,9 +145,29 @@ def test_only_its_owner_and_group_may_talk_to_the_door(server: Server, path: Pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-def test_the_socket_goes_with_the_door(path: Path) -> None:
-    Server.listening(path).close()
-    assert not path.exists()
+@pytest.mark.parametrize("removed", [False, True])
+def test_the_socket_goes_with_the_door(path: Path, removed: bool) -> None:
+    server = Server.listening(path)
+    if removed:
+        path.unlink()
+    server.close()
+    server.close()
+    assert not path.exists() and server.ended
+
+
+def test_it_waits_as_long_as_it_is_told_to(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class Poll:
+        def register(self, talk: socket.socket, events: int) -> None:
+            assert talk.fileno() > 2 and events == select.POLLIN
+
+        def poll(self, milliseconds: float) -> list[object]:
+            waited.append(milliseconds)
+            return []
+
+    monkeypatch.setattr(select, "poll", Poll)
+    assert server.read(0.5) == [] and waited == [500.0]
 
 
 def test_what_a_killed_door_left_behind_is_replaced(path: Path) -> None:
@@ -165,9 +197,22 @@ def test_a_file_is_left_alone(path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["nowhere/door", "x" * 200])
-def test_a_place_where_no_socket_can_be_is_a_device_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DeviceError, match="no socket can be made there"):
+def test_a_door_that_is_too_busy_to_answer_is_left_alone(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        with call(path), pytest.raises(DeviceError, match="another process serves it"):
+            Server.listening(path)  # one more would wait
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("nowhere/door", "No such file or directory"), ("x" * 200, "AF_UNIX path too long")],
+)
+def test_a_place_where_no_socket_can_be_is_a_device_error(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    with pytest.raises(DeviceError, match=rf"no socket can be made there \({why}\)"):
         Server.listening(tmp_path / name)
 
 
@@ -175,6 +220,8 @@ def test_an_inherited_talk_ends_with_its_parent() -> None:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server = Server.inherited(there.detach())
     assert server.connected and server.came and not server.ended
+    here.send(b"open")
+    assert server.read(10) == [b"open"]
     here.close()
     server.read(10)
     assert server.ended

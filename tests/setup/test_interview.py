@@ -42,7 +42,7 @@ class Bare(Trials):
     def lease(self, door: DoorSettings) -> None:
         raise DeviceError("the pin is busy")
 
-    def input(self, pin: int, name: str, now: float) -> Input:
+    def input(self, pin: int, name: str) -> Input:
         raise DeviceError("that pin is busy, too")
 
 

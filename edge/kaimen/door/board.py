@@ -14,7 +14,7 @@ def board_of(root: Path | None = None) -> str:
     """Return a board's own name, such as "Raspberry Pi 4 Model B Rev 1.4"; empty without one."""
     path = (root or ROOT) / "proc/device-tree/model"
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+        return path.read_bytes().decode(errors="replace").strip("\0\n ")
     except OSError:
         return ""
 

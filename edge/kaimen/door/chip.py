@@ -144,7 +144,7 @@ def chips(devices: Path | None = None) -> Iterator[dict[str, str | int]]:
             with gpiod.Chip(str(path)) as chip:
                 info = chip.get_info()
         except OSError as error:
-            yield {"chip": path.name, "error": error.strerror or "it cannot be asked"}
+            yield {"chip": path.name, "error": f"{error.strerror}"}
             continue
         yield {
             "chip": path.name,
@@ -162,10 +162,10 @@ def _chips(devices: Path) -> Iterator[Path]:
             yield each
 
 
-def drive(pin: int, high: bool, *, chip: HeaderChip | None = None) -> None:
+def drive(pin: int, high: bool) -> None:
     """Drive a line and give it back, in a call each. Raises DeviceError."""
     try:
-        (chip or header_chip()).request(pin, output(high)).release()
+        header_chip().request(pin, output(high)).release()
     except OSError as error:
         raise DeviceError(
             f"pin {pin} cannot be driven to rest ({error.strerror or error}); "

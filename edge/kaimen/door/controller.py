@@ -74,7 +74,7 @@ class DoorController(Closing):
             active_high=settings.active_high,
         )
         try:
-            self.panel = Panel(settings, pins=pins, now=now)
+            self.panel = Panel(settings, pins=pins)
         except BaseException:
             self.relay.close()
             raise
@@ -205,7 +205,7 @@ class DoorController(Closing):
         self._say(opened)
         self._enter(entered)
         self.panel.restart("open")
-        return Opened(who)
+        return opened
 
     def _ask(self, what: str, now: float) -> None:
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)

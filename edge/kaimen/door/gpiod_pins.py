@@ -1,46 +1,32 @@
 """gpiozero's pins on the kernel's libgpiod, found by the chip's label and never blipping.
 
 gpiozero's own factories claim an output low and drive it afterwards, which switches an
-active-low relay on for a moment, and go by the chip's number.
+active-low relay on for a moment, and go by the chip's number. Inputs are polled: no edges.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from datetime import timedelta
 from typing import Any
 
 from gpiozero.exc import PinFixedPull, PinInvalidFunction, PinInvalidPull, PinSetInput
 from gpiozero.pins.pi import PiFactory, PiPin
 
-from kaimen.door.chip import HeaderChip, Line, header_chip, output
+from kaimen.door.chip import Line, header_chip, output
 
 REVISION = 0xA02082  # of a Pi 3B; pins 0 to 27 are the same on all, known to gpiozero or not
-LOOK = 0.2  # seconds within which a thread that waits for edges sees that it is to end
 
 
 class GpiodFactory(PiFactory):  # type: ignore[misc]
     """The pins of this Pi's header."""
 
-    def __init__(self, chip: HeaderChip | None = None) -> None:
+    def __init__(self) -> None:
         """Find the chip. Raises DeviceError."""
         super().__init__()
-        self.chip = header_chip() if chip is None else chip
+        self.chip = header_chip()
         self.pin_class = GpiodPin
 
     def _get_revision(self) -> int:
         return REVISION
-
-    @staticmethod
-    def ticks() -> float:
-        """Return the time in seconds, of the clock that edges are stamped with."""
-        return time.monotonic()
-
-    @staticmethod
-    def ticks_diff(later: float, earlier: float) -> float:
-        """Return the seconds between two of them."""
-        return later - earlier
 
 
 class GpiodPin(PiPin):  # type: ignore[misc]
@@ -51,13 +37,9 @@ class GpiodPin(PiPin):  # type: ignore[misc]
         self._line: Line | None = None
         self._function = "input"
         self._pull = "floating"
-        self._bounce: float | None = None
-        self._edges = "both"
-        self._watching: threading.Event | None = None  # set: the thread is to end
 
     def close(self) -> None:
         """Give the line back."""
-        self.when_changed = None
         self._release()
 
     def output_with_state(self, state: bool) -> None:
@@ -76,9 +58,9 @@ class GpiodPin(PiPin):  # type: ignore[misc]
             self._line.release()
             self._line = None
 
-    def _claim_input(self, *, edges: bool = False) -> Line:
+    def _claim_input(self) -> Line:
         from gpiod import LineSettings
-        from gpiod.line import Bias, Direction, Edge
+        from gpiod.line import Bias, Direction
 
         try:
             bias = {"up": Bias.PULL_UP, "down": Bias.PULL_DOWN, "floating": Bias.DISABLED}
@@ -87,13 +69,7 @@ class GpiodPin(PiPin):  # type: ignore[misc]
             raise PinInvalidPull(f"invalid pull {self._pull!r} for pin {self!r}") from None
         self._release()
         self._line = self.factory.chip.request(
-            self._number,
-            LineSettings(
-                direction=Direction.INPUT,
-                bias=chosen,
-                edge_detection=Edge[self._edges.upper()] if edges else Edge.NONE,
-                debounce_period=timedelta(seconds=self._bounce or 0.0),
-            ),
+            self._number, LineSettings(direction=Direction.INPUT, bias=chosen)
         )
         self._function = "input"
         return self._line
@@ -103,7 +79,7 @@ class GpiodPin(PiPin):  # type: ignore[misc]
 
     def _set_function(self, value: str) -> None:
         if value == "input":
-            self._claim_input(edges=self._watching is not None)
+            self._claim_input()
         elif value != "output":
             raise PinInvalidFunction(f"invalid function {value!r} for pin {self!r}")
         else:
@@ -126,46 +102,3 @@ class GpiodPin(PiPin):  # type: ignore[misc]
         if self._function != "input":
             raise PinFixedPull(f"cannot set pull on non-input pin {self!r}")
         self.input_with_pull(value)
-
-    def _get_bounce(self) -> float | None:
-        return self._bounce
-
-    def _set_bounce(self, value: float | None) -> None:
-        self._bounce = value
-        if self._line is not None and self._function == "input":
-            self._claim_input(edges=self._watching is not None)
-
-    def _get_edges(self) -> str:
-        return self._edges
-
-    def _set_edges(self, value: str) -> None:
-        handler, self.when_changed = self.when_changed, None
-        self._edges = value
-        self.when_changed = handler
-
-    def _enable_event_detect(self) -> None:
-        line = self._claim_input(edges=True)
-        self._watching = threading.Event()
-        threading.Thread(
-            target=self._watch, args=(line, self._watching), name=f"edges of {self!r}", daemon=True
-        ).start()
-
-    def _disable_event_detect(self) -> None:
-        if self._watching is not None:
-            self._watching.set()
-            self._watching = None
-            self._claim_input()
-
-    def _watch(self, line: Line, ended: threading.Event) -> None:
-        from gpiod import EdgeEvent
-        from gpiod.exception import RequestReleasedError
-
-        with_rise = EdgeEvent.Type.RISING_EDGE
-        try:
-            while not ended.is_set():
-                if line.request.wait_edge_events(LOOK):
-                    for event in line.request.read_edge_events():
-                        ticks = event.timestamp_ns / 1e9
-                        self._call_when_changed(ticks, int(event.event_type is with_rise))
-        except (RequestReleasedError, OSError):
-            return  # the line was given back meanwhile

@@ -18,12 +18,12 @@ BOUNCE = 0.03  # seconds a level must stay before it counts
 class Input:
     """A switch to ground with the Pi's own pull-up, debounced; low is True."""
 
-    def __init__(self, pin: int, name: str, *, pins: Factory, now: float) -> None:
-        """Raises DeviceError. What it is at ``now`` is no news."""
+    def __init__(self, pin: int, name: str, *, pins: Factory) -> None:
+        """Raises DeviceError. What it is at first is no news."""
         with claiming(name, pin):
             self._device = InputDevice(pin, pull_up=True, pin_factory=pins)
         self.low = self._seen = bool(self._device.value)
-        self._since = now
+        self._since = 0.0  # when another level was seen
 
     def changed(self, now: float) -> bool:
         """Look at the pin; whether ``low`` is another than at the last look."""
@@ -43,16 +43,15 @@ class Input:
 class Panel:
     """Contact, exit button, tamper switch, lights and buzzer."""
 
-    def __init__(self, settings: DoorSettings, *, pins: Factory, now: float) -> None:
+    def __init__(self, settings: DoorSettings, *, pins: Factory) -> None:
         """Claim every pin that is wired. Raises DeviceError."""
         self._inputs: list[Input] = []
         self._outputs: dict[str, OutputDevice] = {}
-        self._playing = ""
-        self._since = now
+        self._playing, self._since = "", 0.0
         try:
-            self.contact = self._input("contact", settings.contact, pins, now)
-            self.button = self._input("button", settings.button, pins, now)
-            self.tamper = self._input("tamper", settings.tamper, pins, now)
+            self.contact = self._input("contact", settings.contact, pins)
+            self.button = self._input("button", settings.button, pins)
+            self.tamper = self._input("tamper", settings.tamper, pins)
             for name in ("green", "red", "buzzer"):
                 self._output(name, getattr(settings, name), pins)
         except BaseException:
@@ -94,10 +93,10 @@ class Panel:
             each.close()
         self._outputs, self._inputs = {}, []
 
-    def _input(self, name: str, pin: int, pins: Factory, now: float) -> Input | None:
+    def _input(self, name: str, pin: int, pins: Factory) -> Input | None:
         if pin < 0:
             return None
-        found = Input(pin, name, pins=pins, now=now)
+        found = Input(pin, name, pins=pins)
         self._inputs.append(found)
         return found
 

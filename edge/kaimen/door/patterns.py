@@ -58,8 +58,6 @@ def is_on(blink: Blink, since: float) -> bool:
     """Return whether a light is on ``since`` seconds after its pattern began."""
     if not blink:
         return False
-    if len(blink) % 2:
-        blink = (*blink, 0.0)
     left = since % sum(blink)
     for index, length in enumerate(blink):
         if left < length:

@@ -37,7 +37,7 @@ def write_down(levels: Levels, path: Path) -> None:
     """Keep the levels for whoever comes after a killed door. Raises DeviceError."""
     new = path.with_name(f"{path.name}.new")
     try:
-        new.write_text(json.dumps(levels), encoding="utf-8")
+        new.write_bytes(json.dumps(levels).encode())
         os.replace(new, path)  # noqa: PTH105 - one step, and no other module is loaded
     except OSError as error:
         raise DeviceError(f"{path}: cannot be written ({error.strerror})") from None
@@ -46,7 +46,7 @@ def write_down(levels: Levels, path: Path) -> None:
 def written_down(path: Path) -> Levels:
     """Return what a door wrote down; nothing where none did."""
     with suppress(OSError, ValueError, AttributeError):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_bytes())
         return {int(pin): bool(high) for pin, high in found.items() if 0 <= int(pin) <= 27}
     return {}
 

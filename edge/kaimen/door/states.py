@@ -107,9 +107,7 @@ FAULTS: dict[Event, tuple[Fault, bool]] = {
 class Machine:
     """The state of one door."""
 
-    def __init__(
-        self, now: float, *, lease: float, held: float, pulse: float = 0.0, open: bool = False
-    ) -> None:
+    def __init__(self, now: float, *, lease: float, held: float, pulse: float, open: bool) -> None:
         """Begin at ``now`` with the door closed, or standing ``open`` for a reason not known.
 
         ``lease``: seconds from an opening to its end; ``held``: seconds the door may stand open

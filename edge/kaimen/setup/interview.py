@@ -262,7 +262,7 @@ class Interview:
         """Tell what an input is, and every change, until Enter; whether it could be looked at."""
         pin = question.current(self._made)
         try:
-            found = self._trials.input(pin, question.option, time.monotonic())
+            found = self._trials.input(pin, question.option)
         except DeviceError as error:
             self._dialogue.say(f"  ✗ {sentence(str(error))}")
             self._dialogue.say(f"  {text(FREE_PINS)}")

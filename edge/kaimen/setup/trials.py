@@ -76,11 +76,11 @@ class Trials(Closing):
             started.open()
             started.wait_for_rest(LEASE + 1)
 
-    def input(self, pin: int, name: str, now: float) -> Input:
+    def input(self, pin: int, name: str) -> Input:
         """A contact or a button, for looking at. Raises DeviceError."""
         if self._pins is None:
             self._pins = mock_pins() if self.simulated else real_pins()
-        return Input(pin, name, pins=self._pins, now=now)
+        return Input(pin, name, pins=self._pins)
 
     def give_up(self) -> None:
         """Leave the relay as the settings that stay have it at rest.
