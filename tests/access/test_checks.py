@@ -243,6 +243,15 @@ def test_a_word_is_told_from_other_words(models: Models, gallery: Gallery) -> No
     assert checks.another_word(heard(models, "other-1"), WHO, "open")
 
 
+def test_a_word_is_compared_with_how_it_was_enrolled(models: Models, gallery: Gallery) -> None:
+    made = heard(models, "other-1")
+    gallery.enroll(WHO, [made.voiceprint], evidence=[models.evidence(made)], word="other")
+    checks = Checks(models, gallery.registry, None, replay=False)
+    for take, passed in (("other-1", True), ("phrase-6", False)):
+        (check,) = checks.of(heard(models, take), WHO, Thresholds(), "other")
+        assert check.passed is passed
+
+
 def test_a_word_without_evidence_is_no_better_than_any_other(
     models: Models, gallery: Gallery
 ) -> None:

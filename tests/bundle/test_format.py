@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import struct
@@ -30,6 +31,7 @@ from kaimen.bundle.signing import SIGNATURE, Trusted, raw
 from kaimen.errors import BundleError, ForeignBundle, ForgedBundle, TruncatedBundle, UnfitBundle
 from tests.bundle.made import TINY, key_in, tiny
 
+ZONE = datetime.timezone(datetime.timedelta(hours=8))
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}\.[a-z0-9]{1,6}", fullmatch=True)
 SHOWN = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
 
@@ -244,6 +246,21 @@ def test_a_part_is_named_once_and_without_a_path(tmp_path: Path) -> None:
             make(
                 tmp_path / "x", {name: b""}, key_in(tmp_path, str(hash(name))), name="x", version=1
             )
+
+
+def test_a_manifest_may_be_as_long_as_is_read(tmp_path: Path) -> None:
+    key, at = key_in(tmp_path), datetime.datetime(2026, 11, 1, tzinfo=ZONE)
+    shortest = make(tmp_path / "x", {"a.b": b""}, key, name="x", version=1, made=at)
+    longest = "a" * (LONGEST - len(shortest.rendered()) + 1)
+    for name in (longest, "a" + longest):
+        path, parts = tmp_path / f"{len(name)}.kaimen", {f"{name}.b": b""}
+        if name == longest:
+            made = make(path, parts, key, name="x", version=1, made=at)
+            assert made.made == "2026-10-31T16:00:00+00:00"
+            assert Bundle.open(path, Trusted(tmp_path)).manifest == made
+        else:
+            with pytest.raises(BundleError, match="too many parts"):
+                make(path, parts, key, name="x", version=1, made=at)
 
 
 def test_a_manifest_has_one_form_and_so_one_identity() -> None:
