@@ -94,6 +94,13 @@ def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
     assert report.end == f"3:{list(export(tmp_path, KEY))[-1]['hash']}"
 
 
+def test_what_was_lost_is_the_sum_of_all_gaps(tmp_path: Path) -> None:
+    with log(tmp_path) as made:
+        made.write({"kind": "gap", "lost": 2})
+        made.write({"kind": "gap", "lost": 3})
+    assert verify(tmp_path, KEY).lost == 5
+
+
 def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
     written(tmp_path, 1)
     (path,) = audit.files_of(tmp_path)
