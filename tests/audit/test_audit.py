@@ -565,6 +565,19 @@ def test_a_line_that_only_the_head_could_take_comes_back(tmp_path: Path, full_di
     assert [each["verdict"] for each in records(tmp_path)] == ["open", "unknown", "open"]
 
 
+def test_a_gate_that_starts_on_a_full_disk_writes_into_the_head(
+    tmp_path: Path, full_disk: Fill
+) -> None:
+    written(tmp_path, 1)
+    full_disk(True)
+    for _ in range(2):
+        written(tmp_path, 1)
+    full_disk(False)
+    written(tmp_path, 1)
+    assert problems(tmp_path) == []
+    assert [each["number"] for each in records(tmp_path)] == [1, 2, 3, 4]
+
+
 def test_a_log_that_cannot_be_begun_is_begun_later(tmp_path: Path) -> None:
     place = tmp_path / "audit"
     place.write_text("a file where the folder should be")
@@ -741,6 +754,16 @@ def test_what_a_power_cut_took_comes_back_from_the_head_where_it_follows(
     follows, numbers = taken <= SLOTS, [each["number"] for each in records(tmp_path)]
     assert numbers == [*range(1, lines + 1 if follows else len(left) + 1), lines + 1]
     assert (problems(tmp_path) == []) == follows
+
+
+def test_lines_come_back_behind_what_somebody_wrote_in_their_place(tmp_path: Path) -> None:
+    written(tmp_path, 5)
+    files = files_of(tmp_path)
+    for path in files[1:]:
+        path.unlink()
+    files[0].write_bytes(b"not ours\n")
+    written(tmp_path, 1)
+    assert [each["number"] for each in records(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
 
 WRITER = """
