@@ -112,6 +112,16 @@ def test_old_files_are_removed_and_the_rest_is_still_a_chain(tmp_path: Path) -> 
     assert problems(tmp_path)
 
 
+def test_an_old_file_that_a_killed_gate_did_not_remove_is_no_problem(tmp_path: Path) -> None:
+    written(tmp_path, 40, kept=2)
+    old = files_of(tmp_path)[0]
+    content = old.read_bytes()
+    while old.exists():
+        written(tmp_path, 1, kept=2)
+    old.write_bytes(content)
+    assert problems(tmp_path) == []
+
+
 def test_lines_are_kept_for_as_many_days_as_are_set(tmp_path: Path) -> None:
     day = datetime.datetime(2026, 9, 1, 12, tzinfo=datetime.UTC)
     for later in range(10):
@@ -148,7 +158,8 @@ def test_a_file_that_is_full_to_its_last_byte_gets_no_more(tmp_path: Path) -> No
 def test_the_newest_file_can_be_verified_alone(tmp_path: Path) -> None:
     written(tmp_path)
     report = verify(tmp_path, KEY, newest=True)
-    assert report.problems == [] and 0 < report.lines < 12
+    assert report.problems == []
+    assert report.lines == len(files_of(tmp_path)[-1].read_bytes().splitlines())
     assert report.end == verify(tmp_path, KEY).end
     spoil(files_of(tmp_path)[0])
     assert verify(tmp_path, KEY).problems
@@ -340,7 +351,7 @@ def test_an_older_log_put_back_is_found_by_whoever_noted_its_end(tmp_path: Path)
     end = verify(now, KEY).end
     assert problems(now, noted=end) == []
     assert problems(before) == []  # a chain cannot tell
-    assert len(problems(before, noted=end)) == 1
+    assert problems(before, noted=end) == [f"{end[:20]}: noted once, and not in the log"]
     written(now, 3)
     assert problems(now, noted=end) == []
 
@@ -554,6 +565,19 @@ def test_a_line_that_only_the_head_could_take_comes_back(tmp_path: Path, full_di
     assert [each["verdict"] for each in records(tmp_path)] == ["open", "unknown", "open"]
 
 
+def test_a_gate_that_starts_on_a_full_disk_writes_into_the_head(
+    tmp_path: Path, full_disk: Fill
+) -> None:
+    written(tmp_path, 1)
+    full_disk(True)
+    for _ in range(2):
+        written(tmp_path, 1)
+    full_disk(False)
+    written(tmp_path, 1)
+    assert problems(tmp_path) == []
+    assert [each["number"] for each in records(tmp_path)] == [1, 2, 3, 4]
+
+
 def test_a_log_that_cannot_be_begun_is_begun_later(tmp_path: Path) -> None:
     place = tmp_path / "audit"
     place.write_text("a file where the folder should be")
@@ -582,7 +606,10 @@ def test_a_line_that_was_cut_off_in_the_head_is_a_gap(tmp_path: Path) -> None:
     lines = last.read_bytes().splitlines(keepends=True)
     torn_head(tmp_path)
     last.write_bytes(b"".join(lines[:-1]))
-    assert "cut off while writing it" in problems(tmp_path)[0]
+    assert problems(tmp_path)[0] == (
+        "head: the gate was cut off while writing it, and says so with its next line, or somebody "
+        "changed it"
+    )
     for _ in range(2):  # a start that writes nothing counts nothing twice
         made = log(tmp_path)
         made._open()
@@ -718,15 +745,25 @@ def test_what_a_power_cut_took_comes_back_from_the_head_where_it_follows(
 ) -> None:
     written(tmp_path, lines)
     files = files_of(tmp_path)
-    left = b"".join(each.read_bytes() for each in files).splitlines(keepends=True)[: lines - taken]
+    whole = b"".join(each.read_bytes() for each in files).splitlines(keepends=True)
     for path in files:
         path.unlink()
-    if left:
-        files[0].write_bytes(b"".join(left))
+    left, torn = whole[: lines - taken], whole[lines - taken][:12]
+    files[0].write_bytes(b"".join([*left, torn]))
     written(tmp_path, 1)
-    whole, numbers = taken <= SLOTS, [each["number"] for each in records(tmp_path)]
-    assert numbers == [*range(1, lines + 1 if whole else len(left) + 1), lines + 1]
-    assert (problems(tmp_path) == []) == whole
+    follows, numbers = taken <= SLOTS, [each["number"] for each in records(tmp_path)]
+    assert numbers == [*range(1, lines + 1 if follows else len(left) + 1), lines + 1]
+    assert (problems(tmp_path) == []) == follows
+
+
+def test_lines_come_back_behind_what_somebody_wrote_in_their_place(tmp_path: Path) -> None:
+    written(tmp_path, 5)
+    files = files_of(tmp_path)
+    for path in files[1:]:
+        path.unlink()
+    files[0].write_bytes(b"not ours\n")
+    written(tmp_path, 1)
+    assert [each["number"] for each in records(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
 
 WRITER = """

@@ -215,15 +215,15 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_what_was_read_is_not_read_again(log: Log, looked_at: list[bytes]) -> None:
-    log.write(1)
     follower = Follower(log.folder, KEY)
-    assert counts(follower.waiting()) == [1]
-    os.utime(log.folder / "head", (1, 1))
-    assert follower.waiting() == []
-    looked_at.clear()
-    assert follower.waiting() == [] and not looked_at
-    log.write(1)
-    assert counts(follower.waiting()) == [2] and len(looked_at) == 1
+    for number in (1, 2):
+        log.write(1)
+        looked_at.clear()
+        assert counts(follower.waiting()) == [number] and len(looked_at) == 1
+        os.utime(log.folder / "head", (1, 1))
+        assert follower.waiting() == []
+        looked_at.clear()
+        assert follower.waiting() == [] and not looked_at
 
 
 def test_who_goes_on_looks_at_no_file_before_the_cursor(
@@ -240,19 +240,27 @@ def test_who_goes_on_looks_at_no_file_before_the_cursor(
     assert set(looked_at) == set(last.read_bytes().splitlines(keepends=True))
 
 
-def test_a_head_of_the_same_moment_is_looked_at_again(log: Log) -> None:
+@pytest.mark.parametrize("ago", [(0, 0, 0), (9, 9, 8)])
+def test_a_head_that_may_be_another_is_looked_at_again(ago: tuple[int, ...], log: Log) -> None:
     log.write(1)
     (path,), head = files_of(log.folder), log.folder / "head"
     before, first = path.read_bytes(), head.read_bytes()
     log.write(1)
     path.write_bytes(before)
-    second, now = head.read_bytes(), time.time_ns()
+    second, now = head.read_bytes(), time.time()
     follower, found = Follower(log.folder, KEY), []
-    for content in (first, first, second):
+    for content, seconds in zip((first, first, second), ago, strict=True):
         head.write_bytes(content)
-        os.utime(head, ns=(now, now))
+        os.utime(head, (now - seconds, now - seconds))
         found.append(counts(follower.waiting()))
     assert found == [[1], [], [2]]
+
+
+def test_a_head_gives_no_line_before_those_that_it_lacks(log: Log) -> None:
+    log.write(20)
+    for path in files_of(log.folder):
+        path.unlink()
+    assert Follower(log.folder, KEY).waiting() == []
 
 
 def test_a_line_that_does_not_follow_takes_none_away(log: Log) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,19 @@ import pytest
 from kaimen import audit
 from kaimen.access.growing import GrowthCandidate
 from kaimen.access.pin_entry import PinAnswer
-from kaimen.audit import Audit, Follower, export, grown_record, pin_record_of, pseudonym, verify
+from kaimen.audit import (
+    Audit,
+    Follower,
+    Record,
+    export,
+    grown_record,
+    pin_record_of,
+    pseudonym,
+    verify,
+)
 from kaimen.audit.reading import noted, since
 from kaimen.errors import StorageError
-from tests.audit.test_audit import KEY, full, log, written
+from tests.audit.test_audit import KEY, NOW, full, log, written
 
 
 def numbers(folder: Path, after: int) -> list[int]:
@@ -84,6 +94,13 @@ def test_a_report_tells_from_when_to_when(tmp_path: Path) -> None:
     assert report.end == f"3:{list(export(tmp_path, KEY))[-1]['hash']}"
 
 
+def test_what_was_lost_is_the_sum_of_all_gaps(tmp_path: Path) -> None:
+    with log(tmp_path) as made:
+        made.write({"kind": "gap", "lost": 2})
+        made.write({"kind": "gap", "lost": 3})
+    assert verify(tmp_path, KEY).lost == 5
+
+
 def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
     written(tmp_path, 1)
     (path,) = audit.files_of(tmp_path)
@@ -96,8 +113,27 @@ def test_a_problem_says_where_and_what(tmp_path: Path) -> None:
         "line 1 comes after line 1: lines were removed, added or moved",
     )
     assert found[1] == (f"{path.name}:3", "changed, cut off, or of another key")
-    assert found[2][0].startswith("2:") and "in the head alone" in found[2][1]
+    assert found[2][0].startswith("2:") and len(found[2][0]) == 20
+    assert found[2][1] == (
+        "the last line is in the head alone: the gate was cut off, and puts it back with its next "
+        "line, or somebody removed it"
+    )
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("kept", [1, 1000])
+def test_a_file_of_another_log_of_the_same_key_does_not_follow(kept: int, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        with Audit(tmp_path / name, KEY, largest=500, kept=kept, now=lambda: NOW) as made:
+            for number in range(20):
+                made.write({"event": name[-3:], "count": number})
+    one, other = (audit.files_of(tmp_path / name) for name in ("one", "other"))
+    assert [each.name for each in one] == [each.name for each in other]
+    place = 0 if kept == 1 else 1
+    other[place].replace(one[place])
+    found = [(each.place, each.what) for each in verify(tmp_path / "one", KEY).problems]
+    what = "does not follow from the line before it"
+    assert found == [(f"{one[place].name}:1", what), (f"{one[place + 1].name}:1", what)]
 
 
 @pytest.mark.parametrize("file", ["a file of it", None])
@@ -125,6 +161,18 @@ def test_a_log_that_may_not_be_read_is_told_in_a_sentence(
             f"{file or tmp_path}: cannot be read (Permission denied); call it as the gate's own "
             "user"
         )
+
+
+@pytest.mark.parametrize("read", [export, audit.latest])
+def test_a_file_that_is_removed_while_a_log_is_read_ends_nothing(
+    read: Callable[[Path, bytes], Iterator[Record]], tmp_path: Path
+) -> None:
+    written(tmp_path, 9)
+    found = read(tmp_path, KEY)
+    first, gone = next(found), audit.files_of(tmp_path)[1]
+    lines = len(gone.read_bytes().splitlines())
+    gone.unlink()
+    assert len([first, *found]) == 9 - lines
 
 
 def test_a_copy_has_every_line_of_the_newest_file(tmp_path: Path) -> None:
