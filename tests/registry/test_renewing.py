@@ -25,6 +25,7 @@ from kaimen.registry.renewing import (
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.rotation import Rotation
 from kaimen.registry.vault import Vault
+from kaimen.voice.evidence import Evidence
 from tests.gallery.points import Near, school
 from tests.registry.whole_student import LI, PIN, POINTS, enroll_whole
 
@@ -244,6 +245,9 @@ def crowd() -> Iterator[Registry]:
         registry.enroll("without a voice", [], "")
         for place, points in enumerate(school(12, 2, 8)):
             registry.enroll(f"s{place}", points, "encoder")
+        registry.enroll("of a smaller space", np.eye(4, dtype=np.float32)[:1], "another")
+        (*_, known) = registry.recordings.known("encoder")
+        registry.points.add([(known, POINTS[0, 0], Evidence())], "encoder")
         yield registry
 
 
@@ -268,11 +272,15 @@ def test_where_no_key_is_good_the_last_of_some_is_taken(
     assert isinstance(crowd.vault, Counted) and crowd.vault.drawn == 3
 
 
-@pytest.mark.parametrize("recordings", [0, 1])
-def test_a_school_that_nothing_can_be_said_of_gets_a_new_key(recordings: int) -> None:
+@pytest.mark.parametrize(("recordings", "drawn"), [(0, 1), (1, 1), (2, 3)])
+def test_a_school_that_nothing_can_be_said_of_gets_the_first_key(
+    recordings: int, drawn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "DRAWS", 3)
+    monkeypatch.setattr(renewing, "LINKED", -1.0)
     vault = Counted()
     with closing(Registry(MEMORY, vault)) as registry:
         for name in range(recordings):
             registry.enroll(f"{name}", POINTS[name, :1], "encoder")
         new = unlinked(registry)
-    assert new.identity != vault.identity and (new.log_key, vault.drawn) == (vault.log_key, 1)
+    assert new.identity != vault.identity and (new.log_key, vault.drawn) == (vault.log_key, drawn)
