@@ -187,3 +187,10 @@ def test_they_are_listed_and_read_of_some_or_of_all(path: Path, registry: Regist
     by_hand(path, "UPDATE grown SET at = 'some day'")
     later = BEGIN + 400 * DAY
     assert not registry.grown.take_in("Wang", POINTS[2, 0], "encoder", later)
+
+
+def test_one_is_taken_in_a_day_and_two_in_a_month(registry: Registry) -> None:
+    hour = datetime.timedelta(hours=1)
+    when = [BEGIN + hour, BEGIN + DAY, BEGIN + 2 * DAY, BEGIN + MONTH - hour, BEGIN + MONTH]
+    taken = [registry.grown.take_in("Li", POINTS[2, 0], "encoder", each) for each in when]
+    assert taken == [False, True, False, False, True]

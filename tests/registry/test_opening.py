@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import re
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -99,6 +101,18 @@ def test_a_file_is_made_for_its_owner_alone_with_the_settings_asked_for(tmp_path
         assert opened.is_stale
 
 
+def test_a_file_that_this_user_may_not_write_is_said_by_the_system(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(place: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, f"{flags & os.O_ACCMODE}")
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(PermissionError, match=f"{os.O_RDWR}"):
+        open_for_writing(path, SETTINGS, 0.25)
+
+
 def test_a_file_is_read_beside_others_who_read_it(path: Path) -> None:
     opened = open_for_reading(path, WHY, 1.0)
     with closing(opened.connection):
@@ -185,6 +199,17 @@ def test_only_a_disk_that_cannot_be_written_has_a_file_read_alone(
             open_file(place, SETTINGS, 1.0)
 
 
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the machine's clock show another day's time than UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Shanghai")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
 @pytest.mark.parametrize("logs", [(), ("-wal",), ("-wal", "-shm")])
 def test_a_damaged_file_is_set_aside_with_its_log(path: Path, logs: tuple[str, ...]) -> None:
     content = path.read_bytes()
@@ -192,6 +217,9 @@ def test_a_damaged_file_is_set_aside_with_its_log(path: Path, logs: tuple[str, .
         path.with_name(path.name + log).write_bytes(log.encode())
     aside = set_aside(path)
     assert re.fullmatch(rf"{re.escape(path.name)}\.damaged-\d{{8}}T\d{{6}}\.\d{{6}}Z", aside.name)
+    when = datetime.datetime.strptime(aside.name[-23:], "%Y%m%dT%H%M%S.%fZ")
+    apart = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - when
+    assert abs(apart) < datetime.timedelta(hours=1)
     assert aside.read_bytes() == content
     there = {each.name for each in path.parent.iterdir()}
     assert there == {aside.name, *(aside.name + log for log in logs if log == "-wal")}

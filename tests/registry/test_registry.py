@@ -6,7 +6,7 @@ import datetime
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -628,3 +628,38 @@ def test_the_journal_tells_who_changed_since(registry: Registry) -> None:
     assert registry.journal.since(latest) == ([1], registry.journal.latest())
     assert registry.journal.since(registry.journal.latest()) == ([], registry.journal.latest())
     assert registry.journal.since(0)[0] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda registry: registry.enroll("\0", POINTS[0], "one"),
+        lambda registry: registry.enroll("Li", POINTS[0], "one", group="\0"),
+        lambda registry: registry.enroll("Li", POINTS[0], "one", word="\0"),
+        lambda registry: registry.describe("Li", group="\0"),
+        lambda registry: registry.add_without_voice("\0", None),
+        lambda registry: registry.add_without_voice("Wang", "\0"),
+    ],
+)
+def test_a_name_that_is_refused_is_said_with_where(
+    path: Path, registry: Registry, act: Callable[[Registry], None]
+) -> None:
+    registry.enroll("Li", POINTS[1], "one", group="7a")
+    before = registry.copy("Li")
+    with pytest.raises(UnfitName, match=r"gallery\.sqlite: "):
+        act(registry)
+    assert registry.copy("Li") == before and registry.names() == {"Li"}
+
+
+def test_who_is_enrolled_anew_keeps_what_is_not_given(registry: Registry) -> None:
+    registry.enroll("Rene\u0301", POINTS[0], "one", group="Rene\u0301")
+    registry.enroll("Li", POINTS[0], "one", word="", sources=["a", "b", "c"])
+    registry.enroll("Ren\u00e9", POINTS[1, :1], "one", add=True, sources=["more"])
+    student = registry.student("Ren\u00e9")
+    assert (student.number, student.group, student.recordings) == (1, "Ren\u00e9", 4)
+    assert [each.source for each in registry.recordings.listed("Ren\u00e9")] == ["", "", "", "more"]
+    with pytest.raises(GalleryError, match="enrolled by another encoder"):
+        registry.enroll("Ren\u00e9", POINTS[1, :1], "two", add=True)
+    with pytest.raises(ValueError, match="zip"):
+        registry.enroll("Ren\u00e9", POINTS[1], "one", sources=["a"])
+    assert registry.student("Ren\u00e9") == student and registry.roll().complete

@@ -298,3 +298,9 @@ def test_what_cannot_be_read_is_said_and_not_passed_over(
                 ask(number)
         with pytest.raises(StorageError, match=rf"{number}\.phrase: cannot be written"):
             phrases.erase(number)
+
+
+def test_a_mark_of_no_day_is_older_than_any() -> None:
+    assert Mark("nonsense", "doubtful", True).at == datetime.datetime.min.replace(
+        tzinfo=datetime.UTC
+    )
