@@ -410,3 +410,55 @@ def test_what_sqlite_does_not_tell_is_found_out(
     assert kind_of(failed(code), path) is (kind or known)
     assert kind_of(failed(code), path.with_name("nowhere")) is known
     assert kind_of(failed(code), path / "in a file") is known
+
+
+# A replay memory that cannot be made
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EROFS, "no"), "read-only"),
+        (failed(sqlite3.SQLITE_FULL), "the disk is full"),
+        (OSError(errno.EMFILE, "no"), ""),
+        (failed(sqlite3.SQLITE_BUSY), ""),
+    ],
+)
+@pytest.mark.parametrize("content", [None, b"", b"something"])
+def test_a_memory_that_cannot_be_made_lasts_until_the_gate_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str,
+    content: bytes | None,
+) -> None:  # fmt: skip
+    def unwritable(*_: object) -> OpenDatabase:
+        raise error
+
+    heard, said = tmp_path / "heard.sqlite", list[str]()
+    if content is not None:
+        heard.write_bytes(content)
+    monkeypatch.setattr(replay_memory, "open_file", unwritable)
+    if content or not told:
+        with pytest.raises(StorageError):
+            ReplayMemory(heard, VAULT, say=said.append)
+        assert said == []
+        return
+    with closing(ReplayMemory(heard, VAULT, say=said.append)) as memory:
+        with pytest.raises(StorageError, match=told):
+            memory.keep("Li", PRINT)
+        assert len(memory.of("Li")) == 1 and len(said) == 1 and told in said[0]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_memory_without_a_table_lasts_until_the_gate_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    def opened(path: Path, settings: tuple[str, ...], patience: float) -> OpenDatabase:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA query_only = ON")
+        return OpenDatabase(connection, path, Failure.FORBIDDEN if read_only else None)
+
+    monkeypatch.setattr(replay_memory, "open_file", opened)
+    said: list[str] = []
+    with closing(ReplayMemory(tmp_path / "heard", VAULT, say=said.append)) as memory:
+        with pytest.raises(StorageError, match="may not use it" if read_only else "read-only"):
+            memory.keep("Li", PRINT)
+        assert len(memory.of("Li")) == 1 and len(said) == 1

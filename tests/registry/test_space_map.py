@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_points_are_carried_to_unit_length() -> None:
-    moved = SpaceMap("old", "new", WAY)(np.array([[1, 0, 0], [0, 3, 4], [0, 0, 0]], np.float32))
+    moved = SpaceMap("old", "new", WAY)(np.array([[0.1, 0, 0], [0, 3, 4], [0, 0, 0]], np.float32))
     np.testing.assert_allclose(moved[0], [0, 1, 0])
     np.testing.assert_allclose(moved[1], np.array([3, 0, 12]) / np.sqrt(153), rtol=1e-6)
     np.testing.assert_array_equal(moved[2], 0)
