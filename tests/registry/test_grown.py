@@ -166,3 +166,31 @@ def test_a_student_is_given_them_with_the_rest(registry: Registry) -> None:
     assert given_out["at"] == "2026-03-01T07:30:00+00:00"
     assert given_out["voiceprint"]["shape"] == [8]
     assert export(registry, "Wang")["grown"] == []
+
+
+def test_they_are_listed_and_read_of_some_or_of_all(path: Path, registry: Registry) -> None:
+    registry.enroll("Rene\u0301", POINTS[3], "encoder")
+    assert registry.grown.take_in("Ren\u00e9", POINTS[3, 0], "encoder", BEGIN)
+    assert registry.grown.take_in("Wang", POINTS[2, 1].astype(np.float64), "encoder", BEGIN)
+    numbers, owners, points = registry.grown.points("encoder")
+    assert (numbers.tolist(), owners.tolist(), points.shape) == ([1, 3, 2], [1, 2, 3], (3, 8))
+    assert registry.grown.points("encoder", [2, 3, 9])[0].tolist() == [3, 2]
+    nobody = registry.grown.points("encoder", [])
+    assert [each.shape for each in nobody] == [(0,), (0,), (0, 0)]
+    assert [each.dtype for each in nobody] == [np.int64, np.int64, np.float32]
+    assert [each.number for each in registry.grown.listed(["Rene\u0301", "Zhao"])] == [2]
+    assert [each.number for each in registry.grown.listed([])] == []
+    ((one, made),) = registry.grown.of_student("Rene\u0301")
+    assert (one.number, one.student, one.encoder) == (2, "Ren\u00e9", "encoder")
+    assert near(made) == near(POINTS[3, 0])
+    assert registry.grown.forget(["Rene\u0301", "Li", "Zhao"]) == 2
+    by_hand(path, "UPDATE grown SET at = 'some day'")
+    later = BEGIN + 400 * DAY
+    assert not registry.grown.take_in("Wang", POINTS[2, 0], "encoder", later)
+
+
+def test_one_is_taken_in_a_day_and_two_in_a_month(registry: Registry) -> None:
+    hour = datetime.timedelta(hours=1)
+    when = [BEGIN + hour, BEGIN + DAY, BEGIN + 2 * DAY, BEGIN + MONTH - hour, BEGIN + MONTH]
+    taken = [registry.grown.take_in("Li", POINTS[2, 0], "encoder", each) for each in when]
+    assert taken == [False, True, False, False, True]

@@ -78,7 +78,13 @@ def test_a_name_from_a_mac_is_found_claimed_and_removed(
 def test_names_of_an_earlier_registry_are_brought_into_one_form(tmp_path: Path) -> None:
     path = tmp_path / "gallery.sqlite"
     old_registry(path, [MAC, "Li"])
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "INSERT INTO recordings (student, source, voiceprint, word) VALUES (2, '', x'', ?)",
+            (MAC,),
+        )
     registry = Registry(path, VAULT)
+    assert registry.recordings.words("Li") == [KEYBOARD]
     assert [(each.name, each.group) for each in registry.students()] == [
         ("Li", KEYBOARD),
         (KEYBOARD, KEYBOARD),

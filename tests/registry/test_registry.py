@@ -6,7 +6,7 @@ import datetime
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kaimen.errors import GalleryError, StorageError
 from kaimen.names import UnfitName, as_kept
 from kaimen.registry.database import LOG, MEMORY, statements
 from kaimen.registry.migrations import MIGRATIONS
+from kaimen.registry.refused import Refused
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
 from kaimen.registry.vault import Vault
@@ -475,3 +476,190 @@ def test_a_large_change_leaves_no_large_log_beside_it_while_a_gate_reads(path: P
         desk.describe("student 0", group="7a")
         assert gate.student("student 0").group == "7a"
         assert log.stat().st_size <= LOG
+
+
+# What is known of everybody's recordings
+
+
+def measured(hertz: float | None, fingerprint: bool = True) -> Evidence:
+    return Evidence(None, "", PRINT if fingerprint else None, hertz)
+
+
+def test_how_high_speech_reaches_is_told_student_by_student(registry: Registry) -> None:
+    highest = [measured(4000.5), measured(None), measured(3000.0)]
+    registry.enroll("Li", POINTS[0], "one", evidence=highest)
+    registry.enroll("Li", POINTS[1, :1], "one", evidence=[measured(1.0)], word="北京")
+    registry.enroll("Wang", POINTS[1], "two", evidence=[measured(2000.0)] * 3)
+    registry.enroll("Chen", POINTS[2, :1], "one", evidence=[measured(5000.0)])
+    registry.enroll("Sun", POINTS[3, :1], "one", evidence=[measured(None, fingerprint=False)])
+    registry.enroll("Sun", POINTS[3, :1], "one", evidence=[measured(None)], word="北京")
+    assert list(registry.recordings.highest_speech("one")) == [[4000.5, 3000.0], [5000.0]]
+    assert list(registry.recordings.highest_speech("two")) == [[2000.0] * 3]
+    assert list(registry.recordings.highest_speech("third")) == []
+    assert registry.recordings.unmeasured() == {"Li"}
+
+
+def test_an_encoders_recordings_are_told_with_whose_they_are(both: Registry) -> None:
+    both.enroll("Li", POINTS[3, :1], "one", word="北京")
+    both.enroll("Wang", POINTS[1, :1], "one", evidence=[measured(3000.0)], add=True)
+    with both.database.reading():
+        everybody = list(both.recordings.of_students("one"))
+        assert everybody == [*((1, n, None) for n in (1, 2, 3)),
+                             *((2, n, None) for n in (4, 5, 6)), (2, 8, 3000.0)]  # fmt: skip
+        assert list(both.recordings.of_students("two")) == everybody[:3]
+        assert list(both.recordings.of_students("one", [2, 7])) == everybody[3:]
+        assert list(both.recordings.of_students("one", [])) == []
+    assert (both.recordings.knows(1, "two"), both.recordings.knows(2, "two")) == (True, False)
+    with both.database.writing() as database:
+        database.execute("DELETE FROM recordings WHERE word = ''")
+    assert not both.recordings.knows(1, "one")
+
+
+def test_recordings_are_known_and_listed_with_what_is_kept_of_each(both: Registry) -> None:
+    both.enroll("Li", POINTS[3, :1], "one", sources=["w"], word="北京")
+    both.enroll("Li", POINTS[3, :1], "one", evidence=[Evidence(SAID, "others")], word="上海")
+    first, *_, last = both.recordings.known("two", "words")
+    assert (first.number, first.student, first.word, first.source) == (1, "Li", "", "a")
+    assert (first.placed, first.said, last.placed, last.said) == (True, True, False, False)
+    assert [each.said for each in both.recordings.known("two")] == [True] * 8
+    by_others = [each.said for each in both.recordings.known("two", "others")]
+    assert by_others == [True] * 3 + [False] * 3 + [True] * 2
+    listed = [
+        (each.number, each.word, each.source, each.said_by) for each in both.recordings.listed("Li")
+    ]
+    assert listed == [
+        (1, "", "a", "words"), (2, "", "b", "words"), (3, "", "c", "words"),
+        (8, "上海", "", "others"), (7, "北京", "w", ""),
+    ]  # fmt: skip
+    assert both.recordings.words("Li") == ["上海", "北京"] and both.recordings.listed("Zhao") == []
+    assert both.recordings.words("Li", "two") == []
+
+
+def test_evidence_of_words_is_told_apart_from_the_passphrases(both: Registry) -> None:
+    kept = [Evidence(3 * SAID, "words", PRINT[:1])]
+    both.enroll("Li", POINTS[3, :1], "one", evidence=kept, word="北京")
+    (found,) = both.recordings.evidence("Li", "words", "北京")
+    np.testing.assert_allclose(found.said, 3 * SAID, atol=5e-3)
+    np.testing.assert_array_equal(found.fingerprint, PRINT[:1])
+    assert found.said_by == "words"
+    (other,) = both.recordings.evidence("Li", "others", "北京")
+    assert (other.said, other.said_by) == (None, "")
+    assert [each.said_by for each in both.recordings.evidence("Li", "others")] == ["others"] * 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE recordings SET voiceprint = x'00' WHERE number = 1",
+        "UPDATE recordings SET said = x'00' WHERE number = 1",
+        "UPDATE recordings SET fingerprint = x'00' WHERE number = 1",
+        "UPDATE recordings SET said = fingerprint WHERE number = 1",
+        "UPDATE points SET sealed = x'00' WHERE recording = 1 AND model = 'two'",
+        "UPDATE points SET sealed = x'00' WHERE recording = 1 AND model = 'others'",
+        "UPDATE points SET recording = 4 WHERE recording = 1 AND model = 'two'",
+        "UPDATE recordings SET student = 99 WHERE number = 1",
+    ],
+)
+def test_whatever_does_not_open_in_its_place_is_found(
+    path: Path, both: Registry, change: str
+) -> None:
+    tracked: list[tuple[str, int]] = []
+
+    def track(rows: Iterable[object], what: str, total: int) -> Iterator[object]:
+        tracked.append((what, total))
+        yield from rows
+
+    both.recordings.examine(track)  # type: ignore[arg-type]
+    both.recordings.examine()
+    assert tracked == [("checking", 6)]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(change)
+    with pytest.raises(GalleryError, match=r"recording \d.*changed|gallery.sqlite: damaged"):
+        both.recordings.examine()
+
+
+def test_who_is_recognised_is_known_by_whole_rows_alone(path: Path, both: Registry) -> None:
+    roll, recordings, owners = both.recognised("one")
+    assert [each.name for each in roll.students] == ["Li", "Wang"]
+    assert (recordings.tolist(), owners.tolist()) == ([1, 2, 3, 4, 5, 6], [1] * 3 + [2] * 3)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE students SET class = '9' WHERE name = 'Li'")
+    roll, recordings, owners = both.recognised("one")
+    assert (roll.changed, recordings.tolist(), owners.tolist()) == (["Li"], [4, 5, 6], [2] * 3)
+
+
+def test_a_student_is_told_by_number_as_they_are_written(registry: Registry) -> None:
+    registry.enroll("Li", POINTS[0], "one", group="7a", consent=datetime.date(2027, 7, 31))
+    registry.enroll("Wang", POINTS[1, :2], "two")
+    with registry.database.reading():
+        (wang,) = registry.rows.each([2, 9])
+        assert len(list(registry.rows.each())) == 2
+    assert (wang.number, wang.name) == (2, "Wang") and wang.student == registry.student("Wang")
+    assert registry.rows.numbers() == {1, 2}
+    now = datetime.datetime.now(datetime.UTC)
+    enrolled = datetime.datetime.fromisoformat(registry.student("Li").enrolled)
+    assert datetime.timedelta(0) <= now - enrolled < datetime.timedelta(hours=1)
+
+
+def test_files_that_were_refused_are_remembered_by_their_rules(registry: Registry) -> None:
+    one, other = Refused("a", "rules", "kind", "why"), Refused("b", "rules", "short", "too")
+    registry.enroll("Li", POINTS[0], "one", refused=[one, other, Refused("c", "old", "k", "w")])
+    registry.refused_files.remember("Rene\u0301", [one])
+    assert registry.refused_files.by_rules("rules") == {"Li": [one, other], "Ren\u00e9": [one]}
+    assert registry.refused_files.by_rules("none") == {}
+    assert registry.names() == {"Li", "Ren\u00e9"} and len(registry) == 1
+    registry.enroll("Li", POINTS[0], "one", word="北京")
+    assert "Li" in registry.refused_files.by_rules("rules")
+    registry.enroll("Li", POINTS[0], "one")
+    registry.remove("Rene\u0301")
+    assert registry.refused_files.by_rules("rules") == {} and registry.names() == {"Li"}
+    with pytest.raises(GalleryError, match="Zhao is not enrolled"):
+        registry.require("Zhao")
+
+
+def test_the_journal_tells_who_changed_since(registry: Registry) -> None:
+    assert registry.journal.latest() == 0 and registry.journal.since(0) == ([], 0)
+    for name in ("Li", "Wang", "Zhao"):
+        registry.enroll(name, POINTS[0], "one")
+    changed, latest = registry.journal.since(0)
+    assert changed == [1, 2, 3] and latest == registry.journal.latest() > 0
+    registry.describe("Li", group="8b")
+    registry.remove("Wang")
+    assert registry.journal.since(latest) == ([1], registry.journal.latest())
+    assert registry.journal.since(registry.journal.latest()) == ([], registry.journal.latest())
+    assert registry.journal.since(0)[0] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda registry: registry.enroll("\0", POINTS[0], "one"),
+        lambda registry: registry.enroll("Li", POINTS[0], "one", group="\0"),
+        lambda registry: registry.enroll("Li", POINTS[0], "one", word="\0"),
+        lambda registry: registry.describe("Li", group="\0"),
+        lambda registry: registry.add_without_voice("\0", None),
+        lambda registry: registry.add_without_voice("Wang", "\0"),
+    ],
+)
+def test_a_name_that_is_refused_is_said_with_where(
+    path: Path, registry: Registry, act: Callable[[Registry], None]
+) -> None:
+    registry.enroll("Li", POINTS[1], "one", group="7a")
+    before = registry.copy("Li")
+    with pytest.raises(UnfitName, match=r"gallery\.sqlite: "):
+        act(registry)
+    assert registry.copy("Li") == before and registry.names() == {"Li"}
+
+
+def test_who_is_enrolled_anew_keeps_what_is_not_given(registry: Registry) -> None:
+    registry.enroll("Rene\u0301", POINTS[0], "one", group="Rene\u0301")
+    registry.enroll("Li", POINTS[0], "one", word="", sources=["a", "b", "c"])
+    registry.enroll("Ren\u00e9", POINTS[1, :1], "one", add=True, sources=["more"])
+    student = registry.student("Ren\u00e9")
+    assert (student.number, student.group, student.recordings) == (1, "Ren\u00e9", 4)
+    assert [each.source for each in registry.recordings.listed("Ren\u00e9")] == ["", "", "", "more"]
+    with pytest.raises(GalleryError, match="enrolled by another encoder"):
+        registry.enroll("Ren\u00e9", POINTS[1, :1], "two", add=True)
+    with pytest.raises(ValueError, match="zip"):
+        registry.enroll("Ren\u00e9", POINTS[1], "one", sources=["a"])
+    assert registry.student("Ren\u00e9") == student and registry.roll().complete

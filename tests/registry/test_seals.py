@@ -243,3 +243,25 @@ def test_whatever_kaimen_writes_fits_its_seals(steps: list[tuple[str, int]]) -> 
 def test_a_registry_that_went_back_is_told_by_what_was_noted(noted: list[str], said: str) -> None:
     found = RegistryState("r", 7, 0).went_back(noted)
     assert said in found and bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["registry = 'other'", "changes = 0", "changes = 'x'", "total = x''", "total = 'x'",
+     "seal = x'00'", "seal = 'x'"],
+)  # fmt: skip
+def test_a_state_that_was_changed_is_not_whole_and_stays_so(path: Path, change: str) -> None:
+    by_hand(path, f"UPDATE vault SET {change}")
+    with closing(Registry(path, VAULT)) as registry:
+        state = registry.database.state()
+        assert not state.whole and not registry.roll().complete
+        whole = state.registry, state.changes, state.total
+        assert change.startswith(("registry", "changes = 0", "seal = x")) or whole[1:] == (0, 0)
+        registry.pins.remove(1)
+        assert registry.database.state() == state
+
+
+def test_a_registry_that_was_written_once_is_older_than_a_log_of_more() -> None:
+    assert RegistryState("r", 0, 0).went_back([]) == ""
+    assert "older" in RegistryState("r", 0, 0).went_back(["r:1"])
+    assert RegistryState("r", 1, 0).went_back(["r:0", "r:1"]) == ""

@@ -86,3 +86,14 @@ def test_a_key_is_never_shown() -> None:
     vault = Vault(bytes(range(32)))
     assert bytes(range(32)).hex()[:8] not in repr(vault)
     assert vault.identity in repr(vault)
+
+
+def test_a_key_that_was_renewed_is_read_with_what_it_carries(tmp_path: Path) -> None:
+    first = Vault()
+    vault = first.renewed().renewed()
+    vault.save(tmp_path / "gallery.key")
+    loaded = Vault.load(tmp_path / "gallery.key")
+    assert loaded.identity == vault.identity != first.identity
+    assert (loaded.log_key, loaded.acts_key) == (first.log_key, first.acts_key)
+    assert loaded.derive("erased") == first.derive("erased")
+    assert loaded.derive("registry") == vault.derive("registry") != first.derive("registry")

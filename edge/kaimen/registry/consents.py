@@ -82,7 +82,7 @@ class Consents:
 
     def _write(self, student: int, consent: Consent) -> None:
         sealed = self._database.vault.seal(
-            json.dumps(asdict(consent), ensure_ascii=False).encode(),
+            json.dumps(asdict(consent)).encode(),
             _context(consent.number, student),
         )
         with self._database.writing() as database:

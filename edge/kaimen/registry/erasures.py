@@ -40,7 +40,7 @@ class Erasures:
 
     def begin(self, erasure: Erasure) -> None:
         """Write down that somebody is being erased. Raises StorageError."""
-        content = json.dumps(asdict(erasure), ensure_ascii=False).encode()
+        content = json.dumps(asdict(erasure)).encode()
         sealed = self._database.vault.seal(content, f"erasure {erasure.identity}")
         with self._database.writing() as database:
             database.execute("INSERT INTO erasing VALUES (?, ?)", (erasure.identity, sealed))

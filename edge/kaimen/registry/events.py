@@ -34,7 +34,7 @@ class Events:
         """
         vault = self._database.vault
         named = {"student": pseudonym(vault.log_key, student)} if student else {}
-        content = json.dumps({"kind": kind, **named, **fields}, ensure_ascii=False)
+        content = json.dumps({"kind": kind, **named, **fields})
         with self._database.writing() as database:
             (number,) = database.execute(
                 "INSERT INTO events (sealed) VALUES (x'') RETURNING number"
