@@ -130,7 +130,13 @@ class TestVoice:
             door.tell("alive")
             assert door.heard() == ["alive"]
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    # With what a mutation tester needs: of a method it would fail for each mutant.
+    @settings(
+        suppress_health_check=[
+            *settings.default.suppress_health_check,
+            HealthCheck.function_scoped_fixture,
+        ]
+    )
     @given(st.lists(st.binary(max_size=80), max_size=20))
     def test_what_means_nothing_opens_nothing(self, packets: list[bytes]) -> None:
         known = {b"open", b"rest", b"alive", *(f"show {s}".encode() for s in SHOWS)}

@@ -66,7 +66,7 @@ def point(content: bytes | None) -> np.ndarray:
 
 
 def test_a_copy_holds_everything_in_clear(here: Registry) -> None:
-    copy = here.copy(LI)
+    copy = here.copies.of(LI)
     assert (copy.name, copy.group, copy.consent, copy.encoder) == (
         LI, "七", CONSENT.until, "encoder",
     )  # fmt: skip
@@ -96,9 +96,9 @@ def test_a_student_is_known_in_another_registry_as_in_their_own(
     here: Registry, there: Registry
 ) -> None:
     there.list_erased(here.erased())
-    copy = here.copy(LI)
-    there.put(copy)
-    assert there.copy(LI) == copy
+    copy = here.copies.of(LI)
+    there.copies.put(copy)
+    assert there.copies.of(LI) == copy
     there.recordings.examine()
     student = there.student(LI)
     assert (student.group, student.consent, student.recordings) == (
@@ -123,14 +123,14 @@ def test_a_student_is_known_in_another_registry_as_in_their_own(
 def test_what_is_put_again_keeps_the_numbers_of_its_recordings(
     here: Registry, there: Registry
 ) -> None:
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     before = numbers(there)
     assert there.grown.take_in(LI, POINTS[4, 0], "encoder", AT)
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     here.describe(LI, group="8b")
     here.pins.remove(here.student(LI).number)
     give_consent(here, LI, replace(CONSENT, until=None))
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     student = there.student(LI)
     assert (student.group, student.consent) == ("8b", None)
     assert not there.pins.has(student.number)
@@ -145,47 +145,47 @@ def test_what_is_put_again_keeps_the_numbers_of_its_recordings(
 def test_other_recordings_take_the_place_of_all_and_of_what_grew_from_them(
     here: Registry, there: Registry
 ) -> None:
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     assert there.grown.take_in(LI, POINTS[4, 0], "encoder", AT)
     here.enroll(LI, POINTS[4, 2:], "encoder", add=True)
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     assert len(there.grown.listed()) == 1  # those that enrolled are still among them
     before = numbers(there)
     here.remove_recordings(LI, numbers(here)[:1])
-    there.put(here.copy(LI))
-    assert there.copy(LI) == here.copy(LI)
+    there.copies.put(here.copies.of(LI))
+    assert there.copies.of(LI) == here.copies.of(LI)
     assert there.grown.listed() == [] and not set(before) & set(numbers(there))
 
 
 def test_another_encoder_takes_the_place_of_the_one_before(here: Registry, there: Registry) -> None:
-    there.put(here.copy(LI))
+    there.copies.put(here.copies.of(LI))
     before = numbers(there)
-    there.put(replace(here.copy(LI), encoder="another"))
+    there.copies.put(replace(here.copies.of(LI), encoder="another"))
     assert there.student(LI).encoder == "another"
     assert not set(before) & set(numbers(there))
     there.recordings.examine()
 
 
 def test_who_is_put_is_removed_no_more(here: Registry, there: Registry) -> None:
-    copy = here.copy(LI)
-    there.put(copy)
+    copy = here.copies.of(LI)
+    there.copies.put(copy)
     there.remove(LI)
     assert len(there.erased()) == 1
-    there.put(copy)
+    there.copies.put(copy)
     assert there.erased() == set()
 
 
 def test_who_was_changed_by_hand_is_put_in_their_place(here: Registry, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "here.sqlite")) as database, database:
         database.execute("UPDATE students SET class = '9' WHERE name = 'Wang'")
-    here.put(replace(here.copy(LI), name="Wang"))
+    here.copies.put(replace(here.copies.of(LI), name="Wang"))
     roll = here.roll()
     assert (here.student("Wang").group, roll.changed, roll.complete) == ("七", [], True)
 
 
 def test_nobody_is_copied_who_is_not_enrolled(here: Registry) -> None:
     with pytest.raises(GalleryError, match="not enrolled"):
-        here.copy("Zhao")
+        here.copies.of("Zhao")
 
 
 # What changes of a student

@@ -165,11 +165,11 @@ def test_what_the_log_cannot_be_told_is_not_done(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    before = [*registry.database.read("SELECT * FROM vault"), registry.copy(LI)]
+    before = [*registry.database.read("SELECT * FROM vault"), registry.copies.of(LI)]
     monkeypatch.setattr(registry.events, "note", full)
     with pytest.raises(OSError, match="No space"):
         act(registry)
-    assert [*registry.database.read("SELECT * FROM vault"), registry.copy(LI)] == before
+    assert [*registry.database.read("SELECT * FROM vault"), registry.copies.of(LI)] == before
     assert registry.names() == {LI, "Wang"}
 
 

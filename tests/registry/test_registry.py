@@ -645,10 +645,10 @@ def test_a_name_that_is_refused_is_said_with_where(
     path: Path, registry: Registry, act: Callable[[Registry], None]
 ) -> None:
     registry.enroll("Li", POINTS[1], "one", group="7a")
-    before = registry.copy("Li")
+    before = registry.copies.of("Li")
     with pytest.raises(UnfitName, match=r"gallery\.sqlite: "):
         act(registry)
-    assert registry.copy("Li") == before and registry.names() == {"Li"}
+    assert registry.copies.of("Li") == before and registry.names() == {"Li"}
 
 
 def test_who_is_enrolled_anew_keeps_what_is_not_given(registry: Registry) -> None:

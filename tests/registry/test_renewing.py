@@ -102,7 +102,7 @@ def test_everything_is_what_it_was_under_another_key(
 ) -> None:
     with closing(renewed(path, to)) as after:
         for name in (LI, "Wang"):
-            assert after.copy(name) == before.copy(name)
+            assert after.copies.of(name) == before.copies.of(name)
             assert after.recordings.listed(name) == before.recordings.listed(name)
         student = after.student(LI)
         assert student == before.student(LI)

@@ -54,7 +54,8 @@ class Reports:
     def _report(self, gate: str, known: dict[str, Any], found: dict[str, Any], now: str) -> None:
         """Keep how a gate is. The broker may give an old report again, which is no news."""
         at, before = str(found["at"]), str(known.get("at", ""))
-        if at < before <= now:  # one that was ahead of time says nothing of which is older
+        # One that was ahead of time says nothing of which is older.
+        if at < before <= datetime.datetime.now(datetime.UTC).isoformat():
             return
         reported = now if at != before else known.get("reported", now)
         self._store.put_gate(gate, {**known, **found, "seen": now, "reported": reported})
