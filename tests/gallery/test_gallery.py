@@ -253,7 +253,11 @@ def test_a_student_with_many_recordings_alike_crowds_nobody_out() -> None:
     gallery.enroll("crowd", list(crowd))
     # Near the crowd, and nearer to one of its own.
     probe = unit(points[1, 0] + 0.99 * points[0, 0].astype(np.float64))
-    assert alike(gallery.nearest(probe, 8), gallery.nearest_exactly(probe, 8))
+    found = {match.student: match.score for match in gallery.nearest(probe, 8)}
+    exact = {match.student: match.score for match in gallery.nearest_exactly(probe, len(gallery))}
+    assert len(found) == 8 and found["s001"] == pytest.approx(exact["s001"], abs=ROUNDING)
+    # The graph is built by several threads, each time another: of a crowd it may miss the nearest.
+    assert all(score <= exact[student] + ROUNDING for student, score in found.items())
 
 
 # Who may enter
