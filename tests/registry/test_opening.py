@@ -381,7 +381,9 @@ def test_what_the_system_says_is_said_with_what_to_do(
 
 
 def test_an_error_that_sqlite_gives_no_number_of_proves_nothing(path: Path) -> None:
-    assert kind_of(sqlite3.ProgrammingError("closed"), path) is Failure.OTHER
+    said = sqlite3.ProgrammingError("closed")
+    assert kind_of(said, path) is Failure.OTHER
+    assert str(as_error(said, path)) == f"{path}: {Failure.OTHER.value} (closed)"
 
 
 Disk = os.statvfs_result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry import replay_memory
+from kaimen.registry.opening import OpenDatabase, open_for_reading
 from kaimen.registry.replay_memory import KEPT, ReplayMemory, replay_memory_of
+from kaimen.registry.sqlite_errors import Failure
 from kaimen.registry.vault import Vault
 
 VAULT = Vault()
@@ -211,3 +214,19 @@ def test_what_could_not_be_written_is_written_in_order_and_no_more_than_is_kept(
         np.testing.assert_array_equal(found[0], made(KEPT + 1))
         np.testing.assert_array_equal(found[-1], made(2))
         assert [len(memory.of(name)) for name in ("Li", "Wang")] == [1, 1]
+
+
+def test_one_that_cannot_be_written_says_which_file_and_until_when(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ReplayMemory(path, VAULT).close()
+
+    def unwritable(place: Path, settings: Sequence[str], patience: float) -> OpenDatabase:
+        return open_for_reading(place, Failure.FULL, patience)
+
+    monkeypatch.setattr(replay_memory, "open_file", unwritable)
+    said: list[str] = []
+    with closing(ReplayMemory(path, VAULT, say=said.append)):
+        (sentence,) = said
+    assert sentence.startswith(f"{path}: the disk is full")
+    assert sentence.endswith("what opens the door is remembered only until the gate ends")
