@@ -7,6 +7,7 @@ own time; FOLDER/trace is what the relay's pin did.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,10 @@ class SpokenPortAudio(FakePortAudio):
     """Plays what is in a folder, in its own time, until it is closed."""
 
     folder: Path
+
+    def __enter__(self) -> SpokenPortAudio:
+        threading.Thread(target=self.play).start()
+        return self
 
     def play(self) -> None:
         size = self.opened["blocksize"]
