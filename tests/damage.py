@@ -1,4 +1,4 @@
-"""Damage to files that is none by no chance, whatever was written there."""
+"""Damages files so that they are changed for certain, whatever they hold."""
 
 from __future__ import annotations
 

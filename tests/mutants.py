@@ -49,6 +49,10 @@ def main() -> int:
     asked.add_argument("--again", action="store_true", help="try again those that survived")
     asked.add_argument("--count", action="store_true", help="try none; count, and list survivors")
     chosen = asked.parse_args()
+    modules = f"{chosen.module.removesuffix('.py')}.py"
+    for name in chosen.room or ROOMS:
+        if not list((ROOT / "edge" / "kaimen" / name).glob(modules)):
+            asked.error(f"no file {modules} in {name}; name its room with --room")
     rooms = [Room(name, chosen.module.removesuffix(".py")) for name in chosen.room or ROOMS]
     for room in [] if chosen.count else rooms:
         room.lay_out()

@@ -17,6 +17,7 @@ from kaimen.registry.erasures import Backup, Erasure
 from kaimen.registry.pseudonyms import pseudonym
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from tests.registry.by_hand import by_hand
 
 VAULT = Vault()
 ERASURE = Erasure("b", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, ["ab"], "2026-09-01")
@@ -32,12 +33,6 @@ def path(tmp_path: Path) -> Path:
 def registry(path: Path) -> Iterator[Registry]:
     with closing(Registry(path, VAULT)) as opened:
         yield opened
-
-
-def by_hand(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        for statement in statements:
-            database.execute(statement)
 
 
 def test_an_erasure_is_under_way_until_it_ends(path: Path, registry: Registry) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from kaimen.registry.grown import A_DAY, A_MONTH, MONTH, MOST
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from tests.gallery.points import Near, school
+from tests.registry.by_hand import by_hand
 
 POINTS = school(4, 5, 8)
 VAULT = Vault()
@@ -39,12 +39,6 @@ def registry(path: Path) -> Iterator[Registry]:
         opened.enroll("Wang", POINTS[1], "encoder")
         assert opened.grown.take_in("Li", POINTS[2, 0], "encoder", BEGIN)
         yield opened
-
-
-def by_hand(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        for statement in statements:
-            database.execute(statement)
 
 
 def grown(registry: Registry, encoder: str = "encoder") -> list[Near]:

@@ -24,6 +24,7 @@ from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
 from tests.gallery.points import school
+from tests.registry.by_hand import by_hand
 
 VAULT = Vault()
 POINTS = school(5, 3, 8)
@@ -45,12 +46,6 @@ def path(tmp_path: Path) -> Path:
 def opened(path: Path, said: list[str] | None = None) -> Gallery:
     say: Callable[[str], None] = (lambda text: None) if said is None else said.append
     return Gallery.open(path, VAULT, "encoder", 8, say=say)
-
-
-def by_hand(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        for statement in statements:
-            database.execute(statement)
 
 
 SWAP = (

@@ -100,7 +100,7 @@ def withdraw(arguments: argparse.Namespace, installation: Installation, screen: 
 
 
 def join(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
-    """Take an invitation's place in a fleet. Raises FleetError."""
+    """Join the fleet that an invitation is for. Raises FleetError."""
     folder = installation.settings.fleet.folder
     if (folder / FILE).exists():
         raise FleetError(

@@ -144,7 +144,7 @@ def chips(devices: Path | None = None) -> Iterator[dict[str, str | int]]:
             with gpiod.Chip(str(path)) as chip:
                 info = chip.get_info()
         except OSError as error:
-            yield {"chip": path.name, "error": f"{error.strerror}"}
+            yield {"chip": path.name, "error": str(error.strerror or error)}
             continue
         yield {
             "chip": path.name,

@@ -54,7 +54,7 @@ class Reports:
     def _report(self, gate: str, known: dict[str, Any], found: dict[str, Any], now: str) -> None:
         """Keep how a gate is. The broker may give an old report again, which is no news."""
         at, before = str(found["at"]), str(known.get("at", ""))
-        # One that was ahead of time says nothing of which is older.
+        # A time that lies ahead came from a wrong clock: it cannot say which report is older.
         if at < before <= datetime.datetime.now(datetime.UTC).isoformat():
             return
         reported = now if at != before else known.get("reported", now)

@@ -179,7 +179,7 @@ class Store:
     def openings(self, gate: str, since: datetime.datetime) -> int:
         """Return how often a gate opened since a time, UTC.
 
-        A clock that was set back for a moment ends nothing: a day more is looked at.
+        It looks a day further back: a gate's clock may have been set back for a moment.
         """
         first, end = (each.isoformat(timespec="seconds") for each in (since, since - SLACK))
         counted = 0

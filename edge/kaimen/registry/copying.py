@@ -88,7 +88,7 @@ class StudentCopy:
 
 
 class Copies:
-    """Students as another registry can take them over, and those of another one."""
+    """Copies students out of one registry, and into it from another."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Copies:
         consents: Consents,
         pins: Pins,
     ) -> None:
-        """Of one registry."""
+        """Take the parts of one registry."""
         self._database = database
         self._rows = rows
         self._rotation = recordings.rotation
