@@ -27,7 +27,7 @@ say() { echo "emulated Pi, $suite: $* ($SECONDS s)"; }
 
 if [ ! -e "$out/.root" ]; then
     say "Debian for arm64"
-    rm -rf "$root"
+    rm -rf --one-file-system "$root" # a killed build leaves /dev/shm mounted in it
     # First what the package depends on, then what makes a bare Debian boot as a Pi: neither a
     # compiler nor pip. Debian's own initrd would take longer to make than all the rest, and
     # longer to boot. So would the names of all hardware that there is, which nobody asks for here.

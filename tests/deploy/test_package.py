@@ -35,6 +35,14 @@ def test_a_script_is_one(script: Path) -> None:
     subprocess.run([shell, "-n", str(script)], check=True)
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_no_script_deletes_what_is_mounted_in_a_root(script: Path) -> None:
+    """A build that was killed leaves the machine's own /dev/shm mounted there."""
+    for line in script.read_text().splitlines():
+        if re.search(r'\brm -r.*"\$root"', line):
+            assert "--one-file-system" in line
+
+
 def test_the_package_has_the_versions_that_are_tested() -> None:
     def plain(lines: set[str]) -> set[str]:
         return {line.split(" ;")[0].strip() for line in lines}
