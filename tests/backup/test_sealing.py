@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from kaimen.backup import sealing
 from kaimen.backup.sealing import CHUNK, HEAD, MAGIC, TAG, Cost, Opener, Sealer
 from kaimen.errors import GalleryError
 
@@ -25,7 +26,9 @@ def content_of(size: int) -> bytes:
 
 def sealed(content: bytes, piece: int = 10_000) -> bytes:
     file = io.BytesIO()
-    sealer = Sealer(file, PASSPHRASE, CHEAP)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sealing, "COST", CHEAP)
+        sealer = Sealer(file, PASSPHRASE)
     for start in range(0, len(content), piece):
         sealer.write(content[start : start + piece])
     sealer.finish()

@@ -77,6 +77,7 @@ def test_it_is_sealed_on_the_disk(path: Path, registry: Registry) -> None:
         "UPDATE grown SET number = 7",
         "UPDATE grown SET encoder = 'other'",
         "UPDATE grown SET voiceprint = x'00'",
+        "UPDATE grown SET voiceprint = 'a text'",
         "UPDATE grown SET voiceprint = (SELECT voiceprint FROM recordings LIMIT 1)",
     ],
 )

@@ -551,6 +551,7 @@ def test_evidence_of_words_is_told_apart_from_the_passphrases(both: Registry) ->
     "change",
     [
         "UPDATE recordings SET voiceprint = x'00' WHERE number = 1",
+        "UPDATE recordings SET voiceprint = 'a text' WHERE number = 1",
         "UPDATE recordings SET said = x'00' WHERE number = 1",
         "UPDATE recordings SET fingerprint = x'00' WHERE number = 1",
         "UPDATE recordings SET said = fingerprint WHERE number = 1",

@@ -41,6 +41,12 @@ def test_nothing_opens_in_another_place_or_under_another_key() -> None:
         Vault().unseal(sealed, "recording 1")
 
 
+@pytest.mark.parametrize("found", ["a text in its place", None, 7])
+def test_what_a_database_gives_for_bytes_was_changed(found: object) -> None:
+    with pytest.raises(GalleryError, match="recording 1: changed"):
+        Vault().unseal(found, "recording 1")  # type: ignore[arg-type]
+
+
 def test_less_than_a_nonce_is_no_content() -> None:
     with pytest.raises(GalleryError, match="changed"):
         Vault().unseal(b"abc", "a")

@@ -144,8 +144,8 @@ def _staying(school: SchoolFiles, unpacked: SchoolFiles) -> list[str]:
     """Return what a restore leaves where it is.
 
     Phrases are kept for some days, and nobody erases them in a school that was moved aside. What
-    is known of a fleet tells that the registry is another one. A
-    backup of an earlier release has no accounts: who may sign in by this key may do so still.
+    is known of a fleet tells that the registry is another one. A backup of an earlier release has
+    no accounts: who may sign in by this key may do so still.
     """
     stays = [*STAYING]
     if school.key.exists() and school.key.read_bytes() == unpacked.key.read_bytes():
@@ -164,13 +164,10 @@ def _prepare(
     _unpack(backup, unpacked)
     if "registry" not in unpacked.there:
         raise GalleryError(f"{backup.file}: holds no registry; take another backup")
-    registry = Registry(unpacked.registry, unpacked.vault)
-    try:
+    with contextlib.closing(Registry(unpacked.registry, unpacked.vault)) as registry:
         _check(unpacked, registry, track)
         removed, unknown = _keep_removed(school, unpacked, registry, erased)
         return Restored(len(registry), removed, unknown, _is_revoked(school, registry.vault))
-    finally:
-        registry.close()
 
 
 def _unpack(backup: Content, unpacked: SchoolFiles) -> None:
@@ -255,19 +252,15 @@ def _keep_removed(
     gone = {name for name in names if hashes.intersection(erasures(registry.vault, name))}
     if {"registry", "key"} <= {*school.there}:
         try:
-            present = Registry(school.registry, school.vault)
-            try:
+            with contextlib.closing(Registry(school.registry, school.vault)) as present:
                 listed = present.erased()
-            finally:
-                present.close()
             gone |= {name for name in names if listed.intersection(erasures(present.vault, name))}
             hashes |= listed if _same_list(present.vault, registry.vault) else set()
         except (GalleryError, StorageError) as error:
             unknown = str(error)
-    memory = ReplayMemory(unpacked.pieces["heard"], registry.vault)
-    for name in gone:
-        memory.forget(name)
-        registry.remove(name)
-    memory.close()
+    with contextlib.closing(ReplayMemory(unpacked.pieces["heard"], registry.vault)) as memory:
+        for name in gone:
+            memory.forget(name)
+            registry.remove(name)
     registry.list_erased(hashes)
     return len(gone), unknown

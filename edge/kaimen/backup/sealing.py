@@ -62,13 +62,12 @@ COST = Cost()  # of backups that are written; each file says what its own is
 class Sealer:
     """Writes a stream; ``finish`` ends it, and without it nobody opens it."""
 
-    def __init__(self, file: IO[bytes], passphrase: bytes, cost: Cost | None = None) -> None:
+    def __init__(self, file: IO[bytes], passphrase: bytes) -> None:
         """Write the head into ``file``."""
-        cost = cost or COST
         salt = os.urandom(16)
         self._file = file
-        self._head = HEAD.pack(MAGIC, cost.log_n, cost.r, cost.p, salt)
-        self._cipher = AESGCM(cost.key(passphrase, salt))
+        self._head = HEAD.pack(MAGIC, COST.log_n, COST.r, COST.p, salt)
+        self._cipher = AESGCM(COST.key(passphrase, salt))
         self._waiting = bytearray()
         self._place = 0
         file.write(self._head)
@@ -77,17 +76,17 @@ class Sealer:
         """Take over any number of bytes."""
         self._waiting += content
         while len(self._waiting) > CHUNK:  # the last chunk is known only by nothing following
-            self._write(CHUNK, last=False)
+            self._write(last=False)
         return len(content)
 
     def finish(self) -> None:
         """Write what waits as the last chunk."""
-        self._write(CHUNK, last=True)
+        self._write(last=True)
 
-    def _write(self, size: int, *, last: bool) -> None:
+    def _write(self, *, last: bool) -> None:
         nonce = _nonce(self._place, last=last)
-        self._file.write(self._cipher.encrypt(nonce, bytes(self._waiting[:size]), self._head))
-        del self._waiting[:size]
+        self._file.write(self._cipher.encrypt(nonce, bytes(self._waiting[:CHUNK]), self._head))
+        del self._waiting[:CHUNK]
         self._place += 1
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,15 +13,14 @@ from typing import IO
 from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
 from kaimen.backup.school import BACKED_UP, SchoolFiles
+from kaimen.clock import utc_now
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
-from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
+from kaimen.registry.renewing import copy_database
 from kaimen.storage import write_whole
-
-PATIENCE = 10.0  # seconds to wait for another process's transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +69,9 @@ def write_pieces(
 
     Raises StorageError, and OSError for a piece that cannot be read.
     """
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = utc_now()
     backup = Backup(secrets.token_hex(8), now, str(file.absolute()))
-    made = {
-        "version": __version__,
-        "at": now,
-        "students": students,
-        "identity": backup.identity,
-    }
+    made = {"version": __version__, "at": now, "students": students, "identity": backup.identity}
 
     def write(out: IO[bytes]) -> None:
         writer = Writer(out, passphrase)
@@ -106,31 +98,13 @@ def _list(school: SchoolFiles, backup: Backup) -> bool:
 
 def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:
     """Copies of one moment of what others write meanwhile; how many students there are."""
-    registry = Registry(school.registry, school.vault)
-    students = len(registry)
-    registry.close()
+    with closing(Registry(school.registry, school.vault)) as registry:
+        students = len(registry)
     for name in ("registry", "heard"):
         if name in school.there:
-            _copy(school.pieces[name], snapshot.pieces[name])
+            copy_database(school.pieces[name], snapshot.pieces[name])
     for log, key in (("audit", school.log_key), ("acts", school.acts_key)):
         if log in school.there:
             audit.copy(school.pieces[log], key, snapshot.pieces[log])
     read_accounts(school.pieces["accounts"], school.vault)  # what nobody can open is said now
     return students
-
-
-def _copy(path: Path, to: Path) -> None:
-    """Copy a database without the pages of what was deleted from it.
-
-    Raises GalleryError and StorageError.
-    """
-    try:
-        database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-        try:
-            database.execute("VACUUM INTO ?", (str(to),))
-        finally:
-            database.close()
-    except sqlite3.Error as error:
-        # Of two files, only the one that is read can be damaged; the other's disk may be full.
-        damaged = kind_of(error, path) is Failure.DAMAGED
-        raise as_error(error, path if damaged else to) from None

@@ -307,7 +307,7 @@ class Gallery:
         )
         try:
             for (number,) in rows:  # none of whom only refused files are known
-                forget_place(path, self.registry.vault, self.encoder, int(str(number)))
+                forget_place(path, self.registry.vault, self.encoder, number)
         except OSError as error:
             raise unwritten(path, error, f"{student}, who is known as before,") from None
 

@@ -6,7 +6,6 @@ where a power cut or a full disk ended it.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from kaimen.audit.chain import named
 from kaimen.audit.head import Head
 from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.school_scores import scores_of
+from kaimen.clock import utc_now
 from kaimen.errors import EncoderError, GalleryError
 from kaimen.gallery.beside import forget_beside
 from kaimen.gallery.latent_map import forget_place
@@ -136,19 +136,18 @@ def _described(installation: Installation, student: str) -> Erasure:
         f"SELECT word, voiceprint, said, fingerprint FROM recordings WHERE student = {whose}",
         student,
     ):
-        sealed += [("word_recordings" if word else "recordings", voiceprint)]
-        sealed += [("phrase_embeddings", said), ("fingerprints", heard)]
-    for kind, query in (
-        (
-            "points_of_other_models",
-            f"points JOIN recordings ON number = recording WHERE student = {whose}",
-        ),
-        ("grown_voiceprints", f"grown WHERE student = {whose}"),
-        ("consents", f"consents WHERE student = {whose}"),
-        ("pins", f"pins WHERE student = {whose}"),
+        sealed += [
+            ("word_recordings" if word else "recordings", voiceprint),
+            ("phrase_embeddings", said),
+            ("fingerprints", heard),
+        ]
+    for kind, what in (
+        ("points_of_other_models", "sealed FROM points JOIN recordings ON number = recording"),
+        ("grown_voiceprints", "voiceprint FROM grown"),
+        ("consents", "sealed FROM consents"),
+        ("pins", "sealed FROM pins"),
     ):
-        column = "voiceprint" if kind == "grown_voiceprints" else "sealed"
-        rows = database.read(f"SELECT {column} FROM {query}", student)
+        rows = database.read(f"SELECT {what} WHERE student = {whose}", student)
         sealed += [(kind, row[0]) for row in rows]
     path = installation.school.pieces["heard"]
     if path.exists():
@@ -162,7 +161,7 @@ def _described(installation: Installation, student: str) -> Erasure:
     return Erasure(
         identity=secrets.token_hex(8),
         student=student,
-        began=_now(),
+        began=utc_now(),
         erased=counts,
         digests=sorted(digests),
         enrolled=enrolled,
@@ -248,7 +247,7 @@ def _signed(installation: Installation, erasure: Erasure) -> Certificate:
         identity=erasure.identity,
         subject=commitment(opening, erasure.student),
         began=erasure.began,
-        finished=_now(),
+        finished=utc_now(),
         erased=erasure.erased,
         digests=erasure.digests,
         log_end=_log_end(installation),
@@ -272,7 +271,3 @@ def _log_end(installation: Installation) -> str:
         if head is not None:
             return named(head.last, head.hash)
     return ""
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -27,6 +27,8 @@ from kaimen.registry.renewing import copy_database, renew_registry, renew_replay
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, unwritten
 
+STAYING = ("audit", "acts")  # their keys are carried over
+
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
@@ -57,19 +59,19 @@ def renew(school: SchoolFiles, track: Track | None = None) -> Renewed:
         try:
             try:
                 make_folder(aside.registry.parent, 0o700)
-                stays = _write(school, aside, new, track)
+                _write(school, aside, new, track)
             except OSError as error:
                 if isinstance(error, StorageError):
                     raise
                 raise unwritten(error.filename or aside.registry, error) from None
-            place(school, school.now(), stays=stays, purge=True)
+            place(school, school.now(), stays=STAYING, purge=True)
         finally:
             settle_alone(school)
     return Renewed(students, new.identity)
 
 
-def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | None) -> list[str]:
-    """Write the school of a new key beside the old one; the pieces that stay as they are."""
+def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | None) -> None:
+    """Write the school of a new key beside the old one, but for the pieces that stay."""
     old, pieces, there = school.vault, school.pieces, school.there
     new.save(aside.key)
     renew_registry(school.registry, aside.registry, old, new, track)
@@ -81,7 +83,6 @@ def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | N
     if accounts is not None:
         write_accounts(aside.pieces["accounts"], new, accounts)
     KeptPhrases(pieces[PHRASES], old).seal_anew(KeptPhrases(aside.pieces[PHRASES], new))
-    stays = ["audit", "acts"]  # their keys are carried over
     if "bundles" in there:
         _renew_bundles(pieces["bundles"], aside.pieces["bundles"], old, new)
     if FLEET in there:
@@ -91,7 +92,6 @@ def _write(school: SchoolFiles, aside: SchoolFiles, new: Vault, track: Track | N
     with closing(Registry(aside.registry, new)) as registry:
         registry.events.note("renewed", key=new.identity)
         registry.recordings.examine(track)
-    return stays
 
 
 def _marks(path: Path, vault: Vault) -> dict[str, str]:

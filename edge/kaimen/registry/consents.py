@@ -42,7 +42,7 @@ class Consents:
         rows = self._database.read(
             "SELECT number, sealed FROM consents WHERE student = ? ORDER BY number", student
         )
-        return [self._opened(int(str(number)), student, sealed) for number, sealed in rows]
+        return [self._opened(number, student, sealed) for number, sealed in rows]
 
     def add(self, student: int, consent: Consent) -> None:
         """Write an entry, in a transaction of the caller's."""
@@ -90,10 +90,8 @@ class Consents:
                 "UPDATE consents SET sealed = ? WHERE number = ?", (sealed, consent.number)
             )
 
-    def _opened(self, number: int, student: int, sealed: object) -> Consent:
-        content = self._database.vault.unseal(
-            sealed if isinstance(sealed, bytes) else b"", _context(number, student)
-        )
+    def _opened(self, number: int, student: int, sealed: bytes) -> Consent:
+        content = self._database.vault.unseal(sealed, _context(number, student))
         try:
             fields = json.loads(content)
             return Consent(**{**fields, "purposes": tuple(fields["purposes"])})

@@ -8,7 +8,6 @@ of them, stays at home.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,14 +15,12 @@ import numpy as np
 from kaimen.errors import GalleryError
 from kaimen.registry.consents import Consent, Consents
 from kaimen.registry.database import Database
-from kaimen.registry.erased import erasures
+from kaimen.registry.erased import strike_erasure
 from kaimen.registry.pins import Pins
 from kaimen.registry.recordings import Recordings, context_of
-from kaimen.registry.rotation import Rotation
 from kaimen.registry.student_rows import StudentRows
 
 CLOSE = 1e-5  # what turning a voiceprint there and back may change of a number
-RotationOf = Callable[[str, int], Rotation]  # by an encoder and its dimension
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +98,7 @@ class Copies:
         """Take the parts of one registry."""
         self._database = database
         self._rows = rows
-        self._rotation = recordings.rotation
+        self._recordings = recordings
         self._consents = consents
         self._pins = pins
 
@@ -115,7 +112,7 @@ class Copies:
                 None if student.consent is None else student.consent.isoformat(),
                 student.enrolled,
                 student.encoder,
-                _recordings_of(self._database, self._rotation, student.number, student.encoder),
+                self._recordings_of(student.number, student.encoder),
                 tuple(replace(each, number=0) for each in self._consents.of(student.number)),
                 self._pins.kept(student.number),
             )
@@ -144,16 +141,98 @@ class Copies:
             same = here is not None and here.encoder == copy.encoder
             if not same or here is None or here.recordings != copy.recordings:
                 database.execute("DELETE FROM recordings WHERE student = ?", (number,))
-                _put_recordings(
-                    self._database, self._rotation, database, number, copy.encoder, copy.recordings
-                )
+                self._put_recordings(database, number, copy)
             if here is None or here.consents != copy.consents:
                 self._consents.write_all(number, copy.consents)
             if here is None or here.pin != copy.pin:
                 self._pins.put(number, copy.pin)
             database.execute("UPDATE vault SET encoder = ? WHERE encoder = ''", (copy.encoder,))
-            for hashed in erasures(self._database.vault, copy.name):
-                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
+            strike_erasure(database, self._database.vault, copy.name)
+
+    def _recordings_of(self, student: int, encoder: str) -> tuple[RecordingCopy, ...]:
+        """Return the recordings of a student, unsealed, voiceprints as their encoder made them.
+
+        Raises GalleryError.
+        """
+        rows = self._database.read(
+            "SELECT number, word, source, said_by, highest, voiceprint, said, fingerprint "
+            "FROM recordings WHERE student = ? ORDER BY number",
+            student,
+        )
+        found = []
+        for number, word, source, said_by, highest, *sealed in rows:
+            context = context_of(student, number, encoder)
+            places = (context, f"said, {context}", f"fingerprint, {context}")
+            voiceprint, said, fingerprint = (
+                self._database.vault.unseal(each, place) if each else None
+                for each, place in zip(sealed, places, strict=True)
+            )
+            if voiceprint is not None:
+                voiceprint = self._undone(voiceprint, encoder)
+            found.append(
+                RecordingCopy(
+                    str(word), str(source), str(said_by),
+                    None if highest is None else float(highest),
+                    voiceprint, said, fingerprint, self._points_of(student, number),
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    def _points_of(self, student: int, recording: int) -> tuple[PointCopy, ...]:
+        unseal, found = self._database.vault.unseal, []
+        for model, sealed in self._database.read(
+            "SELECT model, sealed FROM points WHERE recording = ? ORDER BY model", recording
+        ):
+            context = context_of(student, recording, model)
+            try:
+                found.append(PointCopy(model, False, self._undone(unseal(sealed, context), model)))
+            except GalleryError:  # it may be a phrase encoder's
+                found.append(PointCopy(model, True, unseal(sealed, f"said, {context}")))
+        return tuple(found)
+
+    def _undone(self, content: bytes, encoder: str) -> bytes:
+        """Return a kept point as the encoder made it."""
+        point = np.frombuffer(content, "<f4")
+        made = self._recordings.rotation(encoder, len(point)).undo(point)
+        return made.astype("<f4").tobytes()
+
+    def _sealed_point(self, content: bytes, encoder: str, context: str) -> bytes:
+        return self._recordings.sealed_point(np.frombuffer(content, "<f4"), encoder, context)
+
+    def _put_recordings(
+        self, database: sqlite3.Connection, student: int, copy: StudentCopy
+    ) -> None:
+        """Write recordings of a student, sealed anew, in a transaction."""
+        seal = self._database.vault.seal
+        for each in copy.recordings:
+            (number,) = database.execute(
+                "INSERT INTO recordings (student, source, voiceprint, word, said_by, highest) "
+                "VALUES (?, ?, x'', ?, ?, ?) RETURNING number",
+                (student, each.source, each.word, each.said_by, each.highest),
+            ).fetchone()
+            context = context_of(student, number, copy.encoder)
+            said, heard = each.said, each.fingerprint
+            database.execute(
+                "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? WHERE number = ?",
+                (
+                    b""
+                    if each.voiceprint is None
+                    else self._sealed_point(each.voiceprint, copy.encoder, context),
+                    None if said is None else seal(said, f"said, {context}"),
+                    None if heard is None else seal(heard, f"fingerprint, {context}"),
+                    number,
+                ),
+            )
+            for point in each.points:
+                context = context_of(student, number, point.model)
+                if point.of_words:
+                    sealed = seal(point.content, f"said, {context}")
+                else:
+                    sealed = self._sealed_point(point.content, point.model, context)
+                database.execute(
+                    "INSERT INTO points (recording, model, sealed) VALUES (?, ?, ?)",
+                    (number, point.model, sealed),
+                )
 
 
 def marks(database: Database, student: str | None = None) -> dict[str, str]:
@@ -183,107 +262,3 @@ def _same(one: bytes | None, other: bytes | None) -> bool:
         return one is other
     apart = np.abs(np.frombuffer(one, "<f4") - np.frombuffer(other, "<f4"))
     return bool(apart.max(initial=0) <= CLOSE)  # false of what is no number
-
-
-def _undone(content: bytes, rotation: RotationOf, encoder: str) -> bytes:
-    point = np.frombuffer(content, "<f4")
-    return rotation(encoder, len(point)).undo(point).astype("<f4").tobytes()
-
-
-def _applied(content: bytes, rotation: RotationOf, encoder: str) -> bytes:
-    point = np.frombuffer(content, "<f4")
-    return rotation(encoder, len(point)).apply(point).astype("<f4").tobytes()
-
-
-def _recordings_of(
-    database: Database, rotation: RotationOf, student: int, encoder: str
-) -> tuple[RecordingCopy, ...]:
-    """Return the recordings of a student, unsealed, voiceprints as their encoder made them.
-
-    Raises GalleryError.
-    """
-    rows = database.read(
-        "SELECT number, word, source, said_by, highest, voiceprint, said, fingerprint "
-        "FROM recordings WHERE student = ? ORDER BY number",
-        student,
-    )
-    found = []
-    for number, word, source, said_by, highest, *sealed in rows:
-        context = context_of(student, int(str(number)), encoder)
-        places = (context, f"said, {context}", f"fingerprint, {context}")
-        voiceprint, said, fingerprint = (
-            database.vault.unseal(each, place) if isinstance(each, bytes) and each else None
-            for each, place in zip(sealed, places, strict=True)
-        )
-        if voiceprint is not None:
-            voiceprint = _undone(voiceprint, rotation, encoder)
-        found.append(
-            RecordingCopy(
-                str(word), str(source), str(said_by),
-                None if highest is None else float(str(highest)),
-                voiceprint, said, fingerprint,
-                _points_of(database, rotation, student, int(str(number))),
-            )
-        )  # fmt: skip
-    return tuple(found)
-
-
-def _points_of(
-    database: Database, rotation: RotationOf, student: int, recording: int
-) -> tuple[PointCopy, ...]:
-    found = []
-    for model, sealed in database.read(
-        "SELECT model, sealed FROM points WHERE recording = ? ORDER BY model", recording
-    ):
-        assert isinstance(sealed, bytes)
-        context = context_of(student, recording, str(model))
-        try:
-            opened = database.vault.unseal(sealed, context)
-            found.append(PointCopy(str(model), False, _undone(opened, rotation, str(model))))
-        except GalleryError:  # it may be a phrase encoder's
-            opened = database.vault.unseal(sealed, f"said, {context}")
-            found.append(PointCopy(str(model), True, opened))
-    return tuple(found)
-
-
-def _put_recordings(
-    database: Database,
-    rotation: RotationOf,
-    writing: sqlite3.Connection,
-    student: int,
-    encoder: str,
-    copies: tuple[RecordingCopy, ...],
-) -> None:
-    """Write recordings of a student, sealed anew, in a transaction."""
-    seal = database.vault.seal
-    for copy in copies:
-        (number,) = writing.execute(
-            "INSERT INTO recordings (student, source, voiceprint, word, said_by, highest) "
-            "VALUES (?, ?, x'', ?, ?, ?) RETURNING number",
-            (student, copy.source, copy.word, copy.said_by, copy.highest),
-        ).fetchone()
-        context = context_of(student, number, encoder)
-        writing.execute(
-            "UPDATE recordings SET voiceprint = ?, said = ?, fingerprint = ? WHERE number = ?",
-            (
-                b""
-                if copy.voiceprint is None
-                else seal(_applied(copy.voiceprint, rotation, encoder), context),
-                None if copy.said is None else seal(copy.said, f"said, {context}"),
-                None
-                if copy.fingerprint is None
-                else seal(copy.fingerprint, f"fingerprint, {context}"),
-                number,
-            ),
-        )
-        for point in copy.points:
-            place = context_of(student, number, point.model)
-            content = point.content
-            if point.of_words:
-                place = f"said, {place}"
-            else:
-                content = _applied(content, rotation, point.model)
-            writing.execute(
-                "INSERT INTO points (recording, model, sealed) VALUES (?, ?, ?)",
-                (number, point.model, seal(content, place)),
-            )

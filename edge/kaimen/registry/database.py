@@ -13,11 +13,12 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kaimen.errors import GalleryError
 from kaimen.registry.kept_names import keep_names
 from kaimen.registry.migrations import MIGRATIONS, NAMES_KEPT, SEALED
-from kaimen.registry.opening import OpenDatabase, open_file
+from kaimen.registry.opening import OpenDatabase, open_file, transaction
 from kaimen.registry.seals import (
     SEALED_FIELDS,
     RegistryState,
@@ -184,7 +185,7 @@ class Database:
         self._delta += number_of(after) - number_of(before)
 
     def _schema(self) -> int:
-        return int(str(self._rows("PRAGMA user_version")[0][0]))
+        return int(self._rows("PRAGMA user_version")[0][0])
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -209,14 +210,8 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._database):
                 yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise as_error(error, self.path) from None
 
@@ -246,7 +241,7 @@ class Database:
         finally:
             self.read(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
 
-    def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query. Raises GalleryError and StorageError."""
         try:
             self._keep_up()
@@ -254,7 +249,7 @@ class Database:
             raise as_error(error, self.path) from None
         return self._rows(query, *values)
 
-    def each(self, query: str, *values: object) -> Iterator[tuple[object, ...]]:
+    def each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, which takes no memory for all of them.
 
         Whoever asks is inside ``reading``. Raises GalleryError and StorageError.
@@ -264,7 +259,7 @@ class Database:
         except sqlite3.Error as error:
             raise as_error(error, self.path) from None
 
-    def _rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
@@ -284,17 +279,20 @@ class Database:
         Raises GalleryError and StorageError, also while somebody reads what was there before.
         """
         until = time.monotonic() + PATIENCE
-        while self.read("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        while not self.try_to_truncate_log():
             if time.monotonic() > until:
                 raise error_of(Failure.BUSY, self.path)
             time.sleep(PAUSE)
 
+    def try_to_truncate_log(self) -> bool:
+        """Do the same as far as no reader needs the log; return whether nothing is left of it."""
+        return not self.read("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+
     def file(self) -> tuple[int, int]:
         """Return what changes where another file is in its place, or its tables are others."""
-        schema = int(str(self.read("PRAGMA schema_version")[0][0]))
-        return self._opened_before, schema
+        return self._opened_before, self.read("PRAGMA schema_version")[0][0]
 
     def version(self) -> int:
         """Changes whenever another process or connection changed something."""
-        changed = int(str(self.read("PRAGMA data_version")[0][0]))
+        changed: int = self.read("PRAGMA data_version")[0][0]
         return (self._opened_before << 32) + changed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import sqlite3
 from pathlib import Path
 
 from kaimen.errors import SettingsError
@@ -25,6 +26,12 @@ def erasures(vault: Vault, name: str) -> list[str]:
     """Return the same, and that of the name as earlier releases may have hashed it."""
     key = vault.derive("erased")
     return [hmac.digest(key, form.encode(), "sha256").hex() for form in forms_of(name)]
+
+
+def strike_erasure(database: sqlite3.Connection, vault: Vault, name: str) -> None:
+    """Take a student who is enrolled again off the list, in a transaction."""
+    hashes = [(hashed,) for hashed in erasures(vault, name)]
+    database.executemany("DELETE FROM erased WHERE student = ?", hashes)
 
 
 def read_erased(path: Path) -> set[str]:

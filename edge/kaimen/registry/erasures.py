@@ -49,7 +49,6 @@ class Erasures:
         """Return those that were begun, and did not end. Raises GalleryError."""
         found = []
         for identity, sealed in self._database.read("SELECT identity, sealed FROM erasing"):
-            assert isinstance(sealed, bytes)
             content = self._database.vault.unseal(sealed, f"erasure {identity}")
             found.append(Erasure(**json.loads(content)))
         return sorted(found, key=lambda erasure: erasure.began)

@@ -48,10 +48,8 @@ class Events:
         for number, sealed in self._database.read(
             "SELECT number, sealed FROM events ORDER BY number LIMIT ?", most
         ):
-            assert isinstance(number, int) and isinstance(sealed, bytes)
-            found.append(
-                (number, json.loads(self._database.vault.unseal(sealed, f"event {number}")))
-            )
+            content = self._database.vault.unseal(sealed, f"event {number}")
+            found.append((number, json.loads(content)))
         return found
 
     def done(self, last: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from kaimen.registry.opening import transaction
 from kaimen.registry.sqlite_errors import as_error
 
 
@@ -27,13 +28,14 @@ def replace_marks(store: Path, before: Mapping[str, str], after: Mapping[str, st
     """
     pairs = [(after[name], mark) for name, mark in before.items() if name in after]
     try:
-        with closing(sqlite3.connect(store, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        with (
+            closing(sqlite3.connect(store, isolation_level=None)) as database,
+            transaction(database),
+        ):
             database.execute("CREATE TEMP TABLE new (mark TEXT, old TEXT PRIMARY KEY)")
             database.executemany("INSERT OR IGNORE INTO new VALUES (?, ?)", pairs)
             database.execute(
                 "UPDATE entries SET mark = new.mark FROM new WHERE entries.mark = new.old"
             )
-            database.execute("COMMIT")
     except sqlite3.Error as error:
         raise as_error(error, store) from None

@@ -7,7 +7,7 @@ can pass for one that enrolled somebody. The number of one is never used twice.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
 from kaimen.registry.database import Database, among
-from kaimen.registry.rotation import Rotation
+from kaimen.registry.recordings import SHORT, Recordings
 from kaimen.voice.encoder import Voiceprint
 
-SHORT = 12  # characters of an identity that only tell apart
 A_DAY, A_MONTH, MOST = 1, 2, 4  # of a student: in a day, in MONTH, and at any time
 MONTH = datetime.timedelta(days=30)
 
@@ -37,10 +36,9 @@ class Grown:
 class GrownVoiceprints:
     """All that were taken in."""
 
-    def __init__(self, database: Database, rotation: Callable[[str, int], Rotation]) -> None:
-        """Those of a registry; ``rotation``: how an encoder's points are moved to be kept."""
+    def __init__(self, database: Database, recordings: Recordings) -> None:
         self._database = database
-        self._rotation = rotation
+        self._recordings = recordings
 
     def listed(self, students: Collection[str] | None = None) -> list[Grown]:
         """Return those of some students, or of all, in the order in which they were taken in."""
@@ -49,7 +47,7 @@ class GrownVoiceprints:
             "JOIN students ON student = students.number ORDER BY grown.number"
         )
         names = None if students is None else set(map(as_kept, students))
-        found = [Grown(int(str(row[0])), str(row[1]), str(row[2]), str(row[3])) for row in rows]
+        found = [Grown(number, str(name), str(at), str(by)) for number, name, at, by in rows]
         return [each for each in found if names is None or each.student in names]
 
     def points(
@@ -69,15 +67,14 @@ class GrownVoiceprints:
             encoder,
             *values,
         ):
-            assert isinstance(sealed, bytes)
-            place = context_of_grown(int(str(number)), int(str(owner)), encoder, str(at))
+            place = context_of_grown(number, owner, encoder, at)
             try:
                 point = np.frombuffer(self._database.vault.unseal(sealed, place), "<f4")
             except GalleryError:
                 continue
             points.append(point)
-            numbers.append(int(str(number)))
-            owners.append(int(str(owner)))
+            numbers.append(number)
+            owners.append(owner)
         shape = (len(points), -1) if points else (0, 0)
         found = np.array(points, np.float32).reshape(shape)
         return np.array(numbers, np.int64), np.array(owners, np.int64), found
@@ -90,11 +87,10 @@ class GrownVoiceprints:
             "JOIN students ON student = students.number WHERE name = ? ORDER BY grown.number",
             as_kept(name),
         ):
-            assert isinstance(sealed, bytes)
-            place = context_of_grown(int(str(number)), int(str(owner)), str(encoder), str(at))
+            place = context_of_grown(number, owner, encoder, at)
             point = np.frombuffer(self._database.vault.unseal(sealed, place), "<f4")
-            made = self._rotation(str(encoder), len(point)).undo(point)
-            found.append((Grown(int(str(number)), as_kept(name), str(at), str(encoder)), made))
+            made = self._recordings.rotation(encoder, len(point)).undo(point)
+            found.append((Grown(number, as_kept(name), at, encoder), made))
         return found
 
     def take_in(
@@ -133,11 +129,8 @@ class GrownVoiceprints:
                 "RETURNING number",
                 (student, encoder, written),
             ).fetchone()
-            kept = self._rotation(encoder, len(voiceprint)).apply(voiceprint)
-            sealed = self._database.vault.seal(
-                np.asarray(kept, "<f4").tobytes(),
-                context_of_grown(number, student, encoder, written),
-            )
+            context = context_of_grown(number, student, encoder, written)
+            sealed = self._recordings.sealed_point(voiceprint, encoder, context)
             database.execute("UPDATE grown SET voiceprint = ? WHERE number = ?", (sealed, number))
         return True
 
@@ -151,8 +144,7 @@ class GrownVoiceprints:
                     "(SELECT number FROM students WHERE name = ?)",
                     (as_kept(name),),
                 ).rowcount
-        # What the log of changes still holds goes as soon as no reader needs it.
-        self._database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.try_to_truncate_log()
         return forgotten
 
     def examine(self) -> None:
@@ -160,9 +152,7 @@ class GrownVoiceprints:
         for number, student, encoder, at, sealed in self._database.read(
             "SELECT number, student, encoder, at, voiceprint FROM grown"
         ):
-            assert isinstance(sealed, bytes)
-            place = context_of_grown(int(str(number)), int(str(student)), str(encoder), str(at))
-            self._database.vault.unseal(sealed, place)
+            self._database.vault.unseal(sealed, context_of_grown(number, student, encoder, at))
 
 
 def _has_room(taken: Sequence[str], at: datetime.datetime) -> bool:

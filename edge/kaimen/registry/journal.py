@@ -49,9 +49,8 @@ class StudentJournal:
         rows = self._database.read(
             "SELECT student, number FROM journal WHERE number > ? ORDER BY number", number
         )
-        changed = [(int(str(student)), int(str(entry))) for student, entry in rows]
-        return [student for student, _ in changed], changed[-1][1] if changed else number
+        return [student for student, _ in rows], rows[-1][1] if rows else number
 
     def latest(self) -> int:
         """Return the number of the latest entry; 0 of none."""
-        return int(str(self._database.read("SELECT coalesce(max(number), 0) FROM journal")[0][0]))
+        return int(self._database.read("SELECT coalesce(max(number), 0) FROM journal")[0][0])

@@ -142,11 +142,9 @@ class KeptPhrases:
         for suffix, context in ((".phrase", _context), (".mark", _context_of_mark)):
             for path in self._files(suffix):
                 try:
-                    content = self._vault.unseal(path.read_bytes(), context(path.stem))
+                    content = self._vault.unseal(_content(path), context(path.stem))
                 except (GalleryError, FileNotFoundError):  # of another key, or erased meanwhile
                     continue
-                except OSError as error:
-                    raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
                 to._keep_sealed(to._folder / path.name, content, context(path.stem))
 
     def expire(self, days: int) -> int:
@@ -176,12 +174,8 @@ class KeptPhrases:
         """Return the sealed content of what ``forget`` would erase. Raises StorageError."""
         found = []
         for path in self._of(student):
-            try:
-                found.append(path.read_bytes())
-            except FileNotFoundError:  # its time was over meanwhile
-                continue
-            except OSError as error:
-                raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
+            with contextlib.suppress(FileNotFoundError):  # its time was over meanwhile
+                found.append(_content(path))
         return found
 
     def _of(self, student: str) -> list[Path]:
@@ -200,13 +194,9 @@ class KeptPhrases:
         if NUMBER.fullmatch(number) is None:
             raise _absent(number)
         try:
-            sealed = self._phrase(number).read_bytes()
+            sealed = _content(self._phrase(number))
         except FileNotFoundError:
             raise _absent(number) from None
-        except OSError as error:
-            raise StorageError(
-                f"{self._phrase(number)}: cannot be read ({error.strerror})"
-            ) from None
         content = self._vault.unseal(sealed, _context(number))
         (length,) = LENGTH.unpack_from(content)
         end = LENGTH.size + length
@@ -242,6 +232,16 @@ class KeptPhrases:
 
     def _mark(self, number: str) -> Path:
         return self._folder / f"{number}.mark"
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's content. Raises FileNotFoundError and StorageError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _context(number: str) -> str:

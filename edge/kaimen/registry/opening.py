@@ -14,7 +14,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -88,6 +89,19 @@ def open_file(path: Path, settings: Sequence[str], patience: float) -> OpenDatab
         if why not in UNWRITABLE or not path.exists() or not path.stat().st_size:
             raise
     return open_for_reading(path, why, patience)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Write all that is written in here, or nothing of it. Raises sqlite3.Error."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def set_aside(path: Path) -> Path:

@@ -37,7 +37,7 @@ class Pins:
 
     def everybody(self) -> set[int]:
         """Return the numbers of students with a PIN."""
-        return {int(str(number)) for (number,) in self._database.read("SELECT student FROM pins")}
+        return {number for (number,) in self._database.read("SELECT student FROM pins")}
 
     def set(self, student: int, pin: str) -> None:
         """Keep a PIN in place of the one before, in a transaction of the caller's or its own.
@@ -53,7 +53,6 @@ class Pins:
         rows = self._database.read("SELECT sealed FROM pins WHERE student = ?", student)
         if not rows:
             return None
-        assert isinstance(rows[0][0], bytes)
         return self._database.vault.unseal(rows[0][0], _context(student))
 
     def put(self, student: int, kept: bytes | None) -> None:

@@ -83,7 +83,7 @@ class Recordings:
             encoder, encoder, said_by, said_by, said_by,
         )  # fmt: skip
         return [
-            Known(int(str(number)), str(name), str(word), str(source), bool(placed), bool(said))
+            Known(number, str(name), str(word), str(source), bool(placed), bool(said))
             for number, name, word, source, placed, said in rows
         ]
 
@@ -96,7 +96,7 @@ class Recordings:
             as_kept(name),
         )
         return [
-            Listed(int(str(number)), str(word), str(source), str(said_by))
+            Listed(number, str(word), str(source), str(said_by))
             for number, word, source, said_by in rows
         ]
 
@@ -132,13 +132,12 @@ class Recordings:
         Whoever asks is inside ``reading``.
         """
         which, values = among("student", students)
-        rows = self._database.each(
+        return self._database.each(
             "SELECT student, recordings.number, highest FROM recordings "
             f"JOIN students ON student = students.number WHERE word = '' AND {PLACED} "
             f"AND {which} ORDER BY recordings.number",
             encoder, encoder, *values,
         )  # fmt: skip
-        return rows  # type: ignore[return-value]
 
     def highest_speech(self, encoder: str) -> Iterator[list[float]]:
         """Yield how high the speech of a student's recordings reaches, in Hz, student by student.
@@ -154,7 +153,7 @@ class Recordings:
                 encoder,
             )
             for _, own in groupby(rows, key=itemgetter(0)):
-                yield [float(str(highest)) for _, highest in own]
+                yield [float(highest) for _, highest in own]
 
     def unmeasured(self) -> set[str]:
         """Return the students who have a recording of which the band is not known."""
@@ -171,10 +170,8 @@ class Recordings:
 
         Those of an encoder; each student's own one's without. As the encoder made them.
         """
-        found = []
-        for home, kept in self._kept(numbers, encoder):
-            found.append(self.rotation(home, len(kept)).undo(kept))
-        return np.array(found, np.float32)
+        both = self._kept(numbers, encoder)
+        return np.array([self.rotation(by, len(kept)).undo(kept) for by, kept in both], np.float32)
 
     def kept(self, numbers: Sequence[int] | NDArray[np.int64], encoder: str) -> NDArray[np.float32]:
         """Return the same as they are kept: see ``rotation``. Raises GalleryError."""
@@ -201,8 +198,9 @@ class Recordings:
                 raise GalleryError(
                     f"{self._database.path}: recording {number} is of another encoder"
                 )
-            context = context_of(int(str(student)), int(number), encoder or str(home))
-            yield encoder or str(home), np.frombuffer(self._vault.unseal(sealed, context), "<f4")
+            by = encoder or str(home)
+            context = context_of(student, int(number), by)
+            yield by, np.frombuffer(self._vault.unseal(sealed, context), "<f4")
 
     def words(self, name: str, encoder: str | None = None) -> list[str]:
         """The words of a challenge that a student is enrolled with, in order.
@@ -223,7 +221,7 @@ class Recordings:
             f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
             as_kept(name), as_kept(word), encoder, encoder,
         )  # fmt: skip
-        return self.voiceprints([int(str(number)) for (number,) in rows], encoder)
+        return self.voiceprints([number for (number,) in rows], encoder)
 
     def evidence(self, name: str, said_by: str, word: str = "") -> list[Evidence]:
         """What is kept of a student's recordings; what another phrase encoder made is left out.
@@ -231,21 +229,19 @@ class Recordings:
         Raises GalleryError.
         """
         found = []
-        for row in self._database.read(
+        for student, number, encoder, said, by, fingerprint, also_said in self._database.read(
             "SELECT student, recordings.number, encoder, said, said_by, fingerprint, sealed "
             "FROM recordings JOIN students ON student = students.number "
             "LEFT JOIN points ON recording = recordings.number AND model = ? "
             "WHERE name = ? AND word = ? ORDER BY recordings.number",
             said_by, as_kept(name), as_kept(word),
         ):  # fmt: skip
-            student, number, encoder, said, by, fingerprint, also_said = row
-            owner, recording = int(str(student)), int(str(number))
-            context = context_of(owner, recording, str(encoder))
+            context = context_of(student, number, encoder)
             point = print_ = None
             if isinstance(said, bytes) and by == said_by:
                 point = unpack_said(self._vault.unseal(said, f"said, {context}"))
             elif isinstance(also_said, bytes):
-                other = f"said, {context_of(owner, recording, said_by)}"
+                other = f"said, {context_of(student, number, said_by)}"
                 point = unpack_said(self._vault.unseal(also_said, other))
             if isinstance(fingerprint, bytes):
                 opened = self._vault.unseal(fingerprint, f"fingerprint, {context}")
@@ -264,7 +260,7 @@ class Recordings:
             "JOIN students ON student = students.number"
         )
         for number, student, encoder in track(rows, "checking", len(rows)) if track else rows:
-            context = context_of(int(str(student)), int(str(number)), str(encoder))
+            context = context_of(student, number, encoder)
             ((voiceprint, said, fingerprint),) = self._database.read(
                 "SELECT voiceprint, said, fingerprint FROM recordings WHERE number = ?", number
             )
@@ -274,13 +270,11 @@ class Recordings:
                 (fingerprint, f"fingerprint, {context}"),
             ):
                 if sealed:
-                    assert isinstance(sealed, bytes)
                     self._vault.unseal(sealed, place)
             for model, sealed in self._database.read(
                 "SELECT model, sealed FROM points WHERE recording = ?", number
             ):
-                assert isinstance(sealed, bytes)
-                context = context_of(int(str(student)), int(str(number)), str(model))
+                context = context_of(student, number, model)
                 try:
                     self._vault.unseal(sealed, context)
                 except GalleryError:  # it may be a phrase encoder's

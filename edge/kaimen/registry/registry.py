@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.clock import today
+from kaimen.clock import today, utc_now
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
 from kaimen.registry.copying import Copies
 from kaimen.registry.database import Database
-from kaimen.registry.erased import erasure, erasures
+from kaimen.registry.erased import erasure, strike_erasure
 from kaimen.registry.erasures import Erasures
 from kaimen.registry.events import Events
 from kaimen.registry.grown import GrownVoiceprints
@@ -52,7 +52,7 @@ class Registry:
         self.pins = Pins(self.database)
         self.points = Points(self.database, self.recordings)
         self.refused_files = RefusedFiles(self.database)
-        self.grown = GrownVoiceprints(self.database, self.recordings.rotation)
+        self.grown = GrownVoiceprints(self.database, self.recordings)
         self.copies = Copies(self.database, self.rows, self.recordings, self.consents, self.pins)
 
     def close(self) -> None:
@@ -61,13 +61,12 @@ class Registry:
 
     def __len__(self) -> int:
         """How many students are enrolled, by whichever encoder."""
-        return int(str(self.database.read("SELECT count(*) FROM students")[0][0]))
+        return int(self.database.read("SELECT count(*) FROM students")[0][0])
 
     @property
     def with_voice(self) -> int:
         """How many of them have recordings; the others enter by card and PIN alone."""
-        rows = self.database.read("SELECT count(*) FROM students WHERE encoder != ''")
-        return int(str(rows[0][0]))
+        return int(self.database.read("SELECT count(*) FROM students WHERE encoder != ''")[0][0])
 
     def roll(self) -> Roll:
         """Return everybody, in the order of their names, and what is not as it was written."""
@@ -118,7 +117,6 @@ class Registry:
         name = name_of(name, str(self.path))
         group = name_of(group, str(self.path)) if group else group
         word = name_of(word, str(self.path)) if word else word
-        now = _now()
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
         with self.database.writing() as database:
@@ -148,7 +146,7 @@ class Registry:
                     name,
                     group or "",
                     consent and consent.isoformat(),
-                    now,
+                    utc_now(),
                     home,
                     group is not None,
                 ),
@@ -182,8 +180,7 @@ class Registry:
                 )
             if not word:
                 replace_refused(database, name, refused)
-            for hashed in erasures(self.vault, name):
-                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
+            strike_erasure(database, self.vault, name)
 
     def describe(
         self,
@@ -200,15 +197,16 @@ class Registry:
         Raises UnfitName, GalleryError and StorageError; nothing was changed then.
         """
         group = name_of(group, str(self.path)) if group else group
-        with self.database.writing() as database:
+        with self.database.writing():
             number = self.student(name).number
-            (seal,) = database.execute(
-                "UPDATE students SET class = coalesce(?, class), "
-                "consent = CASE WHEN ? THEN NULL ELSE coalesce(?, consent) END "
-                "WHERE number = ? RETURNING seal",
-                (group, until_withdrawn, consent and consent.isoformat(), number),
-            ).fetchone()
-            self.rows.seal(number, seal)
+            self.rows.change(
+                number,
+                "class = coalesce(?, class), "
+                "consent = CASE WHEN ? THEN NULL ELSE coalesce(?, consent) END",
+                group,
+                until_withdrawn,
+                consent and consent.isoformat(),
+            )
             if consent is not None or until_withdrawn:
                 given = _consent(guardian, None if until_withdrawn else consent)
                 self.write_consent(number, as_kept(name), given)
@@ -235,11 +233,8 @@ class Registry:
 
     def set_consent(self, number: int, until: str | None) -> None:
         """Set the last day on which the gate knows a student, in a transaction of the caller's."""
-        with self.database.writing() as database:
-            (seal,) = database.execute(
-                "UPDATE students SET consent = ? WHERE number = ? RETURNING seal", (until, number)
-            ).fetchone()
-            self.rows.seal(number, seal)
+        with self.database.writing():
+            self.rows.change(number, "consent = ?", until)
 
     def add_without_voice(self, name: str, group: str | None) -> None:
         """Enroll a student of whom no recording is there, in a transaction of the caller's.
@@ -252,11 +247,10 @@ class Registry:
             (number,) = database.execute(
                 "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
                 "RETURNING number",
-                (name, group, _now()),
+                (name, group, utc_now()),
             ).fetchone()
             self.rows.seal(number, b"")
-            for hashed in erasures(self.vault, name):
-                database.execute("DELETE FROM erased WHERE student = ?", (hashed,))
+            strike_erasure(database, self.vault, name)
 
     def remove_voice(self, name: str) -> None:
         """Forget all recordings of a student; group, consents and PIN stay.
@@ -268,13 +262,9 @@ class Registry:
             database.execute("DELETE FROM recordings WHERE student = ?", (student.number,))
             database.execute("DELETE FROM grown WHERE student = ?", (student.number,))
             replace_refused(database, student.name, ())
-            (seal,) = database.execute(
-                "UPDATE students SET encoder = '' WHERE number = ? RETURNING seal",
-                (student.number,),
-            ).fetchone()
-            self.rows.seal(student.number, seal)
+            self.rows.change(student.number, "encoder = ''")
             self.events.note("voice erased", student.name)
-        self._truncate_log()
+        self.database.try_to_truncate_log()
 
     def remove_recordings(self, name: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, all of them or none.
@@ -299,7 +289,7 @@ class Registry:
                 "DELETE FROM recordings WHERE number = ? AND student = ?",
                 [(number, student.number) for number in set(numbers)],
             )
-        self._truncate_log()
+        self.database.try_to_truncate_log()
 
     def knows(self, name: str) -> bool:
         """Return whether a student is enrolled, with a voice or without."""
@@ -318,11 +308,7 @@ class Registry:
             self.rows.drop(name)
             replace_refused(database, name, ())
             _list_erased(database, [erasure(self.vault, name)])
-        self._truncate_log()
-
-    def _truncate_log(self) -> None:
-        # What the log of changes still holds goes as soon as no reader needs it.
-        self.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.database.try_to_truncate_log()
 
     def names(self) -> set[str]:
         """Everybody of whom something is known, enrolled or refused."""
@@ -350,10 +336,6 @@ class Registry:
 
 def _list_erased(database: sqlite3.Connection, hashes: Collection[str]) -> None:
     database.executemany("INSERT OR IGNORE INTO erased VALUES (?)", [(each,) for each in hashes])
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _consent(guardian: str, until: datetime.date | None) -> Consent:

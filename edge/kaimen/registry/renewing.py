@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hmac
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from kaimen.names import forms_of
 from kaimen.progress import Track
 from kaimen.registry.database import PATIENCE
 from kaimen.registry.grown import context_of_grown
+from kaimen.registry.opening import transaction
 from kaimen.registry.recordings import Recordings, context_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import hash_of
 from kaimen.registry.rotation import Rotation
 from kaimen.registry.seals import SEALED_FIELDS, RegistryState, Seals, number_of
-from kaimen.registry.sqlite_errors import as_error
+from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
 from kaimen.registry.vault import Vault
 
 SAMPLE = 300  # recordings by which a new key is judged
@@ -62,59 +63,37 @@ def renew_registry(path: Path, to: Path, old: Vault, new: Vault, track: Track | 
     with closing(Registry(path, old)) as registry:
         state, roll = registry.database.state(), registry.roll()
         registry.recordings.examine(track)
-        copy_database(path, to)
         reseal = _Reseal(registry.recordings, old, new)
-        try:
-            with closing(sqlite3.connect(to, isolation_level=None)) as database:
-                database.execute("PRAGMA secure_delete = ON")
-                database.execute("BEGIN IMMEDIATE")
-                reseal.recordings(database)
-                reseal.points(database)
-                reseal.grown(database)
-                reseal.others(database)
-                total = _seal_students(database, state.registry, old, new)
-                whole = roll.complete  # what somebody else changed stays known as changed
-                after = RegistryState(state.registry, state.changes, total + (not whole))
-                after = after.after(0)
-                database.execute(
-                    "UPDATE vault SET identity = ?, rotated = 1, changes = ?, total = ?, seal = ?",
-                    (new.identity, after.changes, after.packed, Seals(new).state(after)),
-                )
-                database.execute("COMMIT")
-                database.execute("VACUUM")
-        except sqlite3.Error as error:
-            raise as_error(error, to) from None
+        with _changing_copy(path, to) as database:
+            reseal.recordings(database)
+            reseal.points(database)
+            reseal.grown(database)
+            reseal.others(database)
+            total = _seal_students(database, state.registry, old, new)
+            whole = roll.complete  # what somebody else changed stays known as changed
+            after = RegistryState(state.registry, state.changes, total + (not whole)).after(0)
+            database.execute(
+                "UPDATE vault SET identity = ?, rotated = 1, changes = ?, total = ?, seal = ?",
+                (new.identity, after.changes, after.packed, Seals(new).state(after)),
+            )
 
 
 def renew_replay_memory(path: Path, to: Path, registry: Registry, new: Vault) -> None:
     """Write a replay memory of another key beside one; what is nobody's is left out."""
     old, names = registry.vault, _names(registry)
-    copy_database(path, to)
-    try:
-        with closing(sqlite3.connect(to, isolation_level=None)) as database:
-            database.execute("PRAGMA secure_delete = ON")
-            database.execute("BEGIN IMMEDIATE")
-            rows = database.execute("SELECT number, phrase, fingerprint FROM heard").fetchall()
-            for number, phrase, sealed in rows:
-                if phrase not in names:
-                    database.execute("DELETE FROM heard WHERE number = ?", (number,))
-                    continue
-                student, word = names[phrase]
-                whose = hash_of(new, student, word)
-                content = old.unseal(sealed, f"heard, {phrase}")
-                database.execute(
-                    "UPDATE heard SET student = ?, phrase = ?, fingerprint = ? WHERE number = ?",
-                    (
-                        hash_of(new, student),
-                        whose,
-                        new.seal(content, f"heard, {whose}"),
-                        number,
-                    ),
-                )
-            database.execute("COMMIT")
-            database.execute("VACUUM")
-    except sqlite3.Error as error:
-        raise as_error(error, to) from None
+    with _changing_copy(path, to) as database:
+        rows = database.execute("SELECT number, phrase, fingerprint FROM heard").fetchall()
+        for number, phrase, sealed in rows:
+            if phrase not in names:
+                database.execute("DELETE FROM heard WHERE number = ?", (number,))
+                continue
+            student, word = names[phrase]
+            whose = hash_of(new, student, word)
+            content = old.unseal(sealed, f"heard, {phrase}")
+            database.execute(
+                "UPDATE heard SET student = ?, phrase = ?, fingerprint = ? WHERE number = ?",
+                (hash_of(new, student), whose, new.seal(content, f"heard, {whose}"), number),
+            )
 
 
 def _names(registry: Registry) -> dict[str, tuple[str, str]]:
@@ -219,11 +198,30 @@ def _seal_students(database: sqlite3.Connection, registry: str, old: Vault, new:
     return total
 
 
+@contextmanager
+def _changing_copy(path: Path, to: Path) -> Iterator[sqlite3.Connection]:
+    """Copy a database and change the copy, in which nothing stays of what it was before."""
+    copy_database(path, to)
+    try:
+        with closing(sqlite3.connect(to, isolation_level=None)) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            with transaction(database):
+                yield database
+            database.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise as_error(error, to) from None
+
+
 def copy_database(path: Path, to: Path) -> None:
-    """Copy a database as it is at one moment. Raises GalleryError and StorageError."""
+    """Copy a database as it is at one moment, without the pages of what was deleted from it.
+
+    Raises GalleryError and StorageError.
+    """
     try:
         to.touch(mode=0o600)
         with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as database:
             database.execute("VACUUM INTO ?", (str(to),))
     except (OSError, sqlite3.Error) as error:
-        raise as_error(error, to) from None
+        # Of two files, only the one that is read can be damaged; the other's disk may be full.
+        damaged = kind_of(error, path) is Failure.DAMAGED
+        raise as_error(error, path if damaged else to) from None

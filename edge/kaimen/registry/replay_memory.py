@@ -10,7 +10,7 @@ import hmac
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from kaimen.errors import GalleryError, StorageError
 from kaimen.names import as_kept, forms_of
 from kaimen.registry.database import MEMORY, PAUSE, RETRY
 from kaimen.registry.evidence import pack, unpack_fingerprint
-from kaimen.registry.opening import OpenDatabase, open_file, set_aside
+from kaimen.registry.opening import OpenDatabase, open_file, set_aside, transaction
 from kaimen.registry.sqlite_errors import UNWRITABLE, Failure, as_error, error_of, kind_of
 from kaimen.registry.vault import Vault
 from kaimen.storage import unwritten
@@ -63,7 +63,6 @@ class ReplayMemory:
         """
         self._path = path
         self._vault = vault
-        self._key = vault.derive("heard")
         self._say = say
         self._unwritten: dict[tuple[str, str], list[bytes]] = {}  # sealed, the latest last
         self._use(self._open())
@@ -156,7 +155,7 @@ class ReplayMemory:
         return found
 
     def _of(self, student: str, word: str) -> list[Fingerprint]:
-        who, whose = self._hash(student), self._hash(student, word)
+        who, whose = hash_of(self._vault, student), hash_of(self._vault, student, word)
         rows = self._attempt(
             lambda database: database.execute(
                 "SELECT fingerprint FROM heard WHERE student = ? AND phrase = ? "
@@ -166,10 +165,8 @@ class ReplayMemory:
         )
         found = []
         for sealed in [*reversed(self._unwritten.get((who, whose), [])), *(row[0] for row in rows)]:
-            try:
+            with suppress(GalleryError, ValueError):
                 found.append(unpack_fingerprint(self._vault.unseal(sealed, f"heard, {whose}")))
-            except (GalleryError, ValueError):
-                continue
         return found
 
     def keep(self, student: str, fingerprint: Fingerprint, word: str = "") -> None:
@@ -178,7 +175,7 @@ class ReplayMemory:
         Raises StorageError where it cannot be written: it is known until the program ends.
         """
         student, word = as_kept(student), as_kept(word)
-        who, whose = self._hash(student), self._hash(student, word)
+        who, whose = hash_of(self._vault, student), hash_of(self._vault, student, word)
         sealed = self._vault.seal(pack(fingerprint), f"heard, {whose}")
         waiting = self._unwritten.setdefault((who, whose), [])
         waiting[:] = [*waiting, sealed][-KEPT:]
@@ -193,8 +190,7 @@ class ReplayMemory:
 
     def _write(self, database: sqlite3.Connection) -> None:
         """Write all that waits, in one transaction."""
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(database):
             for (who, whose), waiting in self._unwritten.items():
                 database.executemany(
                     "INSERT INTO heard (student, phrase, fingerprint) VALUES (?, ?, ?)",
@@ -206,15 +202,10 @@ class ReplayMemory:
                     "ORDER BY number DESC LIMIT ?)",
                     (who, whose, who, whose, KEPT),
                 )
-            database.execute("COMMIT")
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
 
     def forget(self, student: str) -> None:
         """Nothing of a student stays in the file. Raises GalleryError and StorageError."""
-        hashes = [self._hash(form) for form in forms_of(student)]
+        hashes = [hash_of(self._vault, form) for form in forms_of(student)]
         for key in [key for key in self._unwritten if key[0] in hashes]:
             del self._unwritten[key]
         self._keep_up()
@@ -225,13 +216,13 @@ class ReplayMemory:
             database.executemany(
                 "DELETE FROM heard WHERE student = ?", [(hashed,) for hashed in hashes]
             )
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            _truncated(database)
 
         self._attempt(clear)
 
     def sealed_of(self, student: str) -> list[bytes]:
         """Return all that the file holds of a student, as it lies there."""
-        hashes = [self._hash(form) for form in forms_of(student)]
+        hashes = [hash_of(self._vault, form) for form in forms_of(student)]
         marks = ", ".join("?" * len(hashes))
         rows = self._attempt(
             lambda database: database.execute(
@@ -249,18 +240,11 @@ class ReplayMemory:
                 raise error_of(Failure.BUSY, self._path)
             time.sleep(PAUSE)
 
-    def _hash(self, student: str, word: str | None = None) -> str:
-        return _hashed(self._key, student, word)
-
 
 def hash_of(vault: Vault, student: str, word: str | None = None) -> str:
     """Return what a student, or a word of one, is called in the memory of a key."""
-    return _hashed(vault.derive("heard"), student, word)
-
-
-def _hashed(key: bytes, student: str, word: str | None) -> str:
     told = student if word is None else f"{student}\0{word}"
-    return hmac.digest(key, told.encode(), "sha256").hex()[:32]
+    return hmac.digest(vault.derive("heard"), told.encode(), "sha256").hex()[:32]
 
 
 def _truncated(database: sqlite3.Connection) -> list[tuple[int, ...]]:

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from sys import intern
+from typing import Any
 
 from kaimen.errors import GalleryError
 from kaimen.names import as_kept
@@ -82,7 +83,7 @@ class StudentRows:
         ):
             is_sealed = self._is_sealed(row, seal, registry)
             yield StudentRow(
-                int(str(row[0])),
+                row[0],
                 str(row[1]),
                 _student(row, recordings) if is_sealed else None,
                 number_of(_bytes(seal)),
@@ -90,8 +91,7 @@ class StudentRows:
 
     def numbers(self) -> set[int]:
         """Return the numbers of everybody."""
-        found = self._database.read("SELECT number FROM students")
-        return {int(str(number)) for (number,) in found}
+        return {number for (number,) in self._database.read("SELECT number FROM students")}
 
     def one(self, name: str) -> Student:
         """Return one of them. Raises GalleryError."""
@@ -120,6 +120,13 @@ class StudentRows:
         self._database.read("UPDATE students SET seal = ? WHERE number = ?", seal, number)
         self._database.exchange(before, seal)
 
+    def change(self, number: int, columns: str, *values: object) -> None:
+        """Set columns of a student's row, as SQL says them, in a transaction."""
+        ((before,),) = self._database.read(
+            f"UPDATE students SET {columns} WHERE number = ? RETURNING seal", *values, number
+        )
+        self.seal(number, before)
+
     def drop(self, name: str) -> None:
         """Delete a student's row and all recordings, in a transaction."""
         for (seal,) in self._database.read(
@@ -146,15 +153,15 @@ def _bytes(seal: object) -> bytes:
     return seal if isinstance(seal, bytes) else b""
 
 
-def _student(row: Sequence[object], recordings: object) -> Student:
+def _student(row: Sequence[Any], recordings: int) -> Student:
     """Return a student from a row that is as it was written."""
     number, name, group, consent, enrolled, encoder = row
     return Student(
-        number=int(str(number)),
+        number=number,
         name=str(name),
         group=intern(str(group)),  # a school has few
         consent=None if consent is None else datetime.date.fromisoformat(str(consent)),
         enrolled=str(enrolled),
         encoder=intern(str(encoder)),
-        recordings=int(str(recordings)),
+        recordings=recordings,
     )

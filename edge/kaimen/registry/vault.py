@@ -80,7 +80,7 @@ class Vault:
         """Decrypt. Raises GalleryError for what was changed or sealed elsewhere."""
         try:
             return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
-        except (InvalidTag, ValueError):
+        except (InvalidTag, ValueError, TypeError):  # a database may give a text for bytes
             raise GalleryError(f"{context}: changed, or sealed under another key") from None
 
     def save(self, path: Path) -> None:
