@@ -27,7 +27,7 @@ from kaimen.bundle.bundle import (
     Policy,
     make,
 )
-from kaimen.bundle.signing import SIGNATURE, Trusted, raw
+from kaimen.bundle.signing import SIGNATURE, Trusted
 from kaimen.errors import BundleError, ForeignBundle, ForgedBundle, TruncatedBundle, UnfitBundle
 from tests.bundle.made import TINY, key_in, tiny
 
@@ -148,7 +148,8 @@ def test_a_length_of_gigabytes_fills_no_memory(bundle: tuple[bytes, Path, Truste
 def signed(folder: Path, manifest: bytes) -> tuple[Path, Trusted]:
     """A file with any manifest, rightly signed."""
     key = key_in(folder)
-    head = MAGIC + raw(key.public_key()) + struct.pack("<I", len(manifest)) + manifest
+    signer = key.public_key().public_bytes_raw()
+    head = MAGIC + signer + struct.pack("<I", len(manifest)) + manifest
     path = folder / "odd.kaimen"
     path.write_bytes(head + key.sign(head))
     return path, Trusted(folder)

@@ -25,7 +25,7 @@ from typing import IO, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kaimen import __version__
-from kaimen.bundle.signing import KEY, SIGNATURE, Trusted, raw
+from kaimen.bundle.signing import KEY, SIGNATURE, Trusted
 from kaimen.errors import BundleError, ForgedBundle, TruncatedBundle, UnfitBundle
 from kaimen.storage import write_whole
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED
@@ -162,7 +162,8 @@ def make(
     content = manifest.rendered()
     if len(content) > LONGEST:
         raise BundleError(f"{path}: not made: too many parts")
-    signed = MAGIC + raw(key.public_key()) + LENGTH.pack(len(content)) + content
+    signer = key.public_key().public_bytes_raw()
+    signed = MAGIC + signer + LENGTH.pack(len(content)) + content
 
     def write(file: IO[bytes]) -> None:
         file.write(signed + key.sign(signed))

@@ -21,7 +21,7 @@ from kaimen.sound.recording import main_phrase, read
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models, detector_of, phrase_of
-from kaimen.voice.phrase import PhraseEmbedding, similarity
+from kaimen.voice.phrase import similarity
 from kaimen.voice.utterance import Utterance
 
 TABLE = "selftest.json"
@@ -106,7 +106,8 @@ def require_passed(folder: Path, runtime: str | None = None) -> Models:
                 f"({alike:.4f} alike, and {least:.3f} is the least); ask the bundle's maker"
             )
     _require_apart(points @ points.T, [take.voice for take in takes], "voices")
-    _require_apart(_similarities(said), [take.words for take in takes], "words")
+    similarities = np.stack([similarity(each, said) for each in said])
+    _require_apart(similarities, [take.words for take in takes], "words")
     if not np.isfinite([each.score for each in suspicions]).all():
         raise FailedSelfTest("the self-test failed: the detector of loudspeakers gives no numbers")
     return models
@@ -131,11 +132,6 @@ def _table(folder: Path) -> list[Take]:
     if len({take.voice for take in takes}) < 2 or len({take.words for take in takes}) < 2:
         raise BundleError("the bundle has no self-test that tells anything; ask its maker for one")
     return takes
-
-
-def _similarities(said: NDArray[np.float32]) -> NDArray[np.float32]:
-    each: list[PhraseEmbedding] = list(said)
-    return np.stack([similarity(one, said) for one in each])
 
 
 def _require_apart(alike: NDArray[np.float32], kinds: Sequence[str], what: str) -> None:

@@ -59,11 +59,6 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def raw(key: Ed25519PublicKey) -> bytes:
-    """The 32 bytes of a public key."""
-    return key.public_bytes_raw()
-
-
 def shown(key: bytes) -> str:
     """What people compare of a public key: the beginning of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:16]
@@ -83,7 +78,7 @@ class Trusted:
                 key = form.load_pem_public_key(path.read_bytes())
                 if not isinstance(key, Ed25519PublicKey):
                     raise ValueError
-                found[raw(key)] = key
+                found[key.public_bytes_raw()] = key
         except OSError as error:
             raise BundleError(f"{error.filename}: cannot be read ({error.strerror})") from None
         except (ValueError, UnsupportedAlgorithm):

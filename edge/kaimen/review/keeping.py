@@ -45,10 +45,9 @@ class PhraseKeeping:
     def hear(self, answer: Answer, record: Record) -> None:
         """Keep the phrase of an answer, of which ``record`` is written, if it is to be kept."""
         stratum = stratum_of(record) if self._settings.days else None
-        kept = stratum is Stratum.DOUBTFUL or (
-            stratum is not None and self._draw() < self._settings.share
-        )
-        if not kept or stratum is None:
+        if stratum is None:
+            return
+        if stratum is not Stratum.DOUBTFUL and self._draw() >= self._settings.share:
             return
         decision = answer.decision
         students = {match.student for match in decision.nearest} | {decision.claim or ""}

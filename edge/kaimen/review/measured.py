@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +61,7 @@ class MeasuredErrors:
         """It as a program reads it."""
         return {
             "since": self.since and self.since.isoformat(),
-            "strata": {
-                name.value: {"phrases": each.phrases, "marked": each.marked, "wrong": each.wrong}
-                for name, each in self.strata.items()
-            },
+            "strata": {name.value: asdict(each) for name, each in self.strata.items()},
             "fnir": self.fnir.fields,
             "false_openings": self.false_openings.fields,
             "fpir": self.fpir.fields,
@@ -73,13 +71,11 @@ class MeasuredErrors:
 def measured(records: Iterable[Record], marks: Sequence[Mark]) -> MeasuredErrors:
     """Return what marks come to; ``records`` are the log's, the latest first."""
     since = min((mark.at for mark in marks), default=None)
-    phrases: Counter[Stratum] = Counter()
-    for record in records if since is not None else ():
-        if since is None or datetime.datetime.fromisoformat(record["at"]) < since:
-            break
-        stratum = stratum_of(record)
-        if stratum is not None:
-            phrases[stratum] += 1
+
+    def counts(record: Record) -> bool:
+        return since is not None and datetime.datetime.fromisoformat(record["at"]) >= since
+
+    phrases = Counter(map(stratum_of, takewhile(counts, records)))
     strata = {}
     for stratum in Stratum:
         own = [mark for mark in marks if mark.stratum == stratum.value]

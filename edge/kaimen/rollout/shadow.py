@@ -92,7 +92,7 @@ class Shadow(Closing):
         try:
             while not trial.over:
                 if self._stop.is_set():
-                    self._change(lambda _, trial: replace(trial, begun=0))
+                    self._change(lambda state, trial: replace(state, trial=replace(trial, begun=0)))
                     return
                 with contextlib.suppress(queue.Empty):
                     trial = self._compare(candidate, self._waiting.get(timeout=PAUSE))
@@ -109,17 +109,22 @@ class Shadow(Closing):
         before, self._let_in = self._let_in, new
         if decision.pooled is not None and new is None and before == active:
             new = before  # the candidate had let them in by the first of the two tries
-        state = self._change(
-            lambda _, trial: replace(trial.after(active, new), begun=min(1, trial.begun))
-        )
-        assert state.trial is not None
-        return state.trial
 
-    def _change(self, how: Callable[[SlotsState, Trial], Trial]) -> SlotsState:
+        def count(state: SlotsState, trial: Trial) -> SlotsState:
+            heard = replace(trial.after(active, new), begun=min(1, trial.begun))
+            return replace(state, trial=heard)
+
+        trial = self._change(count).trial
+        assert trial is not None
+        return trial
+
+    def _change(self, how: Callable[[SlotsState, Trial], SlotsState]) -> SlotsState:
+        """Change the state while the trial is this one's. Raises _Over, and KaimenError."""
+
         def change(state: SlotsState) -> SlotsState:
             if state.trial is None or state.trial.began != self._began:
                 raise _Over
-            return replace(state, trial=how(state, state.trial))
+            return how(state, state.trial)
 
         return self._slots.change(change)
 
@@ -128,9 +133,7 @@ class Shadow(Closing):
     ) -> None:
         """The candidate becomes the active one, unless there is a reason why not."""
 
-        def end(state: SlotsState) -> SlotsState:
-            if state.trial is None or state.trial.began != self._began:
-                raise _Over
+        def end(state: SlotsState, _: Trial) -> SlotsState:
             if refusal or trial is None or manifest is None:
                 said = f"{self._named} is not taken over: {refusal}; what was active stays"
                 return replace(state, trial=None, said=said)
@@ -138,7 +141,7 @@ class Shadow(Closing):
             return state.switched(trial.slot, manifest.version, said)
 
         try:
-            self.ended = self._slots.change(end).said
+            self.ended = self._change(end).said
         except _Over:
             return
         except KaimenError as error:
