@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.names import as_kept
-from kaimen.registry.database import MEMORY, statements
+from kaimen.registry.database import statements
 from kaimen.registry.erased import erasure, erasures
 from kaimen.registry.migrations import MIGRATIONS, NAMES_KEPT
 from kaimen.registry.pseudonyms import pseudonyms
@@ -173,7 +173,7 @@ def test_lines_of_an_earlier_log_are_found(tmp_path: Path) -> None:
 
 def test_what_was_heard_of_a_name_from_a_mac_is_known_again_and_forgotten(tmp_path: Path) -> None:
     heard = np.zeros((8, 4), np.uint8)
-    memory = ReplayMemory(MEMORY, VAULT)
+    memory = ReplayMemory(tmp_path / "heard.sqlite", VAULT)
     memory.keep(MAC, heard)
     assert len(memory.of(KEYBOARD)) == 1
     memory.forget(KEYBOARD)

@@ -330,10 +330,9 @@ def test_a_replay_memory_is_written_again_as_soon_as_its_disk_can_be(
 
 @pytest.mark.parametrize("place", ["file", MEMORY])
 def test_threads_may_use_one_after_another(place: str, tmp_path: Path) -> None:
-    where = place if place == MEMORY else tmp_path / place
     with (
-        closing(Registry(where, VAULT)) as registry,
-        closing(ReplayMemory(where if place == MEMORY else tmp_path / "heard", VAULT)) as memory,
+        closing(Registry(place if place == MEMORY else tmp_path / place, VAULT)) as registry,
+        closing(ReplayMemory(tmp_path / "heard", VAULT)) as memory,
     ):
 
         def use() -> None:

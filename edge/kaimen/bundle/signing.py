@@ -31,11 +31,9 @@ def new_key(path: Path) -> Path:
         if each.exists() or each.is_symlink():
             raise BundleError(f"{each}: there already; a key is never overwritten, name another")
     key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
-    )  # fmt: skip
-    pem = form.PublicFormat.SubjectPublicKeyInfo
-    shown = key.public_key().public_bytes(form.Encoding.PEM, pem)
+    pem, info = form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
+    private = key.private_bytes(pem, form.PrivateFormat.PKCS8, form.NoEncryption())
+    shown = key.public_key().public_bytes(pem, info)
     write_whole(path, lambda file: file.write(private), private=True)
     write_whole(public, lambda file: file.write(shown))
     return public

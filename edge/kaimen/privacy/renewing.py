@@ -57,14 +57,13 @@ def renew(school: SchoolFiles, track: Track | None = None) -> Renewed:
             new, students = unlinked(registry), len(registry)
         aside = school.unpacked()
         try:
-            try:
-                make_folder(aside.registry.parent, 0o700)
-                _write(school, aside, new, track)
-            except OSError as error:
-                if isinstance(error, StorageError):
-                    raise
-                raise unwritten(error.filename or aside.registry, error) from None
+            make_folder(aside.registry.parent, 0o700)
+            _write(school, aside, new, track)
             place(school, school.now(), stays=STAYING, purge=True)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise unwritten(error.filename or aside.registry, error) from None
         finally:
             settle_alone(school)
     return Renewed(students, new.identity)

@@ -81,10 +81,8 @@ class Consents:
         return bool(found) and found[-1].withdrawn is not None
 
     def _write(self, student: int, consent: Consent) -> None:
-        sealed = self._database.vault.seal(
-            json.dumps(asdict(consent)).encode(),
-            _context(consent.number, student),
-        )
+        content = json.dumps(asdict(consent)).encode()
+        sealed = self._database.vault.seal(content, _context(consent.number, student))
         with self._database.writing() as database:
             database.execute(
                 "UPDATE consents SET sealed = ? WHERE number = ?", (sealed, consent.number)

@@ -17,6 +17,7 @@ from kaimen.registry.consents import Consent, Consents
 from kaimen.registry.database import Database
 from kaimen.registry.erased import strike_erasure
 from kaimen.registry.pins import Pins
+from kaimen.registry.points import write_point
 from kaimen.registry.recordings import Recordings, context_of
 from kaimen.registry.student_rows import StudentRows
 
@@ -229,10 +230,7 @@ class Copies:
                     sealed = seal(point.content, f"said, {context}")
                 else:
                     sealed = self._sealed_point(point.content, point.model, context)
-                database.execute(
-                    "INSERT INTO points (recording, model, sealed) VALUES (?, ?, ?)",
-                    (number, point.model, sealed),
-                )
+                write_point(database, number, point.model, sealed)
 
 
 def marks(database: Database, student: str | None = None) -> dict[str, str]:

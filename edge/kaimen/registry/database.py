@@ -7,6 +7,7 @@ read all the same, and written again as soon as the disk can be.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 import weakref
@@ -24,7 +25,6 @@ from kaimen.registry.seals import (
     RegistryState,
     Seals,
     is_whole,
-    new_registry,
     number_of,
 )
 from kaimen.registry.sqlite_errors import Failure, as_error, error_of
@@ -153,7 +153,7 @@ class Database:
 
     def _seal_all(self, database: sqlite3.Connection) -> None:
         """Seal what an earlier Kaimen wrote unsealed."""
-        registry = new_registry()
+        registry = secrets.token_hex(8)
         rows = database.execute(f"SELECT {SEALED_FIELDS} FROM students").fetchall()
         sealed = [(self.seals.row(registry, row), row[0]) for row in rows if is_whole(row)]
         database.executemany("UPDATE students SET seal = ? WHERE number = ?", sealed)

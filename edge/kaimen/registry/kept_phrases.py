@@ -110,7 +110,8 @@ class KeptPhrases:
     def mark(self, mark: Mark) -> None:
         """Write down what somebody said, in place of what was said before. Raises StorageError."""
         content = json.dumps({"stratum": mark.stratum, "right": mark.right}).encode()
-        self._keep_sealed(self._mark(mark.number), content, _context_of_mark(mark.number))
+        path = self._folder / f"{mark.number}.mark"
+        self._keep_sealed(path, content, _context_of_mark(mark.number))
 
     def marks(self) -> list[Mark]:
         """Return what was marked, the oldest first; also of phrases that are erased since."""
@@ -229,9 +230,6 @@ class KeptPhrases:
 
     def _phrase(self, number: str) -> Path:
         return self._folder / f"{number}.phrase"
-
-    def _mark(self, number: str) -> Path:
-        return self._folder / f"{number}.mark"
 
 
 def _content(path: Path) -> bytes:

@@ -25,7 +25,8 @@ from kaimen.storage import make_folder, sync
 
 IN_MEMORY = Path("/dev/shm")
 
-Signature = tuple[tuple[int, int, int, int] | None, ...]
+Status = tuple[int, int, int, int]  # device, number, bytes, when it was written
+Signature = tuple[Status | None, Status | None]
 
 
 @dataclass(slots=True)
@@ -152,21 +153,18 @@ def _log(path: Path) -> Path:
 
 
 def _signature(path: Path) -> Signature:
-    """Say which files they are, how long, and when they were last written."""
-    found: list[tuple[int, int, int, int] | None] = []
-    for each in (path, _log(path)):
-        try:
-            status = each.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
+    """Say of a file and its log which files they are, how long, and when last written."""
+    return _status(path), _status(_log(path))
 
 
 def _file(path: Path) -> tuple[int, int] | None:
+    status = _status(path)
+    return None if status is None else status[:2]
+
+
+def _status(path: Path) -> Status | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

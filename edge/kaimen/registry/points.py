@@ -35,20 +35,12 @@ class Points:
                     continue
                 if not known.placed:
                     context = context_of(owner[0], known.number, encoder)
-                    write_point(
-                        database,
-                        known.number,
-                        encoder,
-                        self._recordings.sealed_point(voiceprint, encoder, context),
-                    )
+                    point = self._recordings.sealed_point(voiceprint, encoder, context)
+                    write_point(database, known.number, encoder, point)
                 if not known.said and more.said is not None:
                     context = context_of(owner[0], known.number, more.said_by)
-                    write_point(
-                        database,
-                        known.number,
-                        more.said_by,
-                        self._recordings.sealed_said(more.said, context),
-                    )
+                    said = self._recordings.sealed_said(more.said, context)
+                    write_point(database, known.number, more.said_by, said)
 
     def forget(self, models: Collection[str]) -> None:
         """Forget what all other models made of recordings; what enrolled a student stays.

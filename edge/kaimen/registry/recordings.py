@@ -313,11 +313,10 @@ class Recordings:
 
     def sealed_evidence(self, context: str, more: Evidence) -> tuple[bytes | None, bytes | None]:
         """Return what was said and the fingerprint as they are stored."""
+        said, heard = more.said, more.fingerprint
         return (
-            None if more.said is None else self.sealed_said(more.said, context),
-            None
-            if more.fingerprint is None
-            else self._vault.seal(pack(more.fingerprint), f"fingerprint, {context}"),
+            None if said is None else self.sealed_said(said, context),
+            None if heard is None else self._vault.seal(pack(heard), f"fingerprint, {context}"),
         )
 
 

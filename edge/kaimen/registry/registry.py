@@ -119,6 +119,7 @@ class Registry:
         word = name_of(word, str(self.path)) if word else word
         origins = list(sources) or [""] * len(voiceprints)
         kept = list(evidence) or [Evidence()] * len(voiceprints)
+        until = consent and consent.isoformat()
         with self.database.writing() as database:
             before, seal = self.rows.as_written(name)
             if word and (before is None or not self.recordings.knows(before.number, encoder)):
@@ -142,14 +143,7 @@ class Registry:
                 "enrolled = excluded.enrolled, encoder = excluded.encoder, "
                 "class = CASE WHEN ? THEN excluded.class ELSE class END, "
                 "consent = coalesce(excluded.consent, consent) RETURNING number",
-                (
-                    name,
-                    group or "",
-                    consent and consent.isoformat(),
-                    utc_now(),
-                    home,
-                    group is not None,
-                ),
+                (name, group or "", until, utc_now(), home, group is not None),
             ).fetchone()
             self.rows.seal(number, seal)
             if consent is not None:

@@ -47,15 +47,15 @@ def unlinked(registry: Registry) -> Vault:
         return registry.vault.renewed()
     chosen = np.random.default_rng(0).permutation(numbers)[:SAMPLE]
     kept, made = recordings.kept(chosen, encoder), recordings.voiceprints(chosen, encoder)
-    drawn = [registry.vault.renewed()]
-    while True:
-        moved = Rotation.of(drawn[-1], encoder, made.shape[1]).apply(made)
+    for _ in range(DRAWS):
+        drawn = registry.vault.renewed()
+        moved = Rotation.of(drawn, encoder, made.shape[1]).apply(made)
         cosines = kept @ moved.T
         others = cosines[~np.eye(len(cosines), dtype=bool)]
         linked = abs(float(np.diag(cosines).mean() - others.mean())) / float(others.std() + 1e-9)
-        if linked <= LINKED or len(drawn) == DRAWS:
-            return drawn[-1]
-        drawn.append(registry.vault.renewed())
+        if linked <= LINKED:
+            break
+    return drawn
 
 
 def renew_registry(path: Path, to: Path, old: Vault, new: Vault, track: Track | None) -> None:

@@ -53,7 +53,7 @@ class ReplayMemory:
     """
 
     def __init__(
-        self, path: Path | str, vault: Vault, *, say: Callable[[str], None] = lambda text: None
+        self, path: Path, vault: Vault, *, say: Callable[[str], None] = lambda text: None
     ) -> None:
         """Open the memory at ``path``, or make it.
 
@@ -73,19 +73,16 @@ class ReplayMemory:
             )
 
     def _open(self) -> OpenDatabase:
-        if self._path == MEMORY:
-            return _in_memory(None)
-        path = Path(self._path)
         try:
-            return _opened(path)
+            return _opened(self._path)
         except (OSError, sqlite3.Error) as error:
-            if kind_of(error, path) is not Failure.DAMAGED:
-                raise as_error(error, path) from None
+            if kind_of(error, self._path) is not Failure.DAMAGED:
+                raise as_error(error, self._path) from None
             return self._begun_anew(error)
 
     def _begun_anew(self, error: Exception) -> OpenDatabase:
         """Set a damaged file aside, and begin another. Raises StorageError."""
-        path = Path(self._path)
+        path = self._path
         try:
             aside = set_aside(path)
             opened = _opened(path)
@@ -118,7 +115,7 @@ class ReplayMemory:
         try:
             return do(self._database)
         except sqlite3.Error as error:
-            if kind_of(error, self._path) is not Failure.DAMAGED or self._path == MEMORY:
+            if kind_of(error, self._path) is not Failure.DAMAGED:
                 raise as_error(error, self._path) from None
             self._database.close()
             self._use(self._begun_anew(error))
@@ -274,7 +271,7 @@ def _opened(path: Path) -> OpenDatabase:
     return opened
 
 
-def _in_memory(why: Failure | None) -> OpenDatabase:
+def _in_memory(why: Failure) -> OpenDatabase:
     connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
     connection.executescript(SCHEMA)
     return OpenDatabase(connection, MEMORY, why)

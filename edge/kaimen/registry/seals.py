@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime
 import hmac
 import json
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -104,11 +103,6 @@ class Seals:
 
     def _of(self, *told: object) -> bytes:
         return hmac.digest(self._key, json.dumps(told, default=repr).encode(), "sha256")
-
-
-def new_registry() -> str:
-    """Draw the identity of a new registry."""
-    return secrets.token_hex(8)
 
 
 def number_of(seal: bytes) -> int:

@@ -79,8 +79,7 @@ def look(version: str) -> Versions:
     done = _run("apt-cache", "policy", PACKAGE)
     found = re.search(r"^ +Candidate: (\S+)$", done.stdout, re.MULTILINE)
     # An older one of the source, or none, is not what there is to update to.
-    newer = found is not None and _is_newer(found[1], version)
-    return Versions(version, found[1] if found is not None and newer else version)
+    return Versions(version, found[1] if found and _is_newer(found[1], version) else version)
 
 
 def install(version: str) -> None:
