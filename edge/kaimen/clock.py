@@ -1,4 +1,4 @@
-"""The time: of day where the gate stands, by the zone that is set at this moment, and in UTC."""
+"""The time of day where the gate stands, by the zone that is set at this moment."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ def local_now() -> datetime.datetime:
     """
     time.tzset()
     return datetime.datetime.now()
-
-
-def utc_now() -> str:
-    """Return the moment in UTC as it is written down: ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def today() -> datetime.date:

@@ -13,8 +13,8 @@ from typing import IO
 from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
 from kaimen.backup.school import BACKED_UP, SchoolFiles
-from kaimen.clock import utc_now
 from kaimen.errors import GalleryError, StorageError
+from kaimen.local_time import utc_now
 from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock

@@ -18,11 +18,11 @@ from kaimen.audit.chain import named
 from kaimen.audit.head import Head
 from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.school_scores import scores_of
-from kaimen.clock import utc_now
 from kaimen.errors import EncoderError, GalleryError
 from kaimen.gallery.beside import forget_beside
 from kaimen.gallery.latent_map import forget_place
 from kaimen.installation import Installation
+from kaimen.local_time import utc_now
 from kaimen.names import as_kept
 from kaimen.privacy.certificate import Certificate, Statement, commitment, opening_of
 from kaimen.registry.erasures import Erasure

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.clock import today, utc_now
+from kaimen.clock import today
 from kaimen.errors import GalleryError
+from kaimen.local_time import utc_now
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
 from kaimen.registry.copying import Copies
