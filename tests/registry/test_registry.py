@@ -19,6 +19,7 @@ from kaimen.errors import GalleryError, StorageError
 from kaimen.names import UnfitName, as_kept
 from kaimen.registry.database import LOG, MEMORY, statements
 from kaimen.registry.migrations import MIGRATIONS
+from kaimen.registry.permissions import set_pin
 from kaimen.registry.refused import Refused
 from kaimen.registry.registry import Registry
 from kaimen.registry.space_map import SpaceMap
@@ -638,8 +639,8 @@ def test_the_journal_tells_who_changed_since(registry: Registry) -> None:
         lambda registry: registry.enroll("Li", POINTS[0], "one", group="\0"),
         lambda registry: registry.enroll("Li", POINTS[0], "one", word="\0"),
         lambda registry: registry.describe("Li", group="\0"),
-        lambda registry: registry.add_without_voice("\0", None),
-        lambda registry: registry.add_without_voice("Wang", "\0"),
+        lambda registry: set_pin(registry, "\0", "482915", new=True),
+        lambda registry: set_pin(registry, "Wang", "482915", group="\0", new=True),
     ],
 )
 def test_a_name_that_is_refused_is_said_with_where(

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from kaimen import __version__
@@ -239,10 +240,6 @@ def _signed(installation: Installation, erasure: Erasure) -> Certificate:
     """Sign what was done, and keep it without an opening. Raises StorageError."""
     vault, registry = installation.vault, installation.registry
     opening = bytes.fromhex(opening_of(vault, erasure.identity))
-    backups = [
-        {"identity": each.identity, "at": each.at, "place": each.place}
-        for each in registry.erasures.backups()
-    ]
     statement = Statement(
         identity=erasure.identity,
         subject=commitment(opening, erasure.student),
@@ -252,7 +249,7 @@ def _signed(installation: Installation, erasure: Erasure) -> Certificate:
         digests=erasure.digests,
         log_end=_log_end(installation),
         registry=str(registry.database.state()),
-        backups=backups,
+        backups=[asdict(each) for each in registry.erasures.backups()],
         software=f"kaimen {__version__}",
     )
     certificate = Certificate.sign(statement, vault)

@@ -6,10 +6,13 @@ Each function is one transaction, and tells the log.
 from __future__ import annotations
 
 import datetime
+import sqlite3
 
 from kaimen.errors import GalleryError
-from kaimen.names import as_kept
+from kaimen.local_time import utc_now
+from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import OPENING, Consent
+from kaimen.registry.erased import strike_erasure
 from kaimen.registry.registry import Registry
 
 
@@ -20,7 +23,7 @@ def give_consent(registry: Registry, name: str, consent: Consent) -> None:
     """
     with registry.database.writing():
         student = registry.student(name)
-        registry.set_consent(student.number, consent.until)
+        registry.rows.change(student.number, "consent = ?", consent.until)
         registry.write_consent(student.number, student.name, consent)
 
 
@@ -36,7 +39,8 @@ def withdraw_consent(registry: Registry, name: str, day: datetime.date) -> None:
             given = Consent("", "", (OPENING,), student.enrolled[:10], None)
             registry.consents.add(student.number, given)  # of before there was a ledger
             registry.consents.withdraw(student.number, day)
-        registry.set_consent(student.number, str(day - datetime.timedelta(days=1)))
+        last = str(day - datetime.timedelta(days=1))
+        registry.rows.change(student.number, "consent = ?", last)
         registry.events.note("consent withdrawn", student.name)
 
 
@@ -47,16 +51,31 @@ def set_pin(
 
     Raises UnfitName, UnfitPin, GalleryError and StorageError; nothing was changed then.
     """
-    with registry.database.writing():
+    with registry.database.writing() as database:
         if not registry.knows(name):
             if not new:
                 raise GalleryError(
                     f"{as_kept(name)} is not enrolled; with --new they enter by card and PIN alone"
                 )
-            registry.add_without_voice(name, group)
+            _add_without_voice(registry, database, name, group)
         student = registry.student(name)
         registry.pins.set(student.number, pin)
         registry.events.note("pin set", student.name)
+
+
+def _add_without_voice(
+    registry: Registry, database: sqlite3.Connection, name: str, group: str | None
+) -> None:
+    """Enroll a student of whom no recording is there, in a transaction. Raises UnfitName."""
+    name = name_of(name, str(registry.path))
+    group = name_of(group, str(registry.path)) if group else ""
+    (number,) = database.execute(
+        "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
+        "RETURNING number",
+        (name, group, utc_now()),
+    ).fetchone()
+    registry.rows.seal(number, b"")
+    strike_erasure(database, registry.vault, name)
 
 
 def remove_pin(registry: Registry, name: str) -> None:

@@ -147,8 +147,9 @@ class Registry:
                 (name, group or "", until, utc_now(), home, group is not None),
             ).fetchone()
             self.rows.seal(number, seal)
-            if consent is not None:
-                self._consented(number, guardian, consent)
+            # A whole school's are no news for the log, which has a line for each of its own.
+            if consent is not None and not self.consents.is_by(number, guardian, consent):
+                self.consents.add(number, _consent(guardian, consent))
             if not add:
                 database.execute(
                     "DELETE FROM recordings WHERE student = ? AND word = ?", (number, word)
@@ -206,14 +207,6 @@ class Registry:
                 given = _consent(guardian, None if until_withdrawn else consent)
                 self.write_consent(number, as_kept(name), given)
 
-    def _consented(self, number: int, guardian: str, until: datetime.date) -> None:
-        """Write a consent that came with recordings into the ledger, if it is another one.
-
-        A whole school's are no news for the log, which has a line for each of its own.
-        """
-        if not self.consents.is_by(number, guardian, until):
-            self.consents.add(number, _consent(guardian, until))
-
     def write_consent(self, number: int, name: str, consent: Consent) -> None:
         """Write a consent into the ledger, and tell the log, in a transaction of the caller's."""
         self.consents.add(number, consent)
@@ -225,27 +218,6 @@ class Registry:
             given=consent.given,
             until=consent.until,
         )
-
-    def set_consent(self, number: int, until: str | None) -> None:
-        """Set the last day on which the gate knows a student, in a transaction of the caller's."""
-        with self.database.writing():
-            self.rows.change(number, "consent = ?", until)
-
-    def add_without_voice(self, name: str, group: str | None) -> None:
-        """Enroll a student of whom no recording is there, in a transaction of the caller's.
-
-        Raises UnfitName.
-        """
-        name = name_of(name, str(self.path))
-        group = name_of(group, str(self.path)) if group else ""
-        with self.database.writing() as database:
-            (number,) = database.execute(
-                "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
-                "RETURNING number",
-                (name, group, utc_now()),
-            ).fetchone()
-            self.rows.seal(number, b"")
-            strike_erasure(database, self.vault, name)
 
     def remove_voice(self, name: str) -> None:
         """Forget all recordings of a student; group, consents and PIN stay.
