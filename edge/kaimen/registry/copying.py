@@ -160,42 +160,38 @@ class Copies:
             "FROM recordings WHERE student = ? ORDER BY number",
             student,
         )
-        found = []
-        for number, word, source, said_by, highest, *sealed in rows:
+        unseal, found = self._database.vault.unseal, []
+        for number, word, source, said_by, highest, voiceprint, said, heard in rows:
             context = context_of(student, number, encoder)
-            places = (context, f"said, {context}", f"fingerprint, {context}")
-            voiceprint, said, fingerprint = (
-                self._database.vault.unseal(each, place) if each else None
-                for each, place in zip(sealed, places, strict=True)
-            )
-            if voiceprint is not None:
-                voiceprint = self._undone(voiceprint, encoder)
             found.append(
                 RecordingCopy(
-                    str(word), str(source), str(said_by),
+                    str(word),
+                    str(source),
+                    str(said_by),
                     None if highest is None else float(highest),
-                    voiceprint, said, fingerprint, self._points_of(student, number),
+                    self._opened_point(voiceprint, encoder, context) if voiceprint else None,
+                    unseal(said, f"said, {context}") if said else None,
+                    unseal(heard, f"fingerprint, {context}") if heard else None,
+                    self._points_of(student, number),
                 )
-            )  # fmt: skip
+            )
         return tuple(found)
 
     def _points_of(self, student: int, recording: int) -> tuple[PointCopy, ...]:
-        unseal, found = self._database.vault.unseal, []
+        found = []
         for model, sealed in self._database.read(
             "SELECT model, sealed FROM points WHERE recording = ? ORDER BY model", recording
         ):
             context = context_of(student, recording, model)
             try:
-                found.append(PointCopy(model, False, self._undone(unseal(sealed, context), model)))
+                content, of_words = self._opened_point(sealed, model, context), False
             except GalleryError:  # it may be a phrase encoder's
-                found.append(PointCopy(model, True, unseal(sealed, f"said, {context}")))
+                content, of_words = self._database.vault.unseal(sealed, f"said, {context}"), True
+            found.append(PointCopy(model, of_words, content))
         return tuple(found)
 
-    def _undone(self, content: bytes, encoder: str) -> bytes:
-        """Return a kept point as the encoder made it."""
-        point = np.frombuffer(content, "<f4")
-        made = self._recordings.rotation(encoder, len(point)).undo(point)
-        return made.astype("<f4").tobytes()
+    def _opened_point(self, sealed: bytes, encoder: str, context: str) -> bytes:
+        return self._recordings.opened_point(sealed, encoder, context).astype("<f4").tobytes()
 
     def _sealed_point(self, content: bytes, encoder: str, context: str) -> bytes:
         return self._recordings.sealed_point(np.frombuffer(content, "<f4"), encoder, context)

@@ -88,8 +88,7 @@ class GrownVoiceprints:
             as_kept(name),
         ):
             place = context_of_grown(number, owner, encoder, at)
-            point = np.frombuffer(self._database.vault.unseal(sealed, place), "<f4")
-            made = self._recordings.rotation(encoder, len(point)).undo(point)
+            made = self._recordings.opened_point(sealed, encoder, place)
             found.append((Grown(number, as_kept(name), at, encoder), made))
         return found
 

@@ -307,6 +307,11 @@ class Recordings:
         moved = self.rotation(encoder, len(point)).apply(point)
         return self._vault.seal(moved.astype("<f4").tobytes(), context)
 
+    def opened_point(self, sealed: bytes, encoder: str, context: str) -> Voiceprint:
+        """Return what ``sealed_point`` stored as the encoder made it. Raises GalleryError."""
+        kept = np.frombuffer(self._vault.unseal(sealed, context), "<f4")
+        return self.rotation(encoder, len(kept)).undo(kept)
+
     def sealed_said(self, said: PhraseEmbedding, context: str) -> bytes:
         """Return what a phrase encoder made as it is stored."""
         return self._vault.seal(pack(said.astype("<f2")), f"said, {context}")

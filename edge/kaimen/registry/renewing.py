@@ -113,15 +113,14 @@ class _Reseal:
     def __init__(self, recordings: Recordings, old: Vault, new: Vault) -> None:
         self._old = old
         self._new = new
-        self._before = recordings.rotation
+        self._recordings = recordings
 
     def _anew(self, sealed: bytes | None, context: str) -> bytes | None:
         return self._new.seal(self._old.unseal(sealed, context), context) if sealed else sealed
 
     def _moved(self, sealed: bytes, encoder: str, context: str) -> bytes:
-        kept = np.frombuffer(self._old.unseal(sealed, context), "<f4")
-        made = self._before(encoder, len(kept)).undo(kept)
-        moved = Rotation.of(self._new, encoder, len(kept)).apply(made)
+        made = self._recordings.opened_point(sealed, encoder, context)
+        moved = Rotation.of(self._new, encoder, len(made)).apply(made)
         return self._new.seal(moved.astype("<f4").tobytes(), context)
 
     def recordings(self, database: sqlite3.Connection) -> None:
