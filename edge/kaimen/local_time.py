@@ -5,6 +5,11 @@ from __future__ import annotations
 import datetime
 
 
+def utc_now() -> str:
+    """Return this moment as moments are kept, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def local(at: str) -> str:
     """Return a moment in local time, as in ``2026-09-01 07:31:05 +08:00``."""
     moment = _local(at)

@@ -6,9 +6,9 @@ remembered of it: whoever is cut off between the two takes the same message agai
 
 from __future__ import annotations
 
-import datetime
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from kaimen.fleet.message import MessageKind, head_of, open_message
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.store import Kept, Store
 from kaimen.gallery.beside import forget_beside
+from kaimen.local_time import utc_now
 from kaimen.registry.copying import StudentCopy, marks
 from kaimen.registry.registry import Registry
 
@@ -53,7 +54,7 @@ class Replica:
         self.registry = registry
         self.store = store
         self.say = say
-        self.refused: dict[str, int] = {}  # messages, by the kind of error
+        self.refused: Counter[str] = Counter()  # messages, by the kind of error
         self.manifests: dict[str, FleetManifest] = {}  # by desk, of this link
         self._waiting: dict[str, Heard] = {}
         self._kept: dict[str, Kept] = {}
@@ -110,7 +111,7 @@ class Replica:
         self.ledger.put(heard.pseudonym, heard.entry)
         self._waiting[heard.pseudonym] = heard
 
-    def hear_manifest(self, topic: str, payload: bytes) -> FleetManifest:
+    def hear_manifest(self, topic: str, payload: bytes) -> None:
         """Take a desk's manifest. Raises MessageError of every kind."""
         message = open_message(topic, payload, self.membership.message_key, self.desk_keys)
         if topic != self.membership.topics.manifest(message.desk):
@@ -129,19 +130,19 @@ class Replica:
             self.seen = manifest.version
             self.store.note("seen", self.seen)
             self.store.note("desk_said", manifest.at)
-        return manifest
 
     def refuse(self, error: MessageError) -> None:
         """Count a message that was not taken, and say so the first time."""
         kind = type(error).__name__
-        self.refused[kind] = self.refused.get(kind, 0) + 1
+        self.refused[kind] += 1
         if self.refused[kind] == 1:
             self.say(f"a message of the fleet was refused: {error}")
 
     @property
     def manifest(self) -> FleetManifest | None:
         """Return the latest manifest; None where there is none, or one older than was seen."""
-        latest = max(self.manifests.values(), key=lambda each: each.order, default=None)
+        in_order = sorted(self.manifests.values(), key=lambda each: (each.version, each.desk))
+        latest = in_order[-1] if in_order else None
         return latest if latest is not None and latest.version >= self.seen else None
 
     @property
@@ -168,19 +169,18 @@ class Replica:
 
     # What is written.
 
-    def flush(self, *, paced: bool = False) -> int:
-        """Write what was taken; return how much. Raises GalleryError and StorageError.
+    def flush(self, *, paced: bool = False) -> None:
+        """Write what was taken. Raises GalleryError and StorageError.
 
         ``paced``: in a stream of changes only now and then, since each time costs the disk a
-        transaction. What could not be written is forgotten, to be asked for
-        again.
+        transaction. What could not be written is forgotten, to be asked for again.
         """
         now = time.monotonic()
         if now - self._began >= PACE:
             self._began, self._burst = now, 0
         wait = paced and self._burst >= BURST and len(self._waiting) < MOST
         if wait or not self._waiting:
-            return 0
+            return
         waiting = list(self._waiting.values())
         try:
             gone = [
@@ -195,7 +195,7 @@ class Replica:
                     if each.student is not None:
                         self.registry.copies.put(each.student)
                         self.names[each.pseudonym] = each.student.name
-            at = _now()
+            at = utc_now()
             kept = [(each.pseudonym, self._kept_of(each, at)) for each in waiting]
             self.store.put(kept)
         except BaseException:
@@ -206,7 +206,6 @@ class Replica:
         self._burst += len(waiting)
         self._waiting.clear()
         self.written += 1
-        return len(waiting)
 
     def _kept_of(self, heard: Heard, now: str) -> Kept:
         if heard.student is None:
@@ -233,11 +232,15 @@ class Replica:
     def drop(self, pseudonyms: list[str]) -> None:
         """Forget entries that are no part of the whole set any more, and who they were of."""
         self._remove([self.names[each] for each in pseudonyms if each in self.names])
+        self._forget(pseudonyms)
+        for each in pseudonyms:
+            self._waiting.pop(each, None)
+
+    def _forget(self, pseudonyms: list[str]) -> None:
         self.store.drop(pseudonyms)
         for each in pseudonyms:
             self.ledger.drop(each)
             self._kept.pop(each, None)
-            self._waiting.pop(each, None)
             self._unpublished.discard(each)
 
     def content_of(self, content: bytes) -> str:
@@ -268,14 +271,9 @@ class Replica:
         }
         return changed | gone
 
-    def distrust(self, pseudonyms: Mapping[str, str]) -> None:
+    def distrust(self, pseudonyms: Iterable[str]) -> None:
         """Ask again for students who are not here as they were written; who else is, goes."""
-        known = [each for each in pseudonyms if each in self._kept]
-        self.store.drop(known)
-        for each in known:
-            self.ledger.drop(each)
-            del self._kept[each]
-            self._unpublished.discard(each)
+        self._forget([each for each in pseudonyms if each in self._kept])
 
     def remove_strangers(self) -> list[str]:
         """Forget whoever is enrolled here and by no desk, where the set is whole."""
@@ -318,7 +316,3 @@ class Replica:
             return self.registry.copies.of(name)
         except GalleryError:
             return None
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
