@@ -125,10 +125,9 @@ class Enrolling:
                 )
                 session.of_one_day = not add and in_place_of is None
                 with gate_microphone(installation) as source:
-                    lent = isinstance(source, LentMicrophone)
                     lights = DoorLights(source.show) if isinstance(source, LentMicrophone) else None
-                    session.tell("listening", lent)
-                    for event in enrollment.hear(source, deaf=BEEP if lent else 0.0):
+                    session.tell("listening", None)
+                    for event in enrollment.hear(source, deaf=BEEP if lights is not None else 0.0):
                         session.require_watched()
                         if lights is not None:
                             lights.event(event)
@@ -163,7 +162,7 @@ class Enrolling:
         return self._begin(entry, work)
 
     def stop(self) -> None:
-        """Give up what goes on, and wait for its end."""
+        """Give up what goes on; it ends by itself."""
         with self._lock:
             session = self.session
         if session is not None and session.goes_on:
