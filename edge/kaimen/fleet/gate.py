@@ -67,8 +67,8 @@ class FleetGate(Member):
 
     def subscribe(self) -> None:
         """Subscribe to what desks tell this gate."""
-        self.link.subscribe(self.topics.of_gate(self.membership.name, "receipt"))
-        self.link.subscribe(self.topics.of_gate(self.membership.name, "order"))
+        for what in ("receipt", "order"):
+            self.link.subscribe(self.topics.of_gate(self.membership.name, what))
         self._reported_at = -REPORT
         self._sent_at = -AGAIN
         self._content = ""

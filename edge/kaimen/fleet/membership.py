@@ -161,15 +161,12 @@ class Membership:
             found = cls(**fields)
             named(found.name)
             keys = [found.key, found.secret, *found.desks.values()]
-            whole = all(len(bytes.fromhex(key)) == 32 for key in keys)
-            whole = whole and found.role in (DESK, GATE_ROLE) and bool(found.desk_keys)
-            if whole and found.is_desk:
-                whole = found.desk in found.desks
+            whole = all(len(bytes.fromhex(key)) == 32 for key in keys) and bool(found.desk_keys)
+            if whole and (found.desk in found.desks if found.is_desk else found.role == GATE_ROLE):
+                return found
         except (ValueError, TypeError, KeyError, AttributeError):
-            whole = False
-        if not whole:
-            raise FleetError(f"{where}: damaged; join the fleet again with 'kaimen fleet join'")
-        return found
+            pass
+        raise FleetError(f"{where}: damaged; join the fleet again with 'kaimen fleet join'")
 
     @classmethod
     def load(cls, folder: Path) -> Membership:
