@@ -27,14 +27,12 @@ async def show(exchange: Exchange) -> Response:
             why=exchange.sentence(str(error)),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
-    in_use = report.calibration
     return exchange.page(
         "calibration/page.html",
         report=report,
+        learned=report.calibration,
         factor=FACTOR,
         misfit=await exchange.work(lambda: exchange.installation.arming.roster_misfit),
-        at_once=in_use.at_once,
-        students=in_use.students,
     )
 
 
@@ -51,14 +49,9 @@ def what_if(exchange: Exchange) -> Response:
         threshold = math.nan
     if not -1 <= threshold <= 1:
         raise RefusedRequest(422, "Choose a threshold from -1 to 1.")
-    installation = exchange.installation
-    found, in_use = installation.arming.scores.at(threshold), installation.arming.calibration
-    return exchange.page(
-        "calibration/what_if.html",
-        found=found,
-        at_once=in_use.at_once,
-        students=in_use.students,
-    )
+    arming = exchange.installation.arming
+    found = arming.scores.at(threshold)
+    return exchange.page("calibration/what_if.html", found=found, learned=arming.calibration)
 
 
 def mended(exchange: Exchange) -> Response:

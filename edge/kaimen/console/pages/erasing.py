@@ -36,9 +36,8 @@ def confirm(exchange: Exchange) -> Response:
         "students/remove.html",
         student=student,
         pieces=_named(what_goes(exchange.installation, student.name)),
-        backups=[
-            (each.identity, local(each.at), each.place) for each in registry.erasures.backups()
-        ],
+        backups=registry.erasures.backups(),
+        local=local,
         may_erase=exchange.account.role >= Role.ADMIN,
     )
 
@@ -66,9 +65,8 @@ def show(exchange: Exchange) -> Response:
         identity=statement.identity,
         finished=local(statement.finished),
         pieces=_named(statement.erased),
-        backups=[
-            (each["identity"], local(each["at"]), each["place"]) for each in statement.backups
-        ],
+        backups=statement.backups,
+        local=local,
         key=certificate.key,
         is_of_today=certificate.key == public_key(exchange.installation.vault),
     )

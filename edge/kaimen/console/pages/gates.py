@@ -38,11 +38,9 @@ def found(exchange: Exchange) -> Response:
     except KaimenError as error:
         why = exchange.sentence(str(error))
     rows.sort(key=lambda row: (row.is_well, row.name))
-    problems = {row.name: [exchange.sentence(each) for each in row.problems] for row in rows}
     return exchange.page(
         "gates/found.html",
         rows=rows,
-        problems=problems,
         membership=membership,
         why=why,
         local=local,
