@@ -107,7 +107,7 @@ class Desk(Member):
         entries = {}
         clock = self.replica.ledger.clock
         for pseudonym, mark in changes.items():
-            kept = self.replica.kept(pseudonym)
+            kept = self.replica.kept.get(pseudonym)
             student = self.replica.copy(pseudonym) if mark else None
             if mark and student is None:
                 continue  # changed by something else than Kaimen: the doctor says so
@@ -169,7 +169,7 @@ class Desk(Member):
         kept = {}
         for number in self.link.received():
             pseudonym, entry = self._flying.pop(number, ("", None))
-            found = self.replica.kept(pseudonym)
+            found = self.replica.kept.get(pseudonym)
             if found is not None and found.entry == entry:  # not changed again meanwhile
                 kept[pseudonym] = replace(found, published=True)
             if self._manifest_flying is not None and number == self._manifest_flying[0]:
@@ -186,7 +186,7 @@ class Desk(Member):
         """Take what the broker lacks as not published; another desk's entries become this one's."""
         entries = {}
         for pseudonym in self.catching_up.lacking:
-            kept = self.replica.kept(pseudonym)
+            kept = self.replica.kept.get(pseudonym)
             if kept is None:
                 continue
             if kept.entry.desk != self.membership.desk:
@@ -202,7 +202,7 @@ class Desk(Member):
         return replace(kept, entry=entry, published=False, at=utc_now())
 
     def _publish(self, pseudonym: str) -> None:
-        kept = self.replica.kept(pseudonym)
+        kept = self.replica.kept.get(pseudonym)
         assert kept is not None
         content = b""
         if not kept.entry.removed:
@@ -234,7 +234,7 @@ class Desk(Member):
             for each, entry in self.replica.ledger.entries.items()
             if entry.removed
             and entry.desk == self.membership.desk
-            and (kept := self.replica.kept(each)) is not None
+            and (kept := self.replica.kept.get(each)) is not None
             and kept.published
             and kept.at < before
         ]

@@ -80,7 +80,7 @@ class FleetGate(Member):
             return
         self._changed = False
         changes = self.replica.local_changes()
-        known = {each: mark for each, mark in changes.items() if self.replica.kept(each)}
+        known = {each: mark for each, mark in changes.items() if self.replica.kept.get(each)}
         if known:
             self.say(
                 f"{len(known)} students were changed here; they are taken from the fleet again"

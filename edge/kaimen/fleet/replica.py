@@ -56,29 +56,25 @@ class Replica:
         self.say = say
         self.refused: Counter[str] = Counter()  # messages, by the kind of error
         self.manifests: dict[str, FleetManifest] = {}  # by desk, of this link
-        self._waiting: dict[str, Heard] = {}
-        self._kept: dict[str, Kept] = {}
-        self._unpublished: set[str] = set()
         self._began, self._burst = 0.0, 0  # of a stretch of time, and what was written in it
-        self.ledger = Ledger()
-        self.names: dict[str, str] = {}  # of students here, by pseudonym
         self.written = 0  # how often students of this registry were written or removed
-        self.seen = 0  # the version of the latest manifest that was ever seen
         self.load()
 
     def load(self) -> None:
         """Read what is remembered, and who is here."""
-        self._waiting.clear()
-        self._kept = self.store.kept()
-        self._unpublished = {each for each, kept in self._kept.items() if not kept.published}
-        entries = {topic: kept.entry for topic, kept in self._kept.items()}
+        self._waiting: dict[str, Heard] = {}
+        self.kept = self.store.kept()  # what is remembered of entries, by pseudonym
+        self._unpublished = {each for each, kept in self.kept.items() if not kept.published}
+        entries = {topic: kept.entry for topic, kept in self.kept.items()}
         self.ledger = Ledger(entries, int(self.store.fact("whole_at", 0)))
+        # The version of the latest manifest that was ever seen.
         self.seen = max(int(self.store.fact("seen", 0)), self.membership.since)
         self.ledger.clock = max(self.ledger.clock, self.seen)
         self.desk_keys = self.membership.desk_keys | public_keys(self.store.fact("desks", {}))
         self._read_names()
 
     def _read_names(self) -> None:
+        """Read who is here, by pseudonym."""
         self.names = {self.membership.pseudonym(name): name for name in self.registry.names()}
 
     # What desks say.
@@ -195,23 +191,22 @@ class Replica:
                     if each.student is not None:
                         self.registry.copies.put(each.student)
                         self.names[each.pseudonym] = each.student.name
-            at = utc_now()
-            kept = [(each.pseudonym, self._kept_of(each, at)) for each in waiting]
+            kept = [(each.pseudonym, self._kept_of(each)) for each in waiting]
             self.store.put(kept)
         except BaseException:
             self.load()
             raise
-        self._kept.update(kept)
+        self.kept.update(kept)
         self._unpublished.difference_update(each for each, _ in kept)
         self._burst += len(waiting)
         self._waiting.clear()
         self.written += 1
 
-    def _kept_of(self, heard: Heard, now: str) -> Kept:
+    def _kept_of(self, heard: Heard) -> Kept:
         if heard.student is None:
-            return Kept(heard.entry, at=now)
+            return Kept(heard.entry, at=utc_now())
         mark = marks(self.registry.database, heard.student.name).get(heard.student.name, "")
-        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=now)
+        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=utc_now())
 
     def _remove(self, names: list[str]) -> None:
         if not names:
@@ -240,7 +235,7 @@ class Replica:
         self.store.drop(pseudonyms)
         for each in pseudonyms:
             self.ledger.drop(each)
-            self._kept.pop(each, None)
+            self.kept.pop(each, None)
             self._unpublished.discard(each)
 
     def content_of(self, content: bytes) -> str:
@@ -262,18 +257,18 @@ class Replica:
         changed = {
             each: mark
             for each, mark in here.items()
-            if (kept := self._kept.get(each)) is None or kept.entry.removed or kept.mark != mark
+            if (kept := self.kept.get(each)) is None or kept.entry.removed or kept.mark != mark
         }
         gone = {
             each: ""
-            for each, kept in self._kept.items()
+            for each, kept in self.kept.items()
             if not kept.entry.removed and each not in here
         }
         return changed | gone
 
     def distrust(self, pseudonyms: Iterable[str]) -> None:
         """Ask again for students who are not here as they were written; who else is, goes."""
-        self._forget([each for each in pseudonyms if each in self._kept])
+        self._forget([each for each in pseudonyms if each in self.kept])
 
     def remove_strangers(self) -> list[str]:
         """Forget whoever is enrolled here and by no desk, where the set is whole."""
@@ -287,23 +282,19 @@ class Replica:
 
     def is_published(self, pseudonym: str) -> bool:
         """Return whether the broker is known to have had an entry."""
-        kept = self._kept.get(pseudonym)
+        kept = self.kept.get(pseudonym)
         return kept is None or kept.published
-
-    def kept(self, pseudonym: str) -> Kept | None:
-        """Return what is remembered of an entry."""
-        return self._kept.get(pseudonym)
 
     def unpublished(self) -> list[tuple[str, FleetEntry]]:
         """Return the entries that the broker is not known to have, in their order."""
-        found = [(each, self._kept[each].entry) for each in self._unpublished]
+        found = [(each, self.kept[each].entry) for each in self._unpublished]
         return sorted(found, key=lambda each: each[1])
 
     def keep(self, entries: Mapping[str, Kept]) -> None:
         """Remember entries of this desk, before anybody is told. Raises StorageError."""
         self.store.put(entries.items())
         for each, kept in entries.items():
-            self._kept[each] = kept
+            self.kept[each] = kept
             self.ledger.put(each, kept.entry)
             (self._unpublished.discard if kept.published else self._unpublished.add)(each)
 
