@@ -24,6 +24,7 @@ from kaimen.console.roles import TITLES, Role
 from kaimen.console.sessions import SignIn
 from kaimen.doctor import chinese
 from kaimen.installation import Installation
+from kaimen.local_time import local
 
 if TYPE_CHECKING:
     from kaimen.console.page import Page
@@ -170,6 +171,7 @@ class Exchange:
         role = self.person.role if self.person else None
         shown = {
             "_": self.text,
+            "local": local,
             "exchange": self,
             "language": self.language,
             "account": self.person,

@@ -25,7 +25,7 @@ def show(exchange: Exchange) -> Response:
     account = exchange.account
     return exchange.page(
         "account/page.html",
-        local=_local,
+        when=_when,
         has_passkeys=exchange.origin is not None and exchange.origin.has_passkeys,
         has_room=len(account.passkeys) < MOST_PASSKEYS,
         longest=LONGEST_LABEL,
@@ -33,7 +33,7 @@ def show(exchange: Exchange) -> Response:
     )
 
 
-def _local(seconds: float) -> datetime.datetime:
+def _when(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds).astimezone()
 
 

@@ -37,7 +37,6 @@ def confirm(exchange: Exchange) -> Response:
         student=student,
         pieces=_named(what_goes(exchange.installation, student.name)),
         backups=registry.erasures.backups(),
-        local=local,
         may_erase=exchange.account.role >= Role.ADMIN,
     )
 
@@ -66,7 +65,6 @@ def show(exchange: Exchange) -> Response:
         finished=local(statement.finished),
         pieces=_named(statement.erased),
         backups=statement.backups,
-        local=local,
         key=certificate.key,
         is_of_today=certificate.key == public_key(exchange.installation.vault),
     )
