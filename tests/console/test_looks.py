@@ -208,7 +208,7 @@ def test_enrolling(seen: Seen, language: str) -> None:
     looked = threading.Event()
     session = EnrollmentSession(Entry("Li Bowen", ()), work)
     seen.console.enrolling.session = session
-    session.begin()
+    session.start()
     try:
         seen.go("/enrolling")
         seen.page.locator("#takes li").nth(2).wait_for()
