@@ -155,9 +155,9 @@ class Exchange:
 
     def take_said(self) -> list[str]:
         """Return what was left to be said to this person, once."""
-        said: list[str] = []
-        if self.session is not None:
-            said, self.session.said = self.session.said, []
+        if self.session is None:
+            return []
+        said, self.session.said = self.session.said, []
         return said
 
     # What they are shown.

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
@@ -19,7 +20,7 @@ from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import HeardLevel
 from kaimen.enrollment.chance import ANOTHER_DAY
 from kaimen.enrollment.coach import TakeJudgement
-from kaimen.enrollment.enrollment import Outcome, Status
+from kaimen.enrollment.enrollment import Status
 from kaimen.enrollment.entries import Entry, day_of
 from kaimen.names import name_of
 
@@ -108,9 +109,9 @@ async def _shown(exchange: Exchange, session: EnrollmentSession) -> AsyncIterato
             return
 
 
-def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: object) -> str:
-    outcome, why_not = told if kind == "done" and isinstance(told, tuple) else (None, "")
-    enrolled = isinstance(outcome, Outcome) and outcome.status is Status.ENROLLED
+def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: Any) -> str:
+    outcome, why_not = told if kind == "done" else (None, "")
+    enrolled = outcome is not None and outcome.status is Status.ENROLLED
     return exchange.render(
         "enrolling/end.html", name=session.entry.student, outcome=outcome, enrolled=enrolled,
         why_not=why_not,
