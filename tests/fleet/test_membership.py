@@ -28,6 +28,11 @@ def test_a_place_is_the_same_after_it_was_written(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
+def test_a_desk_without_its_key_is_damaged_and_no_gate() -> None:
+    with pytest.raises(FleetError, match="office: damaged"):
+        Membership.parse(replace(DESK, signing="").rendered(), "office")
+
+
 def test_no_secret_is_shown() -> None:
     shown = repr(DESK)
     for secret in (DESK.key, DESK.secret, DESK.signing, "password='secret'"):

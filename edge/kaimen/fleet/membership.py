@@ -162,10 +162,12 @@ class Membership:
             named(found.name)
             keys = [found.key, found.secret, *found.desks.values()]
             whole = all(len(bytes.fromhex(key)) == 32 for key in keys) and bool(found.desk_keys)
-            if whole and (found.desk in found.desks if found.is_desk else found.role == GATE_ROLE):
+            if whole and found.is_desk:
+                whole = found.desk in found.desks
+            if whole and found.role in (DESK, GATE_ROLE):
                 return found
-        except (ValueError, TypeError, KeyError, AttributeError):
-            pass
+        except (ValueError, TypeError, KeyError, AttributeError, FleetError):
+            pass  # the last of a desk without its key
         raise FleetError(f"{where}: damaged; join the fleet again with 'kaimen fleet join'")
 
     @classmethod

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from kaimen.errors import ForgedMessage, GalleryError, MessageError, OlderMessage
 from kaimen.fleet.ledger import FleetEntry, Ledger, News, different
@@ -137,8 +138,7 @@ class Replica:
     @property
     def manifest(self) -> FleetManifest | None:
         """Return the latest manifest; None where there is none, or one older than was seen."""
-        in_order = sorted(self.manifests.values(), key=lambda each: (each.version, each.desk))
-        latest = in_order[-1] if in_order else None
+        latest = max(self.manifests.values(), key=attrgetter("version", "desk"), default=None)
         return latest if latest is not None and latest.version >= self.seen else None
 
     @property
