@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
@@ -94,13 +94,6 @@ class Exchange:
             raise RefusedRequest(422, "The field {name} is missing.", name=name)
         if len(value) > longest:
             raise RefusedRequest(422, "The field {name} is too long.", name=name)
-        return value
-
-    def upload(self, name: str) -> UploadFile:
-        """Return a file of the form; RefusedRequest where there is none."""
-        value = self.form.get(name)
-        if not isinstance(value, UploadFile) or not value.filename:
-            raise RefusedRequest(422, "Choose a file first.")
         return value
 
     # What is done.
