@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+from kaimen.console.exchange import environment
 from kaimen.console.page import Way
 from kaimen.console.pages import PAGES
-from kaimen.console.templates import environment
 
 Schema = dict[str, Any]
 PLACE = re.compile(r"\{(\w+)(?::(\w+))?\}")

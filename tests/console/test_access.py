@@ -198,7 +198,7 @@ class TestProxy:
 
     @pytest.fixture(autouse=True)
     def names_are_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("kaimen.settings.console._is_address", lambda text: True)
+        monkeypatch.setattr("kaimen.settings.console.is_address", lambda text: True)
 
     HEADERS = {"X-Remote-User": "chen", "X-Kaimen-Proxy": "sixteen or more letters"}  # noqa: RUF012
 

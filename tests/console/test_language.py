@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from jinja2.ext import extract_from_ast
 
-from kaimen.console import language, templates
-from kaimen.console.templates import environment
+from kaimen.console import language
+from kaimen.console.exchange import TEMPLATES, environment
 
-ROOM = templates.FOLDER.parent
+ROOM = TEMPLATES.parent
 PLACE = re.compile(r"\{\w*\}")
 # Calls whose text is shown, and which of their arguments it is.
 SHOWN = {"text": 0, "say": 0, "later": 0, "audit": 0, "RefusedRequest": 1}

@@ -16,7 +16,6 @@ import pytest
 
 from kaimen.console.enrolling import EnrollmentSession
 from kaimen.console.examination import Examined
-from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import HeardLevel
@@ -208,8 +207,8 @@ def test_enrolling(seen: Seen, language: str) -> None:
 
     looked = threading.Event()
     session = EnrollmentSession(Entry("Li Bowen", ()), work)
-    enrolling_of(seen.console).session = session
-    session.begin()
+    seen.console.enrolling.session = session
+    session.start()
     try:
         seen.go("/enrolling")
         seen.page.locator("#takes li").nth(2).wait_for()

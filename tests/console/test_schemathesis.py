@@ -26,7 +26,6 @@ from kaimen.console import examination, pages
 from kaimen.console.examination import Examined
 from kaimen.console.page import Way
 from kaimen.console.pages import PAGES
-from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.settings import Settings
 from tests.console.conftest import Desk, Made, token_of
@@ -131,7 +130,7 @@ def desk(settings: Settings, desk_of: Made, monkeypatch: pytest.MonkeyPatch) -> 
     desk = desk_of(settings)
     desk.console.examination.last = Examined([], time.time())
     yield desk
-    session = enrolling_of(desk.console).session
+    session = desk.console.enrolling.session
     if session is not None:
         session.join()
 

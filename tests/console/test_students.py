@@ -14,7 +14,6 @@ import soundfile
 from starlette.testclient import TestClient
 
 from kaimen.clock import today
-from kaimen.console.pages.enrolling import enrolling_of
 from kaimen.console.roles import Role
 from kaimen.console.student_list import ROWS, StudentList
 from kaimen.doctor.chinese import sentence
@@ -270,7 +269,8 @@ def test_students_are_found_page_by_page_each_once(settings: Settings) -> None:
     names = [f"s{number:05}" for number in range(200)]
     enrolled(settings, *names, recordings=1)
     with Installation.open(settings, Screen(as_json=True)) as installation:
-        students = StudentList().of(installation.registry)
+        students = StudentList()
+        students.keep_up(installation.registry)
         seen: list[str] = []
         after = ""
         while True:
@@ -300,7 +300,7 @@ def files(voice: str, *numbers: int) -> list[tuple[str, tuple[str, bytes]]]:
 
 def ended(desk: Desk, language: str = "en") -> str:
     """Wait for the enrollment that was begun; return how it is shown."""
-    session = enrolling_of(desk.console).session
+    session = desk.console.enrolling.session
     assert session is not None
     session.join()
     client = desk.signed_in(Role.REGISTRAR)
@@ -318,7 +318,7 @@ def test_recordings_that_are_uploaded_enroll(desk: Desk, uploads: TestClient) ->
     assert post(uploads, "/enrolling/upload", fields, files=files("anning", 4)).status_code == 409
     more = {"name": "anning", "how": "add"}
     assert post(uploads, "/enrolling/upload", more, files=files("anning", 4)).status_code == 303
-    session = enrolling_of(desk.console).session
+    session = desk.console.enrolling.session
     assert session is not None
     session.join()
     assert f"/students/{number_of(uploads, 'anning')}" in uploads.get("/students").text

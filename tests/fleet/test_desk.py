@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kaimen.errors import DiskFull, FleetError
+from kaimen.errors import DiskFull, FleetError, GalleryError
 from kaimen.fleet.desk import Desk
 from kaimen.fleet.gate import FleetGate
 from kaimen.fleet.ledger import FleetEntry, News
@@ -130,6 +131,15 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(FleetError, match=r"kaimen\[fleet\]"):
         Link(NOWHERE, "x", lambda *_: None)
+
+
+def test_events_that_cannot_be_counted_are_an_error_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.sqlite"
+    with closing(Store(path)) as store:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE events")
+        with pytest.raises(GalleryError, match=r"fleet\.sqlite: .*no such table"):
+            store.openings("gate-1", datetime.datetime.now(datetime.UTC))
 
 
 def test_the_table_says_what_is_not_well_at_which_gate(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from kaimen.errors import FleetError, SettingsError
 from kaimen.fleet.broker_files import allow, rights, withdraw
 from kaimen.fleet.invitation import read_invitation, write_invitation
 from kaimen.fleet.membership import FILE, Broker, Membership
-from kaimen.fleet.topics import Topics, pseudonym
+from kaimen.fleet.topics import Topics
 from tests.damage import flip
 
 DESK = Membership.create("office", Broker("broker.example", password="secret"))
@@ -26,6 +26,11 @@ def test_a_place_is_the_same_after_it_was_written(tmp_path: Path) -> None:
     gate.save(tmp_path)
     assert Membership.load(tmp_path) == gate
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+
+
+def test_a_desk_without_its_key_is_damaged_and_no_gate() -> None:
+    with pytest.raises(FleetError, match="office: damaged"):
+        Membership.parse(replace(DESK, signing="").rendered(), "office")
 
 
 def test_no_secret_is_shown() -> None:
@@ -108,11 +113,11 @@ def test_a_user_is_in_the_lists_once_and_goes_again(tmp_path: Path) -> None:
 
 
 def test_a_pseudonym_is_of_the_name_however_it_is_written() -> None:
-    key = bytes(32)
-    assert pseudonym(key, "Rene\u0301") == pseudonym(key, "Ren\u00e9")
-    assert pseudonym(key, "Rene") != pseudonym(key, "Ren\u00e9")
-    topics = Topics("f")
-    called = pseudonym(key, "anna")
+    topics, pseudonym = DESK.topics, DESK.pseudonym
+    assert pseudonym("Rene\u0301") == pseudonym("Ren\u00e9")
+    assert pseudonym("Rene") != pseudonym("Ren\u00e9")
+    called = pseudonym("anna")
     assert topics.pseudonym_of(topics.student(called)) == called
-    for other in ("kaimen/f/students/aa/bb", "kaimen/f/manifest/x", f"kaimen/f/students/{called}"):
+    for rest in ("students/aa/bb", "manifest/x", f"students/{called}"):
+        other = f"{topics.root}/{rest}"
         assert topics.pseudonym_of(other) == ""

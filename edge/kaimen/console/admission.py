@@ -78,9 +78,8 @@ class Admission:
 
     async def _answer(self, exchange: Exchange, way: Way) -> Response:
         came_with = exchange.cookie
-        exchange.cookie = (
-            exchange.cookie if len(exchange.cookie) == 43 else secrets.token_urlsafe(32)
-        )
+        if len(exchange.cookie) != 43:
+            exchange.cookie = secrets.token_urlsafe(32)
         exchange.session, exchange.person = self._who(exchange)
         exchange.origin = self._origin(exchange.request)
         if way.role is not None:
@@ -234,6 +233,5 @@ def refusal(exchange: Exchange, error: RefusedRequest | HTTPException | KaimenEr
     else:
         unfit = isinstance(error, RecordingError | SettingsError)
         status, sentence = 422 if unfit else 409, exchange.sentence(str(error))
-    part = exchange.is_part
-    template = "refused_part.html" if part else "refused.html"
+    template = "refused_part.html" if exchange.is_part else "refused.html"
     return exchange.page(template, status=status, sentence=sentence)

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,9 +22,7 @@ from kaimen.console.console import Console
 from kaimen.console.headers import SecurityHeaders
 from kaimen.console.page import Page
 from kaimen.console.pages import PAGES
-
-if TYPE_CHECKING:
-    from kaimen.installation import Installation
+from kaimen.installation import Installation
 
 STATIC = Path(__file__).parent / "static"
 LOCAL = ["localhost", "127.0.0.1", "[::1]"]

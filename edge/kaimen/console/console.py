@@ -8,19 +8,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kaimen.closing import Closing
 from kaimen.console.accounts import Account, Accounts
 from kaimen.console.acts import Acts
 from kaimen.console.attempts import Attempts
 from kaimen.console.challenges import PasskeyChallenges
+from kaimen.console.enrolling import Enrolling
 from kaimen.console.examination import Examination
 from kaimen.console.sessions import Sessions, SignIn
+from kaimen.console.student_list import StudentList
 from kaimen.console.watching import Watching
-
-if TYPE_CHECKING:
-    from kaimen.installation import Installation
+from kaimen.installation import Installation
 
 
 class Console(Closing):
@@ -50,6 +49,8 @@ class Console(Closing):
         self.ending = asyncio.Event()  # set: streams end, so that the server can
         self.examination = Examination(config)
         self.watching = Watching(chosen.feed_path)
+        self.enrolling = Enrolling(self.settings)
+        self.students = StudentList()
         self._acts = Acts(installation.acts_folder, installation.acts_key)
         # One thread: neither the registry nor the index may be used by two at a time.
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="desk")

@@ -36,10 +36,11 @@ class Stopped(Exception):
     """Somebody gave the enrollment up, or nobody watches it."""
 
 
-class EnrollmentSession:
-    """One enrollment that goes on."""
+class EnrollmentSession(threading.Thread):
+    """One enrollment that goes on, in a thread of its own."""
 
     def __init__(self, entry: Entry, work: Callable[[EnrollmentSession], None]) -> None:
+        super().__init__(name="enrollment", daemon=True)
         self.entry = entry
         self.told: list[Told] = []  # only ever grows
         self.level: HeardLevel | None = None
@@ -47,20 +48,6 @@ class EnrollmentSession:
         self.of_one_day = False  # all takes are of this moment, and nothing foresees another day
         self._watched = time.monotonic()
         self._work = work
-        self._thread = threading.Thread(target=self._run, name="enrollment", daemon=True)
-
-    @property
-    def goes_on(self) -> bool:
-        """Return whether it has not ended yet."""
-        return self._thread.is_alive()
-
-    def begin(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
 
     def tell(self, kind: str, what: Any) -> None:
         """Leave something for whoever watches."""
@@ -76,7 +63,7 @@ class EnrollmentSession:
         seen, level = 0, None
         while True:
             self._watched = time.monotonic()
-            ended = not self.goes_on
+            ended = not self.is_alive()
             if self.level is not level:
                 level = self.level
                 yield "level", level
@@ -87,7 +74,8 @@ class EnrollmentSession:
                 return
             await asyncio.sleep(LOOK)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Work to the end, and tell how it ended."""
         try:
             self._work(self)
         except Stopped:
@@ -125,10 +113,9 @@ class Enrolling:
                 )
                 session.of_one_day = not add and in_place_of is None
                 with gate_microphone(installation) as source:
-                    lent = isinstance(source, LentMicrophone)
                     lights = DoorLights(source.show) if isinstance(source, LentMicrophone) else None
-                    session.tell("listening", lent)
-                    for event in enrollment.hear(source, deaf=BEEP if lent else 0.0):
+                    session.tell("listening", None)
+                    for event in enrollment.hear(source, deaf=BEEP if lights is not None else 0.0):
                         session.require_watched()
                         if lights is not None:
                             lights.event(event)
@@ -163,10 +150,10 @@ class Enrolling:
         return self._begin(entry, work)
 
     def stop(self) -> None:
-        """Give up what goes on, and wait for its end."""
+        """Give up what goes on; it ends by itself."""
         with self._lock:
             session = self.session
-        if session is not None and session.goes_on:
+        if session is not None and session.is_alive():
             session.stopped = True
 
     def _installation(self) -> Installation:
@@ -179,8 +166,8 @@ class Enrolling:
 
     def _begin(self, entry: Entry, work: Callable[[EnrollmentSession], None]) -> bool:
         with self._lock:
-            if self.session is not None and self.session.goes_on:
+            if self.session is not None and self.session.is_alive():
                 return False
             self.session = EnrollmentSession(entry, work)
-            self.session.begin()
+            self.session.start()
             return True

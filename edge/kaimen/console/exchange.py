@@ -6,10 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
@@ -19,13 +22,14 @@ from kaimen.console.language import CHINESE, Translator, translator
 from kaimen.console.origin import Origin
 from kaimen.console.roles import TITLES, Role
 from kaimen.console.sessions import SignIn
-from kaimen.console.templates import environment
 from kaimen.doctor import chinese
+from kaimen.installation import Installation
+from kaimen.local_time import local
 
 if TYPE_CHECKING:
     from kaimen.console.page import Page
-    from kaimen.installation import Installation
 
+TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_FIELD = 1000  # characters
 STILL_THERE = 5.0  # seconds between looks whether a watcher is still signed in
 
@@ -92,13 +96,6 @@ class Exchange:
             raise RefusedRequest(422, "The field {name} is too long.", name=name)
         return value
 
-    def upload(self, name: str) -> UploadFile:
-        """Return a file of the form; RefusedRequest where there is none."""
-        value = self.form.get(name)
-        if not isinstance(value, UploadFile) or not value.filename:
-            raise RefusedRequest(422, "Choose a file first.")
-        return value
-
     # What is done.
 
     @property
@@ -143,11 +140,17 @@ class Exchange:
         if self.session is not None:
             self.session.said.append(self.text(sentence, **values))
 
+    def calibrate_if_quick(self) -> None:
+        """Calibrate anew where that is quick; say why no door is armed, if none is."""
+        why_not = self.installation.arming.calibrate_if_quick()
+        if why_not:
+            self.say("The door is not armed: {reason}.", reason=self.sentence(why_not))
+
     def take_said(self) -> list[str]:
         """Return what was left to be said to this person, once."""
-        said: list[str] = []
-        if self.session is not None:
-            said, self.session.said = self.session.said, []
+        if self.session is None:
+            return []
+        said, self.session.said = self.session.said, []
         return said
 
     # What they are shown.
@@ -161,6 +164,7 @@ class Exchange:
         role = self.person.role if self.person else None
         shown = {
             "_": self.text,
+            "local": local,
             "exchange": self,
             "language": self.language,
             "account": self.person,
@@ -194,7 +198,7 @@ class Exchange:
         try:
             while True:
                 if following is None:
-                    following = asyncio.ensure_future(_next_of(coming))
+                    following = asyncio.ensure_future(anext(coming))
                 either: set[asyncio.Future[Any]] = {following, ending}
                 first = asyncio.FIRST_COMPLETED
                 await asyncio.wait(either, timeout=STILL_THERE, return_when=first)
@@ -220,8 +224,16 @@ class Exchange:
                 following.cancel()
 
 
-async def _next_of(coming: AsyncIterator[tuple[str, str]]) -> tuple[str, str]:
-    return await anext(coming)
+@cache
+def environment() -> Environment:
+    """Return where templates come from; a value that is missing is an error, not a blank."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def as_json(value: Any) -> str:

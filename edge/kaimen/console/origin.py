@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
+
+from kaimen.settings.console import is_address
 
 USUAL = {"http": 80, "https": 443}
 HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,253}?)\.?)(?::([0-9]{1,5}))?")
@@ -27,7 +28,7 @@ class Origin:
     def has_passkeys(self) -> bool:
         """Return whether browsers know passkeys there: a name, by TLS or of this machine."""
         local = self.host == "localhost" or self.host.endswith(".localhost")
-        return (local or self.scheme == "https") and not _is_number(self.host)
+        return (local or self.scheme == "https") and not is_address(self.host)
 
 
 def origin_of(scheme: str, host: str) -> Origin | None:
@@ -37,11 +38,3 @@ def origin_of(scheme: str, host: str) -> Origin | None:
         return None
     port = int(found[3] or USUAL[scheme])
     return Origin(scheme, found[1] or found[2], port) if 0 < port < 65536 else None
-
-
-def _is_number(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from kaimen.console.accounts import Account, Passkey
@@ -22,14 +21,6 @@ LONGEST_LABEL = 40  # characters
 
 class WrongPasskey(KaimenError, ValueError):
     """An answer that no passkey of this desk has given to this challenge."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedAnswer:
-    """An answer that is right so far: whose passkey it was, and its counter."""
-
-    number: str
-    counter: int
 
 
 def to_register(account: Account, challenge: PasskeyChallenge) -> dict[str, Any]:
@@ -112,11 +103,8 @@ def number_of(answer: str) -> str:
     return number
 
 
-def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> SignedAnswer:
-    """Return an answer that a passkey gave to a challenge.
-
-    Its counter is still to be compared. Raises WrongPasskey.
-    """
+def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> int:
+    """Return the counter, still to be compared, of a passkey's answer. Raises WrongPasskey."""
     from webauthn import base64url_to_bytes, verify_authentication_response
 
     given = _parsed(answer)
@@ -135,7 +123,7 @@ def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> Signed
         )
     except Exception as error:  # whatever a parser of what somebody sent may raise
         raise WrongPasskey("this passkey has not signed this") from error
-    return SignedAnswer(passkey.number, verified.new_sign_count)
+    return verified.new_sign_count
 
 
 def _parsed(answer: str) -> dict[str, Any]:

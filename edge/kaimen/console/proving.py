@@ -56,9 +56,9 @@ async def by_passkey(exchange: Exchange, challenge: PasskeyChallenge | None) -> 
     try:
         if challenge is None:
             raise WrongPasskey("it has signed no challenge that it was given")
-        signed = await exchange.aside(passkeys.signed, answer, challenge, passkey)
+        counter = await exchange.aside(passkeys.signed, answer, challenge, passkey)
         account = await exchange.aside(
-            console.accounts.used_passkey, account.name, number, signed.counter, time.time()
+            console.accounts.used_passkey, account.name, number, counter, time.time()
         )
     except (WrongPasskey, SettingsError):  # or it was removed meanwhile
         await exchange.aside(write, exchange, account.name, later("gave a wrong passkey"))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 
 from kaimen.console.app import application
 from kaimen.console.console import Console
 from kaimen.errors import DeviceError, SettingsError
+from kaimen.installation import Installation
 from kaimen.systemd import notify
-
-if TYPE_CHECKING:
-    from kaimen.installation import Installation
 
 LEAVING = 2  # seconds that visitors are given at the end
 

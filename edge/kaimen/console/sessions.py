@@ -54,21 +54,21 @@ class Sessions:
             self._sessions[number] = SignIn(account, now, now, proxied, passkey)
         return number
 
-    def get(self, number: str | None, *, visit: bool = True) -> SignIn | None:
+    def get(self, number: str, *, visit: bool = True) -> SignIn | None:
         """Return the session of a number; ``visit`` says that somebody is there."""
         with self._lock:
-            session = self._sessions.get(number or "")
+            session = self._sessions.get(number)
             if session is None or not self._lives(session):
-                self._sessions.pop(number or "", None)
+                self._sessions.pop(number, None)
                 return None
             if visit:
                 session.seen = self._clock()
             return session
 
-    def end(self, number: str | None) -> None:
+    def end(self, number: str) -> None:
         """End one session."""
         with self._lock:
-            self._sessions.pop(number or "", None)
+            self._sessions.pop(number, None)
 
     def token(self, cookie: str) -> str:
         """Return what every form carries: only a page of ours can know it (HMAC-SHA256)."""

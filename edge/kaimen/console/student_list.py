@@ -30,15 +30,14 @@ class StudentList:
         self._searched: list[str] = []
         self._found: tuple[tuple[str, str], list[Student]] = (("", ""), [])
 
-    def of(self, registry: Registry) -> StudentList:
-        """Return the list, read anew if the registry has changed."""
+    def keep_up(self, registry: Registry) -> None:
+        """Read the list anew if the registry has changed."""
         seen = registry, registry.database.version()
         if seen != self._seen:
             self._students = registry.students()
             self._searched = [each.name.casefold() for each in self._students]
             self._found = ("", ""), self._students
             self._seen = seen
-        return self
 
     def forget(self) -> None:
         """Read the list anew the next time: a registry does not tell what it changed itself."""

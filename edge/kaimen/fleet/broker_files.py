@@ -49,15 +49,16 @@ def write_broker(folder: Path, host: str, port: int) -> str:
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate("Kaimen fleet", authority_key, None, None)
     server = _certificate(host, server_key, authority, authority_key)
-    _private(folder / "authority.key", _pem(authority_key))
-    _private(folder / "server.key", _pem(server_key))
-    for name, certificate in (("authority.crt", authority), ("server.crt", server)):
-        _write(folder / name, certificate.public_bytes(form.Encoding.PEM))
+    written = authority.public_bytes(form.Encoding.PEM)
     settings = CONFIGURATION.format(folder=folder.absolute(), port=port)
-    _write(folder / "mosquitto.conf", settings.encode())
-    _private(folder / "passwords", b"")
-    _private(folder / "rights", b"")
-    return authority.public_bytes(form.Encoding.PEM).decode()
+    _write(folder / "authority.key", _pem(authority_key))
+    _write(folder / "server.key", _pem(server_key))
+    _write(folder / "authority.crt", written, private=False)
+    _write(folder / "server.crt", server.public_bytes(form.Encoding.PEM), private=False)
+    _write(folder / "mosquitto.conf", settings.encode(), private=False)
+    _write(folder / "passwords", b"")
+    _write(folder / "rights", b"")
+    return written.decode()
 
 
 def allow(folder: Path, user: str, password: str, topics: Topics, *, desk: bool) -> None:
@@ -65,19 +66,17 @@ def allow(folder: Path, user: str, password: str, topics: Topics, *, desk: bool)
 
     A machine of the same name is let in no more by its earlier password.
     """
-    passwords = folder / "passwords"
-    kept = [line for line in _lines(passwords) if not line.startswith(f"{user}:")]
-    _private(passwords, "".join([*kept, f"{user}:{hashed(password)}\n"]).encode())
-    _private(folder / "rights", (_without(folder, user) + rights(user, topics, desk)).encode())
+    passwords, others = _without(folder, user)
+    _write(folder / "passwords", f"{passwords}{user}:{hashed(password)}\n".encode())
+    _write(folder / "rights", (others + rights(user, topics, desk)).encode())
 
 
 def withdraw(folder: Path, user: str) -> bool:
     """Let a machine in no more; return whether it was. Raises StorageError."""
-    passwords = folder / "passwords"
-    kept = [line for line in _lines(passwords) if not line.startswith(f"{user}:")]
-    there = len(kept) < len(_lines(passwords))
-    _private(passwords, "".join(kept).encode())
-    _private(folder / "rights", _without(folder, user).encode())
+    passwords, others = _without(folder, user)
+    there = passwords != _read(folder / "passwords")
+    _write(folder / "passwords", passwords.encode())
+    _write(folder / "rights", others.encode())
     return there
 
 
@@ -103,22 +102,23 @@ def hashed(password: str) -> str:
     return f"$7${HASHED}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def _without(folder: Path, user: str) -> str:
-    sections = "".join(_lines(folder / "rights")).split("\n\n")
+def _without(folder: Path, user: str) -> tuple[str, str]:
+    """Return the passwords and the rights of everybody but a user, as they are written."""
+    lines = _read(folder / "passwords").splitlines(keepends=True)
+    sections = _read(folder / "rights").split("\n\n")
     kept = [each for each in sections if each.strip() and not each.startswith(f"user {user}\n")]
-    return "".join(f"{each.strip()}\n\n" for each in kept)
+    return (
+        "".join(line for line in lines if not line.startswith(f"{user}:")),
+        "".join(f"{each.strip()}\n\n" for each in kept),
+    )
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _write(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content))
-
-
-def _private(path: Path, content: bytes) -> None:
-    write_whole(path, lambda file: file.write(content), private=True)
+def _write(path: Path, content: bytes, *, private: bool = True) -> None:
+    write_whole(path, lambda file: file.write(content), private=private)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

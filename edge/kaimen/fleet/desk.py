@@ -20,8 +20,8 @@ from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.packing import packed
 from kaimen.fleet.reports import Reports
 from kaimen.fleet.store import Kept, Store
+from kaimen.local_time import utc_now
 from kaimen.registry.registry import Registry
-from kaimen.registry.seals import RegistryState
 
 MANY = 20  # students who may be removed at once without a word
 SHARE = 0.1  # of all, the same
@@ -47,7 +47,7 @@ class Desk(Member):
 
         Raises FleetError and StorageError.
         """
-        membership.signing_key  # noqa: B018 - a gate has none
+        require_desk(membership)
         super().__init__(membership, registry, store, say)
         self._reports = Reports(membership, store, self.link)
         self._accept = accept_removals
@@ -60,6 +60,7 @@ class Desk(Member):
         self._verified = False
         self._caught_up = False
         self._held: frozenset[str] = frozenset()  # removals that wait for a word
+        self._changed = True  # the registry, since entries were last made of it
         self._seen_registry()
 
     def subscribe(self) -> None:
@@ -87,8 +88,7 @@ class Desk(Member):
 
     def look(self) -> None:
         """Make entries of what was changed in the registry."""
-        if self.registry_changed():
-            self._changed = True
+        self._changed |= self.registry_changed()
         if self._changed and (self.ready or self.link.connections == 0):
             self._changed = False
             self._take_up(self.replica.local_changes())
@@ -107,7 +107,7 @@ class Desk(Member):
         entries = {}
         clock = self.replica.ledger.clock
         for pseudonym, mark in changes.items():
-            kept = self.replica.kept(pseudonym)
+            kept = self.replica.kept.get(pseudonym)
             student = self.replica.copy(pseudonym) if mark else None
             if mark and student is None:
                 continue  # changed by something else than Kaimen: the doctor says so
@@ -117,7 +117,7 @@ class Desk(Member):
                 continue
             clock += 1
             entry = FleetEntry(clock, self.membership.desk, student is None)
-            entries[pseudonym] = Kept(entry, content, mark, published=False, at=_now())
+            entries[pseudonym] = Kept(entry, content, mark, published=False, at=utc_now())
         if entries:
             self.replica.keep(entries)
         self._note_registry()
@@ -126,19 +126,15 @@ class Desk(Member):
 
     def _seen_registry(self) -> None:
         noted = self.store.fact("registry")
-        state = self.registry.database.state()
-        self._changed = True
-        if noted is None or not state.went_back([noted]):
-            return
-        changes = self.replica.local_changes()
-        self.say(
-            f"{state.went_back([noted])}; {len(changes)} students are taken from the fleet again"
-        )
-        self.replica.distrust(changes)
-        self._note_registry(state)
+        went_back = self.registry.database.state().went_back([noted] if noted else [])
+        if went_back:
+            changes = self.replica.local_changes()
+            self.say(f"{went_back}; {len(changes)} students are taken from the fleet again")
+            self.replica.distrust(changes)
+            self._note_registry()
 
-    def _note_registry(self, state: RegistryState | None = None) -> None:
-        self.store.note("registry", str(state or self.registry.database.state()))
+    def _note_registry(self) -> None:
+        self.store.note("registry", str(self.registry.database.state()))
 
     # What is told.
 
@@ -173,7 +169,7 @@ class Desk(Member):
         kept = {}
         for number in self.link.received():
             pseudonym, entry = self._flying.pop(number, ("", None))
-            found = self.replica.kept(pseudonym)
+            found = self.replica.kept.get(pseudonym)
             if found is not None and found.entry == entry:  # not changed again meanwhile
                 kept[pseudonym] = replace(found, published=True)
             if self._manifest_flying is not None and number == self._manifest_flying[0]:
@@ -190,7 +186,7 @@ class Desk(Member):
         """Take what the broker lacks as not published; another desk's entries become this one's."""
         entries = {}
         for pseudonym in self.catching_up.lacking:
-            kept = self.replica.kept(pseudonym)
+            kept = self.replica.kept.get(pseudonym)
             if kept is None:
                 continue
             if kept.entry.desk != self.membership.desk:
@@ -203,10 +199,10 @@ class Desk(Member):
     def _anew(self, kept: Kept) -> Kept:
         self.replica.ledger.clock += 1
         entry = FleetEntry(self.replica.ledger.clock, self.membership.desk, kept.entry.removed)
-        return replace(kept, entry=entry, published=False, at=_now())
+        return replace(kept, entry=entry, published=False, at=utc_now())
 
     def _publish(self, pseudonym: str) -> None:
-        kept = self.replica.kept(pseudonym)
+        kept = self.replica.kept.get(pseudonym)
         assert kept is not None
         content = b""
         if not kept.entry.removed:
@@ -221,7 +217,8 @@ class Desk(Member):
                 self.replica.keep({pseudonym: kept})
         kind = MessageKind.REMOVED if kept.entry.removed else MessageKind.STUDENT
         topic = self.topics.student(pseudonym)
-        number = self.link.publish(topic, self.seal(topic, kind, kept.entry.version, content))
+        sealed = self.membership.seal(topic, kind, kept.entry.version, content)
+        number = self.link.publish(topic, sealed)
         if number is not None:
             self._flying[number] = pseudonym, kept.entry
 
@@ -237,7 +234,7 @@ class Desk(Member):
             for each, entry in self.replica.ledger.entries.items()
             if entry.removed
             and entry.desk == self.membership.desk
-            and (kept := self.replica.kept(each)) is not None
+            and (kept := self.replica.kept.get(each)) is not None
             and kept.published
             and kept.at < before
         ]
@@ -261,7 +258,8 @@ class Desk(Member):
         self.store.note("mine", version)
         content = manifest_of(self.replica.ledger, self.membership.desks)
         topic = self.topics.manifest(self.membership.desk)
-        number = self.link.publish(topic, self.seal(topic, MessageKind.MANIFEST, version, content))
+        sealed = self.membership.seal(topic, MessageKind.MANIFEST, version, content)
+        number = self.link.publish(topic, sealed)
         if number is not None:
             self._manifest_at = time.monotonic()
             manifest = read_manifest(
@@ -278,7 +276,3 @@ def require_desk(membership: Membership) -> None:
     """Require that this machine is a desk. Raises FleetError."""
     if not membership.is_desk:
         raise FleetError(f"{membership.name} is a gate of the fleet; do this at a desk")
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -67,21 +67,20 @@ class FleetGate(Member):
 
     def subscribe(self) -> None:
         """Subscribe to what desks tell this gate."""
-        self.link.subscribe(self.topics.of_gate(self.membership.name, "receipt"))
-        self.link.subscribe(self.topics.of_gate(self.membership.name, "order"))
+        for what in ("receipt", "order"):
+            self.link.subscribe(self.topics.of_gate(self.membership.name, what))
         self._reported_at = -REPORT
         self._sent_at = -AGAIN
         self._content = ""
 
     def look(self) -> None:
         """Take back what something else than the fleet changed in the registry."""
-        if self.registry_changed():
-            self._changed = True
+        self._changed |= self.registry_changed()
         if not self._changed or not self.replica.whole:
             return
         self._changed = False
         changes = self.replica.local_changes()
-        known = {each: mark for each, mark in changes.items() if self.replica.kept(each)}
+        known = {each: mark for each, mark in changes.items() if self.replica.kept.get(each)}
         if known:
             self.say(
                 f"{len(known)} students were changed here; they are taken from the fleet again"
@@ -141,12 +140,16 @@ class FleetGate(Member):
         status = self.status()
         if status == self._reported and since < REPORT:
             return
-        topic = self.topics.of_gate(self.membership.name, "status")
         at = datetime.datetime.now(datetime.UTC).isoformat()
-        content = json.dumps({**status, "at": at}).encode()
-        key = self.membership.gate_key(self.membership.name)
-        if self.link.publish(topic, seal_report(topic, content, key)) is not None:
+        if self._tell("status", {**status, "at": at}) is not None:
             self._reported, self._reported_at = status, now
+
+    def _tell(self, what: str, content: dict[str, Any], *, retain: bool = True) -> int | None:
+        """Publish a report under this gate's own key; return its number, or None."""
+        topic = self.topics.of_gate(self.membership.name, what)
+        key = self.membership.gate_key(self.membership.name)
+        sealed = seal_report(topic, json.dumps(content).encode(), key)
+        return self.link.publish(topic, sealed, retain=retain)
 
     # What happened.
 
@@ -177,11 +180,9 @@ class FleetGate(Member):
                 return
         if not self._batch:
             return
-        topic = self.topics.of_gate(self.membership.name, "events")
         self._sent = id_of(self._batch[-1])
-        content = json.dumps({"records": list(self._told(self._batch)), "last": self._sent})
-        key = self.membership.gate_key(self.membership.name)
-        self.link.publish(topic, seal_report(topic, content.encode(), key), retain=False)
+        content = {"records": list(self._told(self._batch)), "last": self._sent}
+        self._tell("events", content, retain=False)
 
     def _told(self, records: Iterable[Record]) -> Iterable[Record]:
         """Yield records in which students are called as in the fleet, not as in this gate's log."""
@@ -218,6 +219,6 @@ class FleetGate(Member):
             raise ForgedMessage(f"nothing that a desk tells a gate: {what}")
 
     def _receive(self, last: str) -> None:
-        if last == self._sent and self._batch and self._follower is not None:
+        if last == self._sent and self._batch:
             self._batch, self._sent = [], None
             self._sent_at = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from kaimen.errors import ForgedMessage
 from kaimen.fleet.ledger import BUCKET_NAMES, BUCKETS, SHORT, Ledger
 from kaimen.fleet.membership import public_keys
 from kaimen.fleet.message import FleetMessage, MessageKind
+from kaimen.local_time import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,6 @@ class FleetManifest:
     desks: Mapping[str, str]  # public keys of desks that are believed
     at: str  # when it was written, UTC
 
-    @property
-    def order(self) -> tuple[int, str]:
-        """Return by what the latest of several is known."""
-        return self.version, self.desk
-
 
 def manifest_of(ledger: Ledger, desks: Mapping[str, str]) -> bytes:
     """Return the content of a manifest of a ledger."""
@@ -38,7 +33,7 @@ def manifest_of(ledger: Ledger, desks: Mapping[str, str]) -> bytes:
             "students": ledger.students,
             "digests": base64.b64encode(b"".join(ledger.digests.values())).decode(),
             "desks": dict(desks),
-            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "at": utc_now(),
         }
     ).encode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,9 +11,9 @@ from kaimen.fleet.catching_up import CatchingUp
 from kaimen.fleet.ledger import News
 from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Membership
-from kaimen.fleet.message import MessageKind, seal
 from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Store
+from kaimen.local_time import utc_now
 from kaimen.registry.registry import Registry
 
 WAIT = 0.2  # seconds that a step waits for a message
@@ -87,8 +86,8 @@ class Member:
             return
         before = self.store.fact("link", {})
         since = before.get("since") if before.get("connected") is connected else None
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.store.note("link", {"connected": connected, "since": since or now, "why_not": why_not})
+        since = since or utc_now()
+        self.store.note("link", {"connected": connected, "since": since, "why_not": why_not})
         self._noted = connected, why_not
 
     def look(self) -> None:
@@ -146,15 +145,8 @@ class Member:
                 if heard is not None:
                     self.catching_up.hear(heard)
                     if heard.news is News.OLDER and not retained:
-                        self.replica.refused["OlderMessage"] = (
-                            self.replica.refused.get("OlderMessage", 0) + 1
-                        )
+                        self.replica.refused["OlderMessage"] += 1
             else:
                 self.hear(topic, payload)
         except MessageError as error:
             self.replica.refuse(error)
-
-    def seal(self, topic: str, kind: MessageKind, version: int, content: bytes) -> bytes:
-        """Return a message of this desk. Raises FleetError at a gate."""
-        key = self.membership.message_key
-        return seal(topic, kind, version, content, key, self.membership.signing_key)

@@ -19,8 +19,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from kaimen.errors import FleetError, SettingsError
-from kaimen.fleet.message import desk_of
-from kaimen.fleet.topics import GATE, Topics, pseudonym
+from kaimen.fleet.message import MessageKind, desk_of, seal
+from kaimen.fleet.topics import GATE, LENGTH, Topics
+from kaimen.names import as_kept
 from kaimen.storage import write_whole
 
 FILE = "membership.json"
@@ -97,7 +98,12 @@ class Membership:
 
     def pseudonym(self, student: str) -> str:
         """Return what a student is called in topics."""
-        return pseudonym(self._topic_key, student)
+        name = as_kept(student).encode()
+        return hmac.digest(self._topic_key, name, "sha256").hex()[:LENGTH]
+
+    def seal(self, topic: str, kind: MessageKind, version: int, content: bytes) -> bytes:
+        """Return a message of this desk for a topic. Raises FleetError at a gate."""
+        return seal(topic, kind, version, content, self.message_key, self.signing_key)
 
     def gate_key(self, gate: str) -> bytes:
         """Return the key of a gate's own, at a desk, or of this gate."""
@@ -111,8 +117,7 @@ class Membership:
     @classmethod
     def create(cls, name: str, broker: Broker) -> Membership:
         """Return the first desk of a new fleet. Raises SettingsError."""
-        signing = Ed25519PrivateKey.generate()
-        public = signing.public_key()
+        signing, desks = _new_desk()
         return cls(
             fleet=secrets.token_hex(8),
             role=DESK,
@@ -120,25 +125,21 @@ class Membership:
             broker=broker,
             key=secrets.token_hex(32),
             secret=secrets.token_hex(32),
-            desks={desk_of(public): public.public_bytes_raw().hex()},
-            signing=signing.private_bytes_raw().hex(),
+            desks=desks,
+            signing=signing,
         )
 
     def invited(self, name: str, role: str, broker: Broker, tags: tuple[str, ...]) -> Membership:
         """Return the place of a new machine in this desk's fleet. Raises SettingsError."""
-        signing = Ed25519PrivateKey.generate() if role == DESK else None
-        desks = dict(self.desks)
-        if signing is not None:
-            public = signing.public_key()
-            desks[desk_of(public)] = public.public_bytes_raw().hex()
+        signing, new = _new_desk() if role == DESK else ("", {})
         return replace(
             self,
             role=role,
             name=named(name),
             broker=broker,
             secret=self.secret if role == DESK else self.gate_key(name).hex(),
-            desks=desks,
-            signing=signing.private_bytes_raw().hex() if signing is not None else "",
+            desks={**self.desks, **new},
+            signing=signing,
             tags=tuple(map(named, tags)),
         )
 
@@ -160,15 +161,14 @@ class Membership:
             found = cls(**fields)
             named(found.name)
             keys = [found.key, found.secret, *found.desks.values()]
-            whole = all(len(bytes.fromhex(key)) == 32 for key in keys)
-            whole = whole and found.role in (DESK, GATE_ROLE) and bool(found.desk_keys)
+            whole = all(len(bytes.fromhex(key)) == 32 for key in keys) and bool(found.desk_keys)
             if whole and found.is_desk:
                 whole = found.desk in found.desks
-        except (ValueError, TypeError, KeyError, AttributeError):
-            whole = False
-        if not whole:
-            raise FleetError(f"{where}: damaged; join the fleet again with 'kaimen fleet join'")
-        return found
+            if whole and found.role in (DESK, GATE_ROLE):
+                return found
+        except (ValueError, TypeError, KeyError, AttributeError, FleetError):
+            pass  # the last of a desk without its key
+        raise FleetError(f"{where}: damaged; join the fleet again with 'kaimen fleet join'")
 
     @classmethod
     def load(cls, folder: Path) -> Membership:
@@ -193,6 +193,13 @@ def named(name: str) -> str:
             "hyphens, at most 31"
         )
     return name
+
+
+def _new_desk() -> tuple[str, dict[str, str]]:
+    """Return a private key, and its public key by what the desk is called, in digits."""
+    signing = Ed25519PrivateKey.generate()
+    public = signing.public_key()
+    return signing.private_bytes_raw().hex(), {desk_of(public): public.public_bytes_raw().hex()}
 
 
 def public_keys(desks: Mapping[str, str]) -> dict[str, Ed25519PublicKey]:

@@ -6,11 +6,12 @@ remembered of it: whoever is cut off between the two takes the same message agai
 
 from __future__ import annotations
 
-import datetime
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from kaimen.errors import ForgedMessage, GalleryError, MessageError, OlderMessage
 from kaimen.fleet.ledger import FleetEntry, Ledger, News, different
@@ -20,6 +21,7 @@ from kaimen.fleet.message import MessageKind, head_of, open_message
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.store import Kept, Store
 from kaimen.gallery.beside import forget_beside
+from kaimen.local_time import utc_now
 from kaimen.registry.copying import StudentCopy, marks
 from kaimen.registry.registry import Registry
 
@@ -53,31 +55,27 @@ class Replica:
         self.registry = registry
         self.store = store
         self.say = say
-        self.refused: dict[str, int] = {}  # messages, by the kind of error
+        self.refused: Counter[str] = Counter()  # messages, by the kind of error
         self.manifests: dict[str, FleetManifest] = {}  # by desk, of this link
-        self._waiting: dict[str, Heard] = {}
-        self._kept: dict[str, Kept] = {}
-        self._unpublished: set[str] = set()
         self._began, self._burst = 0.0, 0  # of a stretch of time, and what was written in it
-        self.ledger = Ledger()
-        self.names: dict[str, str] = {}  # of students here, by pseudonym
         self.written = 0  # how often students of this registry were written or removed
-        self.seen = 0  # the version of the latest manifest that was ever seen
         self.load()
 
     def load(self) -> None:
         """Read what is remembered, and who is here."""
-        self._waiting.clear()
-        self._kept = self.store.kept()
-        self._unpublished = {each for each, kept in self._kept.items() if not kept.published}
-        entries = {topic: kept.entry for topic, kept in self._kept.items()}
+        self._waiting: dict[str, Heard] = {}
+        self.kept = self.store.kept()  # what is remembered of entries, by pseudonym
+        self._unpublished = {each for each, kept in self.kept.items() if not kept.published}
+        entries = {topic: kept.entry for topic, kept in self.kept.items()}
         self.ledger = Ledger(entries, int(self.store.fact("whole_at", 0)))
+        # The version of the latest manifest that was ever seen.
         self.seen = max(int(self.store.fact("seen", 0)), self.membership.since)
         self.ledger.clock = max(self.ledger.clock, self.seen)
         self.desk_keys = self.membership.desk_keys | public_keys(self.store.fact("desks", {}))
         self._read_names()
 
     def _read_names(self) -> None:
+        """Read who is here, by pseudonym."""
         self.names = {self.membership.pseudonym(name): name for name in self.registry.names()}
 
     # What desks say.
@@ -110,7 +108,7 @@ class Replica:
         self.ledger.put(heard.pseudonym, heard.entry)
         self._waiting[heard.pseudonym] = heard
 
-    def hear_manifest(self, topic: str, payload: bytes) -> FleetManifest:
+    def hear_manifest(self, topic: str, payload: bytes) -> None:
         """Take a desk's manifest. Raises MessageError of every kind."""
         message = open_message(topic, payload, self.membership.message_key, self.desk_keys)
         if topic != self.membership.topics.manifest(message.desk):
@@ -129,19 +127,18 @@ class Replica:
             self.seen = manifest.version
             self.store.note("seen", self.seen)
             self.store.note("desk_said", manifest.at)
-        return manifest
 
     def refuse(self, error: MessageError) -> None:
         """Count a message that was not taken, and say so the first time."""
         kind = type(error).__name__
-        self.refused[kind] = self.refused.get(kind, 0) + 1
+        self.refused[kind] += 1
         if self.refused[kind] == 1:
             self.say(f"a message of the fleet was refused: {error}")
 
     @property
     def manifest(self) -> FleetManifest | None:
         """Return the latest manifest; None where there is none, or one older than was seen."""
-        latest = max(self.manifests.values(), key=lambda each: each.order, default=None)
+        latest = max(self.manifests.values(), key=attrgetter("version", "desk"), default=None)
         return latest if latest is not None and latest.version >= self.seen else None
 
     @property
@@ -168,19 +165,18 @@ class Replica:
 
     # What is written.
 
-    def flush(self, *, paced: bool = False) -> int:
-        """Write what was taken; return how much. Raises GalleryError and StorageError.
+    def flush(self, *, paced: bool = False) -> None:
+        """Write what was taken. Raises GalleryError and StorageError.
 
         ``paced``: in a stream of changes only now and then, since each time costs the disk a
-        transaction. What could not be written is forgotten, to be asked for
-        again.
+        transaction. What could not be written is forgotten, to be asked for again.
         """
         now = time.monotonic()
         if now - self._began >= PACE:
             self._began, self._burst = now, 0
         wait = paced and self._burst >= BURST and len(self._waiting) < MOST
         if wait or not self._waiting:
-            return 0
+            return
         waiting = list(self._waiting.values())
         try:
             gone = [
@@ -195,24 +191,22 @@ class Replica:
                     if each.student is not None:
                         self.registry.copies.put(each.student)
                         self.names[each.pseudonym] = each.student.name
-            at = _now()
-            kept = [(each.pseudonym, self._kept_of(each, at)) for each in waiting]
+            kept = [(each.pseudonym, self._kept_of(each)) for each in waiting]
             self.store.put(kept)
         except BaseException:
             self.load()
             raise
-        self._kept.update(kept)
+        self.kept.update(kept)
         self._unpublished.difference_update(each for each, _ in kept)
         self._burst += len(waiting)
         self._waiting.clear()
         self.written += 1
-        return len(waiting)
 
-    def _kept_of(self, heard: Heard, now: str) -> Kept:
+    def _kept_of(self, heard: Heard) -> Kept:
         if heard.student is None:
-            return Kept(heard.entry, at=now)
+            return Kept(heard.entry, at=utc_now())
         mark = marks(self.registry.database, heard.student.name).get(heard.student.name, "")
-        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=now)
+        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=utc_now())
 
     def _remove(self, names: list[str]) -> None:
         if not names:
@@ -233,11 +227,15 @@ class Replica:
     def drop(self, pseudonyms: list[str]) -> None:
         """Forget entries that are no part of the whole set any more, and who they were of."""
         self._remove([self.names[each] for each in pseudonyms if each in self.names])
+        self._forget(pseudonyms)
+        for each in pseudonyms:
+            self._waiting.pop(each, None)
+
+    def _forget(self, pseudonyms: list[str]) -> None:
         self.store.drop(pseudonyms)
         for each in pseudonyms:
             self.ledger.drop(each)
-            self._kept.pop(each, None)
-            self._waiting.pop(each, None)
+            self.kept.pop(each, None)
             self._unpublished.discard(each)
 
     def content_of(self, content: bytes) -> str:
@@ -259,23 +257,18 @@ class Replica:
         changed = {
             each: mark
             for each, mark in here.items()
-            if (kept := self._kept.get(each)) is None or kept.entry.removed or kept.mark != mark
+            if (kept := self.kept.get(each)) is None or kept.entry.removed or kept.mark != mark
         }
         gone = {
             each: ""
-            for each, kept in self._kept.items()
+            for each, kept in self.kept.items()
             if not kept.entry.removed and each not in here
         }
         return changed | gone
 
-    def distrust(self, pseudonyms: Mapping[str, str]) -> None:
+    def distrust(self, pseudonyms: Iterable[str]) -> None:
         """Ask again for students who are not here as they were written; who else is, goes."""
-        known = [each for each in pseudonyms if each in self._kept]
-        self.store.drop(known)
-        for each in known:
-            self.ledger.drop(each)
-            del self._kept[each]
-            self._unpublished.discard(each)
+        self._forget([each for each in pseudonyms if each in self.kept])
 
     def remove_strangers(self) -> list[str]:
         """Forget whoever is enrolled here and by no desk, where the set is whole."""
@@ -289,23 +282,19 @@ class Replica:
 
     def is_published(self, pseudonym: str) -> bool:
         """Return whether the broker is known to have had an entry."""
-        kept = self._kept.get(pseudonym)
+        kept = self.kept.get(pseudonym)
         return kept is None or kept.published
-
-    def kept(self, pseudonym: str) -> Kept | None:
-        """Return what is remembered of an entry."""
-        return self._kept.get(pseudonym)
 
     def unpublished(self) -> list[tuple[str, FleetEntry]]:
         """Return the entries that the broker is not known to have, in their order."""
-        found = [(each, self._kept[each].entry) for each in self._unpublished]
+        found = [(each, self.kept[each].entry) for each in self._unpublished]
         return sorted(found, key=lambda each: each[1])
 
     def keep(self, entries: Mapping[str, Kept]) -> None:
         """Remember entries of this desk, before anybody is told. Raises StorageError."""
         self.store.put(entries.items())
         for each, kept in entries.items():
-            self._kept[each] = kept
+            self.kept[each] = kept
             self.ledger.put(each, kept.entry)
             (self._unpublished.discard if kept.published else self._unpublished.add)(each)
 
@@ -318,7 +307,3 @@ class Replica:
             return self.registry.copies.of(name)
         except GalleryError:
             return None
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

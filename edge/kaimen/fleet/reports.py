@@ -9,8 +9,9 @@ from typing import Any
 from kaimen.errors import ForgedMessage
 from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Membership
-from kaimen.fleet.message import MessageKind, open_report, seal
+from kaimen.fleet.message import MessageKind, open_report
 from kaimen.fleet.store import Store
+from kaimen.local_time import utc_now
 
 
 class Reports:
@@ -33,7 +34,7 @@ class Reports:
         if not gate or not payload:
             return
         known = self._store.gates().get(gate, {})
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = utc_now()
         if what == "online":  # in clear: it is the gate's last will
             online = payload == b"1"
             since = known.get("since", now) if known.get("online") is online else now
@@ -61,8 +62,6 @@ class Reports:
         self._store.put_gate(gate, {**known, **found, "seen": now, "reported": reported})
 
     def _receipt(self, gate: str, last: str) -> None:
-        member = self._membership
-        topic = member.topics.of_gate(gate, "receipt")
-        key, signing = member.message_key, member.signing_key
-        payload = seal(topic, MessageKind.RECEIPT, 0, last.encode(), key, signing)
+        topic = self._membership.topics.of_gate(gate, "receipt")
+        payload = self._membership.seal(topic, MessageKind.RECEIPT, 0, last.encode())
         self._link.publish(topic, payload, retain=False)

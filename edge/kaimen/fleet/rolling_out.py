@@ -14,7 +14,7 @@ from typing import Any
 from kaimen.errors import FleetError
 from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Membership
-from kaimen.fleet.message import MessageKind, seal
+from kaimen.fleet.message import MessageKind
 from kaimen.fleet.store import Store
 
 EVERY = 0.2  # seconds between looks at what gates report
@@ -99,8 +99,7 @@ class RollingOut:
         return self._store.gates().get(gate, {})
 
     def _tell(self, topic: str, kind: MessageKind, version: int, content: bytes) -> None:
-        key, signing = self._membership.message_key, self._membership.signing_key
-        number = self._link.publish(topic, seal(topic, kind, version, content, key, signing))
+        number = self._link.publish(topic, self._membership.seal(topic, kind, version, content))
         end = time.monotonic() + PATIENCE
         while number is None or number not in self._link.received():
             if number is None or not self._link.connected or time.monotonic() > end:

@@ -80,9 +80,7 @@ class Settling:
             )
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        out = process.stdout.read() if process.stdout is not None else ""
-        if process.stdout is not None:
-            process.stdout.close()
+        out, _ = process.communicate()
         try:
             found: dict[str, Any] = json.loads(out.splitlines()[-1])
             self.problem = str(found.get("error") or found.get("reason") or "")

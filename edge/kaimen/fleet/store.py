@@ -106,6 +106,10 @@ class Store:
         except sqlite3.Error as error:
             raise self._error(error) from None
 
+    def _write(self, statement: str, *values: object) -> None:
+        with self.writing():
+            self._database.execute(statement, values)
+
     def kept(self) -> dict[str, Kept]:
         """Return all entries by topic."""
         return {
@@ -142,10 +146,7 @@ class Store:
 
     def note(self, name: str, value: Any) -> None:
         """Note something."""
-        with self.writing():
-            self._database.execute(
-                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
-            )
+        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, json.dumps(value))
 
     def gates(self) -> dict[str, dict[str, Any]]:
         """Return what is known of gates, by name."""
@@ -153,15 +154,11 @@ class Store:
 
     def put_gate(self, name: str, status: dict[str, Any]) -> None:
         """Keep what is known of a gate."""
-        with self.writing():
-            self._database.execute(
-                "INSERT OR REPLACE INTO gates VALUES (?, ?)", (name, json.dumps(status))
-            )
+        self._write("INSERT OR REPLACE INTO gates VALUES (?, ?)", name, json.dumps(status))
 
     def forget_gate(self, name: str) -> None:
         """Forget a gate; its events stay."""
-        with self.writing():
-            self._database.execute("DELETE FROM gates WHERE name = ?", (name,))
+        self._write("DELETE FROM gates WHERE name = ?", name)
 
     def put_events(self, gate: str, records: Iterable[dict[str, Any]]) -> int:
         """Keep events of a gate, each once; return how many were new."""
@@ -177,20 +174,22 @@ class Store:
             return self._database.total_changes - before
 
     def openings(self, gate: str, since: datetime.datetime) -> int:
-        """Return how often a gate opened since a time, UTC.
+        """Return how often a gate opened since a time, UTC. Raises FleetError and StorageError.
 
         It looks a day further back: a gate's clock may have been set back for a moment.
         """
         first, end = (each.isoformat(timespec="seconds") for each in (since, since - SLACK))
+        latest_first = "SELECT record FROM events WHERE gate = ? ORDER BY number DESC"
         counted = 0
-        for (record,) in self._database.execute(
-            "SELECT record FROM events WHERE gate = ? ORDER BY number DESC", (gate,)
-        ):
-            found = json.loads(record)
-            at = str(found.get("at", ""))
-            if at < end:
-                break
-            counted += at >= first and found.get("verdict") == "open"
+        try:
+            for (record,) in self._database.execute(latest_first, (gate,)):
+                found = json.loads(record)
+                at = str(found.get("at", ""))
+                if at < end:
+                    break
+                counted += at >= first and found.get("verdict") == "open"
+        except sqlite3.Error as error:
+            raise self._error(error) from None
         return counted
 
     def events(self, gate: str | None = None, after: int = 0) -> Iterator[dict[str, Any]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import re
-
-from kaimen.names import as_kept
 
 GATE = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")  # names of gates and desks, and tags
 LENGTH = 32  # characters of a student's pseudonym: 128 bits
@@ -52,8 +49,3 @@ class Topics:
         parts = topic.removeprefix(f"{self.root}/students/").split("/")
         whole = len(parts) == 2 and len(parts[1]) == LENGTH and parts[0] == parts[1][:2]
         return parts[1] if whole else ""
-
-
-def pseudonym(key: bytes, name: str) -> str:
-    """Return what a student is called in topics; ``key``: one derived from the fleet's."""
-    return hmac.digest(key, as_kept(name).encode(), "sha256").hex()[:LENGTH]

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kaimen.audit.passages import WINDOW, Passage
+from kaimen.audit.passages import WINDOW, Passage, strangers_at
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.intervals import CONFIDENCE, Share, share_of
+from kaimen.registry.pseudonyms import SHORT
 
 FACTOR = 1.5  # times the promise, from which on it is broken
 SEVERAL = 3  # students without whom there is no alarm: two alike are twins, and no drift
 CERTAIN = 0.998  # confidence of an alarm's interval: its lower end is too high once in 1,000
-SHORT = 16  # characters of an encoder's identity in the log
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -89,19 +89,13 @@ def alarm(
     passages: Sequence[Passage], calibration: Calibration, now: datetime.datetime
 ) -> DriftAlarm:
     """Return whether the promise was broken in the last WINDOW, or since it was last mended."""
-    since = begin(calibration, now)
-    recent = [each for each in passages if since <= each.at <= now]
-    strangers = _strangers(recent, calibration)
-    reached = {each.student for each, score in strangers if score >= calibration.threshold}
-    return DriftAlarm(_above(recent, calibration, CERTAIN), len(reached), calibration.fpir)
-
-
-def begin(calibration: Calibration, now: datetime.datetime) -> datetime.datetime:
-    """Return from when on an alarm counts."""
     since = now - WINDOW
     if calibration.drift_from:
         since = max(since, datetime.datetime.fromisoformat(calibration.drift_from))
-    return since
+    recent = [each for each in passages if since <= each.at <= now]
+    strangers = strangers_at(recent, calibration.encoder)
+    reached = {student for student, score in strangers if score >= calibration.threshold}
+    return DriftAlarm(_above(recent, calibration, CERTAIN), len(reached), calibration.fpir)
 
 
 def _row(name: str, passages: Sequence[Passage], calibration: Calibration) -> DriftRow:
@@ -118,20 +112,11 @@ def _row(name: str, passages: Sequence[Passage], calibration: Calibration) -> Dr
 
 def _above(passages: Iterable[Passage], calibration: Calibration, confidence: float) -> Share:
     """Return the share of strangers' scores at or above the threshold of one try."""
-    known = list(_strangers(passages, calibration))
+    known = list(strangers_at(passages, calibration.encoder))
     # One student a hundred times is no hundred strangers.
-    _, owners = np.unique([each.student for each, _ in known], return_inverse=True)
+    _, owners = np.unique([student for student, _ in known], return_inverse=True)
     hits = np.array([score >= calibration.threshold for _, score in known], bool)
     return share_of(hits, owners.astype(np.int64), confidence)
-
-
-def _strangers(
-    passages: Iterable[Passage], calibration: Calibration
-) -> Iterator[tuple[Passage, float]]:
-    """Yield strangers' scores of the calibration's encoder, each with its passage."""
-    for each in passages:
-        if each.stranger is not None and each.encoder == calibration.encoder[:SHORT]:
-            yield each, each.stranger
 
 
 def _quartiles(scores: Iterable[float | None]) -> tuple[float, float, float] | None:

@@ -56,6 +56,7 @@ class DriftWatch:
         self._path = calibrated
         self._say = say
         self._stops = stops
+        self._end = "the door opens for no voice" if stops else "the door goes on"
         self._now = now
         self._clock = clock
         self._passages: deque[Passage] | None = None  # oldest first; None: the log is not read
@@ -109,11 +110,11 @@ class DriftWatch:
             self._passages.popleft()
         with contextlib.suppress(KaimenError):  # one that arms no door: the watcher says so
             found = alarm(tuple(self._passages), self._calibration(), now)
-            before, self._found = self._found, found
-            if found.trips and not (before is not None and before.trips):
-                end = "the door opens for no voice" if self._stops else "the door goes on"
-                self._say(f"drift: {found.sentence}; {end}; {MENDED}")
-            elif before is not None and before.trips and not found.trips:
+            tripped = self._found is not None and self._found.trips
+            self._found = found
+            if found.trips and not tripped:
+                self._say(f"drift: {found.sentence}; {self._end}; {MENDED}")
+            elif tripped and not found.trips:
                 self._say(f"drift: over; {found.sentence}")
         self._seen, self._counted = changed, self._clock()
 
@@ -121,8 +122,7 @@ class DriftWatch:
         """Say it once; only a gate that is asked to stop by drift stays shut."""
         said = f"whether scores drift is not known: {error}"
         if said != self._unread:
-            end = "the door opens for no voice" if self._stops else "the door goes on"
-            self._say(f"{said}; {end}")
+            self._say(f"{said}; {self._end}")
         self._unread = said
 
     def _read(self, now: datetime.datetime, alive: Callable[[], None]) -> deque[Passage]:

@@ -34,7 +34,7 @@ class ConsoleSettings:
             raise SettingsError("console.port must be from 0 to 65535")
         if bool(self.certificate) != bool(self.certificate_key):
             raise SettingsError("console.certificate and console.certificate_key belong together")
-        if self.proxy and not _is_address(self.proxy):
+        if self.proxy and not is_address(self.proxy):
             raise SettingsError(f"console.proxy must be an address such as 10.0.0.2: {self.proxy}")
         if not self.proxy_header.replace("-", "").isalnum() or not self.proxy_header.isascii():
             raise SettingsError("console.proxy_header must be the name of a header")
@@ -75,7 +75,8 @@ def runtime_folder() -> Path:
     return Path(home) / "kaimen" if home else Path(f"/tmp/kaimen-{os.getuid()}")
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether a host is a number, of IPv4 or IPv6, and no name."""
     import ipaddress  # takes some milliseconds, which a relay that must go off need not wait
 
     try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime
 import secrets
 from base64 import urlsafe_b64encode
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from kaimen.console import passkeys
-from kaimen.console.accounts import MOST_PASSKEYS, Passkey
+from kaimen.console.accounts import MOST_PASSKEYS
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import later
 from kaimen.console.page import Page, act, view
@@ -26,7 +25,7 @@ def show(exchange: Exchange) -> Response:
     account = exchange.account
     return exchange.page(
         "account/page.html",
-        passkeys=[_shown(each) for each in account.passkeys],
+        when=_when,
         has_passkeys=exchange.origin is not None and exchange.origin.has_passkeys,
         has_room=len(account.passkeys) < MOST_PASSKEYS,
         longest=LONGEST_LABEL,
@@ -34,17 +33,8 @@ def show(exchange: Exchange) -> Response:
     )
 
 
-def _shown(passkey: Passkey) -> dict[str, Any]:
-    def day(seconds: float) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(seconds).astimezone()
-
-    return {
-        "number": passkey.number,
-        "label": passkey.label,
-        "host": passkey.host,
-        "made": day(passkey.made),
-        "used": day(passkey.used) if passkey.used else None,
-    }
+def _when(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds).astimezone()
 
 
 async def ask_for_new(exchange: Exchange) -> Response:

@@ -8,12 +8,10 @@ import math
 from starlette.responses import JSONResponse, Response
 
 from kaimen.audit.passages import passages_of
-from kaimen.calibration.calibration import Calibration
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError
-from kaimen.installation import Installation
 from kaimen.monitoring.calibration_report import YEAR, CalibrationReport, report_of
 from kaimen.monitoring.drift import FACTOR
 
@@ -29,14 +27,12 @@ async def show(exchange: Exchange) -> Response:
             why=exchange.sentence(str(error)),
             enrolled=exchange.installation.settings.gallery.file.exists(),
         )
-    in_use = report.calibration
     return exchange.page(
         "calibration/page.html",
         report=report,
+        learned=report.calibration,
         factor=FACTOR,
         misfit=await exchange.work(lambda: exchange.installation.arming.roster_misfit),
-        at_once=in_use.at_once,
-        students=in_use.students,
     )
 
 
@@ -53,14 +49,9 @@ def what_if(exchange: Exchange) -> Response:
         threshold = math.nan
     if not -1 <= threshold <= 1:
         raise RefusedRequest(422, "Choose a threshold from -1 to 1.")
-    installation = exchange.installation
-    found, in_use = installation.arming.scores.at(threshold), installation.arming.calibration
-    return exchange.page(
-        "calibration/what_if.html",
-        found=found,
-        at_once=in_use.at_once,
-        students=in_use.students,
-    )
+    arming = exchange.installation.arming
+    found = arming.scores.at(threshold)
+    return exchange.page("calibration/what_if.html", found=found, learned=arming.calibration)
 
 
 def mended(exchange: Exchange) -> Response:
@@ -76,10 +67,11 @@ async def _report(exchange: Exchange) -> CalibrationReport:
     now = datetime.datetime.now(datetime.UTC)
     installation = exchange.installation
 
-    def places(of: Installation) -> tuple[Calibration, bytes]:
-        return of.arming.calibration, of.log_key
+    def log_key() -> bytes:
+        _ = installation.arming.calibration  # without one, no log is read
+        return installation.log_key
 
-    _, key = await exchange.work(places, installation)
+    key = await exchange.work(log_key)
     passages = await exchange.aside(passages_of, installation.log_folder, key, now - YEAR)
     return await exchange.work(lambda: report_of(installation, now=now, passages=passages))
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from kaimen.clock import today
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import act
-from kaimen.console.pages.one_student import ONE, changed, pseudonym_of, student_of
+from kaimen.console.pages.one_student import ONE, pseudonym_of, student_of
 from kaimen.console.roles import Role
 from kaimen.enrollment.entries import day_of
 from kaimen.names import name_of
@@ -24,7 +24,7 @@ def give(exchange: Exchange) -> Response:
         "wrote down a consent", student=pseudonym_of(exchange, student), until=consent.until
     )
     give_consent(exchange.installation.registry, student.name, consent)
-    changed(exchange)
+    exchange.console.students.forget()
     exchange.installation.tell_log()
     exchange.say("The consent of {name} is written down.", name=student.name)
     return exchange.see(f"/students/{student.number}")
@@ -35,7 +35,7 @@ def withdraw(exchange: Exchange) -> Response:
     student = student_of(exchange)
     exchange.audit("withdrew a consent", student=pseudonym_of(exchange, student))
     withdraw_consent(exchange.installation.registry, student.name, today())
-    changed(exchange)
+    exchange.console.students.forget()
     exchange.installation.tell_log()
     exchange.say("The consent of {name} is withdrawn.", name=student.name)
     return exchange.see(f"/students/{student.number}")

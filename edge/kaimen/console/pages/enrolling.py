@@ -6,14 +6,13 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from kaimen.audit import pseudonym
-from kaimen.console.console import Console
-from kaimen.console.enrolling import Enrolling, EnrollmentSession
+from kaimen.console.enrolling import EnrollmentSession
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
@@ -21,15 +20,13 @@ from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import HeardLevel
 from kaimen.enrollment.chance import ANOTHER_DAY
 from kaimen.enrollment.coach import TakeJudgement
-from kaimen.enrollment.enrollment import Outcome, Status
+from kaimen.enrollment.enrollment import Status
 from kaimen.enrollment.entries import Entry, day_of
 from kaimen.names import name_of
 
 LARGEST = 32 << 20  # bytes of an upload: five recordings of 30 s in any format
 MOST = 20  # recordings of an upload
 NEW, ADD, REPLACE, ONE = "new", "add", "replace", "one"  # what becomes of what is there
-
-_DESKS: WeakKeyDictionary[Console, Enrolling] = WeakKeyDictionary()
 
 
 def ask(exchange: Exchange) -> Response:
@@ -47,7 +44,7 @@ def begin(exchange: Exchange) -> Response:
     exchange.audit(
         "began to enroll a student at the microphone", student=_pseudonym(exchange, entry)
     )
-    begun = enrolling_of(exchange.console).at_microphone(
+    begun = exchange.console.enrolling.at_microphone(
         entry, add=how == ADD, replace=how == REPLACE,
         in_place_of=int(number[:9]) if how == ONE else None,
     )  # fmt: skip
@@ -67,16 +64,15 @@ async def upload(exchange: Exchange) -> Response:
     def start() -> Response:
         _require_fit(exchange, entry, how)
         exchange.audit("began to enroll a student from files", student=_pseudonym(exchange, entry))
-        return _begun(
-            exchange, enrolling_of(exchange.console).of_files(entry, contents, add=how == ADD)
-        )
+        begun = exchange.console.enrolling.of_files(entry, contents, add=how == ADD)
+        return _begun(exchange, begun)
 
     return await exchange.work(start)
 
 
 def show(exchange: Exchange) -> Response:
     """Show the enrollment that goes on."""
-    session = enrolling_of(exchange.console).session
+    session = exchange.console.enrolling.session
     if session is None:
         return exchange.see("/enrolling/new")
     return exchange.page("enrolling/page.html", session=session)
@@ -84,7 +80,7 @@ def show(exchange: Exchange) -> Response:
 
 async def feed(exchange: Exchange) -> Response:
     """Stream what is heard, and what becomes of each take."""
-    session = enrolling_of(exchange.console).session
+    session = exchange.console.enrolling.session
     if session is None:
         raise RefusedRequest(404, "Nobody is being enrolled.")
     return exchange.stream(_shown(exchange, session))
@@ -92,7 +88,7 @@ async def feed(exchange: Exchange) -> Response:
 
 def stop(exchange: Exchange) -> Response:
     """Give up; nothing is kept."""
-    enrolling_of(exchange.console).stop()
+    exchange.console.enrolling.stop()
     return exchange.see("/enrolling")
 
 
@@ -113,20 +109,15 @@ async def _shown(exchange: Exchange, session: EnrollmentSession) -> AsyncIterato
             return
 
 
-def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: object) -> str:
-    outcome, why_not = told if kind == "done" and isinstance(told, tuple) else (None, "")
-    enrolled = isinstance(outcome, Outcome) and outcome.status is Status.ENROLLED
+def _ended(exchange: Exchange, session: EnrollmentSession, kind: str, told: Any) -> str:
+    outcome, why_not = told if kind == "done" else (None, "")
+    enrolled = outcome is not None and outcome.status is Status.ENROLLED
     return exchange.render(
         "enrolling/end.html", name=session.entry.student, outcome=outcome, enrolled=enrolled,
         why_not=why_not,
         another_day=ANOTHER_DAY if session.of_one_day else None,
         failed="" if outcome else told, stopped=told is None,
     )  # fmt: skip
-
-
-def enrolling_of(console: Console) -> Enrolling:
-    """Return who is being enrolled at a console."""
-    return _DESKS.setdefault(console, Enrolling(console.settings))
 
 
 def _entry(exchange: Exchange) -> Entry:

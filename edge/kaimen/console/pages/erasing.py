@@ -7,7 +7,7 @@ from starlette.responses import Response
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import later
 from kaimen.console.page import act, view
-from kaimen.console.pages.one_student import ONE, changed, pseudonym_of, student_of
+from kaimen.console.pages.one_student import ONE, pseudonym_of, student_of
 from kaimen.console.roles import Role
 from kaimen.local_time import local
 from kaimen.privacy.certificate import Certificate, public_key
@@ -36,9 +36,7 @@ def confirm(exchange: Exchange) -> Response:
         "students/remove.html",
         student=student,
         pieces=_named(what_goes(exchange.installation, student.name)),
-        backups=[
-            (each.identity, local(each.at), each.place) for each in registry.erasures.backups()
-        ],
+        backups=registry.erasures.backups(),
         may_erase=exchange.account.role >= Role.ADMIN,
     )
 
@@ -50,12 +48,10 @@ def with_proof(exchange: Exchange) -> Response:
     try:
         (certificate,) = erase(exchange.installation, [student.name]).values()
     finally:
-        changed(exchange)
+        exchange.console.students.forget()
     exchange.say("{name} is erased.", name=student.name)
     exchange.installation.gallery_or_new.save()
-    why_not = exchange.installation.arming.calibrate_if_quick()
-    if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
+    exchange.calibrate_if_quick()
     return exchange.see(f"/students/erased/{certificate.statement.identity}")
 
 
@@ -68,9 +64,7 @@ def show(exchange: Exchange) -> Response:
         identity=statement.identity,
         finished=local(statement.finished),
         pieces=_named(statement.erased),
-        backups=[
-            (each["identity"], local(each["at"]), each["place"]) for each in statement.backups
-        ],
+        backups=statement.backups,
         key=certificate.key,
         is_of_today=certificate.key == public_key(exchange.installation.vault),
     )

@@ -13,7 +13,6 @@ from kaimen.errors import KaimenError
 from kaimen.fleet.membership import FILE, Membership
 from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
-from kaimen.local_time import local
 from kaimen.registry.fleet_marks import store_of
 from kaimen.settings import Settings
 
@@ -38,15 +37,7 @@ def found(exchange: Exchange) -> Response:
     except KaimenError as error:
         why = exchange.sentence(str(error))
     rows.sort(key=lambda row: (row.is_well, row.name))
-    problems = {row.name: [exchange.sentence(each) for each in row.problems] for row in rows}
-    return exchange.page(
-        "gates/found.html",
-        rows=rows,
-        problems=problems,
-        membership=membership,
-        why=why,
-        local=local,
-    )
+    return exchange.page("gates/found.html", rows=rows, membership=membership, why=why)
 
 
 def _is_in_fleet(settings: Settings) -> bool:

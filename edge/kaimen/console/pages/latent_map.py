@@ -128,8 +128,9 @@ class Landing:
         gallery.refresh()
         path = map_of(self._installation.settings.gallery.file)
         made = path.stat().st_mtime_ns if path.exists() else 0
-        if f"{made} {gallery.hash}" != self._of:
-            self._of = f"{made} {gallery.hash}"
+        of = f"{made} {gallery.hash}"
+        if of != self._of:
+            self._of = of
             key = self._installation.log_key
             self._known = {
                 hashed: each for each in gallery.members for hashed in pseudonyms(key, each.name)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from kaimen.audit import pseudonym
-from kaimen.console.console import Console
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.student_list import StudentList
 from kaimen.registry.student_rows import Student
 
 ONE = "/students/{number:int}"
-_LISTS: WeakKeyDictionary[Console, StudentList] = WeakKeyDictionary()
 
 
 def list_of(exchange: Exchange) -> StudentList:
     """Return the list of a console's school; of one that has no registry yet, an empty one."""
-    students = _LISTS.setdefault(exchange.console, StudentList())
     if exchange.installation.has_registry:
-        students.of(exchange.installation.registry)
-    return students
-
-
-def changed(exchange: Exchange) -> None:
-    """Have the list read anew, after the installation's own registry was written to."""
-    list_of(exchange).forget()
+        exchange.console.students.keep_up(exchange.installation.registry)
+    return exchange.console.students
 
 
 def student_of(exchange: Exchange) -> Student:

@@ -12,7 +12,7 @@ from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.enrollment.enrollment import Status
-from kaimen.registry.kept_phrases import Mark
+from kaimen.registry.kept_phrases import KeptPhrase, Mark
 from kaimen.review.enrolling import enroll_phrase
 from kaimen.review.measured import MeasuredErrors, measured
 
@@ -26,19 +26,18 @@ async def show(exchange: Exchange) -> Response:
     phrases = await exchange.work(lambda: installation.kept_phrases)
     key = await exchange.work(lambda: installation.log_key)
 
-    def read() -> MeasuredErrors:
+    def read() -> tuple[list[KeptPhrase], list[Mark], MeasuredErrors]:
         folder = installation.log_folder
         records = latest(folder, key) if files_of(folder) else iter(())
-        return measured(records, phrases.marks())
+        marks = phrases.marks()
+        return list(phrases.phrases()), marks, measured(records, marks)
 
-    found = await exchange.aside(read)
-    kept = await exchange.aside(lambda: list(phrases.phrases()))
-    marks = {mark.number: mark.right for mark in phrases.marks()}
+    kept, marks, found = await exchange.aside(read)
     return exchange.page(
         "review/page.html",
         phrases=kept[:SHOWN],
         more=max(0, len(kept) - SHOWN),
-        marks=marks,
+        marks={mark.number: mark.right for mark in marks},
         why=lambda told: words.why(told, exchange.text, exchange.sentence),
         found=found,
         days=installation.settings.review.days,
@@ -91,10 +90,8 @@ def enroll(exchange: Exchange) -> Response:
             422, "Nothing was enrolled, {name} stays as before: {reason}.", name=name, reason=reason
         )
     gallery.save()
-    why_not = installation.arming.calibrate_if_quick()
     exchange.say("{name} has {count} recordings now.", name=name, count=outcome.recordings)
-    if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
+    exchange.calibrate_if_quick()
     return exchange.see("/review")
 
 

@@ -79,9 +79,7 @@ def remove_recording(exchange: Exchange) -> Response:
     exchange.audit("removed a recording", student=pseudonym_of(exchange, student), recording=number)
     exchange.installation.gallery.remove_recordings(student.name, [number])
     exchange.say("Recording {number} is removed.", number=number)
-    why_not = exchange.installation.arming.calibrate_if_quick()
-    if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
+    exchange.calibrate_if_quick()
     return exchange.see(f"/students/{student.number}")
 
 
@@ -91,9 +89,7 @@ def remove(exchange: Exchange) -> Response:
     exchange.audit("removed a student", student=pseudonym_of(exchange, student))
     exchange.installation.gallery.remove(student.name)
     exchange.say("{name} is removed.", name=student.name)
-    why_not = exchange.installation.arming.calibrate_if_quick()
-    if why_not:
-        exchange.say("The door is not armed: {reason}.", reason=exchange.sentence(why_not))
+    exchange.calibrate_if_quick()
     return exchange.see("/students")
 
 
