@@ -73,7 +73,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, numbers, owners = registry.recognised(encoder)
-        counted = Counted.of(encoder, roll, {*owners.tolist()})
+        counted = Counted.of(encoder, roll, owners)
         yield _students(registry, counted, installation)
         if settings.roster:
             yield _roster(registry, settings.roster)
@@ -123,10 +123,8 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
-        said = f"nobody is enrolled; {BEGIN}"
-        if everybody:
-            said = installation.made_by_another()
-        why, mend = halves(said)
+        nobody = f"nobody is enrolled; {BEGIN}"
+        why, mend = halves(installation.made_by_another() if everybody else nobody)
         return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
         return attention(
