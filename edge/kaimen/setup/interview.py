@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,31 +226,28 @@ class Interview:
         def state(contact: Input) -> str:
             return text("closed") if contact.low == (closed == "low") else text("open")
 
-        if not self._watch(CONTACT, state):
-            return True
-        right = self._dialogue.choose(
-            text("Was that right?"),
-            "yes",
-            "no",
-            explained=text(
+        return not self._watch(CONTACT, state) or self._was_right(
+            text(
                 "no: pin and level are asked again. If it was the other way round, answer "
                 "with the other level."
-            ),
+            )
         )
-        return right == "yes"
 
     def _button(self) -> bool:
         if self._ask(BUTTON) == NOT_WIRED:
             return True
         self._dialogue.say(text("Press the exit button, and let it go; Enter goes on"))
-        if not self._watch(
-            BUTTON, lambda button: text("pressed") if button.low else text("not pressed")
-        ):
-            return True
-        right = self._dialogue.choose(
-            text("Was that right?"), "yes", "no", explained=text("no: its pin is asked again.")
+
+        def state(button: Input) -> str:
+            return text("pressed") if button.low else text("not pressed")
+
+        return not self._watch(BUTTON, state) or self._was_right(
+            text("no: its pin is asked again.")
         )
-        return right == "yes"
+
+    def _was_right(self, explained: str) -> bool:
+        answer = self._dialogue.choose(text("Was that right?"), "yes", "no", explained=explained)
+        return answer == "yes"
 
     def _reader(self) -> None:
         path = self._ask(READER)
@@ -267,13 +265,11 @@ class Interview:
             self._dialogue.say(f"  ✗ {sentence(str(error))}")
             self._dialogue.say(f"  {text(FREE_PINS)}")
             return False
-        try:
+        with closing(found):
             self._dialogue.say(f"  {state(found)}")
             while not self._dialogue.entered(LOOK):
                 if found.changed(time.monotonic()):
                     self._dialogue.say(f"  {state(found)}")
-        finally:
-            found.close()
         return True
 
 
