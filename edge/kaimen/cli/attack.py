@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kaimen.access.checks import Checks
+from kaimen.cli.options import add_file
 from kaimen.installation import Installation
 from kaimen.rehearsal.attack import LIVING, Count, Range
 from kaimen.rehearsal.people import people_in
@@ -34,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phrase", required=True, help="the passphrase's text, or TEXT+TEXT")
     parser.add_argument("--devices", type=int, default=16, help="that play back (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the table as an SVG")
+    add_file(parser, "--figure", "draw the table as an SVG")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:

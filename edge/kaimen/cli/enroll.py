@@ -14,6 +14,7 @@ import numpy as np
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import at_microphone
 from kaimen.cli.enroll_outcome import show, summary
+from kaimen.cli.options import add_file, add_flag
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
@@ -63,22 +64,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--from", dest="place", type=Path, metavar="PLACE",
         help="a folder of students' folders, or a CSV file of recordings",
     )  # fmt: skip
-    parser.add_argument(
-        "--accept-alike", action="store_true", help="enroll a voice under a second name, too"
-    )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write what was refused, as CSV"
-    )
+    add_flag(parser, "--accept-alike", "enroll a voice under a second name, too")
+    add_file(parser, "--report", "write what was refused, as CSV")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument(
-        "--add", action="store_true", help="add the files to what --student is enrolled with"
-    )
-    again.add_argument(
-        "--replace", action="store_true", help="put the files in place of all that --student has"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="judge the recordings, and write nothing"
-    )
+    add_flag(again, "--add", "add the files to what --student is enrolled with")
+    add_flag(again, "--replace", "put the files in place of all that --student has")
+    add_flag(parser, "--dry-run", "judge the recordings, and write nothing")
     parser.add_argument("--cluster", metavar="ADDRESS", help="judge on a Dask cluster")
     at_microphone.add(parser)
 
@@ -225,15 +216,14 @@ def _finish(
         },
         summary(counts, kinds),
     )
-    if not screen.as_json:
-        screen.out.print(
-            text(
-                "{students} students with {count} recordings in {path}",
-                students=len(gallery),
-                count=gallery.recordings,
-                path=path,
-            )
+    screen.show(
+        text(
+            "{students} students with {count} recordings in {path}",
+            students=len(gallery),
+            count=gallery.recordings,
+            path=path,
         )
+    )
     if counts[Status.ENROLLED.value] and installation.model == MEASURED:
         points, takes = gallery.everything()
         found = OneMoment.of(np.split(points, np.cumsum(takes)[:-1]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
+from kaimen.cli.options import add_file, add_flag
 from kaimen.cli.students_changed import (
     ENDLESS,
     carry,
@@ -63,8 +63,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("names", nargs="*", metavar="STUDENT", help="these; * stands for anything")
     parser.add_argument("--group", help="those of this group")
-    parser.add_argument("--count", action="store_true", help="how many, by group and consent")
-    parser.add_argument("--recordings", action="store_true", help="their recordings, by number")
+    add_flag(parser, "--count", "how many, by group and consent")
+    add_flag(parser, "--recordings", "their recordings, by number")
     parser.add_argument("--set-group", metavar="GROUP", help="they are in this group from now on")
     parser.add_argument(
         "--set-consent", metavar="DATE", help=f"the last day of their consent, or {ENDLESS}"
@@ -72,9 +72,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guardian", metavar="NAME", help="with --set-consent: the guardian who gave it"
     )
-    parser.add_argument(
-        "--by-student", action="store_true", help="with --set-consent: the student gave it"
-    )
+    add_flag(parser, "--by-student", "with --set-consent: the student gave it")
     parser.add_argument(
         "--purpose", action="append", default=[], metavar="TEXT",
         help="with --set-consent: what it is for, if not for the doors alone; may be repeated",
@@ -82,42 +80,27 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given", metavar="DATE", help="with --set-consent: the day it was given, if not today"
     )
-    parser.add_argument("--consents", action="store_true", help="the ledger of their consents")
-    parser.add_argument(
-        "--withdraw-consent", action="store_true", help="nobody is recognised by it from now on"
-    )
-    parser.add_argument(
-        "--pin", action="store_true", help="ask for a PIN of one student, or read it from stdin"
-    )
-    parser.add_argument(
-        "--new", action="store_true", help="with --pin: the student is new, and has no voice here"
-    )
-    parser.add_argument("--no-pin", action="store_true", help="one student's PIN opens no more")
+    add_flag(parser, "--consents", "the ledger of their consents")
+    add_flag(parser, "--withdraw-consent", "nobody is recognised by it from now on")
+    add_flag(parser, "--pin", "ask for a PIN of one student, or read it from stdin")
+    add_flag(parser, "--new", "with --pin: the student is new, and has no voice here")
+    add_flag(parser, "--no-pin", "one student's PIN opens no more")
     parser.add_argument(
         "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
         help="forget this recording of one student; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--export", type=Path, metavar="FILE", help="write all that is kept of one student"
-    )
+    add_file(parser, "--export", "write all that is kept of one student")
     parser.add_argument(
         "--remove", metavar="STUDENT", action="append", default=[],
         help="forget a student at once; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
-    )
-    parser.add_argument(
-        "--grown", action="store_true", help="their voiceprints that were taken in at the gate"
-    )
-    parser.add_argument(
-        "--forget-grown", action="store_true", help="forget these; what enrolled them stays"
-    )
-    parser.add_argument(
+    add_flag(parser, "--erased", "keyed hashes of who was removed, one a line")
+    add_flag(parser, "--grown", "their voiceprints that were taken in at the gate")
+    add_flag(parser, "--forget-grown", "forget these; what enrolled them stays")
+    add_file(
+        parser,
         "--carry",
-        type=Path,
-        metavar="FILE",
-        help="move voiceprints of the encoder before into this one's space, by its map",
+        "move voiceprints of the encoder before into this one's space, by its map",
     )
 
 
