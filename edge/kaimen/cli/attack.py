@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,11 +47,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     place = Range(people, models, count=arguments.devices, seed=arguments.seed)
     attempts = list(place.attempts())
     checks = Checks(models, place.gallery.registry, None, replay=settings.checks.replay)
-    found = []
-    for what, each in (("voice alone", None), ("with checks", checks)):
-        tried = screen.progress(attempts, what, len(attempts))
-        found.append(place.played(each, tried))
-    alone, checked = found
+    count = len(attempts)
+    alone = place.played(None, screen.progress(attempts, "voice alone", count))
+    checked = place.played(checks, screen.progress(attempts, "with checks", count))
     for kind in alone:
         screen.result(_fields(alone[kind], checked[kind]))
     screen.result(
@@ -92,10 +89,6 @@ def _table(alone: Mapping[str, Count], checked: Mapping[str, Count], title: str)
             f"{alone[kind].share:.1%}",
             styled((f"{count.share:.1%}", colour)),
             f"{low:.1%} – {high:.1%}",
-            _by(count.stopped),
+            ", ".join(f"{name} {times}" for name, times in count.stopped.most_common()),
         )
     return table
-
-
-def _by(stopped: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in stopped.most_common())

@@ -12,15 +12,8 @@ from rich.text import Text
 from kaimen.cli.options import add_file, add_flag
 from kaimen.installation import Installation
 from kaimen.language import text
-from kaimen.rehearsal import RECORDINGS, VOICES, promise
+from kaimen.rehearsal import RECORDINGS, VOICES, promise, tables
 from kaimen.rehearsal.day import Visit, counted, day
-from kaimen.rehearsal.tables import (
-    count_fields,
-    counts_table,
-    visit_fields,
-    visits_table,
-    what_went_wrong,
-)
 from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -77,19 +70,20 @@ def _show(visits: Sequence[Visit], screen: Screen) -> bool:
         for kind, count in counts.items()
     )
     width = screen.out.width
-    screen.show(visits_table(visits, width))
+    screen.show(tables.visits_table(visits, width))
     for visit in visits:
-        screen.result(visit_fields(visit))
+        screen.result(tables.visit_fields(visit))
     summary = {
         "visits": len(visits),
         "right": sum(visit.right for visit in visits),
         "kept": kept,
         "kinds": {
-            kind.value: count_fields(kind, count, limits[kind]) for kind, count in counts.items()
+            kind.value: tables.count_fields(kind, count, limits[kind])
+            for kind, count in counts.items()
         },
     }
-    screen.result(summary, counts_table(counts, limits, width))
-    for line in what_went_wrong(counts, limits):
+    screen.result(summary, tables.counts_table(counts, limits, width))
+    for line in tables.what_went_wrong(counts, limits):
         screen.show(styled(BAD, f" {line}"))
     screen.show(_footnote(visits, kept))
     return kept

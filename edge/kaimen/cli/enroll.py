@@ -80,7 +80,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.report:
         require_folder(arguments.report)
     counts: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         gallery = _gallery(installation, arguments.dry_run)
@@ -88,8 +87,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         for outcome in outcomes:
             show(outcome, screen)
             counts[outcome.status.value] += 1
-            kinds.update(refusal.kind for refusal in outcome.refused)
             refused += [(outcome.student, refusal) for refusal in outcome.refused]
+        kinds = Counter(refusal.kind for _, refusal in refused)
         if arguments.report:
             _report(arguments.report, refused)
         if arguments.dry_run:

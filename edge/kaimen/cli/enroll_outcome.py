@@ -22,20 +22,11 @@ STUDENTS = {
     Status.REFUSED: later("students refused"),
 }
 KINDS = (  # of refusals, as a person reads them
-    later("NoSpeech"),
-    later("Clipped"),
-    later("TooNoisy"),
-    later("TooShort"),
-    later("SeveralPhrases"),
-    later("Repeated"),
-    later("NotLikeTheOthers"),
-    later("AlikeAnother"),
-    later("NotEnrolled"),
-    later("UnreadableRecording"),
-    later("UnsupportedFormat"),
-    later("RecordingTooLong"),
-    later("BrokenSamples"),
-)
+    later("NoSpeech"), later("Clipped"), later("TooNoisy"), later("TooShort"),
+    later("SeveralPhrases"), later("Repeated"), later("NotLikeTheOthers"), later("AlikeAnother"),
+    later("NotEnrolled"), later("UnreadableRecording"), later("UnsupportedFormat"),
+    later("RecordingTooLong"), later("BrokenSamples"),
+)  # fmt: skip
 
 
 def show(outcome: Outcome, screen: Screen) -> None:

@@ -47,15 +47,10 @@ EXAMPLE = """example:
 A desk follows its registry: 'kaimen enroll' and 'kaimen students' there are enough. A gate takes
 its students from the desks alone."""
 
-WHAT = (
-    "create", "invite", "withdraw", "join", "desk", "gate",
-    "status", "events", "roll-out", "settle",
-)  # fmt: skip
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("what", choices=WHAT, help="what to do")
+    parser.add_argument("what", choices=tuple(DOING), help="what to do")
     parser.add_argument("file", nargs="?", type=Path, help="the invitation, or the bundle")
     parser.add_argument("--name", help="what the machine is called in the fleet")
     making = parser.add_argument_group("create, invite, withdraw")
@@ -80,17 +75,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Do one of them."""
-    doing: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
-        "create": create, "invite": invite, "withdraw": withdraw, "join": join,
-        "desk": _desk, "gate": _gate, "status": _status, "events": _events, "settle": _settle,
-        "roll-out": _roll_out,
-    }  # fmt: skip
     needs_file = arguments.what in ("invite", "join", "roll-out")
     if needs_file != (arguments.file is not None):
         wish = "name the file" if needs_file else "it takes no file"
         raise SettingsError(f"'kaimen fleet {arguments.what}': {wish}; see --help")
     with Installation.open(Settings.read(arguments.config), screen) as installation:
-        doing[arguments.what](arguments, installation, screen)
+        DOING[arguments.what](arguments, installation, screen)
     return 0
 
 
@@ -228,3 +218,9 @@ def _events(arguments: argparse.Namespace, installation: Installation, screen: S
                 f"{local(str(event['at']))}  {event['gate']}  {event.get('verdict') or ''}"
                 f"{event.get('event') or ''}  {shown or ''}",
             )
+
+
+DOING: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
+    "create": create, "invite": invite, "withdraw": withdraw, "join": join, "desk": _desk,
+    "gate": _gate, "status": _status, "events": _events, "roll-out": _roll_out, "settle": _settle,
+}  # fmt: skip

@@ -6,28 +6,9 @@ import argparse
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from kaimen.cli import students_changed, students_shown
 from kaimen.cli.options import add_file, add_flag
-from kaimen.cli.students_changed import (
-    ENDLESS,
-    carry,
-    change,
-    change_pin,
-    export_one,
-    forget_grown,
-    remove,
-    remove_recordings,
-    take_pin,
-    withdraw,
-)
-from kaimen.cli.students_shown import (
-    counted,
-    list_consents,
-    list_grown,
-    list_recordings,
-    list_students,
-    summary,
-    tell_apart,
-)
+from kaimen.cli.students_changed import ENDLESS
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.names import as_kept
@@ -112,13 +93,13 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         require_folder(arguments.export)
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         if arguments.carry:
-            carry(arguments.carry, installation, screen)
+            students_changed.carry(arguments.carry, installation, screen)
             return 0
         if arguments.pin:
-            change_pin(arguments, installation, screen)
+            students_changed.change_pin(arguments, installation, screen)
             return 0
         if arguments.remove:
-            remove(arguments.remove, installation, screen)
+            students_changed.remove(arguments.remove, installation, screen)
             return 0
         registry = installation.gallery.registry
         if arguments.erased:
@@ -127,29 +108,32 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             return 0
         students = _chosen(registry, arguments.names, arguments.group)
         if arguments.export:
-            export_one(arguments.export, registry, _only(students, "--export"), screen)
+            student = _only(students, "--export")
+            students_changed.export_one(arguments.export, registry, student, screen)
         elif arguments.remove_recording:
             student = _only(students, "--remove-recording")
-            remove_recordings(student, arguments.remove_recording, installation, screen)
+            students_changed.remove_recordings(
+                student, arguments.remove_recording, installation, screen
+            )
         elif arguments.no_pin:
-            take_pin(_only(students, "--no-pin"), installation, screen)
+            students_changed.take_pin(_only(students, "--no-pin"), installation, screen)
         elif arguments.consents:
-            list_consents(students, registry, screen)
+            students_shown.list_consents(students, registry, screen)
         elif arguments.withdraw_consent:
-            withdraw(students, installation, screen)
+            students_changed.withdraw(students, installation, screen)
         elif arguments.set_group is not None or arguments.set_consent is not None:
-            change(students, arguments, installation, screen)
+            students_changed.change(students, arguments, installation, screen)
         elif arguments.forget_grown:
-            forget_grown(students, installation, screen)
+            students_changed.forget_grown(students, installation, screen)
         elif arguments.grown:
-            list_grown(students, registry, screen)
+            students_shown.list_grown(students, registry, screen)
         elif arguments.recordings:
-            list_recordings(students, registry, screen)
+            students_shown.list_recordings(students, registry, screen)
         elif arguments.count:
-            screen.result(counted(students), summary(students))
+            screen.result(students_shown.counted(students), students_shown.summary(students))
         else:
-            list_students(students, registry.pins.everybody(), screen)
-            tell_apart(students, registry, screen)
+            students_shown.list_students(students, registry.pins.everybody(), screen)
+            students_shown.tell_apart(students, registry, screen)
     return 0
 
 

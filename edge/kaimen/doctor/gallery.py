@@ -237,12 +237,10 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
     except GalleryError as error:
         return of_error("calibration", error)
     used, misfit = kept.at_door(roster, counted), kept.roster_misfit(roster, counted)
-    said = f"threshold {used.threshold:.3f}; {kept.evidence}"
+    whose = ""
     if used.at_once:
-        said = (
-            f"threshold {used.threshold:.3f} for {used.at_once} of {used.students} students, who "
-            f"may enter at once; {kept.evidence}"
-        )
+        whose = f" for {used.at_once} of {used.students} students, who may enter at once"
+    said = f"threshold {used.threshold:.3f}{whose}; {kept.evidence}"
     measured = {
         "threshold": used.threshold,
         "fpir": kept.fpir,
@@ -251,14 +249,14 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
     }
     if kept.fpir > RISKY:
         mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
-        return attention("calibration", said, mend, **measured)
-    if kept.shown > RISKY:
+    elif kept.shown > RISKY:
         enough = math.ceil(THREE / RISKY)
         mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
-        return attention("calibration", said, mend, **measured)
-    if misfit:
-        return attention("calibration", f"{said}; {misfit}", "kaimen calibrate", **measured)
-    return ok("calibration", said, **measured)
+    elif misfit:
+        said, mend = f"{said}; {misfit}", "kaimen calibrate"
+    else:
+        return ok("calibration", said, **measured)
+    return attention("calibration", said, mend, **measured)
 
 
 def files(patient: Patient) -> Iterator[Finding]:
