@@ -35,6 +35,7 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.index import Index
+from kaimen.gallery.one_moment import MEASURED
 from kaimen.installation import Installation
 from kaimen.registry.database import PATIENCE
 from kaimen.registry.migrations import MIGRATIONS
@@ -84,13 +85,15 @@ def check(patient: Patient) -> Iterator[Finding]:
         if settings.checks.phrase:
             yield _words(registry, installation)
         yield from growing(registry, installation, encoder)
-        index = index_of(path, registry.recordings.space(encoder))
+        beside_it = index_of(path, registry.recordings.space(encoder))
         band = GalleryBand.of(registry.recordings.highest_speech(encoder))
     if band.warning:
         found, mend = halves(band.warning)
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
-    yield from one_moment(index, vault, installation, (encoder, numbers, owners))
-    yield _index(index, vault, encoder, numbers)
+    index, finding = _index(beside_it, vault, encoder, numbers)
+    if index is not None and installation.model == MEASURED:
+        yield from one_moment(index, owners)
+    yield finding
     yield _calibration(installation.arming.path, vault, counted, settings.roster)
 
 
@@ -217,17 +220,20 @@ def _words(registry: Registry, installation: Installation) -> Finding:
     return ok("words", "everybody's are known", without=0.0)
 
 
-def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -> Finding:
+def _index(
+    path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]
+) -> tuple[Index | None, Finding]:
+    """Return the index where it is that of the registry, and what is to be said of it."""
     again = "nothing need be done: a gate that starts makes it anew, in its own time"
     try:
         index = Index.load(path, vault, encoder)
     except GalleryError as error:
-        return attention("index", str(error), again)
+        return None, attention("index", str(error), again)
     if not np.array_equal(index.numbers, numbers):
-        return attention(
+        return None, attention(
             "index", f"{len(index)} recordings, and the registry has {len(numbers)}", again
         )
-    return ok("index", f"{len(index)} recordings, those of the registry")
+    return index, ok("index", f"{len(index)} recordings, those of the registry")
 
 
 def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Rule]) -> Finding:
