@@ -95,32 +95,30 @@ class Interview:
 
     def _ask(self, question: Question) -> Any:
         """Ask until the answer fits the others; it is the default if it is asked again."""
-
-        def read(answer: str) -> Any:
-            value = question.read(answer)
-            self._made = question.taken(self._made, value)
-            return value
-
         given = self._given.pop(question.option, None)
         if given is not None:
             try:
-                value = read(given)
-                self._dialogue.say(f"{text(question.text)}: {shown(question.show(value))}")
+                value = self._take(question, question.read(given))
             except SettingsError as error:
                 self._dialogue.say(f"  ✗ --{question.option}: {sentence(str(error))}")
             else:
-                return self._keep(question, value)
-        value = self._dialogue.ask(
+                self._dialogue.say(f"{text(question.text)}: {shown(question.show(value))}")
+                return value
+        return self._dialogue.ask(
             text(question.text),
-            read,
+            lambda answer: self._take(question, question.read(answer)),
             default=self._default(question),
             explained=text(question.explained),
         )
-        return self._keep(question, value)
 
-    def _keep(self, question: Question, value: Any) -> Any:
-        # Of settings that were valid, one may be at odds with new ones: its default is none.
-        self._began = _with(self._began, question, value)
+    def _take(self, question: Question, value: Any) -> Any:
+        """Take an answer that fits the others. Raises SettingsError."""
+        self._made = question.taken(self._made, value)
+        try:
+            self._began = question.taken(self._began, value)
+        except SettingsError:
+            # Of settings that were valid, one may be at odds with new ones: its default is none.
+            self._began = question.taken(_unwired(self._began), value)
         return value
 
     def _default(self, question: Question) -> str:
@@ -210,8 +208,7 @@ class Interview:
             if answer != "reversed":
                 return answer == "yes"
             active = not self._made.door.active_high
-            self._made = ACTIVE.taken(self._made, active)
-            self._keep(ACTIVE, active)
+            self._take(ACTIVE, active)
             level = shown(ACTIVE.show(active))
             self._dialogue.say("  " + text("the relay is on when {level}", level=level))
 
@@ -271,14 +268,6 @@ class Interview:
                 if found.changed(time.monotonic()):
                     self._dialogue.say(f"  {state(found)}")
         return True
-
-
-def _with(settings: Settings, question: Question, value: Any) -> Settings:
-    """The answer among the defaults, whatever in them it is at odds with left out."""
-    try:
-        return question.taken(settings, value)
-    except SettingsError:
-        return question.taken(_unwired(settings), value)
 
 
 def _show(live: Live, block: Samples) -> None:
