@@ -89,3 +89,9 @@ def test_no_text_of_the_program_is_markup() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for style in ("red", "green", "yellow", "cyan", "bold", "dim"):
                     assert f"[/{style}]" not in node.value, path
+
+
+def test_what_is_for_a_person_alone_is_no_programs(capsys: pytest.CaptureFixture) -> None:
+    for as_json in (False, True):
+        Screen(as_json=as_json).show("three students")
+    assert capsys.readouterr() == ("three students\n", "")

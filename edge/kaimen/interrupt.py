@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from sys import UnraisableHookArgs
 
 INTERRUPTED = 130  # exit code
@@ -35,6 +36,27 @@ def end_in_order() -> None:
 
 
 @contextmanager
+def handled(handler: Callable[[int, FrameType | None], object], *numbers: int) -> Iterator[None]:
+    """Give these signals to a handler until the block has ended."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def told_to_end() -> threading.Event:
+    """Return an event that a request to end, or Ctrl-C, sets from now on."""
+    import threading
+
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    return told
+
+
+@contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C and a request to end wait until the block has ended.
 
@@ -46,14 +68,10 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, lambda number, frame: came.append(number))
     try:
-        yield
+        with handled(lambda number, frame: came.append(number), signal.SIGTERM, signal.SIGINT):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
 

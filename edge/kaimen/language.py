@@ -27,14 +27,7 @@ PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 1000  # characters of a sentence that is looked for
 # What stands in a place, where that is not just anything.
 VALUES = {"pin": r"\d+", "gate": "[^:]+", "thread": "[^,]+"}
-INNER = {
-    "error",
-    "why",
-    "advice",
-    "said",
-    "since",
-    "told",
-}  # these hold sentences themselves
+INNER = {"error", "why", "advice", "said", "since", "told"}  # these hold sentences themselves
 
 Translator = Callable[..., str]
 
@@ -133,7 +126,7 @@ def sentence(english: str) -> str:
 
     What is Chinese already stays so.
     """
-    return english if _language() != CHINESE else in_chinese(english, SENTENCES)
+    return in_chinese(english, SENTENCES) if is_chinese() else english
 
 
 def is_chinese() -> bool:

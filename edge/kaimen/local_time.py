@@ -12,13 +12,13 @@ def utc_now() -> str:
 
 def local(at: str) -> str:
     """Return a moment in local time, as in ``2026-09-01 07:31:05 +08:00``."""
-    moment = _local(at)
+    moment = in_local_time(at)
     return f"{moment:%Y-%m-%d %H:%M:%S} {moment.isoformat()[-6:]}"
 
 
 def local_day(at: str) -> str:
     """Return the local day of a moment, as in ``2026-09-01``."""
-    return _local(at).date().isoformat()
+    return in_local_time(at).date().isoformat()
 
 
 def begin_of(day: datetime.date) -> str:
@@ -27,5 +27,6 @@ def begin_of(day: datetime.date) -> str:
     return midnight.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _local(at: str) -> datetime.datetime:
+def in_local_time(at: str) -> datetime.datetime:
+    """Return a moment in the zone of where the gate stands."""
     return datetime.datetime.fromisoformat(at).astimezone()

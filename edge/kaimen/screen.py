@@ -86,6 +86,11 @@ class Screen:
         elif line is not None:
             self.out.print(line)
 
+    def show(self, shown: str | Text | Table) -> None:
+        """Something for a person alone; a program had it as results."""
+        if not self.as_json:
+            self.out.print(shown)
+
     def say(self, text: str | Text) -> None:
         """Something worth knowing that is no result; a program is spared it."""
         if not self.as_json:

@@ -91,14 +91,12 @@ def clear_temporary(*paths: Path) -> None:
                 for each in path.parent.iterdir()
                 if temporary.fullmatch(each.name) and each.is_file()
             ]
-            if found:
-                _clear(path.parent, found)
-
-
-def _clear(folder: Path, found: list[Path]) -> None:
-    with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):  # whoever writes here holds it, too
-        for path in found:
-            path.unlink(missing_ok=True)
+            if not found:
+                continue
+            # Whoever writes here holds it, too.
+            with _locked(path.parent, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                for each in found:
+                    each.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from pathlib import Path
+from typing import Self
 
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from kaimen.cli.options import add_file
 from kaimen.enrollment.advice import Advice
 from kaimen.enrollment.at_microphone import BEEP, HeardLevel
 from kaimen.enrollment.chance import ANOTHER_DAY
@@ -50,9 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--replace-recording", metavar="NUMBER", type=int,
         help="one take at the microphone comes in place of this recording",
     )  # fmt: skip
-    parser.add_argument(
-        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
-    )
+    add_file(parser, "--play", "a recording in the microphone's place")
 
 
 def outcomes(
@@ -76,8 +75,12 @@ def outcomes(
     else:
         source = gate_microphone(installation, of_gate=bool(arguments.kiosk))
     with source as opened:
-        lights = _lights_of(opened) if arguments.kiosk else None
-        _hear(enrollment, opened, screen, lights)
+        door = DoorLights(_lights_of(opened)) if arguments.kiosk else None
+        with _Shown(screen, live=door is None) as shown:
+            for event in enrollment.hear(opened, deaf=0.0 if door is None else BEEP):
+                shown.event(event)
+                if door is not None:
+                    door.event(event)
     outcome = enrollment.write(accept_alike=arguments.accept_alike, dry=arguments.dry_run)
     yield outcome
     if outcome.status is Status.ENROLLED and not (add or number or arguments.dry_run):
@@ -97,24 +100,8 @@ def _lights_of(source: Source) -> Callable[[str], None]:
     return source.show
 
 
-def _hear(
-    enrollment: MicrophoneEnrollment,
-    source: Source,
-    screen: Screen,
-    lights: Callable[[str], None] | None,
-) -> None:
-    """Let the coach hear all takes; ``lights`` are the door's, where a student looks at them."""
-    shown = _Shown(screen, live=lights is None)
-    door = None if lights is None else DoorLights(lights)
-    with shown:
-        for event in enrollment.hear(source, deaf=0.0 if door is None else BEEP):
-            shown.event(event)
-            if door is not None:
-                door.event(event)
-
-
 class _Shown:
-    """What a person at the terminal, or a program, sees of it."""
+    """What a person at the terminal, or a program, sees of it; ``live`` for a meter, too."""
 
     def __init__(self, screen: Screen, *, live: bool) -> None:
         self._screen = screen
@@ -124,10 +111,11 @@ class _Shown:
         if live and not screen.as_json and screen.beside.is_terminal:
             self._live = Live(console=screen.beside, transient=True, auto_refresh=False)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._screen.say("" if self._live else text(Advice.SPEAK.value))
         if self._live is not None:
             self._live.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kaimen.access.checks import Checks
+from kaimen.cli.options import add_file
 from kaimen.installation import Installation
 from kaimen.rehearsal.attack import LIVING, Count, Range
 from kaimen.rehearsal.people import people_in
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phrase", required=True, help="the passphrase's text, or TEXT+TEXT")
     parser.add_argument("--devices", type=int, default=16, help="that play back (default 16)")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the table as an SVG")
+    add_file(parser, "--figure", "draw the table as an SVG")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -47,11 +47,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     place = Range(people, models, count=arguments.devices, seed=arguments.seed)
     attempts = list(place.attempts())
     checks = Checks(models, place.gallery.registry, None, replay=settings.checks.replay)
-    found = []
-    for what, each in (("voice alone", None), ("with checks", checks)):
-        tried = screen.progress(attempts, what, len(attempts))
-        found.append(place.played(each, tried))
-    alone, checked = found
+    count = len(attempts)
+    alone = place.played(None, screen.progress(attempts, "voice alone", count))
+    checked = place.played(checks, screen.progress(attempts, "with checks", count))
     for kind in alone:
         screen.result(_fields(alone[kind], checked[kind]))
     screen.result(
@@ -91,10 +89,6 @@ def _table(alone: Mapping[str, Count], checked: Mapping[str, Count], title: str)
             f"{alone[kind].share:.1%}",
             styled((f"{count.share:.1%}", colour)),
             f"{low:.1%} – {high:.1%}",
-            _by(count.stopped),
+            ", ".join(f"{name} {times}" for name, times in count.stopped.most_common()),
         )
     return table
-
-
-def _by(stopped: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in stopped.most_common())

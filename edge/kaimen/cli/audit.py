@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from kaimen.audit import Record, Report, export, pseudonyms, verify
+from kaimen.cli.options import add_file, add_flag
 from kaimen.installation import Installation
 from kaimen.local_time import begin_of, local
 from kaimen.screen import Screen
@@ -37,11 +38,9 @@ COLUMNS = (  # those of a decision, then of what the door said, then of a gap
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("what", choices=("verify", "export"), help="check it, or print its lines")
-    parser.add_argument(
-        "--acts", action="store_true", help="the log of what people did at the console"
-    )
+    add_flag(parser, "--acts", "the log of what people did at the console")
     parser.add_argument("--noted", default="", metavar="END", help="an end that must be in it")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="export a table, not JSON lines")
+    add_file(parser, "--csv", "export a table, not JSON lines")
     parser.add_argument("--student", help="export only the lines that name this student")
     parser.add_argument(
         "--since", type=datetime.date.fromisoformat, metavar="DAY", help="export from this day on"
@@ -83,22 +82,20 @@ def _tell(report: Report, screen: Screen) -> int:
             "problems": [{"place": each.place, "what": each.what} for each in report.problems],
         }
     )
-    if screen.as_json:
-        return CHANGED if report.problems else 0
     for each in report.problems:
-        screen.out.print(styled(BAD, f" {each.place}: {each.what}"))
+        screen.show(styled(BAD, f" {each.place}: {each.what}"))
     if report.lost:
         missing = f" {report.lost} lines are missing: they could not be written"
-        screen.out.print(styled(WARNING, missing))
+        screen.show(styled(WARNING, missing))
     kept = "empty"
     if report.lines:
         kept = f"{report.lines} lines, from {local(report.first)} to {local(report.last)}"
     if report.problems:
-        screen.out.print(f"the log is not as it was written: {kept}")
+        screen.show(f"the log is not as it was written: {kept}")
         return CHANGED
-    screen.out.print(styled(GOOD, f" the log is as it was written: {kept}"))
+    screen.show(styled(GOOD, f" the log is as it was written: {kept}"))
     if report.end:
-        screen.out.print(f"  it ends with {report.end}")
+        screen.show(f"  it ends with {report.end}")
     return 0
 
 

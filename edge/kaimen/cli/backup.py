@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.taking import take
+from kaimen.cli.options import add_file
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -26,9 +27,7 @@ the new one is whole."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("file", type=Path, help="where to, best on another disk")
-    parser.add_argument(
-        "--passphrase-file", type=Path, metavar="FILE", help="its first line, instead of asking"
-    )
+    add_file(parser, "--passphrase-file", "its first line, instead of asking")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:

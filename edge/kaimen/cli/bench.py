@@ -13,6 +13,7 @@ from rich.table import Table
 
 from kaimen.bench import daemon, growth, phrase, school, search, synthetic
 from kaimen.bench.engines import PEERS
+from kaimen.cli.options import add_file
 from kaimen.enrollment.entries import recordings_in
 from kaimen.errors import EncoderError, SettingsError
 from kaimen.installation import Installation
@@ -61,9 +62,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="PHRASES",
         help="nothing but the whole daemon, in its own time, four seconds a phrase",
     )
-    parser.add_argument(
-        "--figure", type=Path, metavar="FILE", help="draw how search grows, as an SVG"
-    )
+    add_file(parser, "--figure", "draw how search grows, as an SVG")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -75,12 +74,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     population = _population(encoder, screen)
     files = sorted(file for files in recordings_in(RECORDINGS).values() for file in files)
     if arguments.daemon is not None:
-        _show(
-            [daemon.measure(encoder, files, arguments.daemon, screen.say)],
-            _DAEMON,
-            "from the last speech sample to the relay",
-            screen,
-        )
+        measured = daemon.measure(encoder, files, arguments.daemon, screen.say)
+        _show([measured], _DAEMON, "from the last speech sample to the relay", screen)
         return 0
     parts = phrase.parts(str(encoder.path), files, screen)
     _show(parts, _PARTS, "a phrase", screen)
@@ -138,14 +133,9 @@ def _measure(
     probes, newcomer = everything[:-1, ENROLLED:], everything[-1, :ENROLLED]
     with tempfile.TemporaryDirectory(prefix="kaimen-bench-") as folder:
         kept = school.enroll(own, Path(folder), encoder, screen)
+        peers = arguments.peer or list(PEERS)
         searched = search.measure(
-            kept.gallery,
-            own,
-            probes,
-            strangers,
-            arguments.peer or list(PEERS),
-            screen,
-            arguments.probes,
+            kept.gallery, own, probes, strangers, peers, screen, arguments.probes
         )
         figures = {
             "part": "school",
@@ -218,5 +208,4 @@ def _show(
         table.add_row(
             *(form.format(figures[name]) if name in figures else "" for _, name, form in columns)
         )
-    if not screen.as_json:
-        screen.out.print(table)
+    screen.show(table)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
 
 from kaimen.bridge.adapters import adapters_of
 from kaimen.bridge.source import GateLog, write_key
+from kaimen.cli.options import add_flag
 from kaimen.errors import SettingsError
 from kaimen.gate.supervisor import Supervisor
 from kaimen.installation import Installation
+from kaimen.interrupt import told_to_end
 from kaimen.output import best_effort
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -28,11 +29,7 @@ LOOK = 1.0  # seconds between two looks at the threads
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument(
-        "--write-key",
-        action="store_true",
-        help="keep the log's key where the bridge finds it, and end",
-    )
+    add_flag(parser, "--write-key", "keep the log's key where the bridge finds it, and end")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -45,13 +42,10 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             write_key(key_file, installation.log_key)
             screen.say(f"the log's key is kept in {key_file}")
             return 0
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_end()
     with best_effort():
-        _serve(
-            settings, GateLog.of(settings.bridge, folder, settings.gallery.key_file), stop, screen
-        )
+        log = GateLog.of(settings.bridge, folder, settings.gallery.key_file)
+        _serve(settings, log, stop, screen)
     return 0
 
 

@@ -14,6 +14,7 @@ from kaimen.bundle.bundle import TRIAL, Bundle, Policy, make
 from kaimen.bundle.selftest import parts_of, require_passed, takes_in
 from kaimen.bundle.signing import new_key, private_key, shown
 from kaimen.bundle.slots import Slots, SlotsState
+from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import BundleError, EncoderError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local
@@ -46,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=WHAT, help="what to do")
     parser.add_argument("file", nargs="?", type=Path, help="the bundle, or the new key")
     making = parser.add_argument_group("make")
-    making.add_argument("--key", type=Path, metavar="FILE", help="the private key that signs")
+    add_file(making, "--key", "the private key that signs")
     making.add_argument("--version", type=int, metavar="N", help="a number that only grows")
     making.add_argument("--name", default="kaimen", help="what people call it")
     making.add_argument("--program", default=__version__, help="the least Kaimen it runs with")
@@ -63,9 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--from", dest="place", type=Path, metavar="PLACE",
         help="the recordings that the school was enrolled from, as for 'kaimen enroll --from'",
     )  # fmt: skip
-    installing.add_argument(
-        "--without-them", action="store_true", help="even if students must be enrolled again"
-    )
+    add_flag(installing, "--without-them", "even if students must be enrolled again")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -188,12 +187,11 @@ def _inspect(bundle: Bundle, screen: Screen) -> None:
         "trial": manifest.policy.trial,
     }
     screen.result(fields | {"parts": [[x.name, x.size, x.sha256] for x in manifest.parts]})
-    if not screen.as_json:
-        _show(fields | {"made": local(manifest.made)}, screen)
-        table = Table("part", "bytes", "SHA-256", box=None, pad_edge=False)
-        for part in manifest.parts:
-            table.add_row(part.name, f"{part.size}", part.sha256[:16])
-        screen.out.print(table)
+    _show(fields | {"made": local(manifest.made)}, screen)
+    table = Table("part", "bytes", "SHA-256", box=None, pad_edge=False)
+    for part in manifest.parts:
+        table.add_row(part.name, f"{part.size}", part.sha256[:16])
+    screen.show(table)
 
 
 def _installed(slots: Slots, screen: Screen) -> None:
@@ -209,8 +207,7 @@ def _installed(slots: Slots, screen: Screen) -> None:
         "last_trial": state.said or None,
     }
     screen.result(fields)
-    if not screen.as_json:
-        _show(fields, screen)
+    _show(fields, screen)
 
 
 def _show(fields: Mapping[str, object], screen: Screen) -> None:
@@ -218,7 +215,7 @@ def _show(fields: Mapping[str, object], screen: Screen) -> None:
     for name, value in fields.items():
         if value is not None:
             table.add_row(name.replace("_", " "), str(value))
-    screen.out.print(table)
+    screen.show(table)
 
 
 def _named(slots: Slots, state: SlotsState, slot: str | None) -> str:
@@ -250,7 +247,6 @@ def _arm(installation: Installation, screen: Screen) -> None:
     """See that the door can be armed again: the school may have changed meanwhile."""
     if not installation.settings.gallery.file.exists():
         return
-    why_not = installation.arming.disarmed and installation.arming.calibrate_if_quick()
-    if why_not:
-        screen.say(f"the door is not armed: {why_not}")
+    if installation.arming.disarmed:
+        installation.arming.calibrate_or_say()
     screen.say("a running gate takes it up by itself")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.table import Table
 
 from kaimen.calibration.calibration import Calibration
 from kaimen.calibration.intervals import Share
 from kaimen.calibration.school_scores import WhatIf
+from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.language import sentence, text
@@ -42,23 +42,24 @@ its student. No threshold is copied from another school."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
-    parser.add_argument("--dry-run", action="store_true", help="show it, and keep nothing")
+    add_flag(parser, "--dry-run", "show it, and keep nothing")
     parser.add_argument(
         "--what-if", type=float, metavar="THRESHOLD", action="append", default=[],
         help="what this threshold would do here; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE",
-        help="write the figures of the calibration in use: curve, groups, drift (JSON)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--groups", type=Path, metavar="FILE",
-        help="compare these groups, too: a CSV file of student,... that is kept nowhere",
-    )  # fmt: skip
-    parser.add_argument(
-        "--drift-mended", action="store_true",
-        help="count drift from now on: what made the scores drift is mended",
-    )  # fmt: skip
+    add_file(
+        parser,
+        "--report",
+        "write the figures of the calibration in use: curve, groups, drift (JSON)",
+    )
+    add_file(
+        parser,
+        "--groups",
+        "compare these groups, too: a CSV file of student,... that is kept nowhere",
+    )
+    add_flag(
+        parser, "--drift-mended", "count drift from now on: what made the scores drift is mended"
+    )
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -102,10 +103,8 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             installation.arming.count_drift_anew(datetime.datetime.now(datetime.UTC))
             screen.result({"drift_mended": True}, "drift is counted from now on")
         for threshold in arguments.what_if:
-            found, in_use = (
-                installation.arming.scores.at(threshold),
-                installation.arming.calibration,
-            )
+            found = installation.arming.scores.at(threshold)
+            in_use = installation.arming.calibration
             screen.result(
                 {**what_if_fields(found), "students": in_use.at_once or in_use.students},
                 _what_it_does(found, in_use),
@@ -131,21 +130,15 @@ def _what_it_does(found: WhatIf, in_use: Calibration) -> str:
 
 
 def _show_report(report: CalibrationReport, screen: Screen) -> None:
-    now = report.now
-    screen.result(
-        report.fields,
-        _what_it_does(now, report.calibration),
-    )
-    if screen.as_json:
-        return
+    screen.result(report.fields, _what_it_does(report.now, report.calibration))
     for name, card in report.cards.items():
-        screen.out.print(f"by {name}: {card.sentence}")
-    screen.out.print(f"drift: {report.drift.sentence}")
+        screen.show(f"by {name}: {card.sentence}")
+    screen.show(f"drift: {report.drift.sentence}")
     for what, found in (
         ("week", report.weeks), ("group", report.groups), ("microphone", report.microphones)
     ):  # fmt: skip
         if found:
-            screen.out.print(_drift(what, found))
+            screen.show(_drift(what, found))
 
 
 def told(share: Share) -> str:
@@ -193,46 +186,41 @@ def _show(learned: Calibration, retry: bool, screen: Screen) -> None:
             students=f"{learned.expected_fnir:.1%}",
         ),
     )
-    if not screen.as_json:
-        if learned.everybody is not None:
-            screen.out.print(
-                text(
-                    "a door for all {students} students would open from {threshold} on",
-                    students=learned.students,
-                    threshold=f"{learned.everybody:.3f}",
-                )
-            )
-        if learned.raised:
-            screen.out.print(
-                text(
-                    "it is {raised} higher than by the recordings: so near did strangers come at "
-                    "this door in the last four weeks",
-                    raised=f"{learned.raised:.3f}",
-                )
-            )
-        screen.out.print(sentence(learned.evidence))
-        if learned.retry_fnir is not None:
-            screen.out.print(_of_two_tries(learned, retry))
-        if learned.phrase_fnmr is not None:
-            screen.out.print(
-                text(
-                    "{share} of their own phrases would be taken for other words",
-                    share=f"{learned.phrase_fnmr:.1%}",
-                )
-            )
-        screen.out.print(_forecast(learned))
+    for more in _more_of(learned, retry):
+        screen.show(more)
+    screen.show(_forecast(learned))
 
 
-def _of_two_tries(learned: Calibration, retry: bool) -> str:
-    return text(
-        "a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
-        "opens from {first} on in a first try and from {both} on for two together; {fnir} would "
-        "not pass as students, at the same FPIR",
-        here=text("as this gate does") if retry else text("which this gate does not"),
-        first=f"{learned.first_threshold:.3f}",
-        both=f"{learned.both_threshold:.3f}",
-        fnir=f"{learned.retry_fnir:.1%}",
-    )
+def _more_of(learned: Calibration, retry: bool) -> Iterator[str]:
+    """Yield what else a person should know of a calibration."""
+    if learned.everybody is not None:
+        yield text(
+            "a door for all {students} students would open from {threshold} on",
+            students=learned.students,
+            threshold=f"{learned.everybody:.3f}",
+        )
+    if learned.raised:
+        yield text(
+            "it is {raised} higher than by the recordings: so near did strangers come at "
+            "this door in the last four weeks",
+            raised=f"{learned.raised:.3f}",
+        )
+    yield sentence(learned.evidence)
+    if learned.retry_fnir is not None:
+        yield text(
+            "a gate that asks once more ([gate] retry), {here}, gives a stranger two chances: it "
+            "opens from {first} on in a first try and from {both} on for two together; {fnir} "
+            "would not pass as students, at the same FPIR",
+            here=text("as this gate does") if retry else text("which this gate does not"),
+            first=f"{learned.first_threshold:.3f}",
+            both=f"{learned.both_threshold:.3f}",
+            fnir=f"{learned.retry_fnir:.1%}",
+        )
+    if learned.phrase_fnmr is not None:
+        yield text(
+            "{share} of their own phrases would be taken for other words",
+            share=f"{learned.phrase_fnmr:.1%}",
+        )
 
 
 def _forecast(learned: Calibration) -> Table:

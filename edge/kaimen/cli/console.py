@@ -10,8 +10,8 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from types import FrameType
 
+from kaimen.cli.options import add_flag
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.names import name_of
@@ -37,11 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--add-account", metavar="NAME", help="let somebody sign in")
     ways.add_argument("--remove-account", metavar="NAME", help="let somebody sign in no more")
-    ways.add_argument("--accounts", action="store_true", help="list who may sign in")
+    add_flag(ways, "--accounts", "list who may sign in")
     parser.add_argument("--role", choices=ROLES, help="of the account: guard unless it is given")
-    parser.add_argument(
-        "--no-password", action="store_true", help="of an account that only a proxy signs in"
-    )
+    add_flag(parser, "--no-password", "of an account that only a proxy signs in")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -57,11 +55,12 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     settings = replace(settings, console=replace(settings.console, **chosen))
     with Installation.open(settings, screen) as installation:
         if arguments.add_account or arguments.remove_account or arguments.accounts:
-            return _see_to_accounts(arguments, installation, screen)
+            _see_to_accounts(arguments, installation, screen)
+            return 0
         from kaimen.console.serve import serve
 
         secure = "s" if settings.console.certificate else ""
-        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         screen.say(
             f"the desk is at http{secure}://{settings.console.host}:{settings.console.port}/"
         )
@@ -70,13 +69,9 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _see_to_accounts(
     arguments: argparse.Namespace, installation: Installation, screen: Screen
-) -> int:
+) -> None:
     from kaimen.console.accounts import Accounts, require_fit
     from kaimen.console.acts import Acts
     from kaimen.console.roles import Role
@@ -116,7 +111,6 @@ def _see_to_accounts(
                 },
                 f"{account.name}  {account.role}  {way}{more}",
             )
-    return 0
 
 
 def _password() -> str:

@@ -9,17 +9,11 @@ from statistics import median
 
 from rich.text import Text
 
+from kaimen.cli.options import add_file, add_flag
 from kaimen.installation import Installation
 from kaimen.language import text
-from kaimen.rehearsal import RECORDINGS, VOICES, promise
+from kaimen.rehearsal import RECORDINGS, VOICES, promise, tables
 from kaimen.rehearsal.day import Visit, counted, day
-from kaimen.rehearsal.tables import (
-    count_fields,
-    counts_table,
-    visit_fields,
-    visits_table,
-    what_went_wrong,
-)
 from kaimen.rehearsal.visitors import Kind
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -46,9 +40,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     voices = parser.add_mutually_exclusive_group()
     voices.add_argument("--speech", type=Path, metavar="FOLDER", help="your own recordings instead")
-    voices.add_argument("--synthetic", action="store_true", help="synthetic voices instead")
-    parser.add_argument("--encoder", type=Path, metavar="FILE", help="another encoder.tflite")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the tables as an SVG")
+    add_flag(voices, "--synthetic", "synthetic voices instead")
+    add_file(parser, "--encoder", "another encoder.tflite")
+    add_file(parser, "--picture", "draw the tables as an SVG")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -76,23 +70,22 @@ def _show(visits: Sequence[Visit], screen: Screen) -> bool:
         for kind, count in counts.items()
     )
     width = screen.out.width
-    if not screen.as_json:
-        screen.out.print(visits_table(visits, width))
+    screen.show(tables.visits_table(visits, width))
     for visit in visits:
-        screen.result(visit_fields(visit))
+        screen.result(tables.visit_fields(visit))
     summary = {
         "visits": len(visits),
         "right": sum(visit.right for visit in visits),
         "kept": kept,
         "kinds": {
-            kind.value: count_fields(kind, count, limits[kind]) for kind, count in counts.items()
+            kind.value: tables.count_fields(kind, count, limits[kind])
+            for kind, count in counts.items()
         },
     }
-    screen.result(summary, counts_table(counts, limits, width))
-    if not screen.as_json:
-        for line in what_went_wrong(counts, limits):
-            screen.out.print(styled(BAD, f" {line}"))
-        screen.out.print(_footnote(visits, kept))
+    screen.result(summary, tables.counts_table(counts, limits, width))
+    for line in tables.what_went_wrong(counts, limits):
+        screen.show(styled(BAD, f" {line}"))
+    screen.show(_footnote(visits, kept))
     return kept
 
 

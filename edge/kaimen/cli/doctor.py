@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from kaimen.cli.options import add_file
 from kaimen.doctor.chinese import told
 from kaimen.doctor.examination import GATE, MACHINE, examine
 from kaimen.doctor.finding import Finding, Health, Patient, of_error, ok
@@ -46,14 +47,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help=f"to listen (default {SECONDS:g})"
     )
-    parser.add_argument(
-        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
-    )
-    parser.add_argument(
+    add_file(parser, "--play", "a recording in the microphone's place")
+    add_file(
+        parser,
         "--report",
-        type=Path,
-        metavar="FILE",
-        help="write what is worth sending to who looks for a fault: no names, no voices",
+        "write what is worth sending to who looks for a fault: no names, no voices",
     )
     parser.add_argument(
         "--root",
@@ -97,8 +95,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
                 "measured": dict(each.measured),
             }
         )
-    if not screen.as_json:
-        screen.out.print(_table(found))
+    screen.show(_table(found))
     if arguments.report is not None:
         screen.result(
             {"report": str(arguments.report), "bytes": len(content.encode())},

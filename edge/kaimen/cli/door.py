@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from kaimen.cli.options import add_flag
 from kaimen.door.board import on_a_pi
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
@@ -24,9 +25,7 @@ starts. With --socket it knows what that door had claimed, too, whatever the set
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("--socket", type=Path, metavar="PATH", help="where to be asked")
-    parser.add_argument(
-        "--rest", action="store_true", help="switch the relay off, whatever became of the door"
-    )
+    add_flag(parser, "--rest", "switch the relay off, whatever became of the door")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from kaimen.calibration.calibration import Calibration
 from kaimen.cli import at_microphone
 from kaimen.cli.enroll_outcome import show, summary
+from kaimen.cli.options import add_file, add_flag
 from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry, day_of, entries_in
 from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
@@ -63,22 +64,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--from", dest="place", type=Path, metavar="PLACE",
         help="a folder of students' folders, or a CSV file of recordings",
     )  # fmt: skip
-    parser.add_argument(
-        "--accept-alike", action="store_true", help="enroll a voice under a second name, too"
-    )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write what was refused, as CSV"
-    )
+    add_flag(parser, "--accept-alike", "enroll a voice under a second name, too")
+    add_file(parser, "--report", "write what was refused, as CSV")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument(
-        "--add", action="store_true", help="add the files to what --student is enrolled with"
-    )
-    again.add_argument(
-        "--replace", action="store_true", help="put the files in place of all that --student has"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="judge the recordings, and write nothing"
-    )
+    add_flag(again, "--add", "add the files to what --student is enrolled with")
+    add_flag(again, "--replace", "put the files in place of all that --student has")
+    add_flag(parser, "--dry-run", "judge the recordings, and write nothing")
     parser.add_argument("--cluster", metavar="ADDRESS", help="judge on a Dask cluster")
     at_microphone.add(parser)
 
@@ -89,7 +80,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.report:
         require_folder(arguments.report)
     counts: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
     refused: list[tuple[str, Refusal]] = []
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         gallery = _gallery(installation, arguments.dry_run)
@@ -97,8 +87,8 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         for outcome in outcomes:
             show(outcome, screen)
             counts[outcome.status.value] += 1
-            kinds.update(refusal.kind for refusal in outcome.refused)
             refused += [(outcome.student, refusal) for refusal in outcome.refused]
+        kinds = Counter(refusal.kind for _, refusal in refused)
         if arguments.report:
             _report(arguments.report, refused)
         if arguments.dry_run:
@@ -225,15 +215,14 @@ def _finish(
         },
         summary(counts, kinds),
     )
-    if not screen.as_json:
-        screen.out.print(
-            text(
-                "{students} students with {count} recordings in {path}",
-                students=len(gallery),
-                count=gallery.recordings,
-                path=path,
-            )
+    screen.show(
+        text(
+            "{students} students with {count} recordings in {path}",
+            students=len(gallery),
+            count=gallery.recordings,
+            path=path,
         )
+    )
     if counts[Status.ENROLLED.value] and installation.model == MEASURED:
         points, takes = gallery.everything()
         found = OneMoment.of(np.split(points, np.cumsum(takes)[:-1]))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
 from kaimen.enrollment.enrollment import Outcome, Status
-from kaimen.enrollment.judging import Refusal
+from kaimen.enrollment.judging import Refusal, Remark
 from kaimen.language import later, sentence, text
 from kaimen.screen import Screen
 from kaimen.terminal import BAD, GOOD, WARNING, styled
@@ -22,31 +22,28 @@ STUDENTS = {
     Status.REFUSED: later("students refused"),
 }
 KINDS = (  # of refusals, as a person reads them
-    later("NoSpeech"),
-    later("Clipped"),
-    later("TooNoisy"),
-    later("TooShort"),
-    later("SeveralPhrases"),
-    later("Repeated"),
-    later("NotLikeTheOthers"),
-    later("AlikeAnother"),
-    later("NotEnrolled"),
-    later("UnreadableRecording"),
-    later("UnsupportedFormat"),
-    later("RecordingTooLong"),
-    later("BrokenSamples"),
-)
+    later("NoSpeech"), later("Clipped"), later("TooNoisy"), later("TooShort"),
+    later("SeveralPhrases"), later("Repeated"), later("NotLikeTheOthers"), later("AlikeAnother"),
+    later("NotEnrolled"), later("UnreadableRecording"), later("UnsupportedFormat"),
+    later("RecordingTooLong"), later("BrokenSamples"),
+)  # fmt: skip
 
 
 def show(outcome: Outcome, screen: Screen) -> None:
     """Say what became of a student; people are spared what is as it was."""
-    reasons: dict[str, list[str]] = {}
     for refusal in outcome.refused:
-        screen.result({"student": outcome.student, **_fields(refusal)})
-        reasons.setdefault(refusal.reason, []).append(refusal.path)
-    for reason, paths in reasons.items():
+        screen.result(
+            {
+                "student": outcome.student,
+                "path": refusal.path,
+                "error": refusal.reason,
+                "kind": refusal.kind,
+                "alike": refusal.alike,
+            }
+        )
+    for reason, paths in _by_reason(outcome.refused).items():
         screen.say(styled(BAD, f" {_of(outcome, paths)}{sentence(reason)}"))
-    for reason, paths in _remarks(outcome).items():
+    for reason, paths in _by_reason(outcome.remarks).items():
         screen.result(
             {"student": outcome.student, "paths": paths, "warning": reason},
             styled(WARNING, f" {_of(outcome, paths)}{sentence(reason)}"),
@@ -60,11 +57,10 @@ def show(outcome: Outcome, screen: Screen) -> None:
     if outcome.status is Status.ENROLLED:
         more = ""
         if outcome.replaced:
+            said["replaced"] = outcome.replaced
             more = text(" in place of {count}", count=outcome.replaced)
         if outcome.recordings < NEEDED:
             more += text("; {count}, two of them on another day, would be safer", count=WANTED)
-        if outcome.replaced:
-            said["replaced"] = outcome.replaced
         count = outcome.recordings
         told = text("{name}: {count} recordings{more}", name=name, count=count, more=more)
         screen.result(said, styled(GOOD, f" {told}"))
@@ -85,21 +81,12 @@ def _of(outcome: Outcome, paths: Sequence[str]) -> str:
     return text("{name}: {count} recordings: ", name=outcome.student, count=len(paths))
 
 
-def _remarks(outcome: Outcome) -> dict[str, list[str]]:
-    """Paths of recordings by what is to be said of them."""
+def _by_reason(told: Iterable[Refusal | Remark]) -> dict[str, list[str]]:
+    """Return the paths of recordings by what is to be said of them."""
     found: dict[str, list[str]] = {}
-    for remark in outcome.remarks:
-        found.setdefault(remark.reason, []).append(remark.path)
+    for each in told:
+        found.setdefault(each.reason, []).append(each.path)
     return found
-
-
-def _fields(refusal: Refusal) -> dict[str, str | None]:
-    return {
-        "path": refusal.path,
-        "error": refusal.reason,
-        "kind": refusal.kind,
-        "alike": refusal.alike,
-    }
 
 
 def summary(counts: Counter[str], kinds: Counter[str]) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.resealing import reseal
 from kaimen.backup.restoring import read_through
+from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import CertificateError, GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local
@@ -35,27 +36,19 @@ any more. The log keeps its keyed hashes. An interrupted erasure goes on by itse
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("student", nargs="?", help="whom to erase")
-    parser.add_argument(
-        "--certificate", type=Path, metavar="FILE", help="write the student's copy there"
-    )
-    parser.add_argument(
-        "--ended", action="store_true", help="erase the voices of all whose consent ended"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="with --ended: only say who is due")
-    parser.add_argument("--go-on", action="store_true", help="finish what was interrupted")
-    parser.add_argument("--verify", type=Path, metavar="FILE", help="check a certificate")
+    add_file(parser, "--certificate", "write the student's copy there")
+    add_flag(parser, "--ended", "erase the voices of all whose consent ended")
+    add_flag(parser, "--dry-run", "with --ended: only say who is due")
+    add_flag(parser, "--go-on", "finish what was interrupted")
+    add_file(parser, "--verify", "check a certificate")
     parser.add_argument(
         "--public", metavar="KEY", help="with --verify: the school's public key, or a file of it"
     )
     parser.add_argument("--student", dest="named", help="with --verify: whose it must be")
-    parser.add_argument("--public-key", action="store_true", help="print this school's")
-    parser.add_argument("--backups", action="store_true", help="list the backups that were taken")
-    parser.add_argument(
-        "--reseal", type=Path, metavar="FILE", help="write a backup anew without who was erased"
-    )
-    parser.add_argument(
-        "--passphrase-file", type=Path, metavar="FILE", help="of that backup, instead of asking"
-    )
+    add_flag(parser, "--public-key", "print this school's")
+    add_flag(parser, "--backups", "list the backups that were taken")
+    add_file(parser, "--reseal", "write a backup anew without who was erased")
+    add_file(parser, "--passphrase-file", "of that backup, instead of asking")
     parser.add_argument(
         "--destroyed", metavar="BACKUP", help="a backup of that list is no more: strike it off"
     )
@@ -134,14 +127,14 @@ def _verify(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _erase(student: str, file: Path | None, installation: Installation, screen: Screen) -> None:
-    if file is not None and _is_within(file, installation.settings.gallery.file.parent):
+    folder = installation.settings.gallery.file.parent
+    if file is not None and file.resolve().is_relative_to(folder.resolve()):
         raise SettingsError(
-            f"{file}: the student's certificate says who was erased; write it outside of "
-            f"{installation.settings.gallery.file.parent}"
+            f"{file}: the student's certificate says who was erased; write it outside of {folder}"
         )
     if student in installation.registry.names():
         (certificate,) = erase(installation, [student]).values()
-        _arm(installation, screen)
+        _arm(installation)
     else:
         found = certificate_of(installation, student)
         if found is None:
@@ -153,17 +146,10 @@ def _erase(student: str, file: Path | None, installation: Installation, screen: 
     _tell(certificate, student, screen)
 
 
-def _is_within(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve())
-
-
-def _arm(installation: Installation, screen: Screen) -> None:
+def _arm(installation: Installation) -> None:
     """Calibrate, and keep the index that was made anew."""
-    gallery = installation.gallery_or_new
-    gallery.save()
-    why_not = installation.arming.calibrate_if_quick()
-    if why_not:
-        screen.say(f"the door is not armed: {why_not}")
+    installation.gallery_or_new.save()
+    installation.arming.calibrate_or_say()
 
 
 def _end(installation: Installation, screen: Screen, *, dry: bool) -> None:
@@ -181,7 +167,7 @@ def _end(installation: Installation, screen: Screen, *, dry: bool) -> None:
         else:
             _tell(certificate, name, screen)
     if ended:
-        _arm(installation, screen)
+        _arm(installation)
     else:
         screen.say("no consent has ended")
 
@@ -224,8 +210,7 @@ def _list_backups(installation: Installation, screen: Screen) -> None:
 def _reseal(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     secret = passphrase(arguments.passphrase_file, new=False)
     content = read_through(arguments.reseal, secret)
-    school = installation.school
-    restored = reseal(content, school, screen.progress)
+    restored = reseal(content, installation.school, screen.progress)
     installation.tell_log()
     screen.result(
         {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
@@ -17,6 +15,7 @@ from rich.table import Table
 from kaimen.audit.following import Follower
 from kaimen.bundle.bundle import Bundle
 from kaimen.cli.fleet_members import create, invite, join, withdraw
+from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import FleetError, GalleryError, SettingsError
 from kaimen.fleet.desk import Desk, require_desk
 from kaimen.fleet.gate import FleetGate
@@ -28,6 +27,7 @@ from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
 from kaimen.installation import Installation
 from kaimen.installation.arming import QUICK
+from kaimen.interrupt import told_to_end
 from kaimen.local_time import local
 from kaimen.registry.fleet_marks import store_of
 from kaimen.screen import Screen
@@ -47,15 +47,10 @@ EXAMPLE = """example:
 A desk follows its registry: 'kaimen enroll' and 'kaimen students' there are enough. A gate takes
 its students from the desks alone."""
 
-WHAT = (
-    "create", "invite", "withdraw", "join", "desk", "gate",
-    "status", "events", "roll-out", "settle",
-)  # fmt: skip
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("what", choices=WHAT, help="what to do")
+    parser.add_argument("what", choices=tuple(DOING), help="what to do")
     parser.add_argument("file", nargs="?", type=Path, help="the invitation, or the bundle")
     parser.add_argument("--name", help="what the machine is called in the fleet")
     making = parser.add_argument_group("create, invite, withdraw")
@@ -64,39 +59,28 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--broker-files", type=Path, metavar="FOLDER",
         help="where Mosquitto's files are; else broker in the folder of the fleet",
     )  # fmt: skip
-    making.add_argument("--desk", action="store_true", help="invite another desk, not a gate")
+    add_flag(making, "--desk", "invite another desk, not a gate")
     making.add_argument(
         "--tag",
         action="append",
         default=[],
         help="a word for several gates; may be repeated where one is invited",
     )
-    making.add_argument(
-        "--passphrase-file", type=Path, metavar="FILE", help="its first line opens the invitation"
-    )
+    add_file(making, "--passphrase-file", "its first line opens the invitation")
     joining = parser.add_argument_group("join, desk, events")
-    joining.add_argument(
-        "--replace", action="store_true", help="join even if this gate's own students go by that"
-    )
-    joining.add_argument(
-        "--accept-removals", action="store_true", help="tell that many students are gone at once"
-    )
+    add_flag(joining, "--replace", "join even if this gate's own students go by that")
+    add_flag(joining, "--accept-removals", "tell that many students are gone at once")
     joining.add_argument("--gate", metavar="NAME", help="the events of this gate")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Do one of them."""
-    doing: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
-        "create": create, "invite": invite, "withdraw": withdraw, "join": join,
-        "desk": _desk, "gate": _gate, "status": _status, "events": _events, "settle": _settle,
-        "roll-out": _roll_out,
-    }  # fmt: skip
     needs_file = arguments.what in ("invite", "join", "roll-out")
     if needs_file != (arguments.file is not None):
         wish = "name the file" if needs_file else "it takes no file"
         raise SettingsError(f"'kaimen fleet {arguments.what}': {wish}; see --help")
     with Installation.open(Settings.read(arguments.config), screen) as installation:
-        doing[arguments.what](arguments, installation, screen)
+        DOING[arguments.what](arguments, installation, screen)
     return 0
 
 
@@ -110,13 +94,6 @@ def _member_parts(installation: Installation, stack: ExitStack) -> tuple[Members
     return membership, stack.enter_context(closing(store))
 
 
-def _stopped() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
 def _desk(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     with ExitStack() as stack:
         membership, store = _member_parts(installation, stack)
@@ -124,7 +101,7 @@ def _desk(arguments: argparse.Namespace, installation: Installation, screen: Scr
         accept = arguments.accept_removals
         desk = Desk(membership, installation.registry, store, screen.note, accept_removals=accept)
         stack.callback(desk.close)
-        serve(desk, _stopped(), screen.note)
+        serve(desk, told_to_end(), screen.note)
 
 
 def _gate(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
@@ -160,7 +137,7 @@ def _gate(arguments: argparse.Namespace, installation: Installation, screen: Scr
         stack.callback(gate.close)
         settling.append(Settling(gate, own_command("fleet", "settle", config=config)))
         stack.callback(settling[0].close)
-        serve(gate, _stopped(), screen.note, settling[0].look)
+        serve(gate, told_to_end(), screen.note, settling[0].look)
 
 
 def _settle(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
@@ -190,8 +167,7 @@ def _status(arguments: argparse.Namespace, installation: Installation, screen: S
         rows = gate_rows(store)
     for row in rows:
         screen.result(asdict(row))
-    if not screen.as_json:
-        screen.out.print(_table(rows) if rows else "no gate has reported yet")
+    screen.show(_table(rows) if rows else "no gate has reported yet")
 
 
 def _table(rows: list[GateRow]) -> Table:
@@ -218,11 +194,10 @@ def _roll_out(arguments: argparse.Namespace, installation: Installation, screen:
     for _ in bundle.parts():
         pass
     identity = bundle.manifest.identity
-    with ExitStack() as stack:
-        place = store_of(installation.settings.gallery.file)
-        store = stack.enter_context(closing(Store(place)))
-        rolling = RollingOut(membership, store, arguments.file.read_bytes(), screen.say)
-        stack.callback(rolling.close)
+    with (
+        closing(Store(store_of(installation.settings.gallery.file))) as store,
+        closing(RollingOut(membership, store, arguments.file.read_bytes(), screen.say)) as rolling,
+    ):
         gates = rolling.outdated(tag, identity)
         if gates:
             rolling.roll_out(gates, identity)
@@ -243,3 +218,9 @@ def _events(arguments: argparse.Namespace, installation: Installation, screen: S
                 f"{local(str(event['at']))}  {event['gate']}  {event.get('verdict') or ''}"
                 f"{event.get('event') or ''}  {shown or ''}",
             )
+
+
+DOING: dict[str, Callable[[argparse.Namespace, Installation, Screen], None]] = {
+    "create": create, "invite": invite, "withdraw": withdraw, "join": join, "desk": _desk,
+    "gate": _gate, "status": _status, "events": _events, "roll-out": _roll_out, "settle": _settle,
+}  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kaimen.access.policy import AccessPolicy
-from kaimen.cli.nearest import add_nearest
+from kaimen.cli.options import add_nearest
 from kaimen.errors import NoSpeech, RecordingError
 from kaimen.gate.gate import Gate
 from kaimen.installation import Installation
@@ -66,8 +66,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _play(gate: Gate, path: Path, arguments: argparse.Namespace, screen: Screen) -> None:
     claim, nearest = arguments.claim, arguments.nearest
-    if not screen.as_json:
-        screen.out.print(styled((str(path), "bold")))
+    screen.show(styled((str(path), "bold")))
     heard = 0
     if claim:
         gate.claim(claim)

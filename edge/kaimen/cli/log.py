@@ -11,9 +11,11 @@ from rich.table import Table
 
 from kaimen.audit import Record, latest, pseudonyms
 from kaimen.audit.words import about, told, turned_away
+from kaimen.cli.options import add_flag
 from kaimen.errors import SettingsError
 from kaimen.installation import Installation
 from kaimen.language import text
+from kaimen.local_time import in_local_time
 from kaimen.names import as_kept
 from kaimen.screen import Screen
 from kaimen.service.answers import MARKS
@@ -29,6 +31,7 @@ give it, or ask for all with --names."""
 
 LAST = 20  # lines
 SHOWN = 6  # characters of a keyed hash
+STYLES = {verdict.value: style for verdict, (_, style) in MARKS.items()}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +43,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=datetime.date.fromisoformat, metavar="DAY", help="from this day on"
     )
-    parser.add_argument("--refused", action="store_true", help="only of those who were not let in")
-    parser.add_argument(
-        "--acts", action="store_true", help="what people did at the console, instead of the gate"
-    )
-    parser.add_argument("--names", action="store_true", help="show who is enrolled by name")
+    add_flag(parser, "--refused", "only of those who were not let in")
+    add_flag(parser, "--acts", "what people did at the console, instead of the gate")
+    add_flag(parser, "--names", "show who is enrolled by name")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -83,15 +84,10 @@ def _chosen(
     for record in records:  # in the order of writing: a clock may have been set back
         if wanted and not wanted & about(record):
             continue
-        if arguments.since and _at(record).date() < arguments.since:
+        if arguments.since and in_local_time(record["at"]).date() < arguments.since:
             continue
         if not arguments.refused or turned_away(record):
             yield record
-
-
-def _at(record: Record) -> datetime.datetime:
-    """When it was, in local time."""
-    return datetime.datetime.fromisoformat(record["at"]).astimezone()
 
 
 def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
@@ -99,7 +95,7 @@ def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
         return names.get(hashed, f"#{hashed[:SHOWN]}")
 
     said = told(record, named)
-    at = _at(record)
+    at = in_local_time(record["at"])
     screen.result(
         {
             "number": record["number"],
@@ -120,10 +116,4 @@ def _show(record: Record, names: dict[str, str], screen: Screen) -> None:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(when, said)
-    screen.out.print(grid, style=_style(record))
-
-
-def _style(record: Record) -> str:
-    marks = {verdict.value: mark for verdict, mark in MARKS.items()}
-    mark = marks.get(str(record.get("verdict")))
-    return mark[1] if mark else "dim"
+    screen.out.print(grid, style=STYLES.get(str(record.get("verdict")), "dim"))

@@ -6,6 +6,7 @@ import argparse
 
 from rich.table import Table
 
+from kaimen.cli.options import add_flag
 from kaimen.gallery.latent_map import METHODS, NEIGHBOURS, LatentMap, map_of
 from kaimen.installation import Installation
 from kaimen.names import as_kept
@@ -23,7 +24,7 @@ The map is kept encrypted beside the gallery. Whoever enrolls later lands on it 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--fit", action="store_true", help="make the map, in place of the old one")
+    add_flag(parser, "--fit", "make the map, in place of the old one")
     parser.add_argument(
         "--method", choices=METHODS, default="pca",
         help="pca, or neighbours, which keeps more of them; pca unless it is given",

@@ -8,6 +8,7 @@ from pathlib import Path
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import Content, Restored, check, read_through, restore
 from kaimen.backup.school import SchoolFiles
+from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import SettingsError
 from kaimen.local_time import local
 from kaimen.registry.erased import read_erased
@@ -28,13 +29,9 @@ there, or is on a list given with --erased, is not brought back. --check may run
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("file", type=Path, help="a file that 'kaimen backup' wrote")
-    parser.add_argument(
-        "--passphrase-file", type=Path, metavar="FILE", help="its first line, instead of asking"
-    )
-    parser.add_argument("--check", action="store_true", help="check the file, and change nothing")
-    parser.add_argument(
-        "--over", action="store_true", help="in place of the school there, which is kept beside"
-    )
+    add_file(parser, "--passphrase-file", "its first line, instead of asking")
+    add_flag(parser, "--check", "check the file, and change nothing")
+    add_flag(parser, "--over", "in place of the school there, which is kept beside")
     parser.add_argument(
         "--erased", type=Path, metavar="LIST", help="removed students who are not brought back"
     )

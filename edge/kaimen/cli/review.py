@@ -10,14 +10,15 @@ from pathlib import Path
 from rich.table import Table
 
 from kaimen.audit import files_of, latest
+from kaimen.cli.options import add_file, add_flag
 from kaimen.console.acts import Acts
 from kaimen.enrollment.enrollment import Status
 from kaimen.errors import GalleryError, RecordingError, SettingsError
 from kaimen.installation import Installation
 from kaimen.local_time import local
-from kaimen.registry.kept_phrases import KeptPhrase, KeptPhrases, Mark
+from kaimen.registry.kept_phrases import KeptPhrases, Mark
 from kaimen.review.enrolling import enroll_phrase
-from kaimen.review.measured import Estimate, MeasuredErrors, measured
+from kaimen.review.measured import Estimate, measured
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder, write_whole
@@ -49,9 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("what", nargs="?", choices=WHAT, default="list", help="list without one")
     parser.add_argument("phrases", nargs="*", metavar="PHRASE", help="numbers, as the list says")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="save: a FLAC file to listen to")
+    add_file(parser, "--out", "save: a FLAC file to listen to")
     parser.add_argument("--student", metavar="NAME", help="enroll: whose recording it becomes")
-    parser.add_argument("--all", action="store_true", help="erase: all that is kept")
+    add_flag(parser, "--all", "erase: all that is kept")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -107,30 +108,20 @@ def _write_down(installation: Installation, did: str, numbers: Sequence[str]) ->
         acts.write(who, did, phrase=number)
 
 
-def fields_of(phrase: KeptPhrase, right: bool | None) -> dict[str, object]:
-    """A kept phrase as a program reads it."""
-    return {
-        "phrase": phrase.number,
-        "at": phrase.at.isoformat(),
-        **phrase.told,
-        "marked": MARKED[right] or None,
-    }
-
-
 def _list(phrases: KeptPhrases, settings: Settings, screen: Screen) -> None:
     marks = {mark.number: mark.right for mark in phrases.marks()}
     table = Table("phrase", "when", "what was decided", "marked", box=None, pad_edge=False)
     count = 0
     for phrase in phrases.phrases():
         count += 1
-        right = marks.get(phrase.number)
-        screen.result(fields_of(phrase, right))
-        when = local(phrase.at.isoformat())
-        said = f"{phrase.told['verdict']}: {phrase.told['reason']}"
-        table.add_row(phrase.number, when, said, MARKED[right])
-    if count and not screen.as_json:
-        screen.out.print(table)
-    elif not count:
+        at, told = phrase.at.isoformat(), phrase.told
+        marked = MARKED[marks.get(phrase.number)]
+        screen.result({"phrase": phrase.number, "at": at, **told, "marked": marked or None})
+        said = f"{told['verdict']}: {told['reason']}"
+        table.add_row(phrase.number, local(at), said, marked)
+    if count:
+        screen.show(table)
+    else:
         days = settings.review.days
         why = f"for {days} days" if days else "until [review] days in the settings says so"
         screen.say(f"no phrase is kept; doubtful ones are {'' if days else 'not '}kept {why}")
@@ -163,9 +154,7 @@ def _enroll(
         {"phrase": number, "student": student, "recordings": outcome.recordings},
         f"{student} has {outcome.recordings} recordings now",
     )
-    why_not = installation.arming.calibrate_if_quick()
-    if why_not:
-        screen.say(f"the door is not armed: {why_not}")
+    installation.arming.calibrate_or_say()
     return 0
 
 
@@ -179,15 +168,10 @@ def _erase(phrases: KeptPhrases, numbers: Sequence[str] | None, screen: Screen) 
     screen.result({"erased": count}, f"{count} phrases are erased; what was marked stays")
 
 
-def measured_at(installation: Installation, phrases: KeptPhrases) -> MeasuredErrors:
-    """Return what all marks come to. Raises GalleryError and StorageError."""
+def _figures(installation: Installation, phrases: KeptPhrases, screen: Screen) -> None:
     folder = installation.log_folder
     records = latest(folder, installation.log_key) if files_of(folder) else iter(())
-    return measured(records, phrases.marks())
-
-
-def _figures(installation: Installation, phrases: KeptPhrases, screen: Screen) -> None:
-    found = measured_at(installation, phrases)
+    found = measured(records, phrases.marks())
     if found.since is None:
         screen.result(found.fields, "nothing is marked yet; listen to phrases of 'kaimen review'")
         return
@@ -195,12 +179,10 @@ def _figures(installation: Installation, phrases: KeptPhrases, screen: Screen) -
     for name, each in found.strata.items():
         table.add_row(name.value, *map(str, (each.phrases, each.marked, each.wrong)))
     screen.result(found.fields, table)
-    if not screen.as_json:
-        since = local(found.since.isoformat())
-        screen.out.print(f"since {since}, phrase by phrase:")
-        screen.out.print(f"FNIR {_told(found.fnir)}: students' phrases that did not open")
-        screen.out.print(f"false openings {_told(found.false_openings)}: for somebody else")
-        screen.out.print(f"FPIR {_told(found.fpir)}: strangers' phrases that opened")
+    screen.show(f"since {local(found.since.isoformat())}, phrase by phrase:")
+    screen.show(f"FNIR {_told(found.fnir)}: students' phrases that did not open")
+    screen.show(f"false openings {_told(found.false_openings)}: for somebody else")
+    screen.show(f"FPIR {_told(found.fpir)}: strangers' phrases that opened")
 
 
 def _told(share: Estimate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kaimen.cli.nearest import add_nearest
+from kaimen.cli.options import add_file, add_flag, add_nearest
 from kaimen.output import best_effort
 from kaimen.screen import Screen
 from kaimen.service.options import ServiceOptions
@@ -24,12 +24,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     add_nearest(parser)
     parser.add_argument("--microphone", help="a part of its name; the default one without")
-    parser.add_argument(
-        "--play", type=Path, metavar="FILE", help="a recording instead of a microphone"
-    )
-    parser.add_argument(
-        "--wait", action="store_true", help="wait for a gallery and its calibration"
-    )
+    add_file(parser, "--play", "a recording instead of a microphone")
+    add_flag(parser, "--wait", "wait for a gallery and its calibration")
     parser.add_argument(
         "--reader",
         type=Path,

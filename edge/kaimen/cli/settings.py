@@ -35,24 +35,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         chosen = dict(_flat(section.name, getattr(settings, section.name)))
         usual = dict(_flat(section.name, getattr(Settings(), section.name)))
         for (where, name), value in chosen.items():
-            same = value == usual[where, name]
-            shown = repr(value)
+            default = usual[where, name]
+            same = value == default
             table.add_row(
                 f"[{where}]",
                 name,
-                shown if same else styled((shown, "bold")),
-                "" if same else repr(usual[where, name]),
+                repr(value) if same else styled((repr(value), "bold")),
+                "" if same else repr(default),
             )
-            screen.result(
-                {
-                    "section": where,
-                    "setting": name,
-                    "value": value,
-                    "default": usual[where, name],
-                }
-            )
-    if not screen.as_json:
-        screen.out.print(table)
+            screen.result({"section": where, "setting": name, "value": value, "default": default})
+    screen.show(table)
     return 0
 
 

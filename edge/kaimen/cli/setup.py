@@ -6,15 +6,14 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.table import Table
 
+from kaimen.cli.options import add_file, add_flag
 from kaimen.door.board import board_of
 from kaimen.errors import GalleryError, SettingsError, StorageError
+from kaimen.interrupt import handled
 from kaimen.language import text
 from kaimen.registry.enrolled import enrolled
 from kaimen.screen import Screen
@@ -41,11 +40,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     for question in QUESTIONS:
         parser.add_argument(f"--{question.option}", metavar="X", help=question.text)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead")
-    parser.add_argument("--yes", action="store_true", help="ask nothing, try nothing, write")
-    parser.add_argument(
-        "--play", type=Path, metavar="FILE", help="a recording in the microphone's place"
-    )
+    add_file(parser, "--out", "write there instead")
+    add_flag(parser, "--yes", "ask nothing, try nothing, write")
+    add_file(parser, "--play", "a recording in the microphone's place")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -73,13 +70,16 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             return 0
         made, new = asked
     kept = write(target, new)
+    told = text("{path} is written", path=target)
+    if kept:
+        told += text("; what was there is {path}", path=before(target))
     screen.result(
         {
             "written": str(target),
             "before": str(before(target)) if kept else None,
             "settings": {each.option: each.current(made) for each in QUESTIONS},
         },
-        _written(target) + (_kept(before(target)) if kept else ""),
+        told,
     )
     where = "" if target == SYSTEM else f" --config {target}"
     unknown = unknown_to(made.encoder.model, known) if known else ""
@@ -91,14 +91,6 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             text("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
         )
     return 0
-
-
-def _written(path: Path) -> str:
-    return text("{path} is written", path=path)
-
-
-def _kept(path: Path) -> str:
-    return text("; what was there is {path}", path=path)
 
 
 def _asked(
@@ -116,7 +108,8 @@ def _asked(
         )
     dialogue = Dialogue(screen.beside, sys.stdin)
     trials = Trials(settings.door, play=arguments.play)
-    with _ended_by_signals(), trials:
+    # A line that is cut, or a kill, ends it as Ctrl-C does: with the relay at rest.
+    with handled(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP), trials:
         try:
             made = Interview(settings, given, dialogue, trials).run()
             new = rendered(content, made)
@@ -177,19 +170,3 @@ def _table(old: Settings, new: Settings) -> Table:
         was, now = (shown(question.show(question.current(each))) for each in (old, new))
         table.add_row(question.option, now, "" if was == now else text("was {answer}", answer=was))
     return table
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A line that is cut, or a kill, ends it as Ctrl-C does: with the relay at rest."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    earlier = {number: signal.signal(number, _stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

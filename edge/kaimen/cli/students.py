@@ -5,29 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from kaimen.cli.students_changed import (
-    ENDLESS,
-    carry,
-    change,
-    change_pin,
-    export_one,
-    forget_grown,
-    remove,
-    remove_recordings,
-    take_pin,
-    withdraw,
-)
-from kaimen.cli.students_shown import (
-    counted,
-    list_consents,
-    list_grown,
-    list_recordings,
-    list_students,
-    summary,
-    tell_apart,
-)
+from kaimen.cli import students_changed, students_shown
+from kaimen.cli.options import add_file, add_flag
+from kaimen.cli.students_changed import ENDLESS
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.names import as_kept
@@ -63,8 +44,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument("names", nargs="*", metavar="STUDENT", help="these; * stands for anything")
     parser.add_argument("--group", help="those of this group")
-    parser.add_argument("--count", action="store_true", help="how many, by group and consent")
-    parser.add_argument("--recordings", action="store_true", help="their recordings, by number")
+    add_flag(parser, "--count", "how many, by group and consent")
+    add_flag(parser, "--recordings", "their recordings, by number")
     parser.add_argument("--set-group", metavar="GROUP", help="they are in this group from now on")
     parser.add_argument(
         "--set-consent", metavar="DATE", help=f"the last day of their consent, or {ENDLESS}"
@@ -72,9 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guardian", metavar="NAME", help="with --set-consent: the guardian who gave it"
     )
-    parser.add_argument(
-        "--by-student", action="store_true", help="with --set-consent: the student gave it"
-    )
+    add_flag(parser, "--by-student", "with --set-consent: the student gave it")
     parser.add_argument(
         "--purpose", action="append", default=[], metavar="TEXT",
         help="with --set-consent: what it is for, if not for the doors alone; may be repeated",
@@ -82,42 +61,27 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given", metavar="DATE", help="with --set-consent: the day it was given, if not today"
     )
-    parser.add_argument("--consents", action="store_true", help="the ledger of their consents")
-    parser.add_argument(
-        "--withdraw-consent", action="store_true", help="nobody is recognised by it from now on"
-    )
-    parser.add_argument(
-        "--pin", action="store_true", help="ask for a PIN of one student, or read it from stdin"
-    )
-    parser.add_argument(
-        "--new", action="store_true", help="with --pin: the student is new, and has no voice here"
-    )
-    parser.add_argument("--no-pin", action="store_true", help="one student's PIN opens no more")
+    add_flag(parser, "--consents", "the ledger of their consents")
+    add_flag(parser, "--withdraw-consent", "nobody is recognised by it from now on")
+    add_flag(parser, "--pin", "ask for a PIN of one student, or read it from stdin")
+    add_flag(parser, "--new", "with --pin: the student is new, and has no voice here")
+    add_flag(parser, "--no-pin", "one student's PIN opens no more")
     parser.add_argument(
         "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
         help="forget this recording of one student; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--export", type=Path, metavar="FILE", help="write all that is kept of one student"
-    )
+    add_file(parser, "--export", "write all that is kept of one student")
     parser.add_argument(
         "--remove", metavar="STUDENT", action="append", default=[],
         help="forget a student at once; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
-        "--erased", action="store_true", help="keyed hashes of who was removed, one a line"
-    )
-    parser.add_argument(
-        "--grown", action="store_true", help="their voiceprints that were taken in at the gate"
-    )
-    parser.add_argument(
-        "--forget-grown", action="store_true", help="forget these; what enrolled them stays"
-    )
-    parser.add_argument(
+    add_flag(parser, "--erased", "keyed hashes of who was removed, one a line")
+    add_flag(parser, "--grown", "their voiceprints that were taken in at the gate")
+    add_flag(parser, "--forget-grown", "forget these; what enrolled them stays")
+    add_file(
+        parser,
         "--carry",
-        type=Path,
-        metavar="FILE",
-        help="move voiceprints of the encoder before into this one's space, by its map",
+        "move voiceprints of the encoder before into this one's space, by its map",
     )
 
 
@@ -129,13 +93,13 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
         require_folder(arguments.export)
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         if arguments.carry:
-            carry(arguments.carry, installation, screen)
+            students_changed.carry(arguments.carry, installation, screen)
             return 0
         if arguments.pin:
-            change_pin(arguments, installation, screen)
+            students_changed.change_pin(arguments, installation, screen)
             return 0
         if arguments.remove:
-            remove(arguments.remove, installation, screen)
+            students_changed.remove(arguments.remove, installation, screen)
             return 0
         registry = installation.gallery.registry
         if arguments.erased:
@@ -144,29 +108,32 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             return 0
         students = _chosen(registry, arguments.names, arguments.group)
         if arguments.export:
-            export_one(arguments.export, registry, _only(students, "--export"), screen)
+            student = _only(students, "--export")
+            students_changed.export_one(arguments.export, registry, student, screen)
         elif arguments.remove_recording:
             student = _only(students, "--remove-recording")
-            remove_recordings(student, arguments.remove_recording, installation, screen)
+            students_changed.remove_recordings(
+                student, arguments.remove_recording, installation, screen
+            )
         elif arguments.no_pin:
-            take_pin(_only(students, "--no-pin"), installation, screen)
+            students_changed.take_pin(_only(students, "--no-pin"), installation, screen)
         elif arguments.consents:
-            list_consents(students, registry, screen)
+            students_shown.list_consents(students, registry, screen)
         elif arguments.withdraw_consent:
-            withdraw(students, installation, screen)
+            students_changed.withdraw(students, installation, screen)
         elif arguments.set_group is not None or arguments.set_consent is not None:
-            change(students, arguments, installation, screen)
+            students_changed.change(students, arguments, installation, screen)
         elif arguments.forget_grown:
-            forget_grown(students, installation, screen)
+            students_changed.forget_grown(students, installation, screen)
         elif arguments.grown:
-            list_grown(students, registry, screen)
+            students_shown.list_grown(students, registry, screen)
         elif arguments.recordings:
-            list_recordings(students, registry, screen)
+            students_shown.list_recordings(students, registry, screen)
         elif arguments.count:
-            screen.result(counted(students), summary(students))
+            screen.result(students_shown.counted(students), students_shown.summary(students))
         else:
-            list_students(students, registry.pins.everybody(), screen)
-            tell_apart(students, registry, screen)
+            students_shown.list_students(students, registry.pins.everybody(), screen)
+            students_shown.tell_apart(students, registry, screen)
     return 0
 
 

@@ -67,13 +67,8 @@ def change(
     screen: Screen,
 ) -> None:
     """Change group or consent of all of them, or of nobody."""
-    until = arguments.set_consent
-    endless = until == ENDLESS
-    consent = None if until is None or endless else day_of(until, "--set-consent")
+    given = None if arguments.set_consent is None else _consent(arguments)
     group = arguments.set_group and name_of(arguments.set_group, "--set-group")
-    given = None
-    if until is not None:
-        given = _consent(arguments, None if consent is None else consent.isoformat())
     registry = installation.gallery.registry
     with registry.database.writing():
         for student in students:
@@ -84,12 +79,14 @@ def change(
     installation.tell_log()
     for student in students:
         screen.result({"changed": student.name})
-    if not screen.as_json:
-        screen.out.print(f"{len(students)} students are changed")
+    screen.show(f"{len(students)} students are changed")
 
 
-def _consent(arguments: argparse.Namespace, until: str | None) -> Consent:
+def _consent(arguments: argparse.Namespace) -> Consent:
     """Return a consent as it was given on the command line. Raises SettingsError and UnfitName."""
+    until = None
+    if arguments.set_consent != ENDLESS:
+        until = day_of(arguments.set_consent, "--set-consent").isoformat()
     by = STUDENT if arguments.by_student else ""
     guardian = ""
     if arguments.guardian:
@@ -137,7 +134,7 @@ def remove(students: Sequence[str], installation: Installation, screen: Screen) 
     for student in wanted:
         gallery.remove(student)
         screen.result({"removed": student}, f"{student} is forgotten")
-    _calibrate(installation, screen)
+    installation.arming.calibrate_or_say()
     for folder in installation.school.kept:
         screen.note(f"{folder}: the school before a restore may still know them; delete it")
     for file in installation.school.damaged:
@@ -148,18 +145,12 @@ def remove_recordings(
     student: str, numbers: Sequence[int], installation: Installation, screen: Screen
 ) -> None:
     installation.gallery.remove_recordings(student, numbers)
-    _calibrate(installation, screen)
+    installation.arming.calibrate_or_say()
     for number in dict.fromkeys(numbers):
         screen.result(
             {"removed_recording": number, "student": student},
             f"recording {number} of {student} is forgotten",
         )
-
-
-def _calibrate(installation: Installation, screen: Screen) -> None:
-    why_not = installation.arming.calibrate_if_quick()
-    if why_not:
-        screen.say(f"the door is not armed: {why_not}")
 
 
 def carry(path: Path, installation: Installation, screen: Screen) -> None:
@@ -171,5 +162,5 @@ def carry(path: Path, installation: Installation, screen: Screen) -> None:
         raise GalleryError(f"{path}: no gallery there; nobody to carry over")
     carried = installation.gallery_or_new.registry.points.carry(space_map)
     if carried:
-        _calibrate(installation, screen)
+        installation.arming.calibrate_or_say()
     screen.result({"carried": carried}, f"{carried} students are carried over")

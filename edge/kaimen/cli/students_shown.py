@@ -49,9 +49,8 @@ def list_students(students: Sequence[Student], pins: set[int], screen: Screen) -
                 "pin": student.number in pins,
             }
         )
-    if not screen.as_json:
-        screen.out.print(table)
-        screen.out.print(summary(students))
+    screen.show(table)
+    screen.show(summary(students))
 
 
 def tell_apart(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
@@ -103,8 +102,7 @@ def list_recordings(students: Sequence[Student], registry: Registry, screen: Scr
                     "source": each.source or None,
                 }
             )
-    if not screen.as_json:
-        screen.out.print(table)
+    screen.show(table)
 
 
 def list_grown(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
@@ -113,8 +111,7 @@ def list_grown(students: Sequence[Student], registry: Registry, screen: Screen) 
     for each in listed:
         table.add_row(str(each.number), each.student, local_day(each.at))
         screen.result({"grown": each.number, "student": each.student, "at": each.at})
-    if not screen.as_json:
-        screen.out.print(table if listed else "nothing was taken in at the gate")
+    screen.show(table if listed else "nothing was taken in at the gate")
 
 
 def list_consents(students: Sequence[Student], registry: Registry, screen: Screen) -> None:
@@ -141,8 +138,7 @@ def list_consents(students: Sequence[Student], registry: Registry, screen: Scree
                     "withdrawn": each.withdrawn,
                 }
             )
-    if not screen.as_json:
-        screen.out.print(table)
+    screen.show(table)
 
 
 def _state(student: Student) -> str:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from kaimen.cli.options import add_flag
 from kaimen.errors import UpdateError
 from kaimen.screen import Screen
 from kaimen.terminal import GOOD, styled
@@ -25,10 +26,8 @@ School, key, settings and log stay as they are. Nothing else of the machine is u
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument(
-        "--check", action="store_true", help="only say whether there is a newer one"
-    )
-    parser.add_argument("--yes", action="store_true", help="install it without asking")
+    add_flag(parser, "--check", "only say whether there is a newer one")
+    add_flag(parser, "--yes", "install it without asking")
 
 
 def run(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kaimen.calibration.calibration import Calibration
 from kaimen.installation import Installation
 from kaimen.registry.registry import Registry
@@ -25,10 +28,11 @@ class Counted:
     by_group: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, encoder: str, roll: Roll, owners: set[int]) -> Counted:
-        """Return the same of a registry's students; ``owners`` of recordings are their numbers."""
-        groups = Counter(student.group for student in roll.students if student.number in owners)
-        return cls(encoder, len(owners), len(roll.changed), groups)
+    def of(cls, encoder: str, roll: Roll, owners: NDArray[np.int64]) -> Counted:
+        """Return the same of a registry's students; ``owners`` are those of its recordings."""
+        numbers = set(owners.tolist())
+        groups = Counter(student.group for student in roll.students if student.number in numbers)
+        return cls(encoder, len(numbers), len(roll.changed), groups)
 
     def __len__(self) -> int:
         return self.students
@@ -43,4 +47,4 @@ def in_use(installation: Installation, vault: Vault) -> Calibration:
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, _, owners = registry.recognised(encoder)
-    return kept.at_door(roster, Counted.of(encoder, roll, {*owners.tolist()}))
+    return kept.at_door(roster, Counted.of(encoder, roll, owners))

@@ -12,35 +12,21 @@ from kaimen.calibration.calibration import Calibration
 from kaimen.doctor.finding import Finding, attention, ok
 from kaimen.errors import GalleryError
 from kaimen.gallery.index import Index
-from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
+from kaimen.gallery.one_moment import MEND, OneMoment
 from kaimen.installation import Installation
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.settings import Settings
 
-Numbers = NDArray[np.int64]
 
-
-def one_moment(
-    path: Path, vault: Vault, installation: Installation, known: tuple[str, Numbers, Numbers]
-) -> Iterator[Finding]:
+def one_moment(index: Index, owners: NDArray[np.int64]) -> Iterator[Finding]:
     """Tell where most students' takes are as alike as those of one moment; nothing otherwise.
 
-    ``known``: the encoder's identity, its recordings' numbers and their owners. An index that does
-    not fit has a line of its own.
+    ``owners`` are the numbers of the students whose recordings the index has, in its order.
     """
-    encoder, numbers, owners = known
-    if installation.model != MEASURED:
-        return
-    try:
-        index = Index.load(path, vault, encoder)
-    except GalleryError:
-        return
-    if not np.array_equal(index.numbers, numbers):
-        return
     order = np.argsort(owners, kind="stable")
     _, starts = np.unique(owners[order], return_index=True)
-    found = OneMoment.of(index.points(own) for own in np.split(numbers[order], starts[1:]))
+    found = OneMoment.of(index.points(own) for own in np.split(index.numbers[order], starts[1:]))
     if found.warning:
         measured = {"students": float(found.students), "alike": float(found.alike)}
         yield attention("takes", found.warning, MEND, **measured)

@@ -34,8 +34,9 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 
 def _pins(patient: Patient, door: DoorSettings) -> Finding:
-    wired = {name: getattr(door, name) for name in WIRED if getattr(door, name) >= 0}
-    said = ", ".join(f"{name} {pin}" for name, pin in {"relay": door.pin, **wired}.items())
+    wired = {"relay": door.pin}
+    wired |= {name: getattr(door, name) for name in WIRED if getattr(door, name) >= 0}
+    said = ", ".join(f"{name} {pin}" for name, pin in wired.items())
     if door.mock or not patient.is_pi:
         why = "mock = true" if door.mock else "this is no Raspberry Pi"
         mend = "take mock out of [door]" if door.mock else "none is needed to try things out"
@@ -48,11 +49,11 @@ def _pins(patient: Patient, door: DoorSettings) -> Finding:
         )
     try:
         chip = header_chip(devices)
-        lines = [chip.offset(pin) for pin in {"relay": door.pin, **wired}.values()]
+        lines = [chip.offset(pin) for pin in wired.values()]
     except DeviceError as error:
         why, mend = halves(str(error))
         return broken("pins", why, mend)
-    if lines != [door.pin, *wired.values()]:
+    if lines != [*wired.values()]:
         said += f", on lines {', '.join(map(str, lines))}"
     return ok("pins", f"{said}; {chip}", chip=str(chip))
 

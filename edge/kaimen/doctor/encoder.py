@@ -11,7 +11,7 @@ from kaimen.bench.timing import median
 from kaimen.doctor.finding import Finding, Health, Patient, attention, ok
 from kaimen.gate.gate import EARLY
 from kaimen.settings.encoder import ENCODERS
-from kaimen.sound import SAMPLE_RATE
+from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.endpoint import HANGOVER
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.utterance import Utterance
@@ -34,9 +34,7 @@ def check(patient: Patient) -> Iterator[Finding]:
             "its detector was trained beside another encoder: it hears each phrase alone, and less",
             "train one with 'kaimen-train loudspeaker --encoder' and bundle both",
         )
-    # What is said does not matter for time.
-    random = np.random.default_rng(0)
-    sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
+    sound = some_phrase()
 
     def decide() -> Any:
         utterance = Utterance(sound, models.encoder)
@@ -49,6 +47,12 @@ def check(patient: Patient) -> Iterator[Finding]:
         large = Encoder(ENCODERS["large"], runtime=encoder.runtime)
         if large.identity != encoder.identity:
             yield from room(seconds + median(lambda: large.embed(sound)))
+
+
+def some_phrase() -> Samples:
+    """Return PHRASE seconds of noise: what is said does not matter for time."""
+    random = np.random.default_rng(0)
+    return (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
 
 
 def speed(seconds: float, model: str) -> Finding:

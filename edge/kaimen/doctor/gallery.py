@@ -35,6 +35,7 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.index import Index
+from kaimen.gallery.one_moment import MEASURED
 from kaimen.installation import Installation
 from kaimen.registry.database import PATIENCE
 from kaimen.registry.migrations import MIGRATIONS
@@ -73,7 +74,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, numbers, owners = registry.recognised(encoder)
-        counted = Counted.of(encoder, roll, {*owners.tolist()})
+        counted = Counted.of(encoder, roll, owners)
         yield _students(registry, counted, installation)
         if settings.roster:
             yield _roster(registry, settings.roster)
@@ -84,13 +85,15 @@ def check(patient: Patient) -> Iterator[Finding]:
         if settings.checks.phrase:
             yield _words(registry, installation)
         yield from growing(registry, installation, encoder)
-        index = index_of(path, registry.recordings.space(encoder))
+        beside_it = index_of(path, registry.recordings.space(encoder))
         band = GalleryBand.of(registry.recordings.highest_speech(encoder))
     if band.warning:
         found, mend = halves(band.warning)
         yield attention("recordings", found, mend, band=band.band, others=float(band.others))
-    yield from one_moment(index, vault, installation, (encoder, numbers, owners))
-    yield _index(index, vault, encoder, numbers)
+    index, finding = _index(beside_it, vault, encoder, numbers)
+    if index is not None and installation.model == MEASURED:
+        yield from one_moment(index, owners)
+    yield finding
     yield _calibration(installation.arming.path, vault, counted, settings.roster)
 
 
@@ -123,10 +126,8 @@ def _students(registry: Registry, counted: Counted, installation: Installation) 
     said = f"{len(counted)} students"
     numbers = {"students": float(len(counted)), "consents_ended": float(ended)}
     if not len(counted):
-        said = f"nobody is enrolled; {BEGIN}"
-        if everybody:
-            said = installation.made_by_another()
-        why, mend = halves(said)
+        nobody = f"nobody is enrolled; {BEGIN}"
+        why, mend = halves(installation.made_by_another() if everybody else nobody)
         return broken("gallery", f"{registry.path}: {why}", mend, **numbers)
     if len(counted) < len(everybody):
         return attention(
@@ -219,17 +220,20 @@ def _words(registry: Registry, installation: Installation) -> Finding:
     return ok("words", "everybody's are known", without=0.0)
 
 
-def _index(path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]) -> Finding:
+def _index(
+    path: Path, vault: Vault, encoder: str, numbers: NDArray[np.int64]
+) -> tuple[Index | None, Finding]:
+    """Return the index where it is that of the registry, and what is to be said of it."""
     again = "nothing need be done: a gate that starts makes it anew, in its own time"
     try:
         index = Index.load(path, vault, encoder)
     except GalleryError as error:
-        return attention("index", str(error), again)
+        return None, attention("index", str(error), again)
     if not np.array_equal(index.numbers, numbers):
-        return attention(
+        return None, attention(
             "index", f"{len(index)} recordings, and the registry has {len(numbers)}", again
         )
-    return ok("index", f"{len(index)} recordings, those of the registry")
+    return index, ok("index", f"{len(index)} recordings, those of the registry")
 
 
 def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Rule]) -> Finding:
@@ -239,12 +243,10 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
     except GalleryError as error:
         return of_error("calibration", error)
     used, misfit = kept.at_door(roster, counted), kept.roster_misfit(roster, counted)
-    said = f"threshold {used.threshold:.3f}; {kept.evidence}"
+    whose = ""
     if used.at_once:
-        said = (
-            f"threshold {used.threshold:.3f} for {used.at_once} of {used.students} students, who "
-            f"may enter at once; {kept.evidence}"
-        )
+        whose = f" for {used.at_once} of {used.students} students, who may enter at once"
+    said = f"threshold {used.threshold:.3f}{whose}; {kept.evidence}"
     measured = {
         "threshold": used.threshold,
         "fpir": kept.fpir,
@@ -253,14 +255,14 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
     }
     if kept.fpir > RISKY:
         mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
-        return attention("calibration", said, mend, **measured)
-    if kept.shown > RISKY:
+    elif kept.shown > RISKY:
         enough = math.ceil(THREE / RISKY)
         mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
-        return attention("calibration", said, mend, **measured)
-    if misfit:
-        return attention("calibration", f"{said}; {misfit}", "kaimen calibrate", **measured)
-    return ok("calibration", said, **measured)
+    elif misfit:
+        said, mend = f"{said}; {misfit}", "kaimen calibrate"
+    else:
+        return ok("calibration", said, **measured)
+    return attention("calibration", said, mend, **measured)
 
 
 def files(patient: Patient) -> Iterator[Finding]:

@@ -33,15 +33,13 @@ def clock(patient: Patient) -> Iterator[Finding]:
             "set it with 'sudo date -s ...', and add a real-time clock",
         )
         return
-    rtc = (patient.root / "dev/rtc0").exists()
     synchronised = (patient.root / "run/systemd/timesync/synchronized").exists() or (
         patient.call("timedatectl", "show", "--property=NTPSynchronized", "--value") == "yes"
     )
-    if synchronised or rtc:
-        kept = [
-            *(["set by the network"] if synchronised else []),
-            *(["kept by a real-time clock"] if rtc else []),
-        ]
+    kept = ["set by the network"] if synchronised else []
+    if (patient.root / "dev/rtc0").exists():
+        kept.append("kept by a real-time clock")
+    if kept:
         yield ok("clock", f"{said}, {' and '.join(kept)}")
         return
     yield attention(

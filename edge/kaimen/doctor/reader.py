@@ -70,11 +70,8 @@ def _reader(patient: Patient, settings: Settings) -> Finding:
             f"{written}: this user may not read it",
             "join the groups dialout and input, or use sudo",
         )
-    return ok("reader", f"{written}: {kind}{_speed(mode, settings)}")
-
-
-def _speed(mode: int, settings: Settings) -> str:
-    return f", {settings.reader.baud} baud where it is serial" if stat.S_ISCHR(mode) else ""
+    speed = f", {settings.reader.baud} baud where it is serial" if stat.S_ISCHR(mode) else ""
+    return ok("reader", f"{written}: {kind}{speed}")
 
 
 def _pins(students: int, settings: Settings) -> Finding:

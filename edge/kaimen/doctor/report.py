@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import numpy as np
-
 from kaimen import __version__
 from kaimen.bench.phrase import voice
 from kaimen.bench.timing import median
+from kaimen.doctor.encoder import some_phrase
 from kaimen.doctor.finding import Finding, Measured, Patient
 from kaimen.door.board import board_of
 from kaimen.door.chip import chips
@@ -28,13 +27,11 @@ from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.settings.encoder import ENCODERS
 from kaimen.settings.gate import POLICIES
-from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.microphone import inputs
 from kaimen.update import apt
 from kaimen.voice import features
 from kaimen.voice.network import RUNTIMES
 
-PHRASE = 1.5  # seconds of the sound that is measured on
 # Texts of settings that the program itself knows.
 WORDS = {*ENCODERS, *POLICIES, *RUNTIMES, "low", "high", ""}
 # Findings that tell of the machine alone.
@@ -58,7 +55,7 @@ def parts(
         ("cards", lambda: _cards(patient)),
         ("inputs", lambda: list(_inputs())),
         ("milliseconds", lambda: _speeds(screen)),
-        ("settings", lambda: None if settings is None else _settings(settings)),
+        ("settings", lambda: _shown(settings)),
         ("findings", lambda: [_finding(each) for each in found]),
     ]
 
@@ -131,21 +128,15 @@ def _inputs() -> Iterator[dict[str, Any]]:
 
 def _speeds(screen: Screen) -> dict[str, float]:
     """Return milliseconds of a phrase's features, and of a point by each model in each runtime."""
-    # What is said does not matter for time.
-    random = np.random.default_rng(0)
-    sound = (0.1 * random.standard_normal(round(PHRASE * SAMPLE_RATE))).astype(np.float32)
+    sound = some_phrase()
     taken = {"features": median(lambda: features.log_mel(sound))}
     for model, path in ENCODERS.items():
         taken |= {f"{model}: {name}": each for name, each in voice(path, sound, screen).items()}
     return {name: round(seconds * 1000, 2) for name, seconds in taken.items()}
 
 
-def _settings(settings: Settings) -> dict[str, Any]:
-    """Return every setting: numbers, and words that the program knows; others only as "set"."""
-    return {each.name: _shown(getattr(settings, each.name)) for each in fields(settings)}
-
-
 def _shown(value: Any) -> Any:
+    """Return every setting: numbers, and words that the program knows; others only as "set"."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: _shown(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, bool | int | float) or value is None:

@@ -64,8 +64,7 @@ class Arming:
 
         Raises GalleryError where no door can be armed.
         """
-        kept = self.kept
-        return kept.roster_misfit(
+        return self.kept.roster_misfit(
             self._installation.settings.roster, self._installation.gallery_or_new
         )
 
@@ -97,18 +96,14 @@ class Arming:
 
     def learn(self, fpir: float | None = None) -> Calibration:
         """Calibrate and keep nothing; for the FPIR of before unless one is given."""
-        gallery, encoder, track = (
-            self._installation.gallery_or_new,
-            self._installation.encoder,
-            self._screen.progress,
-        )
+        gallery, encoder = self._installation.gallery_or_new, self._installation.encoder
         if fpir is None:
             fpir = aimed_at(self.path, self._installation.vault)
         learned, scores = calibrate_gallery(
             gallery,
             encoder.card,
             fpir,
-            track,
+            self._screen.progress,
             roster=self._installation.settings.roster,
             heard=self._heard,
         )
@@ -128,10 +123,10 @@ class Arming:
             since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
         try:
             passages = passages_of(self._installation.log_folder, self._installation.log_key, since)
-        except (StorageError, OSError) as error:
-            why = str(error)
-            if isinstance(error, OSError) and not isinstance(error, StorageError):
-                why = f"{self._installation.log_folder}: cannot be read ({error.strerror})"
+        except OSError as error:
+            why = f"{self._installation.log_folder}: cannot be read ({error.strerror})"
+            if isinstance(error, StorageError):
+                why = str(error)
             self._screen.note(f"{why}; what was heard at this door counts for nothing")
             return DoorStrangers()
         found = list(strangers_at(passages, self._installation.encoder.identity))
@@ -195,3 +190,9 @@ class Arming:
         except GalleryError as error:
             return self.disarmed and str(error)
         return ""
+
+    def calibrate_or_say(self) -> None:
+        """Calibrate where that takes no time; say why no door is armed then, if none is."""
+        why_not = self.calibrate_if_quick()
+        if why_not:
+            self._screen.say(f"the door is not armed: {why_not}")

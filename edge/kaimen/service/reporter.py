@@ -57,10 +57,7 @@ class Reporter:
             microphone=microphone,
         )
         self._write(record)
-        self._screen.result(
-            fields,
-            answers.as_line(answer, nearest=self._nearest),
-        )
+        self._screen.result(fields, answers.as_line(answer, nearest=self._nearest))
         narrow = self._narrow.hear(answer.phrase.samples, self._gate.policy.gallery.band)
         if narrow:
             self.said(narrow)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
-from types import FrameType
 
 from kaimen import systemd
 from kaimen.gate.daemon import Reloaded
@@ -17,7 +16,7 @@ from kaimen.service.serving import serve
 def run_service(options: ServiceOptions, screen: Screen) -> None:
     """Listen until SIGINT or SIGTERM; the relay is off before this returns."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the latter
-        signal.signal(number, _stop)
+        signal.signal(number, signal.default_int_handler)
     try:
         ready = opened_as_soon_as_possible(options, screen)
     except KeyboardInterrupt:
@@ -44,7 +43,3 @@ def _reopened(before: Ready, options: ServiceOptions, screen: Screen) -> Ready:
     pass_on(before.installation, ready.installation)
     before.installation.close()
     return ready
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -8,17 +8,16 @@ from pathlib import Path
 
 def data_folder() -> Path:
     """Return where a gallery lives: systemd's state folder, or the user's data folder."""
-    state = os.environ.get("STATE_DIRECTORY")
-    if state:
-        return Path(state)
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "kaimen"
+    return _folder("STATE_DIRECTORY", "XDG_DATA_HOME", ".local/share")
 
 
 def configuration_folder() -> Path:
     """Return where the key lives: systemd's configuration folder, or the user's."""
-    given = os.environ.get("CONFIGURATION_DIRECTORY")
+    return _folder("CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME", ".config")
+
+
+def _folder(of_service: str, of_user: str, usual: str) -> Path:
+    given = os.environ.get(of_service)
     if given:
         return Path(given)
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "kaimen"
+    return Path(os.environ.get(of_user) or Path.home() / usual) / "kaimen"

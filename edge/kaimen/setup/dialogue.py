@@ -15,17 +15,9 @@ Value = TypeVar("Value")
 
 # Answers that have a Chinese word, too, which is shown beside the English one.
 WORDS = (
-    later("yes"),
-    later("no"),
-    later("skip"),
-    later("reversed"),
-    later("high"),
-    later("low"),
-    later("default"),
-    later("none"),
-    later("large"),
-    later("small"),
-)
+    later("yes"), later("no"), later("skip"), later("reversed"), later("high"), later("low"),
+    later("default"), later("none"), later("large"), later("small"),
+)  # fmt: skip
 
 
 class Dialogue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,32 +95,30 @@ class Interview:
 
     def _ask(self, question: Question) -> Any:
         """Ask until the answer fits the others; it is the default if it is asked again."""
-
-        def read(answer: str) -> Any:
-            value = question.read(answer)
-            self._made = question.taken(self._made, value)
-            return value
-
         given = self._given.pop(question.option, None)
         if given is not None:
             try:
-                value = read(given)
-                self._dialogue.say(f"{text(question.text)}: {shown(question.show(value))}")
+                value = self._take(question, question.read(given))
             except SettingsError as error:
                 self._dialogue.say(f"  ✗ --{question.option}: {sentence(str(error))}")
             else:
-                return self._keep(question, value)
-        value = self._dialogue.ask(
+                self._dialogue.say(f"{text(question.text)}: {shown(question.show(value))}")
+                return value
+        return self._dialogue.ask(
             text(question.text),
-            read,
+            lambda answer: self._take(question, question.read(answer)),
             default=self._default(question),
             explained=text(question.explained),
         )
-        return self._keep(question, value)
 
-    def _keep(self, question: Question, value: Any) -> Any:
-        # Of settings that were valid, one may be at odds with new ones: its default is none.
-        self._began = _with(self._began, question, value)
+    def _take(self, question: Question, value: Any) -> Any:
+        """Take an answer that fits the others. Raises SettingsError."""
+        self._made = question.taken(self._made, value)
+        try:
+            self._began = question.taken(self._began, value)
+        except SettingsError:
+            # Of settings that were valid, one may be at odds with new ones: its default is none.
+            self._began = question.taken(_unwired(self._began), value)
         return value
 
     def _default(self, question: Question) -> str:
@@ -209,8 +208,7 @@ class Interview:
             if answer != "reversed":
                 return answer == "yes"
             active = not self._made.door.active_high
-            self._made = ACTIVE.taken(self._made, active)
-            self._keep(ACTIVE, active)
+            self._take(ACTIVE, active)
             level = shown(ACTIVE.show(active))
             self._dialogue.say("  " + text("the relay is on when {level}", level=level))
 
@@ -225,31 +223,28 @@ class Interview:
         def state(contact: Input) -> str:
             return text("closed") if contact.low == (closed == "low") else text("open")
 
-        if not self._watch(CONTACT, state):
-            return True
-        right = self._dialogue.choose(
-            text("Was that right?"),
-            "yes",
-            "no",
-            explained=text(
+        return not self._watch(CONTACT, state) or self._was_right(
+            text(
                 "no: pin and level are asked again. If it was the other way round, answer "
                 "with the other level."
-            ),
+            )
         )
-        return right == "yes"
 
     def _button(self) -> bool:
         if self._ask(BUTTON) == NOT_WIRED:
             return True
         self._dialogue.say(text("Press the exit button, and let it go; Enter goes on"))
-        if not self._watch(
-            BUTTON, lambda button: text("pressed") if button.low else text("not pressed")
-        ):
-            return True
-        right = self._dialogue.choose(
-            text("Was that right?"), "yes", "no", explained=text("no: its pin is asked again.")
+
+        def state(button: Input) -> str:
+            return text("pressed") if button.low else text("not pressed")
+
+        return not self._watch(BUTTON, state) or self._was_right(
+            text("no: its pin is asked again.")
         )
-        return right == "yes"
+
+    def _was_right(self, explained: str) -> bool:
+        answer = self._dialogue.choose(text("Was that right?"), "yes", "no", explained=explained)
+        return answer == "yes"
 
     def _reader(self) -> None:
         path = self._ask(READER)
@@ -267,22 +262,12 @@ class Interview:
             self._dialogue.say(f"  ✗ {sentence(str(error))}")
             self._dialogue.say(f"  {text(FREE_PINS)}")
             return False
-        try:
+        with closing(found):
             self._dialogue.say(f"  {state(found)}")
             while not self._dialogue.entered(LOOK):
                 if found.changed(time.monotonic()):
                     self._dialogue.say(f"  {state(found)}")
-        finally:
-            found.close()
         return True
-
-
-def _with(settings: Settings, question: Question, value: Any) -> Settings:
-    """The answer among the defaults, whatever in them it is at odds with left out."""
-    try:
-        return question.taken(settings, value)
-    except SettingsError:
-        return question.taken(_unwired(settings), value)
 
 
 def _show(live: Live, block: Samples) -> None:
