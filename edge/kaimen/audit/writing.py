@@ -74,11 +74,10 @@ class Audit(Closing):
                 self._chain({"kind": "gap", "lost": self._lost})
                 self._lost = 0
             self._chain(record)
-        except StorageError:
-            self._lose()
-            raise
         except OSError as error:
             self._lose()
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(
                 f"{self._folder}: the log cannot be written ({error.strerror})"
             ) from None
