@@ -142,22 +142,35 @@ def bound_listener(path: Path, waiting: int = 4) -> socket.socket:
 
     One that a killed door left behind is replaced. Raises DeviceError.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    before = os.umask(0o117)
     try:
-        make_room(path)
-        listener.bind(str(path))
-        listener.listen(waiting)
+        return listener_at(path, waiting, umask=0o117)
     except OSError as error:
-        listener.close()
         reason = error.strerror or str(error)
         raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
+
+
+def listener_at(
+    path: Path, waiting: int, *, umask: int, kind: int = socket.SOCK_SEQPACKET
+) -> socket.socket:
+    """Return a socket that listens at a path and never waits, for whom ``umask`` lets use it.
+
+    One that nobody serves any more is replaced. Raises OSError.
+    """
+    listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
+    before = os.umask(umask)
+    try:
+        _make_room(path, kind)
+        listener.bind(str(path))
+        listener.listen(waiting)
+    except OSError:
+        listener.close()
+        raise
     finally:
         os.umask(before)
     return listener
 
 
-def make_room(path: Path, kind: int = socket.SOCK_SEQPACKET) -> None:
+def _make_room(path: Path, kind: int) -> None:
     """Remove a socket nobody serves any more. Raises OSError for one that is served."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kaimen.closing import Closing
-from kaimen.door.server import make_room
+from kaimen.door.server import listener_at
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.storage import make_folder
 
@@ -46,23 +46,15 @@ class Feed(Closing):
     @classmethod
     def listening(cls, path: Path, say: Callable[[str], None]) -> Feed:
         """Return a feed at a path; where none can be made, that is said and nobody is told."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         with contextlib.suppress(OSError):  # said below
             make_folder(path.parent, 0o700)
-        before = os.umask(0o177)
         try:
             if path.parent.stat().st_uid not in (0, os.getuid()):
                 raise PermissionError(0, "that folder is somebody else's")
-            make_room(path, listener.type)
-            listener.bind(str(path))
-            listener.listen(MOST)
+            return cls(listener_at(path, MOST, umask=0o177, kind=socket.SOCK_STREAM), path)
         except OSError as error:
-            listener.close()
             say(f"{path}: no console can watch ({error.strerror or error}); the gate goes on")
             return cls()
-        finally:
-            os.umask(before)
-        return cls(listener, path)
 
     def hear(self, block: Samples, *, speaking: bool) -> None:
         """Take in a block of sound, shape (n,); tell its level ten times a second."""

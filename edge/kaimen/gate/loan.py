@@ -18,7 +18,7 @@ import numpy as np
 
 from kaimen.closing import Closing
 from kaimen.door.patterns import SHOWS
-from kaimen.door.server import make_room
+from kaimen.door.server import listener_at
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.sound import BLOCK, Samples
 
@@ -48,24 +48,13 @@ class Lender(Closing):
         self._show = show
         self._borrower: socket.socket | None = None
         self._began = self._taken = 0.0  # monotonic seconds: the loan, and the last packet taken
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._listener.setblocking(False)
-            make_room(path)
-            self._listener.bind(str(path))
-            path.chmod(0o600)
-            self._listener.listen(1)
+            self._listener = listener_at(path, 1, umask=0o177)
         except OSError as error:
-            self._listener.close()
             raise DeviceError(
                 f"{path}: the microphone cannot be lent ({error.strerror or error}); "
                 "nobody can be enrolled at this gate while it runs"
             ) from None
-
-    @property
-    def lent(self) -> bool:
-        """Return whether somebody has the microphone now."""
-        return self._borrower is not None
 
     def take(self, block: Samples, name: str) -> bool:
         """Pass a block of shape (BLOCK,) on; return whether somebody has borrowed the microphone.
