@@ -63,7 +63,4 @@ class Growing:
 
     def candidates(self) -> list[GrowthCandidate]:
         """Return those since the last call."""
-        found = []
-        while not self._found.empty():
-            found.append(self._found.get())
-        return found
+        return [self._found.get() for _ in range(self._found.qsize())]

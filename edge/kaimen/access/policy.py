@@ -225,7 +225,7 @@ class AccessPolicy:
         decision = replace(decision, first_of_two=retry is not None)
         if claim is None:
             decision = self._nearest_of_all(decision, utterance.voiceprint)
-        if claim is not None and decision.opens:
+        elif decision.opens:
             others = self.gallery.nearest(
                 utterance.voiceprint, 2, day=self._now().date(), grown=thresholds.grown
             )

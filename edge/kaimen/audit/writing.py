@@ -19,16 +19,13 @@ from typing import IO, Any
 
 from kaimen.audit.chain import LOCK, LogEnd, Lost, Record, end_of, files_of, hash_of, is_torn
 from kaimen.audit.head import SLOTS, Head, HeadFile
+from kaimen.clock import utc_now
 from kaimen.closing import Closing
 from kaimen.errors import StorageError
 from kaimen.storage import clear_temporary, make_folder, sync
 
 LARGEST = 4 << 20  # bytes of a file before another is begun
 KEPT = 256  # full files: a gigabyte, or about a million decisions
-
-
-def _utc() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Audit(Closing):
@@ -46,7 +43,7 @@ class Audit(Closing):
         largest: int = LARGEST,
         kept: int = KEPT,
         days: int = 0,
-        now: Callable[[], datetime.datetime] = _utc,
+        now: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         """A folder's log, in files of ``largest`` bytes; the last ``kept`` full ones stay.
 

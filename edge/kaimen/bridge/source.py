@@ -10,6 +10,7 @@ from pathlib import Path
 from kaimen.audit import Follower, Record
 from kaimen.audit.chain import LOCK
 from kaimen.bridge.cards import Cards
+from kaimen.clock import utc_now
 from kaimen.errors import SettingsError, StorageError
 from kaimen.settings import BridgeSettings
 from kaimen.storage import write_whole
@@ -72,8 +73,7 @@ class GateLog:
 
 def is_late(record: Record, seconds: float) -> bool:
     """Return whether a record is older than that, or the clock was set back since."""
-    now = datetime.datetime.now(datetime.UTC)
-    age = (now - datetime.datetime.fromisoformat(record["at"])).total_seconds()
+    age = (utc_now() - datetime.datetime.fromisoformat(record["at"])).total_seconds()
     return not -CLOCK_STEP <= age <= seconds
 
 

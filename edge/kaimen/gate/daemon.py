@@ -14,6 +14,7 @@ from kaimen.access.decision import Verdict
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.loan import Lender
 from kaimen.interrupt import uninterrupted
 from kaimen.language import sentence, text
 from kaimen.sound import Samples
@@ -52,16 +53,6 @@ class Lights(Protocol):
         """Show what the gate does. Raises DeviceError."""
 
 
-class Lends(Protocol):
-    """Who may borrow the microphone for a while."""
-
-    def take(self, block: Samples, name: str) -> bool:
-        """Pass a block on; whether the microphone of this name is lent now."""
-
-    def end(self, reason: str) -> None:
-        """End the loan, if there is one."""
-
-
 class Daemon:
     """Keeps a gate listening."""
 
@@ -73,7 +64,7 @@ class Daemon:
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
-        lender: Lends | None = None,
+        lender: Lender | None = None,
         feed: Feed | None = None,
     ) -> None:
         """``heartbeat`` is called for every block, and while a microphone is waited for.
