@@ -9,10 +9,10 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from kaimen.access.decision import Verdict
 from kaimen.audit import Record
+from kaimen.bridge.extras import library
 from kaimen.bridge.problems import problems_of
 from kaimen.bridge.source import GateLog, is_late, secret_of
 from kaimen.bridge.status import DoorStatus, notice_of
@@ -76,7 +76,7 @@ class NotifyBridge:
         self._sent = self._kept()
         self._pending: dict[str, str] = {}
         self._failed = -RETRY
-        self._apprise = _library().Apprise()
+        self._apprise = library("apprise", "notify", project="Apprise", extra="notify").Apprise()
         lines = secret_of(settings.urls, "the addresses", 1).decode(errors="replace").splitlines()
         for number, line in enumerate(lines, 1):
             url = line.strip()
@@ -144,13 +144,3 @@ class NotifyBridge:
             write_whole(self._path, lambda file: file.write(content), private=True)
         except StorageError as error:
             self._say(str(error))
-
-
-def _library() -> Any:
-    try:
-        import apprise
-    except ImportError:
-        raise SettingsError(
-            "[bridge.notify] needs Apprise; run pip install 'kaimen[notify]'"
-        ) from None
-    return apprise
