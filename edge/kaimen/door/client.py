@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kaimen.closing import Closing
@@ -105,20 +105,12 @@ class Door(Closing):
 
     @classmethod
     def start(
-        cls,
-        settings: DoorSettings,
-        *,
-        mock: bool | None = None,
-        trace: Path | None = None,
-        timeout: float = GREETING,
+        cls, settings: DoorSettings, *, trace: Path | None = None, timeout: float = GREETING
     ) -> Door:
         """A door as a child of this process; it ends, the relay off first, when this one does.
 
-        ``mock``, where given, is used instead of the settings'; ``trace``: a file for what mock
-        pins do. Raises DeviceError with what to do.
+        ``trace``: a file for what mock pins do. Raises DeviceError with what to do.
         """
-        if mock is not None:
-            settings = replace(settings, mock=mock)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         traced = [] if trace is None else ["--trace", str(trace)]
         command = command_line(settings, "--descriptor", str(there.fileno()), *traced)
