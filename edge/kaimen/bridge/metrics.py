@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 
 from kaimen.access.decision import Verdict
@@ -31,11 +30,9 @@ class MetricsBridge:
     name = "metrics"
     patience = PATIENCE
 
-    def __init__(
-        self, settings: MetricsSettings, source: GateLog, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, settings: MetricsSettings, source: GateLog) -> None:
         """Take the settings. Raises SettingsError where the extra is not installed."""
-        self._settings, self._source, self._say = settings, source, say
+        self._settings, self._source = settings, source
         self._prometheus = library("prometheus_client", "metrics")
         self._registry = self._prometheus.CollectorRegistry()
         counter = partial(self._prometheus.Counter, registry=self._registry)

@@ -18,6 +18,7 @@ from kaimen.door.protocol import (
     LONGEST_NOTICE,
     LONGEST_REQUEST,
     TOO_LATE,
+    WANTED,
     Message,
     Notice,
     NotOpened,
@@ -31,7 +32,6 @@ from kaimen.errors import DeviceError
 
 MOST = 8  # who may ask at a time
 PATIENCE = 1.0  # seconds that somebody who says nothing is kept
-WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 ANSWER = 2.0  # seconds an answer is waited for
 LOOK = 0.1  # seconds an answer is waited for where only a light is asked for
 

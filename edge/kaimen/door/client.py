@@ -24,6 +24,7 @@ from pathlib import Path
 from kaimen.closing import Closing
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
+    WANTED,
     Alive,
     Busy,
     DoorState,
@@ -45,7 +46,6 @@ from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
 ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds
-WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 GREETING = 30.0  # seconds a door may take to start, on the slowest Pi
 PATIENCE = 5.0  # seconds after which a door that answers no heartbeat counts as hung
 LEAVING = 5.0  # seconds a door of our own may take to end
