@@ -49,10 +49,11 @@ def happened(record: Record) -> tuple[str, str] | None:
             return name, DOOR[name]
         case FaultStatus(name, True) if name in FAULTS:
             return name, FAULTS[name]
-    refused = record.get("verdict") == Verdict.REFUSED.value
-    if record.get("kind") == "decision" and refused and not record.get("nearest"):
-        return "lockout", LOCKOUT
-    return None
+    if record.get("kind") != "decision" or record.get("verdict") != Verdict.REFUSED.value:
+        return None
+    # A door that is shut for everybody has no threshold, and is a problem of its own.
+    locked_out = not record.get("nearest") and record.get("threshold") is not None
+    return ("lockout", LOCKOUT) if locked_out else None
 
 
 class NotifyBridge:
