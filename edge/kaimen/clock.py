@@ -1,4 +1,4 @@
-"""The time of day where the gate stands, by the zone that is set at this moment."""
+"""The time of day where the gate stands, by the zone that is set at this moment; and UTC."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def local_now() -> datetime.datetime:
     """
     time.tzset()
     return datetime.datetime.now()
+
+
+def utc_now() -> datetime.datetime:
+    """Return the time in UTC."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def today() -> datetime.date:

@@ -36,7 +36,8 @@ def growing() -> Growing:
 def picked(decision: Decision = OPENED, point: np.ndarray | None = None, **more: Any) -> list[str]:
     made = growing()
     point = like(LI, 0.7) if point is None else point
-    made.consider(decision, point, more.get("thresholds", THRESHOLDS), more.get("lockout"))
+    lockout = more.get("lockout", Lockout())
+    made.consider(decision, point, more.get("thresholds", THRESHOLDS), lockout)
     return [each.student for each in made.candidates()]
 
 
@@ -46,7 +47,7 @@ def test_a_clear_voice_that_said_who_it_is_and_passed_everything_is_taken_in() -
 
 def test_a_candidate_tells_what_it_scored_and_what_was_asked_for() -> None:
     made, point = growing(), like(LI, 0.7)
-    made.consider(OPENED, point, THRESHOLDS, None)
+    made.consider(OPENED, point, THRESHOLDS, Lockout())
     (found,) = made.candidates()
     assert found.score == pytest.approx(0.7) and found.needed == pytest.approx(0.6 + FAR)
     np.testing.assert_array_equal(found.voiceprint, point)
@@ -57,7 +58,7 @@ def test_who_is_enrolled_alone_is_far_from_everybody() -> None:
     gallery = Gallery("encoder", 4)
     gallery.enroll("Li", [LI])
     made = Growing(gallery)
-    made.consider(OPENED, like(LI, 0.7), THRESHOLDS, None)
+    made.consider(OPENED, like(LI, 0.7), THRESHOLDS, Lockout())
     assert [each.student for each in made.candidates()] == ["Li"]
 
 
@@ -100,7 +101,7 @@ def test_what_is_just_far_enough_is_taken_in(score: float, other: float) -> None
             return [Match("Li", score), Match("Wang", other)]
 
     made = Growing(cast(Gallery, Nearest()))
-    made.consider(OPENED, LI, Thresholds(0.0, 0.0), None)
+    made.consider(OPENED, LI, Thresholds(0.0, 0.0), Lockout())
     assert [each.student for each in made.candidates()] == ["Li"]
 
 
@@ -126,7 +127,7 @@ def test_grown_voiceprints_are_no_base_for_further_ones() -> None:
     gallery._seen = None
     thresholds = replace(THRESHOLDS, grown=gallery.growth.latest)
     assert gallery.nearest(point, 1, grown=thresholds.grown)[0].score >= 0.6 + FAR
-    made.consider(OPENED, point, thresholds, None)
+    made.consider(OPENED, point, thresholds, Lockout())
     assert made.candidates() == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kaimen import audit
 from kaimen.audit import Audit, Cursor, Follower, Record, files_of, following, id_of
 from kaimen.audit.chain import LONGEST
 from kaimen.errors import StorageError
@@ -210,7 +211,8 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         found.append(content)
         return checked(content, key)
 
-    monkeypatch.setattr(following, "checked", look)
+    for module in (audit.chain, audit.head, audit.following):
+        monkeypatch.setattr(module, "checked", look)
     return found
 
 

@@ -130,6 +130,14 @@ PIN = {"kind": "pin", "verdict": "refused", "student": "ab", "why": "a wrong PIN
             {**DECISION, "verdict": "refused"},
             "refused: not listened to, after too many unknown voices",
         ),
+        (
+            {**DECISION, "verdict": "refused", "threshold": None},
+            "refused: the door was to open for nobody just then; run 'kaimen doctor'",
+        ),
+        (
+            {**DECISION, "verdict": "retry"},
+            "asked for another try: this door wants to know first who you are",
+        ),
     ],
 )
 def test_a_line_is_told_in_plain_words(record: dict[str, Any], expected: str) -> None:

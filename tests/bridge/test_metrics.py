@@ -25,7 +25,7 @@ def gate(tmp_path: Path) -> Iterator[LoggedGate]:
 
 
 def bridge(gate: LoggedGate, port: int) -> MetricsBridge:
-    return MetricsBridge(MetricsSettings(port=port), gate.source, lambda text: None)
+    return MetricsBridge(MetricsSettings(port=port), gate.source)
 
 
 def figures(port: int) -> dict[str, float]:

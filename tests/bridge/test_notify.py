@@ -78,7 +78,7 @@ def test_what_somebody_should_know_is_told_once_in_a_while(
         soon(lambda: len(receiver.posts) == 2)
     with Running(bridge(gate, urls, clock)) as run:  # a restart sends nothing again
         gate.door("state shut", "state forced")
-        gate.decide("refused")
+        gate.decide("refused", threshold=0.6)
         soon(lambda: len(receiver.posts) == 3)
     assert messages(receiver)[-1].startswith("too many unknown voices")
 
@@ -134,6 +134,9 @@ def test_who_cannot_be_reached_is_tried_again_and_no_more_than_every_minute(
     assert messages(receiver)[1] == "the door is held open"
 
 
+REFUSED = {"kind": "decision", "verdict": "refused", "nearest": []}
+
+
 @pytest.mark.parametrize(
     ("record", "kind"),
     [
@@ -141,10 +144,11 @@ def test_who_cannot_be_reached_is_tried_again_and_no_more_than_every_minute(
         ({"kind": "door", "event": "state forced"}, "forced"),
         ({"kind": "door", "event": "fault tamper on"}, "tamper"),
         ({"kind": "door", "event": "fault microphone on"}, "microphone"),
-        ({"kind": "decision", "verdict": "refused", "nearest": []}, "lockout"),
+        ({**REFUSED, "threshold": 0.6}, "lockout"),
+        ({**REFUSED, "threshold": None}, None),  # the door was shut for everybody
         ({"kind": "door", "event": "fault tamper off"}, None),
         ({"kind": "door", "event": "state shut"}, None),
-        ({"kind": "decision", "verdict": "refused", "nearest": [{"student": "x"}]}, None),
+        ({**REFUSED, "threshold": 0.6, "nearest": [{"student": "x"}]}, None),
         ({"kind": "decision", "verdict": "unknown", "nearest": []}, None),
         ({"kind": "gate", "event": "state held"}, None),
     ],

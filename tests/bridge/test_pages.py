@@ -88,7 +88,7 @@ def test_the_figures_on_the_page_are_those_that_are_served(tmp_path: Path) -> No
     from kaimen.settings import MetricsSettings
 
     with LoggedGate(tmp_path / "state") as gate:
-        bridge = MetricsBridge(MetricsSettings(port=1), gate.source, print)
+        bridge = MetricsBridge(MetricsSettings(port=1), gate.source)
     served = re.findall(r"^# TYPE (\w+)", generate_latest(bridge._registry).decode(), re.MULTILINE)
     served = [name for name in served if not name.endswith("_created")]
     told = re.findall(r"`(kaimen_\w+)", PAGE)

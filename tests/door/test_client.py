@@ -174,7 +174,7 @@ def test_mock_pins_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "Popen", nothing_starts)
     with pytest.raises(DeviceError, match="cannot be started"):
-        Door.start(DoorSettings(), mock=True)
+        Door.start(DoorSettings(mock=True))
     assert '"mock": true' in seen[3]
 
 

@@ -80,7 +80,7 @@ class Checks:
         try:
             known = self._registry.recordings.evidence(student, self.models.said_by, word)
             if loudspeaker is not None and loudspeaker.knows(encoder):
-                points = list(self._registry.recordings.of_word(student, word, encoder.identity))
+                points = self.word_voiceprints(student, word)
             if self._replay and self._memory is not None:
                 heard = self._memory.of(student, word)
         except (GalleryError, StorageError):  # changed, or not to be read now: nobody knows

@@ -39,17 +39,13 @@ class Growing:
         self._found: queue.SimpleQueue[GrowthCandidate] = queue.SimpleQueue()
 
     def consider(
-        self,
-        decision: Decision,
-        voiceprint: Voiceprint,
-        thresholds: Thresholds,
-        lockout: Lockout | None,
+        self, decision: Decision, voiceprint: Voiceprint, thresholds: Thresholds, lockout: Lockout
     ) -> None:
         """Look at a decision before it counts for the lockout; the first of two tries is none."""
         student = decision.student
         if student is None or decision.claim != student or decision.pooled is not None:
             return
-        if lockout is not None and (lockout.wait() or not lockout.is_calm):
+        if lockout.wait() or not lockout.is_calm:
             return
         passed = {check.name for check in decision.checks if check.passed}
         if not (passed >= CHECKED and decision.failed is None):
@@ -63,7 +59,4 @@ class Growing:
 
     def candidates(self) -> list[GrowthCandidate]:
         """Return those since the last call."""
-        found = []
-        while not self._found.empty():
-            found.append(self._found.get())
-        return found
+        return [self._found.get() for _ in range(self._found.qsize())]

@@ -92,16 +92,13 @@ class PinEntry:
         card, self._card = self._card, None
         if card is None or self._clock() - card[1] > PATIENCE:
             return None  # a PIN without a card is nobody's
-        answer = self._decided(card[0], line.rstrip("*#"))
+        try:
+            answer = self._compared(card[0], line.rstrip("*#"))
+        except KaimenError as error:
+            answer = PinAnswer(False, card[0], str(error))
         if not answer.opens:
             self._card = card  # until its time is over
         return answer
-
-    def _decided(self, student: str, pin: str) -> PinAnswer:
-        try:
-            return self._compared(student, pin)
-        except KaimenError as error:
-            return PinAnswer(False, student, str(error))
 
     def _compared(self, name: str, pin: str) -> PinAnswer:
         shut = self._unwell()

@@ -109,7 +109,7 @@ class AccessPolicy:
         self.gallery = gallery
         self.thresholds = thresholds
         self._roster = roster
-        self._lockout = lockout
+        self._lockout = Lockout(first=0.0) if lockout is None else lockout
         self._checks = checks
         self._policy = policy
         self._retry = retry
@@ -158,7 +158,7 @@ class AccessPolicy:
             return self._word(utterance, self._challenge)
         claim = self._claimed()
         thresholds = self.thresholds
-        wait = self._lockout.wait() if self._lockout is not None and claim is None else 0.0
+        wait = self._lockout.wait() if claim is None else 0.0
         if wait:
             return Found(refuse(thresholds.anybody, wait))
         if claim is None and self._policy != "voice":
@@ -172,9 +172,7 @@ class AccessPolicy:
 
         Each look is a try: words said in one breath are no more than the free ones.
         """
-        if self._lockout is None or self._claimed() is not None:
-            return True
-        return self._looks < self._lockout.left
+        return self._claimed() is not None or self._looks < self._lockout.left
 
     def looked(self, found: Found, utterance: Utterance) -> None:
         """The decision was that of a look, and the phrase went on: it counts with the answer."""
@@ -198,7 +196,7 @@ class AccessPolicy:
         # Who was asked once more and let another first try follow was nobody that is known.
         gave_up = self._tried is not None and found.tried is not None
         self._tried, self._challenge = found.tried, found.challenge
-        if self._lockout is not None and decision.claim is None:
+        if decision.claim is None:
             if decision.opens:
                 self._lockout.opened()
             elif turned_away or gave_up or looks:
@@ -225,7 +223,7 @@ class AccessPolicy:
         decision = replace(decision, first_of_two=retry is not None)
         if claim is None:
             decision = self._nearest_of_all(decision, utterance.voiceprint)
-        if claim is not None and decision.opens:
+        elif decision.opens:
             others = self.gallery.nearest(
                 utterance.voiceprint, 2, day=self._now().date(), grown=thresholds.grown
             )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kaimen.errors import StorageError
+
 BEGINNING = "0" * 64  # stands for the hash before the first line
 LONGEST = 1 << 20  # bytes that are read as one line
 LOCK = "lock"  # whoever writes the log holds it; it also tells how many lines are lost
@@ -40,6 +42,20 @@ def foreign(folder: Path) -> list[Path]:
 def number_of(path: Path) -> int:
     """The number of a file's first line."""
     return int(path.stem.removeprefix("audit-"))
+
+
+@contextlib.contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Make a StorageError of what the disk says of a log."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); call it as the "
+            "gate's own user"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,14 @@ def checked(content: bytes, key: bytes) -> Record | None:
         return None
     record: Record = json.loads(content)
     return record
+
+
+def records_of(files: Sequence[Path], key: bytes) -> Iterator[Record]:
+    """The records of files, as far as they can be read."""
+    for _, content in lines_of(files):
+        record = checked(content, key)
+        if record is not None:
+            yield record
 
 
 def is_torn(path: Path) -> bool:

@@ -8,11 +8,9 @@ what has an ``id_of`` that they know.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +23,8 @@ from kaimen.audit.chain import (
     files_of,
     named,
     number_of,
+    readable,
+    records_of,
 )
 from kaimen.audit.head import HeadFile
 from kaimen.errors import StorageError
@@ -101,7 +101,7 @@ class Follower:
 
     def skip(self) -> None:
         """Go to the end: what is there now is not given. Raises StorageError."""
-        with self._readable():
+        with readable(self._folder):
             found = self._head()
         record = checked(found.head.line.encode(), self._key) if found is not None else None
         if record is not None:
@@ -116,7 +116,7 @@ class Follower:
 
         A log that is not there yet has none. Raises StorageError for one that cannot be read.
         """
-        with self._readable():
+        with readable(self._folder):
             found = self._read(most)
             if self._lost:  # the file has the name of the one that was read, and is another
                 found += self._read(most - len(found))
@@ -127,17 +127,6 @@ class Follower:
         if self._path is not None and self._cursor != self._kept:
             self._cursor.save(self._path)
             self._kept = self._cursor
-
-    @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Make a StorageError of what the disk says."""
-        try:
-            yield
-        except OSError as error:
-            raise StorageError(
-                f"{error.filename or self._folder}: cannot be read ({error.strerror}); call it as "
-                "the gate's own user"
-            ) from None
 
     def _read(self, most: int) -> list[Record]:
         files = files_of(self._folder)
@@ -200,11 +189,8 @@ class Follower:
         head = self._head()
         if time.time() - stat.st_mtime > SETTLED:
             self._seen = seen
-        for line in head.lines if head is not None else ():
-            record = checked(line.encode(), self._key)
-            if record is None or record["number"] != self._cursor.number + 1:
-                continue
-            if self._is_new(record):
+        for record in head.records() if head is not None else ():
+            if record["number"] == self._cursor.number + 1 and self._is_new(record):
                 self._give(record, found)
         return found
 
@@ -232,17 +218,16 @@ class Follower:
         number = self._cursor.number
         last = 0
         for path in reversed(files):
-            for record in _records(path, self._key):
+            for record in records_of([path], self._key):
                 if record["number"] == number:
                     return str(record["hash"]) != self._cursor.hash
                 last = max(last, record["number"])
             if number_of(path) <= number:
                 break
         found = self._head()
-        for line in found.lines if found is not None else ():
-            latest = checked(line.encode(), self._key)
-            if latest is not None and latest["number"] == number:
-                return str(latest["hash"]) != self._cursor.hash
+        for record in found.records() if found is not None else ():
+            if record["number"] == number:
+                return str(record["hash"]) != self._cursor.hash
         return last < number and (found is None or found.head.last < number)
 
     def _head(self) -> HeadFile | None:
@@ -251,14 +236,3 @@ class Follower:
             return HeadFile.load(self._folder / "head", self._key)
         except ValueError:
             return None
-
-
-def _records(path: Path, key: bytes) -> Iterator[Record]:
-    try:
-        with path.open("rb") as file:
-            for content in iter(lambda: file.readline(LONGEST), b""):
-                record = checked(content, key)
-                if record is not None:
-                    yield record
-    except FileNotFoundError:
-        return

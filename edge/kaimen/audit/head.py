@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from kaimen.audit.chain import BEGINNING, LONGEST, hash_of
+from kaimen.audit.chain import BEGINNING, LONGEST, Record, checked, hash_of
 from kaimen.storage import write_whole
 
 SLOTS = 16
@@ -48,10 +48,6 @@ class Head:
         """As it is written into a slot, with a keyed hash of its own."""
         values = [*slot, self.first, self.origin, self.last, self.hash, self.line]
         return json.dumps([*values, hash_of(key, json.dumps(values).encode())]).encode()
-
-    def filling(self, key: bytes, number: int, size: int) -> bytes:
-        """Fill a slot of so many bytes."""
-        return self.packed(key, number).ljust(size)
 
 
 class HeadFile:
@@ -105,6 +101,11 @@ class HeadFile:
             raise ValueError("changed, or of another key")
         return found
 
+    def records(self) -> list[Record]:
+        """The records of the latest lines, the last one last."""
+        found = [checked(line.encode(), self._key) for line in self.lines]
+        return [record for record in found if record is not None]
+
     def takes(self, head: Head) -> bool:
         """Return whether a head can be written over a slot, so that the other lines stay."""
         try:
@@ -122,16 +123,16 @@ class HeadFile:
             number = head.last % SLOTS
             descriptor = os.open(self._path, os.O_WRONLY)
             try:
-                content = head.filling(self._key, number, self._slot)
+                content = head.packed(self._key, number).ljust(self._slot)
                 os.pwrite(descriptor, content, number * self._slot)
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
             self.lines = (*self.lines, head.line)[-SLOTS:]
         else:
-            need = max(len(head.packed(self._key, number)) for number in range(SLOTS))
-            slot = -(-need // SLOT) * SLOT
-            content = b"".join(head.filling(self._key, each, slot) for each in range(SLOTS))
+            slots = [head.packed(self._key, number) for number in range(SLOTS)]
+            slot = -(-max(map(len, slots)) // SLOT) * SLOT
+            content = b"".join(each.ljust(slot) for each in slots)
             write_whole(self._path, lambda file: file.write(content), private=True)
             self._slot, self.lines = slot, (head.line,)
         self.head, self.torn = head, False

@@ -21,6 +21,8 @@ from kaimen.audit.chain import (
     lines_of,
     named,
     number_of,
+    readable,
+    records_of,
 )
 from kaimen.audit.head import Head, HeadFile
 from kaimen.errors import StorageError
@@ -54,35 +56,28 @@ def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -
     that somebody put back a whole older log. ``newest``: only of the file that is being written,
     in seconds however long the log is. Raises StorageError where there is no log.
     """
-    with _readable(folder):
-        return _verify(folder, key, noted, newest=newest)
-
-
-def _verify(folder: Path, key: bytes, noted: str, *, newest: bool) -> Report:
-    _require_log(folder)
-    while True:
-        found, wrong = _head_of(folder, key)
-        head = None if found is None else found.head
-        report = _verified(folder, key, head, noted, newest)
-        report.problems[:0] = wrong
-        report.problems += [
-            Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
-        ]
-        if head is not None:
-            report.lost += Lost.after_last(folder, head.last)
-        now, _ = _head_of(folder, key)
-        # Otherwise the gate removed an old file meanwhile.
-        if (head and head.first) == (now and now.head.first):
-            return report
+    with readable(folder):
+        _require_log(folder)
+        while True:
+            found, wrong = _head_of(folder, key)
+            head = None if found is None else found.head
+            report = _verified(folder, key, head, noted, newest)
+            report.problems[:0] = wrong
+            report.problems += [
+                Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
+            ]
+            if head is not None:
+                report.lost += Lost.after_last(folder, head.last)
+            now, _ = _head_of(folder, key)
+            # Otherwise the gate removed an old file meanwhile.
+            if (head and head.first) == (now and now.head.first):
+                return report
 
 
 def export(folder: Path, key: bytes) -> Iterator[Record]:
     """The records in their order, as far as they can be read; ``verify`` says what is wrong."""
-    with _readable(folder):
-        for _, content in lines_of(files_of(folder)):
-            record = checked(content, key)
-            if record is not None:
-                yield record
+    with readable(folder):
+        yield from records_of(files_of(folder), key)
 
 
 def latest(folder: Path, key: bytes) -> Iterator[Record]:
@@ -90,12 +85,11 @@ def latest(folder: Path, key: bytes) -> Iterator[Record]:
 
     Lines that the head alone has are among them. Raises StorageError where there is no log.
     """
-    with _readable(folder):
+    with readable(folder):
         _require_log(folder)
-        waiting = _lines_of_head(folder, key)
+        waiting = _records_of_head(folder, key)
         for path in reversed(files_of(folder)):
-            found = [checked(content, key) for _, content in lines_of([path])]
-            for record in reversed([each for each in found if each is not None]):
+            for record in reversed([*records_of([path], key)]):
                 while waiting and waiting[-1]["number"] > record["number"]:
                     yield waiting.pop()
                 waiting.clear()
@@ -108,8 +102,8 @@ def since(folder: Path, key: bytes, number: int) -> list[Record]:
 
     Where few lines were added, only the head is read. Raises StorageError where there is no log.
     """
-    with _readable(folder):
-        waiting = _lines_of_head(folder, key)
+    with readable(folder):
+        waiting = _records_of_head(folder, key)
     if not waiting or waiting[-1]["number"] <= number:
         return []
     if not number:
@@ -124,20 +118,6 @@ def since(folder: Path, key: bytes, number: int) -> list[Record]:
     return found[::-1]
 
 
-@contextlib.contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """Make a StorageError of what the disk says."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(
-            f"{error.filename or folder}: cannot be read ({error.strerror}); call it as the "
-            "gate's own user"
-        ) from None
-
-
 def _require_log(folder: Path) -> None:
     if not files_of(folder) and not (folder / "head").exists():
         raise StorageError(f"{folder}: no log there; 'kaimen run' writes one")
@@ -148,11 +128,9 @@ def noted(folder: Path, key: bytes, field: str) -> list[Any]:
 
     Raises OSError.
     """
-    found = [checked(content, key) for _, content in lines_of(files_of(folder)[-1:])]
-    with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
-        head = Head.load(folder / "head", key)
-        found.append(checked(head.line.encode(), key) if head is not None else None)
-    return [record[field] for record in found if record is not None and field in record]
+    found = [*records_of(files_of(folder)[-1:], key)]
+    found += _records_of_head(folder, key)[-1:]
+    return [record[field] for record in found if field in record]
 
 
 def copy(folder: Path, key: bytes, to: Path) -> None:
@@ -160,9 +138,7 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
 
     Full files are linked, not copied. Raises StorageError for one that is not as it was written.
     """
-    found = None
-    with contextlib.suppress(ValueError):  # ``verify`` says what is wrong
-        found = HeadFile.load(folder / "head", key)
+    found, _ = _head_of(folder, key)  # ``verify`` says what is wrong
     to.mkdir(mode=0o700)
     for path in files_of(folder):
         with contextlib.suppress(FileNotFoundError):
@@ -208,11 +184,10 @@ def _head_of(folder: Path, key: bytes) -> tuple[HeadFile | None, list[Problem]]:
     return found, [Problem("head", torn)] if found.torn else []
 
 
-def _lines_of_head(folder: Path, key: bytes) -> list[Record]:
+def _records_of_head(folder: Path, key: bytes) -> list[Record]:
     """Return the records of the log's latest lines, as the head has them, in their order."""
     found, _ = _head_of(folder, key)
-    records = [checked(line.encode(), key) for line in found.lines] if found else []
-    return [record for record in records if record is not None]
+    return found.records() if found else []
 
 
 def _verified(folder: Path, key: bytes, head: Head | None, noted: str, newest: bool) -> Report:

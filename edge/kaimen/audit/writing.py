@@ -11,24 +11,21 @@ import datetime
 import errno
 import fcntl
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from kaimen.audit.chain import LOCK, LogEnd, Lost, Record, end_of, files_of, hash_of, is_torn
 from kaimen.audit.head import SLOTS, Head, HeadFile
+from kaimen.clock import utc_now
 from kaimen.closing import Closing
 from kaimen.errors import StorageError
+from kaimen.gate.feed import finite
 from kaimen.storage import clear_temporary, make_folder, sync
 
 LARGEST = 4 << 20  # bytes of a file before another is begun
 KEPT = 256  # full files: a gigabyte, or about a million decisions
-
-
-def _utc() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Audit(Closing):
@@ -46,7 +43,7 @@ class Audit(Closing):
         largest: int = LARGEST,
         kept: int = KEPT,
         days: int = 0,
-        now: Callable[[], datetime.datetime] = _utc,
+        now: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         """A folder's log, in files of ``largest`` bytes; the last ``kept`` full ones stay.
 
@@ -74,11 +71,10 @@ class Audit(Closing):
                 self._chain({"kind": "gap", "lost": self._lost})
                 self._lost = 0
             self._chain(record)
-        except StorageError:
-            self._lose()
-            raise
         except OSError as error:
             self._lose()
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(
                 f"{self._folder}: the log cannot be written ({error.strerror})"
             ) from None
@@ -139,7 +135,7 @@ class Audit(Closing):
         before = self._head.head
         number = before.last + 1
         at = self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds")
-        whole = {"number": number, "at": at, **_plain(record), "before": before.hash}
+        whole = {"number": number, "at": at, **finite(record), "before": before.hash}
         body = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
         found = hash_of(self.key, body.encode())
         old = self._old(files_of(self._folder))
@@ -225,14 +221,3 @@ class Audit(Closing):
         """The file that is being written, and its size."""
         files = files_of(self._folder)
         return (files[-1], files[-1].stat().st_size) if files else (None, 0)
-
-
-def _plain(value: Any) -> Any:
-    """Return the same without what JSON has no word for."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

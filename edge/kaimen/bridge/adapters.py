@@ -39,7 +39,7 @@ def adapters_of(settings: Settings, source: GateLog, say: Callable[[str], None])
     if bridge.webhook.url:
         found.append(WebhookBridge(bridge.webhook, source, say))
     if bridge.metrics.port:
-        found.append(MetricsBridge(bridge.metrics, source, say))
+        found.append(MetricsBridge(bridge.metrics, source))
     if bridge.notify.urls:
         found.append(NotifyBridge(bridge.notify, source, say))
     return found

@@ -7,7 +7,6 @@ payloads are held against Home Assistant's own schema in the tests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kaimen import __version__
@@ -24,20 +23,14 @@ UNLOCK = "UNLOCK"  # the one command
 Payload = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTopics:
-    """Where a gate's messages are, below its own topic."""
+def topic_of(settings: MqttSettings, name: str) -> str:
+    """Return where a gate's messages of a name are."""
+    return f"{settings.topic}/{settings.name}/{name}"
 
-    base: str
 
-    @classmethod
-    def of(cls, settings: MqttSettings) -> DeviceTopics:
-        """The topics of a gate."""
-        return cls(f"{settings.topic}/{settings.name}")
-
-    def __call__(self, name: str) -> str:
-        """Return the topic of a name."""
-        return f"{self.base}/{name}"
+def node_of(settings: MqttSettings) -> str:
+    """Return what a gate is called among Home Assistant's devices."""
+    return f"{settings.topic}_{settings.name}"
 
 
 def configurations(
@@ -51,14 +44,14 @@ def configurations(
     found = _door(settings)
     found["sensor/state"] = {
         "name": "Door state",
-        "state_topic": DeviceTopics.of(settings)("state"),
+        "state_topic": topic_of(settings, "state"),
         "device_class": "enum",
         "options": [state.value for state in State],
         "icon": "mdi:door",
     }
     found["event/decision"] = {
         "name": "Decision",
-        "state_topic": DeviceTopics.of(settings)("decision"),
+        "state_topic": topic_of(settings, "decision"),
         "event_types": [verdict.value for verdict in Verdict],
         "icon": "mdi:account-voice",
     }
@@ -71,19 +64,18 @@ def configurations(
         topic = f"problem/{each.name}"
         payload = _binary(settings, topic, each.title.capitalize(), kind)
         payload["entity_category"] = "diagnostic"
-        payload["json_attributes_topic"] = DeviceTopics.of(settings)(f"{topic}/details")
+        payload["json_attributes_topic"] = topic_of(settings, f"{topic}/details")
         found[f"binary_sensor/{each.name}"] = payload
     return {key: _whole(settings, key, payload) for key, payload in found.items()}
 
 
 def _door(settings: MqttSettings) -> dict[str, Payload]:
     """Return the door as what was chosen; as a mere sensor where no command may open it."""
-    topics = DeviceTopics.of(settings)
     found: dict[str, Payload] = {"lock/door": {}, "button/door": {}, "binary_sensor/door": {}}
     if not settings.unlock or settings.entity == "button":
         found["binary_sensor/door"] = {
             "name": "Lock",
-            "state_topic": topics("lock"),
+            "state_topic": topic_of(settings, "lock"),
             "payload_on": UNLOCKED,
             "payload_off": LOCKED,
             "device_class": "lock",
@@ -91,15 +83,15 @@ def _door(settings: MqttSettings) -> dict[str, Payload]:
     if settings.unlock and settings.entity == "button":
         found["button/door"] = {
             "name": "Open",
-            "command_topic": topics("command"),
+            "command_topic": topic_of(settings, "command"),
             "payload_press": UNLOCK,
             "icon": "mdi:door-open",
         }
     elif settings.unlock:
         found["lock/door"] = {
             "name": "Lock",
-            "state_topic": topics("lock"),
-            "command_topic": topics("command"),
+            "state_topic": topic_of(settings, "lock"),
+            "command_topic": topic_of(settings, "command"),
             "payload_unlock": UNLOCK,
             "payload_lock": "LOCK",  # which the door does by itself
             "state_locked": LOCKED,
@@ -112,7 +104,7 @@ def _door(settings: MqttSettings) -> dict[str, Payload]:
 def _binary(settings: MqttSettings, topic: str, name: str, kind: str) -> Payload:
     return {
         "name": name,
-        "state_topic": DeviceTopics.of(settings)(topic),
+        "state_topic": topic_of(settings, topic),
         "payload_on": ON,
         "payload_off": OFF,
         "device_class": kind,
@@ -123,16 +115,15 @@ def _whole(settings: MqttSettings, key: str, payload: Payload) -> Payload:
     """Add what all have: who they are, of which device, and when they are to be believed."""
     if not payload:
         return {}
-    topics = DeviceTopics.of(settings)
     component, _, name = key.partition("/")
     # A problem is told while the gate does not run, too: that is one.
     needed = ["available"] if payload.get("entity_category") else ["available", "running"]
     return {
         **payload,
-        "unique_id": f"{settings.topic}_{settings.name}_{component}_{name}",
+        "unique_id": f"{node_of(settings)}_{component}_{name}",
         "availability": [
             {
-                "topic": topics(each),
+                "topic": topic_of(settings, each),
                 "payload_available": ONLINE,
                 "payload_not_available": OFFLINE,
             }
@@ -141,7 +132,7 @@ def _whole(settings: MqttSettings, key: str, payload: Payload) -> Payload:
         "availability_mode": "all",
         "qos": 1,
         "device": {
-            "identifiers": [f"{settings.topic}_{settings.name}"],
+            "identifiers": [node_of(settings)],
             "name": f"Kaimen {settings.name}",
             "manufacturer": "Kaimen",
             "model": "Voice gate",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from kaimen.access.decision import Verdict
 from kaimen.audit import Record
+from kaimen.bridge.extras import library
 from kaimen.bridge.problems import problems_of
 from kaimen.bridge.source import EVERY, GateLog
 from kaimen.bridge.status import DoorStatus, decisions, notice_of
 from kaimen.door.protocol import Opened
 from kaimen.door.states import State
-from kaimen.errors import DeviceError, SettingsError
+from kaimen.errors import DeviceError
 from kaimen.gate.supervisor import Pulse
 from kaimen.settings import MetricsSettings
 
@@ -30,46 +30,34 @@ class MetricsBridge:
     name = "metrics"
     patience = PATIENCE
 
-    def __init__(
-        self, settings: MetricsSettings, source: GateLog, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, settings: MetricsSettings, source: GateLog) -> None:
         """Take the settings. Raises SettingsError where the extra is not installed."""
-        self._settings, self._source, self._say = settings, source, say
-        prometheus = _library()
-        self._registry = prometheus.CollectorRegistry()
-        make = {"registry": self._registry}
-        self._decisions = prometheus.Counter(
-            "kaimen_decisions", "Decisions of the gate.", ["verdict"], **make
-        )
+        self._settings, self._source = settings, source
+        self._prometheus = library("prometheus_client", "metrics")
+        self._registry = self._prometheus.CollectorRegistry()
+        counter = partial(self._prometheus.Counter, registry=self._registry)
+        gauge = partial(self._prometheus.Gauge, registry=self._registry)
+        self._decisions = counter("kaimen_decisions", "Decisions of the gate.", ["verdict"])
         for verdict in Verdict:
             self._decisions.labels(verdict.value)
-        self._latency = prometheus.Histogram(
+        self._latency = self._prometheus.Histogram(
             "kaimen_decision_latency_seconds",
             "From the end of a phrase to the decision.",
             buckets=LATENCIES,
-            **make,
+            registry=self._registry,
         )
-        self._openings = prometheus.Counter(
-            "kaimen_door_openings", "Leases of the door, by who asked.", ["by"], **make
+        self._openings = counter(
+            "kaimen_door_openings", "Leases of the door, by who asked.", ["by"]
         )
-        self._lost = prometheus.Counter(
-            "kaimen_log_lines_lost", "Lines that the gate could not write.", **make
-        )
-        self._relay = prometheus.Gauge("kaimen_door_relay", "1 while the relay is on.", **make)
-        self._state = prometheus.Gauge(
-            "kaimen_door_state", "1 for the state that the door is in.", ["state"], **make
-        )
-        self._microphone = prometheus.Gauge(
-            "kaimen_microphone_ok", "0 while the gate cannot hear.", **make
-        )
-        self._running = prometheus.Gauge(
-            "kaimen_gate_running", "1 while a gate has its log open.", **make
-        )
-        self._problem = prometheus.Gauge(
+        self._lost = counter("kaimen_log_lines_lost", "Lines that the gate could not write.")
+        self._relay = gauge("kaimen_door_relay", "1 while the relay is on.")
+        self._state = gauge("kaimen_door_state", "1 for the state that the door is in.", ["state"])
+        self._microphone = gauge("kaimen_microphone_ok", "0 while the gate cannot hear.")
+        self._running = gauge("kaimen_gate_running", "1 while a gate has its log open.")
+        self._problem = gauge(
             "kaimen_problem",
             "What the door or the doctor found: 0 ok, 1 attention, 2 broken.",
             ["name"],
-            **make,
         )
 
     def run(self, pulse: Pulse) -> None:
@@ -78,7 +66,7 @@ class MetricsBridge:
         status = DoorStatus.now(self._source)
         self._show(status)
         try:
-            server, thread = _library().start_http_server(
+            server, thread = self._prometheus.start_http_server(
                 self._settings.port, addr=HOST, registry=self._registry
             )
         except OSError as error:
@@ -124,13 +112,3 @@ class MetricsBridge:
         self._problem.clear()
         for each in conditions:
             self._problem.labels(each.name).set(LEVELS[each.state])
-
-
-def _library() -> Any:
-    try:
-        import prometheus_client
-    except ImportError:
-        raise SettingsError(
-            "[bridge.metrics] needs prometheus_client; run pip install 'kaimen[bridge]'"
-        ) from None
-    return prometheus_client

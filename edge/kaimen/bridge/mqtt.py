@@ -9,6 +9,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,11 @@ from kaimen.bridge.discovery import (
     ONLINE,
     UNLOCK,
     UNLOCKED,
-    DeviceTopics,
     configurations,
+    node_of,
+    topic_of,
 )
+from kaimen.bridge.extras import library
 from kaimen.bridge.problems import problems_of
 from kaimen.bridge.source import EVERY, GateLog, is_late, secret_of
 from kaimen.bridge.status import DoorStatus, decisions
@@ -62,7 +65,7 @@ class MqttBridge:
     ) -> None:
         """Take the settings. Raises SettingsError for what cannot be."""
         self._settings, self._door, self._source, self._say = settings, door, source, say
-        self._topics = DeviceTopics.of(settings)
+        self._topics = partial(topic_of, settings)
         self._born = f"{settings.discovery}/status"  # where Home Assistant says that it began
         self._turned = self._deaf_until = -math.inf
         self._password: str | None = None
@@ -76,22 +79,20 @@ class MqttBridge:
             )
         if settings.students and not source.cards.names:
             raise SettingsError("mqtt.students needs the students' names: give bridge.cards")
-        _library()
+        self._mqtt = library("aiomqtt", "mqtt")
 
     def run(self, pulse: Pulse) -> None:
         """Serve a broker until told to stop. Raises DeviceError when it cannot be reached."""
-        mqtt = _library()
         try:
             asyncio.run(self._serve(pulse))
-        except mqtt.MqttError as error:
+        except self._mqtt.MqttError as error:
             raise DeviceError(
                 f"the broker at {self._settings.host}:{self._settings.port} cannot be used "
                 f"({error}); look at its name, its port and its password"
             ) from None
 
     async def _serve(self, pulse: Pulse) -> None:
-        settings, topics = self._settings, self._topics
-        mqtt = _library()
+        settings, topics, mqtt = self._settings, self._topics, self._mqtt
         pulse.alive()
         self._turned = time.monotonic()
         async with mqtt.Client(
@@ -183,8 +184,8 @@ class MqttBridge:
         found = configurations(self._settings, conditions, contact=self._door.contact >= 0)
         for key, payload in found.items() if self._settings.discovery else ():
             component, _, name = key.partition("/")
-            node = f"{self._settings.topic}_{self._settings.name}"
-            topic = f"{self._settings.discovery}/{component}/{node}/{name}/config"
+            device = f"{self._settings.discovery}/{component}/{node_of(self._settings)}"
+            topic = f"{device}/{name}/config"
             await publisher.retain(topic, json.dumps(payload) if payload else "")
         for each in conditions:
             topic = self._topics(f"problem/{each.name}")
@@ -264,13 +265,3 @@ async def _end(task: asyncio.Task[None]) -> None:
         task.cancel()
         await asyncio.wait([task], timeout=0.5)
     task.result()
-
-
-def _library() -> Any:
-    try:
-        import aiomqtt
-    except ImportError:
-        raise SettingsError(
-            "[bridge.mqtt] needs aiomqtt; run pip install 'kaimen[bridge]'"
-        ) from None
-    return aiomqtt

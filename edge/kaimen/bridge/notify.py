@@ -9,10 +9,10 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from kaimen.access.decision import Verdict
 from kaimen.audit import Record
+from kaimen.bridge.extras import library
 from kaimen.bridge.problems import problems_of
 from kaimen.bridge.source import GateLog, is_late, secret_of
 from kaimen.bridge.status import DoorStatus, notice_of
@@ -49,10 +49,11 @@ def happened(record: Record) -> tuple[str, str] | None:
             return name, DOOR[name]
         case FaultStatus(name, True) if name in FAULTS:
             return name, FAULTS[name]
-    refused = record.get("verdict") == Verdict.REFUSED.value
-    if record.get("kind") == "decision" and refused and not record.get("nearest"):
-        return "lockout", LOCKOUT
-    return None
+    if record.get("kind") != "decision" or record.get("verdict") != Verdict.REFUSED.value:
+        return None
+    # A door that is shut for everybody has no threshold, and is a problem of its own.
+    locked_out = not record.get("nearest") and record.get("threshold") is not None
+    return ("lockout", LOCKOUT) if locked_out else None
 
 
 class NotifyBridge:
@@ -76,7 +77,7 @@ class NotifyBridge:
         self._sent = self._kept()
         self._pending: dict[str, str] = {}
         self._failed = -RETRY
-        self._apprise = _library().Apprise()
+        self._apprise = library("apprise", "notify", project="Apprise", extra="notify").Apprise()
         lines = secret_of(settings.urls, "the addresses", 1).decode(errors="replace").splitlines()
         for number, line in enumerate(lines, 1):
             url = line.strip()
@@ -144,13 +145,3 @@ class NotifyBridge:
             write_whole(self._path, lambda file: file.write(content), private=True)
         except StorageError as error:
             self._say(str(error))
-
-
-def _library() -> Any:
-    try:
-        import apprise
-    except ImportError:
-        raise SettingsError(
-            "[bridge.notify] needs Apprise; run pip install 'kaimen[notify]'"
-        ) from None
-    return apprise

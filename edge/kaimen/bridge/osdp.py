@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from kaimen.audit import Record
-from kaimen.bridge.card_format import packed, read_of
+from kaimen.bridge.card_format import Bits, packed
+from kaimen.bridge.extras import library
 from kaimen.bridge.serial_line import SerialLine
 from kaimen.bridge.source import EVERY, GateLog, secret_of
 from kaimen.bridge.status import DoorStatus, openings
@@ -40,7 +41,7 @@ Event = Mapping[str, Any]
 class CardRead:
     """A read that the panel should get, at most until a time of the monotonic clock."""
 
-    bits: tuple[int, ...]
+    bits: Bits
     until: float
 
 
@@ -58,7 +59,6 @@ class Reader:
     ) -> None:
         """Take a line; ``show`` lights what the panel asks for. A key asks for a secure channel."""
         self.dropped = 0  # reads that came too late
-        self.delivered = 0
         self._show, self._clock = show, clock
         self._secure = key is not None
         self._waiting: deque[CardRead] = deque()
@@ -68,7 +68,7 @@ class Reader:
         self._told_at = 0.0
         self._telling = False
         self._online = False
-        osdp = _library()
+        osdp = library("osdp", "osdp", project="libosdp")
         capability = osdp.Capability
         self._device = osdp.PeripheralDevice(
             osdp.PDInfo(
@@ -173,10 +173,7 @@ class Reader:
         if event["event"] == self._osdp.Event.CardRead:
             if self._sent is not None:
                 self._sent = None
-                if status == DELIVERED:
-                    self.delivered += 1
-                else:
-                    self.dropped += 1
+                self.dropped += status != DELIVERED
             return
         self._telling = False
         if status != DELIVERED:
@@ -218,8 +215,8 @@ class OsdpBridge:
         """Take the settings. Raises SettingsError for what cannot be."""
         self._settings, self._door, self._source, self._say = settings, door, source, say
         self._key = _key_of(settings)
-        require_cards(source, settings.bits, settings.facility, "osdp")
-        _library()
+        source.require_cards(settings, "osdp")
+        library("osdp", "osdp", project="libosdp")
 
     def run(self, pulse: Pulse) -> None:
         """Serve until told to stop. Raises DeviceError when the line is gone."""
@@ -251,25 +248,15 @@ class OsdpBridge:
                     dropped = reader.dropped
 
     def _read(self, record: Record, reader: Reader) -> None:
-        settings = self._settings
-        number = self._source.card_to_read(record, settings.late, self._say)
-        if number is not None:
-            bits = read_of(number, facility=settings.facility, bits=settings.bits)
-            reader.read(CardRead(bits, time.monotonic() + settings.late))
+        bits = self._source.read_for(record, self._settings, self._say)
+        if bits is not None:
+            reader.read(CardRead(bits, time.monotonic() + self._settings.late))
 
     def _show(self, what: str) -> None:
         """Light what the panel asks for, where the door can be asked."""
         if self._door.socket:
             with contextlib.suppress(KaimenError):
                 show_by_hand(Path(self._door.socket), what)
-
-
-def require_cards(source: GateLog, bits: int, facility: int, section: str) -> None:
-    """Raise SettingsError where there are no cards, or one does not fit."""
-    if not source.cards.numbers:
-        raise SettingsError(f"[bridge.{section}] needs the students' numbers: give bridge.cards")
-    for number in set(source.cards.numbers.values()):
-        read_of(number, facility=facility, bits=bits)
 
 
 def _key_of(settings: OsdpSettings) -> bytes | None:
@@ -283,13 +270,3 @@ def _key_of(settings: OsdpSettings) -> bytes | None:
     if len(key) != 16:
         raise SettingsError(f"{settings.key}: the key must be 32 hexadecimal digits")
     return key
-
-
-def _library() -> Any:
-    try:
-        import osdp
-    except ImportError:
-        raise SettingsError(
-            "[bridge.osdp] needs libosdp; run pip install 'kaimen[bridge]'"
-        ) from None
-    return osdp

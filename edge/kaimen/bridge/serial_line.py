@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from kaimen.bridge.extras import library
 from kaimen.closing import Closing
-from kaimen.errors import DeviceError, SettingsError
+from kaimen.errors import DeviceError
 
 
 class SerialLine(Closing):
@@ -16,7 +15,7 @@ class SerialLine(Closing):
         self.id = 0  # libosdp asks for one
         self._path = path
         self._lost = ""
-        serial = _library()
+        serial = library("serial", "osdp", project="pyserial")
         try:
             self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
             self._serial.reset_input_buffer()
@@ -60,13 +59,3 @@ class SerialLine(Closing):
     def close(self) -> None:
         """Give it back."""
         self._serial.close()
-
-
-def _library() -> Any:
-    try:
-        import serial
-    except ImportError:
-        raise SettingsError(
-            "[bridge.osdp] needs pyserial; run pip install 'kaimen[bridge]'"
-        ) from None
-    return serial

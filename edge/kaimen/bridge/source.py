@@ -9,14 +9,18 @@ from pathlib import Path
 
 from kaimen.audit import Follower, Record
 from kaimen.audit.chain import LOCK
+from kaimen.bridge.card_format import Bits, read_of
 from kaimen.bridge.cards import Cards
+from kaimen.clock import utc_now
 from kaimen.errors import SettingsError, StorageError
-from kaimen.settings import BridgeSettings
+from kaimen.settings import BridgeSettings, OsdpSettings, WiegandSettings
 from kaimen.storage import write_whole
 
 KEY = 32  # bytes
 EVERY = 0.1  # seconds between two looks at the log
 CLOCK_STEP = 1.0  # seconds that a record may seem to come from the future
+
+PanelSettings = OsdpSettings | WiegandSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,26 @@ class GateLog:
             follower.keep()
         return follower
 
-    def card_to_read(self, record: Record, late: float, say: Callable[[str], None]) -> int | None:
-        """Return the card number that a panel is to read for an opening; None, and why, else."""
+    def require_cards(self, panel: PanelSettings, section: str) -> None:
+        """Raise SettingsError where there are no cards, or one does not fit a panel."""
+        if not self.cards.numbers:
+            raise SettingsError(
+                f"[bridge.{section}] needs the students' numbers: give bridge.cards"
+            )
+        for number in set(self.cards.numbers.values()):
+            read_of(number, facility=panel.facility, bits=panel.bits)
+
+    def read_for(
+        self, record: Record, panel: PanelSettings, say: Callable[[str], None]
+    ) -> Bits | None:
+        """Return the card read that a panel is to get for an opening; None, and why, else."""
         number = self.cards.number(record)
         if number is None:
             say("somebody was let in who has no card in [bridge] cards; the panel is not told")
-        elif is_late(record, late):
+        elif is_late(record, panel.late):
             say("a card read came too late; it was dropped")
         else:
-            return number
+            return read_of(number, facility=panel.facility, bits=panel.bits)
         return None
 
     def gate_runs(self) -> bool:
@@ -72,8 +87,7 @@ class GateLog:
 
 def is_late(record: Record, seconds: float) -> bool:
     """Return whether a record is older than that, or the clock was set back since."""
-    now = datetime.datetime.now(datetime.UTC)
-    age = (now - datetime.datetime.fromisoformat(record["at"])).total_seconds()
+    age = (utc_now() - datetime.datetime.fromisoformat(record["at"])).total_seconds()
     return not -CLOCK_STEP <= age <= seconds
 
 

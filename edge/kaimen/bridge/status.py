@@ -34,7 +34,6 @@ def notice_of(record: Record) -> Notice | None:
 class DoorStatus:
     """What the door said last, beside whatever else is in the log."""
 
-    number: int = 0  # of the last record that was taken
     relay: bool = False
     state: str = ""  # of the door; empty: not known
     faults: set[str] = field(default_factory=set)
@@ -59,7 +58,6 @@ class DoorStatus:
 
     def take(self, record: Record) -> None:
         """Go on by one record."""
-        self.number = record["number"]
         match notice_of(record):
             case RelayStatus(on):
                 self.relay = on

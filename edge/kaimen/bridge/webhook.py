@@ -18,8 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from email.message import Message
-from typing import IO, Any
+from typing import Any
 
 from kaimen import __version__
 from kaimen.bridge.events import event_of
@@ -139,15 +138,7 @@ def signature(secret: bytes, identity: str, timestamp: str, body: bytes) -> str:
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
     """A receiver that points elsewhere has not taken anything."""
 
-    def redirect_request(
-        self,
-        request: urllib.request.Request,
-        file: IO[bytes],
-        code: int,
-        text: str,
-        headers: Message[str, str],
-        url: str,
-    ) -> None:
+    def redirect_request(self, *_: Any, **__: Any) -> None:
         """Follow none."""
 
 

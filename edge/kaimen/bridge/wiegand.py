@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from gpiozero import Factory, OutputDevice
 
-from kaimen.audit import Record
-from kaimen.bridge.card_format import Bits, read_of
-from kaimen.bridge.osdp import require_cards
+from kaimen.bridge.card_format import Bits
 from kaimen.bridge.source import EVERY, GateLog
 from kaimen.bridge.status import openings
 from kaimen.closing import Closing
@@ -31,26 +28,17 @@ SPIN = 500_000  # ns before a pulse in which the processor is kept: sleeping is 
 PATIENCE = 30.0  # seconds without a sign of life
 
 
-class DataLine(Protocol):
-    """One of the two lines: on is a pulse."""
-
-    def on(self) -> None:
-        """Pull it low."""
-
-    def off(self) -> None:
-        """Let it rest high."""
-
-
 def send(
     read: Bits,
-    lines: tuple[DataLine, DataLine],
+    lines: tuple[OutputDevice, OutputDevice],
     *,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Send the bits, as evenly as a program can; both lines rest at the end, whatever happens.
 
-    ``clock`` counts ns; ``sleep`` takes seconds.
+    A bit is a pulse on the line of its value, which is low while it is on. ``clock`` counts ns;
+    ``sleep`` takes seconds.
     """
     due = clock() + SPIN
     for bit in read:
@@ -85,7 +73,7 @@ class DataLines(Closing):
             raise
 
     @property
-    def pair(self) -> tuple[DataLine, DataLine]:
+    def pair(self) -> tuple[OutputDevice, OutputDevice]:
         """The line of a 0, and that of a 1."""
         return self._devices[0], self._devices[1]
 
@@ -120,7 +108,7 @@ class WiegandBridge:
         for name in ("data0", "data1"):
             if getattr(settings, name) in used:
                 raise SettingsError(f"wiegand.{name} is a pin of the door; choose another")
-        require_cards(source, settings.bits, settings.facility, "wiegand")
+        source.require_cards(settings, "wiegand")
 
     def run(self, pulse: Pulse) -> None:
         """Serve until told to stop. Raises DeviceError for a pin that cannot be used."""
@@ -130,14 +118,10 @@ class WiegandBridge:
             pulse.wait(APART)  # what a bridge that was killed began is no part of a read any more
             while not pulse.stopped:
                 for record in openings(follower.waiting()):
-                    self._send(record, lines)
+                    read = self._source.read_for(record, self._settings, self._say)
+                    if read is not None:
+                        send(read, lines.pair)
                     pulse.wait(APART)
                     pulse.alive()
                 pulse.well()
                 pulse.wait(EVERY)
-
-    def _send(self, record: Record, lines: DataLines) -> None:
-        settings = self._settings
-        number = self._source.card_to_read(record, settings.late, self._say)
-        if number is not None:
-            send(read_of(number, facility=settings.facility, bits=settings.bits), lines.pair)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.closing import Closing
+from kaimen.door.listener import PathListener, door_listener
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
     LONGEST_REQUEST,
     TOO_LATE,
+    WANTED,
     Message,
     Notice,
     NotOpened,
@@ -26,12 +28,10 @@ from kaimen.door.protocol import (
     Show,
     notice_from_bytes,
 )
-from kaimen.door.server import bound_listener
 from kaimen.errors import DeviceError
 
 MOST = 8  # who may ask at a time
 PATIENCE = 1.0  # seconds that somebody who says nothing is kept
-WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 ANSWER = 2.0  # seconds an answer is waited for
 LOOK = 0.1  # seconds an answer is waited for where only a light is asked for
 
@@ -57,23 +57,21 @@ class Asker:
 class HandServer(Closing):
     """The door's end; without a socket nobody asks."""
 
-    def __init__(self, listener: socket.socket | None = None, path: Path | None = None) -> None:
+    def __init__(self, listener: PathListener | None = None) -> None:
         """Use ``listening`` for one at a path."""
         self._listener = listener
-        self._path = path
         self._askers: list[Asker] = []
 
     @classmethod
     def listening(cls, path: Path) -> HandServer:
         """Wait at a path that its owner and group may use. Raises DeviceError."""
-        return cls(bound_listener(path, MOST), path)
+        return cls(door_listener(path, MOST))
 
     def read(self, now: float) -> list[tuple[Asker, bytes]]:
         """Return who asks and their packets; never wait. ``now``: seconds of the door's clock."""
         if self._listener is not None and len(self._askers) < MOST:
-            with contextlib.suppress(OSError):  # nobody new
-                talk, _ = self._listener.accept()
-                talk.setblocking(False)
+            talk = self._listener.newcomer()
+            if talk is not None:
                 self._askers.append(Asker(talk, now))
         found, waiting = [], []
         for asker in self._askers:
@@ -97,8 +95,6 @@ class HandServer(Closing):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            if self._path is not None:
-                self._path.unlink(missing_ok=True)
 
 
 def open_by_hand(door: Path, *, if_written: bool = False, patience: float = 0.0) -> None:

@@ -110,23 +110,18 @@ def header_chip(devices: Path | None = None) -> HeaderChip:
     Raises DeviceError with the chips that are there.
     """
     try:
-        import gpiod
+        import gpiod  # noqa: F401 - whether it can be
     except ImportError as error:
         raise DeviceError(
             f"the pins cannot be used ({error}); install 'kaimen[pi]', "
             "or set mock = true under [door]"
         ) from None
+    devices = devices or DEVICES
     seen = []
-    for path in _chips(devices or DEVICES):
-        try:
-            with gpiod.Chip(str(path)) as chip:
-                label = chip.get_info().label
-        except OSError as error:
-            seen.append(f"{path.name} ({error.strerror})")
-            continue
-        if label in LABELS:
-            return HeaderChip(str(path), label)
-        seen.append(f"{path.name} ({label})")
+    for each in chips(devices):
+        if each.get("header"):
+            return HeaderChip(str(devices / str(each["chip"])), str(each["label"]))
+        seen.append(f"{each['chip']} ({each.get('label', each.get('error'))})")
     if not seen:
         raise DeviceError("there is no /dev/gpiochip; update the system: it lacks GPIO")
     raise DeviceError(
@@ -136,10 +131,17 @@ def header_chip(devices: Path | None = None) -> HeaderChip:
 
 
 def chips(devices: Path | None = None) -> Iterator[dict[str, str | int]]:
-    """Yield each chip of a machine: name, label, how many lines, and whether it is the header's."""
+    """Yield each chip of a machine: name, label, how many lines, and whether it is the header's.
+
+    They come in the order of their numbers; a second name of one is left out.
+    """
     import gpiod
 
-    for path in _chips(devices or DEVICES):
+    named = (devices or DEVICES).glob("gpiochip*")
+    found = [path for path in named if re.fullmatch(r"gpiochip\d+", path.name)]
+    for path in sorted(found, key=lambda path: int(path.name[8:])):
+        if path.is_symlink():
+            continue
         try:
             with gpiod.Chip(str(path)) as chip:
                 info = chip.get_info()
@@ -152,14 +154,6 @@ def chips(devices: Path | None = None) -> Iterator[dict[str, str | int]]:
             "lines": info.num_lines,
             "header": info.label in LABELS,
         }
-
-
-def _chips(devices: Path) -> Iterator[Path]:
-    """The chips in the order of their numbers; a second name of one is left out."""
-    found = [each for each in devices.glob("gpiochip*") if re.fullmatch(r"\d+", each.name[8:])]
-    for each in sorted(found, key=lambda path: int(path.name[8:])):
-        if not each.is_symlink():
-            yield each
 
 
 def drive(pin: int, high: bool) -> None:

@@ -18,12 +18,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kaimen.closing import Closing
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
+    WANTED,
     Alive,
     Busy,
     DoorState,
@@ -45,7 +46,6 @@ from kaimen.settings.door import DoorSettings
 
 SEND = 0.1  # seconds a packet may wait for room
 ANSWER = 0.1  # seconds an opening waits for the door's word, which takes some milliseconds
-WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 GREETING = 30.0  # seconds a door may take to start, on the slowest Pi
 PATIENCE = 5.0  # seconds after which a door that answers no heartbeat counts as hung
 LEAVING = 5.0  # seconds a door of our own may take to end
@@ -105,20 +105,12 @@ class Door(Closing):
 
     @classmethod
     def start(
-        cls,
-        settings: DoorSettings,
-        *,
-        mock: bool | None = None,
-        trace: Path | None = None,
-        timeout: float = GREETING,
+        cls, settings: DoorSettings, *, trace: Path | None = None, timeout: float = GREETING
     ) -> Door:
         """A door as a child of this process; it ends, the relay off first, when this one does.
 
-        ``mock``, where given, is used instead of the settings'; ``trace``: a file for what mock
-        pins do. Raises DeviceError with what to do.
+        ``trace``: a file for what mock pins do. Raises DeviceError with what to do.
         """
-        if mock is not None:
-            settings = replace(settings, mock=mock)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         traced = [] if trace is None else ["--trace", str(trace)]
         command = command_line(settings, "--descriptor", str(there.fileno()), *traced)

@@ -62,7 +62,7 @@ class DoorController(Closing):
             HandServer() if by_hand is None else by_hand,
             Bound(settings.longest, settings.lease),
             opens=self._open_by_hand,
-            shows=self._show_by_hand,
+            shows=self._begin,
             gate_runs=lambda: server.connected,
         )
         self.ignored = 0  # packets that meant nothing
@@ -187,11 +187,6 @@ class DoorController(Closing):
         """As by the exit button: the voice cannot end this lease."""
         return self._open(Event.BUTTON, "hand", now)
 
-    def _show_by_hand(self, what: str, now: float) -> None:
-        """Show what a panel asks for; that says nothing of the microphone."""
-        self.panel.restart(what)
-        self._asked, self._asked_at = what, now
-
     def _open(self, event: Event, who: str, now: float) -> Opened | NotOpened:
         try:
             self.relay.open()
@@ -208,7 +203,12 @@ class DoorController(Closing):
         return opened
 
     def _ask(self, what: str, now: float) -> None:
+        """Show what the voice asks for, which tells whether it has a microphone."""
         self._fault(Event.MICROPHONE_LOST if what == "fault" else Event.MICROPHONE_FOUND, now)
+        self._begin(what, now)
+
+    def _begin(self, what: str, now: float) -> None:
+        """Show what a voice or a panel asks for, as long as it lasts."""
         if math.isfinite(PATTERNS[what].lasts):
             self.panel.restart(what)
         self._asked, self._asked_at = what, now

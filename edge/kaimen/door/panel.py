@@ -10,6 +10,7 @@ from gpiozero import Factory, InputDevice, OutputDevice
 
 from kaimen.door.patterns import PATTERNS, is_on
 from kaimen.door.pins import claiming
+from kaimen.door.rest import LIGHTS
 from kaimen.settings.door import DoorSettings
 
 BOUNCE = 0.03  # seconds a level must stay before it counts
@@ -52,7 +53,7 @@ class Panel:
             self.contact = self._input("contact", settings.contact, pins)
             self.button = self._input("button", settings.button, pins)
             self.tamper = self._input("tamper", settings.tamper, pins)
-            for name in ("green", "red", "buzzer"):
+            for name in LIGHTS:
                 self._output(name, getattr(settings, name), pins)
         except BaseException:
             self.close()

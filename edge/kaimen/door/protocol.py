@@ -15,6 +15,7 @@ from kaimen.door.patterns import SHOWS
 TIME = re.compile(r"(?:0|[1-9][0-9]{0,11})\.[0-9]{3}")  # seconds
 LONGEST_REQUEST = 64  # bytes
 LONGEST_NOTICE = 512  # bytes; what is longer is cut
+WANTED = 1.0  # seconds after which an opening that the door did not see yet is not wanted any more
 LATE = 2.0  # seconds the door may have been stopped; then an opening is no longer wanted
 TOO_LATE = "the door was stopped for a while and comes too late"
 

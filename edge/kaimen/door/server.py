@@ -7,12 +7,11 @@ and counted, what it sends is read in portions.
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
-import stat
 from pathlib import Path
 
+from kaimen.door.listener import PathListener, door_listener
 from kaimen.door.protocol import LONGEST_REQUEST, Busy, Message, NoticesLost
 from kaimen.errors import DeviceError
 
@@ -23,11 +22,10 @@ class Server:
     """A socket to at most one voice process."""
 
     def __init__(
-        self, *, peer: socket.socket | None = None, listener: socket.socket | None = None
+        self, *, peer: socket.socket | None = None, listener: PathListener | None = None
     ) -> None:
         self._peer = peer
         self._listener = listener
-        self._path: Path | None = None
         self._lost = 0
         self.came = peer is not None  # whether somebody new is there since the last look
 
@@ -47,9 +45,7 @@ class Server:
 
         A socket that a killed door left behind is replaced. Raises DeviceError.
         """
-        server = cls(listener=bound_listener(path))
-        server._path = path
-        return server
+        return cls(listener=door_listener(path))
 
     @property
     def connected(self) -> bool:
@@ -69,7 +65,7 @@ class Server:
             waiting.register(each, select.POLLIN)
         if not waiting.poll(timeout * 1000):
             return []
-        newcomer = self._accept()
+        newcomer = None if self._listener is None else self._listener.newcomer()
         # Read after accepting: who was killed before the newcomer came is seen to be gone.
         found = self._drain()
         if newcomer is not None and self._peer is None:
@@ -99,19 +95,6 @@ class Server:
             if each is not None:
                 each.close()
         self._peer = self._listener = None
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
-
-    def _accept(self) -> socket.socket | None:
-        if self._listener is None:
-            return None
-        try:
-            newcomer, _ = self._listener.accept()
-        except OSError:  # nobody, or one who left again
-            return None
-        newcomer.setblocking(False)
-        return newcomer
 
     def _drain(self) -> list[bytes]:
         found: list[bytes] = []
@@ -135,42 +118,3 @@ def _hung_up(peer: socket.socket) -> bool:
     asked = select.poll()
     asked.register(peer, select.POLLRDHUP)
     return bool(asked.poll(0))
-
-
-def bound_listener(path: Path, waiting: int = 4) -> socket.socket:
-    """Return a socket that listens at a path which its owner and group may use.
-
-    One that a killed door left behind is replaced. Raises DeviceError.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    before = os.umask(0o117)
-    try:
-        make_room(path)
-        listener.bind(str(path))
-        listener.listen(waiting)
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise DeviceError(f"{path}: no socket can be made there ({reason})") from None
-    finally:
-        os.umask(before)
-    return listener
-
-
-def make_room(path: Path, kind: int = socket.SOCK_SEQPACKET) -> None:
-    """Remove a socket nobody serves any more. Raises OSError for one that is served."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(0, "there is a file of that name")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, kind) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass
-    raise FileExistsError(0, "another process serves it")

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from kaimen.access.decision import Verdict
+from kaimen.door.client import Door
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
+from kaimen.gate.loan import Lender
 from kaimen.interrupt import uninterrupted
 from kaimen.language import sentence, text
 from kaimen.sound import Samples
@@ -45,35 +47,18 @@ class Listener(Protocol):
         """Yield blocks as they are heard. Raises MicrophoneLost; ends if there is no more."""
 
 
-class Lights(Protocol):
-    """The door's lights."""
-
-    def show(self, what: str) -> None:
-        """Show what the gate does. Raises DeviceError."""
-
-
-class Lends(Protocol):
-    """Who may borrow the microphone for a while."""
-
-    def take(self, block: Samples, name: str) -> bool:
-        """Pass a block on; whether the microphone of this name is lent now."""
-
-    def end(self, reason: str) -> None:
-        """End the loan, if there is one."""
-
-
 class Daemon:
     """Keeps a gate listening."""
 
     def __init__(
         self,
         gate: Gate,
-        door: Lights,
+        door: Door,
         heartbeat: Callable[[], None],
         *,
         tell: Callable[[Answer], None],
         say: Callable[[str], None],
-        lender: Lends | None = None,
+        lender: Lender | None = None,
         feed: Feed | None = None,
     ) -> None:
         """``heartbeat`` is called for every block, and while a microphone is waited for.
@@ -92,7 +77,6 @@ class Daemon:
         self._listener: Listener | None = None
         self._lacking = False  # a microphone
         self._speaking = False
-        self.listening_to = ""  # the microphone's name
         self.reload = threading.Event()  # set: ``run`` ends with Reloaded at the next moment
 
     @property
@@ -163,7 +147,6 @@ class Daemon:
         for block in listener.blocks():
             if listener.name != told:  # another channel, too
                 first, told = not told, listener.name
-                self.listening_to = told
                 self._say(text("listening to {microphone}", microphone=told))
                 if first:
                     self._lacking = False

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kaimen.closing import Closing
-from kaimen.door.server import make_room
+from kaimen.door.listener import PathListener
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.storage import make_folder
 
@@ -33,10 +33,9 @@ Fields = Mapping[str, Any]
 class Feed(Closing):
     """Tells watchers; without a socket it tells nobody."""
 
-    def __init__(self, listener: socket.socket | None = None, path: Path | None = None) -> None:
+    def __init__(self, listener: PathListener | None = None) -> None:
         """Use ``listening`` for one at a path."""
         self._listener = listener
-        self._path = path
         self._watchers: list[socket.socket] = []
         self._states: dict[str, Fields] = {}  # the last of each kind
         self._decisions: deque[str] = deque(maxlen=KEPT)
@@ -46,23 +45,15 @@ class Feed(Closing):
     @classmethod
     def listening(cls, path: Path, say: Callable[[str], None]) -> Feed:
         """Return a feed at a path; where none can be made, that is said and nobody is told."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         with contextlib.suppress(OSError):  # said below
             make_folder(path.parent, 0o700)
-        before = os.umask(0o177)
         try:
             if path.parent.stat().st_uid not in (0, os.getuid()):
                 raise PermissionError(0, "that folder is somebody else's")
-            make_room(path, listener.type)
-            listener.bind(str(path))
-            listener.listen(MOST)
+            return cls(PathListener(path, MOST, umask=0o177, kind=socket.SOCK_STREAM))
         except OSError as error:
-            listener.close()
             say(f"{path}: no console can watch ({error.strerror or error}); the gate goes on")
             return cls()
-        finally:
-            os.umask(before)
-        return cls(listener, path)
 
     def hear(self, block: Samples, *, speaking: bool) -> None:
         """Take in a block of sound, shape (n,); tell its level ten times a second."""
@@ -98,17 +89,14 @@ class Feed(Closing):
         """Let new watchers in, and tell them how it is and what was decided last."""
         if self._listener is None:
             return
-        with contextlib.suppress(OSError):  # nobody new
-            while True:
-                newcomer, _ = self._listener.accept()
-                newcomer.setblocking(False)
-                if len(self._watchers) >= MOST:
-                    newcomer.close()
-                    continue
-                self._watchers.append(newcomer)
-                states = [_line(kind, **fields) for kind, fields in self._states.items()]
-                for line in (*states, *self._decisions):
-                    self._send(line, newcomer)
+        while (newcomer := self._listener.newcomer()) is not None:
+            if len(self._watchers) >= MOST:
+                newcomer.close()
+                continue
+            self._watchers.append(newcomer)
+            states = [_line(kind, **fields) for kind, fields in self._states.items()]
+            for line in (*states, *self._decisions):
+                self._send(line, newcomer)
 
     def close(self) -> None:
         """Tell nobody any more."""
@@ -116,11 +104,9 @@ class Feed(Closing):
             each.close()
         self._watchers = []
         if self._listener is not None:
-            self._listener.close()
+            with contextlib.suppress(OSError):
+                self._listener.close()
             self._listener = None
-            if self._path is not None:
-                with contextlib.suppress(OSError):
-                    self._path.unlink()
 
     def _send(self, line: str, to: socket.socket | None = None) -> None:
         if not self._watchers:
@@ -137,16 +123,16 @@ class Feed(Closing):
 
 
 def _line(kind: str, **fields: Any) -> str:
-    known = {name: _finite(value) for name, value in fields.items()}
+    known = {name: finite(value) for name, value in fields.items()}
     return json.dumps({"kind": kind, **known}, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the same without what JSON has no word for."""
     if isinstance(value, Mapping):
-        return {name: _finite(each) for name, each in value.items()}
+        return {name: finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

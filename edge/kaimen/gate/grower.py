@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kaimen.access.growing import Growing, GrowthCandidate
+from kaimen.clock import utc_now
 from kaimen.errors import StorageError
 from kaimen.gate.supervisor import Pulse
 from kaimen.registry.registry import Registry
@@ -18,11 +19,6 @@ EVERY = 1.0  # seconds between looks
 TOGETHER = 600.0  # seconds for which candidates wait: each change is work for all running gates
 PATIENCE = 25.0  # seconds a look may take: twice what a locked registry is waited for
 WAITING = 10_000  # candidates that wait at most, while a disk is full
-
-
-def utc_now() -> datetime.datetime:
-    """Return the time in UTC."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Grower:
@@ -81,7 +77,4 @@ class Grower:
 
     def taken(self) -> list[GrowthCandidate]:
         """Return what was taken in since the last call; it is on the disk."""
-        found = []
-        while not self._taken.empty():
-            found.append(self._taken.get())
-        return found
+        return [self._taken.get() for _ in range(self._taken.qsize())]

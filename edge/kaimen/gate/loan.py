@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from kaimen.closing import Closing
+from kaimen.door.listener import PathListener
 from kaimen.door.patterns import SHOWS
-from kaimen.door.server import make_room
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.sound import BLOCK, Samples
 
@@ -44,28 +44,16 @@ class Lender(Closing):
 
     def __init__(self, path: Path, show: Callable[[str], None]) -> None:
         """Listen at ``path``; ``show`` puts on the door's lights. Raises DeviceError."""
-        self._path = path
         self._show = show
         self._borrower: socket.socket | None = None
         self._began = self._taken = 0.0  # monotonic seconds: the loan, and the last packet taken
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._listener.setblocking(False)
-            make_room(path)
-            self._listener.bind(str(path))
-            path.chmod(0o600)
-            self._listener.listen(1)
+            self._listener = PathListener(path, 1, umask=0o177)
         except OSError as error:
-            self._listener.close()
             raise DeviceError(
                 f"{path}: the microphone cannot be lent ({error.strerror or error}); "
                 "nobody can be enrolled at this gate while it runs"
             ) from None
-
-    @property
-    def lent(self) -> bool:
-        """Return whether somebody has the microphone now."""
-        return self._borrower is not None
 
     def take(self, block: Samples, name: str) -> bool:
         """Pass a block of shape (BLOCK,) on; return whether somebody has borrowed the microphone.
@@ -105,14 +93,11 @@ class Lender(Closing):
         with contextlib.suppress(DeviceError):
             self.end("the gate ends or reads its settings again; begin again")
         self._listener.close()
-        self._path.unlink(missing_ok=True)
 
     def _welcome(self, name: str) -> None:
-        try:
-            asking, _ = self._listener.accept()
-        except OSError:
+        asking = self._listener.newcomer()
+        if asking is None:
             return
-        asking.setblocking(False)
         if self._borrower is not None:
             with contextlib.suppress(OSError):
                 asking.send(TEXT + b"somebody is being enrolled at this gate; wait for them")

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from kaimen.closing import Closing
 from kaimen.errors import KaimenError
@@ -21,26 +20,9 @@ LONGEST_PAUSE = 8.0
 LEAVING = 2.0  # seconds that a thread's end is waited for
 
 
-class Pulse(Protocol):
-    """What a thread is given: it says how it goes, and learns when to stop."""
-
-    def alive(self) -> None:
-        """Say that the work goes on."""
-
-    def well(self) -> None:
-        """Say that the work goes on and is up to date: a round of it was done."""
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep for some seconds, at most until the end; return whether that has come."""
-
-    @property
-    def stopped(self) -> bool:
-        """Return whether the work is to end."""
-
-
 @dataclass
-class _Thread:
-    """One thread, and when it was last heard of."""
+class Pulse:
+    """What a thread is given: it says how it goes, and learns when to stop."""
 
     name: str
     work: Callable[[Pulse], None]
@@ -55,23 +37,28 @@ class _Thread:
     thread: threading.Thread = field(init=False)
 
     def alive(self) -> None:
+        """Say that the work goes on."""
         self.heard = self.clock()
 
     def well(self) -> None:
+        """Say that the work goes on and is up to date: a round of it was done."""
         self.heard = self.clock()
         if self.dead:
             self.dead, self.pause, self.said = False, 0.0, ""
             self.tell(f"the {self.name} works again")
 
     def wait(self, seconds: float) -> bool:
+        """Sleep for some seconds, at most until the end; return whether that has come."""
         return self.stop.wait(seconds)
 
     @property
     def stopped(self) -> bool:
+        """Return whether the work is to end."""
         return self.stop.is_set()
 
     @property
     def hangs(self) -> bool:
+        """Return whether nothing was heard of the thread for too long."""
         return self.clock() - self.heard > self.patience
 
 
@@ -87,7 +74,7 @@ class Supervisor(Closing):
         """``stop`` is what threads sleep on; a clock of another pace brings one of its own."""
         self._clock = clock
         self._stop = threading.Event() if stop is None else stop
-        self._threads: list[_Thread] = []
+        self._threads: list[Pulse] = []
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._hanging: set[str] = set()
 
@@ -97,7 +84,7 @@ class Supervisor(Closing):
         ``work`` must say at least every ``patience`` seconds that it goes on. It is called anew
         whenever it raises, or returns before it was told to.
         """
-        made = _Thread(name, work, patience, self._clock, self._stop, self.say, self._clock())
+        made = Pulse(name, work, patience, self._clock, self._stop, self.say, self._clock())
         made.thread = threading.Thread(target=self._run, args=[made], name=name, daemon=True)
         self._threads.append(made)
         made.thread.start()
@@ -129,12 +116,9 @@ class Supervisor(Closing):
                 self._hanging ^= {each.name}
                 how = "hangs" if each.hangs else "works again"
                 self._events.put(f"the {each.name} {how}")
-        found = []
-        while not self._events.empty():
-            found.append(self._events.get())
-        return found
+        return [self._events.get() for _ in range(self._events.qsize())]
 
-    def _run(self, thread: _Thread) -> None:
+    def _run(self, thread: Pulse) -> None:
         while not thread.stopped:
             reason = self._work(thread)
             if thread.stopped:
@@ -148,7 +132,7 @@ class Supervisor(Closing):
             if thread.wait(thread.pause):
                 return
 
-    def _work(self, thread: _Thread) -> str:
+    def _work(self, thread: Pulse) -> str:
         """Work until the thread ends; return why it did."""
         try:
             thread.work(thread)

@@ -162,7 +162,7 @@ class _Service:
 
     def _tell(self, answer: Answer) -> None:
         """Pass on one answer to whoever counts, keeps or compares."""
-        record = self._report.answer(answer, self.daemon.listening_to)
+        record = self._report.answer(answer, self.daemon.microphone)
         self._drift.add(record)
         self._keeping.hear(answer, record)
         self._takeover.hear(answer)

@@ -48,7 +48,7 @@ def blocks(descriptor: int, longest: float) -> Blocks:
     _require_small(size)
     content = _read(descriptor)
     streams = mp3.streams(content, longest)
-    return _of_mp3(content, streams, longest) if streams else _of_file(descriptor, head, longest)
+    return _of_mp3(content, streams) if streams else _of_file(descriptor, head, longest)
 
 
 def _require_small(size: int, largest: int = LARGEST) -> None:
@@ -95,7 +95,7 @@ def _of_unfinished(mended: bytes, descriptor: int, place: int) -> Blocks:
             yield from libsndfile.blocks(whole)
 
 
-def _of_mp3(content: bytes, streams: list[mp3.Stream], longest: float) -> Blocks:
+def _of_mp3(content: bytes, streams: list[mp3.Stream]) -> Blocks:
     for number, stream in enumerate(streams, 1):
         left = stream.before
         with _in_memory(stream.written(content)) as descriptor:

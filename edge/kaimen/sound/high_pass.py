@@ -30,7 +30,7 @@ class HighPass:
     """
 
     def __init__(self, rate: int) -> None:
-        self._filter = _Filter.at(rate)
+        self._filter = _filter_at(rate)
         self._state: NDArray[np.complex128] | None = None
 
     def __call__(self, block: Samples) -> Samples:
@@ -85,12 +85,6 @@ class _Filter:
         self._answer = np.where(behind >= 0, answer[behind], 0)  # (heard, passed)
         self._powers = powers
 
-    @classmethod
-    @lru_cache(maxsize=16)
-    def at(cls, rate: int) -> _Filter:
-        """The filter at a rate; the last ones are kept."""
-        return cls(rate)
-
     def step(
         self, rows: NDArray[np.float64], state: NDArray[np.complex128]
     ) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
@@ -104,6 +98,9 @@ class _Filter:
             state = fading * state + more
         decays = (self._powers[:length] * self._residues).T
         return rows @ self._answer[:length, :length] + (states @ decays).real, state
+
+
+_filter_at = lru_cache(maxsize=16)(_Filter)
 
 
 def _digital(analogue: NDArray[np.complex128]) -> NDArray[np.complex128]:

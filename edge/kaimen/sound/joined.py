@@ -12,9 +12,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-FLAC = re.compile(
-    rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL
-)  # its mark, then 34 bytes of STREAMINFO
+# Its mark, then 34 bytes of STREAMINFO.
+FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 OGG = re.compile(rb"OggS\x00[\x00-\x07]", re.DOTALL)  # its mark, version and flags
 LONGEST_MARK = 8  # bytes
 PIECE = 1 << 20  # bytes that are looked through at a time
@@ -23,13 +22,11 @@ TO_THE_END = 0xFFFF_FFFF  # bytes, says a WAV that was written to a pipe
 
 
 def parts(descriptor: int, head: bytes) -> list[tuple[int, int]]:
-    """Return where each of several joined files begins and ends in one; none if it is only one."""
+    """Return where each of several FLAC or Ogg files in one begins and ends; none of a single."""
     if head.startswith(b"fLaC"):
         starts = [start for start, _ in _found(FLAC, descriptor)]
-    elif head.startswith(b"OggS"):
-        starts = list(_links(descriptor))
     else:
-        return []
+        starts = list(_links(descriptor))
     ends = [*starts[1:], os.fstat(descriptor).st_size]
     return list(zip(starts, ends, strict=True)) if len(starts) > 1 else []
 

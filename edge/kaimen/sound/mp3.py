@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 # A header: in sync, layer III, a known version, bit rate and sample rate.
 HEADER = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", re.DOTALL)
 RATES = (44_100, 48_000, 32_000)  # Hz, of version 1
+HALVED = {3: 0, 2: 1, 0: 2}  # times, by the bits of versions 1, 2 and 2.5
 BIT_RATES = {  # kbit/s, by version 1 or not
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -56,11 +57,6 @@ class Stream:
     frames: int = 0
     largest: int = 0  # bytes of a frame
     pieces: list[tuple[int, int]] = field(default_factory=list)  # where they are, from and to
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts, with what the encoder put before and after."""
-        return self.frames * self.first.samples / self.first.rate
 
     def add(self, frame: Frame) -> None:
         """Append a frame."""
@@ -176,8 +172,7 @@ def _frame(header: bytes, start: int) -> Frame | None:
         return None
     version, mono = header[1] >> 3 & 3, header[3] >> 6 == 3
     one = version == 3
-    rate = RATES[header[2] >> 2 & 3] >> (3 - version if version else 2)
-    rate = rate if version != 2 else RATES[header[2] >> 2 & 3] >> 1
+    rate = RATES[header[2] >> 2 & 3] >> HALVED[version]
     samples = 1152 if one else 576
     bit_rate = 1000 * BIT_RATES[one][header[2] >> 4]
     length = samples // 8 * bit_rate // rate + (header[2] >> 1 & 1)

@@ -15,8 +15,6 @@ from kaimen.errors import UnreadableRecording, UnsupportedFormat
 from kaimen.sound import libsndfile
 from kaimen.sound.libsndfile import Blocks
 
-HEAD = 64  # bytes of a file that tell its format
-
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -24,35 +22,31 @@ class Format:
 
     name: str
     demuxer: str
-    mark: re.Pattern[bytes]  # how its files begin
-
-
-def _format(name: str, demuxer: str, mark: bytes) -> Format:
-    return Format(name, demuxer, re.compile(mark, re.DOTALL))
+    mark: bytes  # a pattern of how its files begin
 
 
 # Those first that libsndfile is not asked for.
 OTHERS = (
-    _format("3GP", "mov", rb"....ftyp3g"),
-    _format("M4A", "mov", rb"....(?:ftyp|moov|mdat|wide)"),
-    _format("WebM", "matroska", rb"\x1aE\xdf\xa3"),
-    _format("AMR", "amr", rb"#!AMR"),
-    _format("AAC", "aac", rb"\xff[\xf0\xf1\xf8\xf9][^\xff]"),
-    _format("WMA", "asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    Format("3GP", "mov", rb"....ftyp3g"),
+    Format("M4A", "mov", rb"....(?:ftyp|moov|mdat|wide)"),
+    Format("WebM", "matroska", rb"\x1aE\xdf\xa3"),
+    Format("AMR", "amr", rb"#!AMR"),
+    Format("AAC", "aac", rb"\xff[\xf0\xf1\xf8\xf9][^\xff]"),
+    Format("WMA", "asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
 )
 # Those of which libsndfile reads what is mostly in them.
 KINDS = (
-    _format("Ogg", "ogg", rb"OggS"),
-    _format("WAV", "wav", rb"(?:RIFF|RF64)....WAVE"),
-    _format("AIFF", "aiff", rb"FORM....AIF[FC]"),
-    _format("CAF", "caf", rb"caff"),
+    Format("Ogg", "ogg", rb"OggS"),
+    Format("WAV", "wav", rb"(?:RIFF|RF64)....WAVE"),
+    Format("AIFF", "aiff", rb"FORM....AIF[FC]"),
+    Format("CAF", "caf", rb"caff"),
 )
 SUFFIXES = (".3ga", ".3gp", ".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma")
 
 
 def format_of(head: bytes, formats: tuple[Format, ...]) -> Format | None:
     """Return which of the formats a file is that begins so."""
-    return next((each for each in formats if each.mark.match(head)), None)
+    return next((each for each in formats if re.match(each.mark, head, re.DOTALL)), None)
 
 
 def blocks(descriptor: int, form: Format, longest: float) -> Blocks:
