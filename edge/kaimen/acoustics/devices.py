@@ -104,7 +104,6 @@ class Device:
     kind: str
     family: str
     recorded_in: Room
-    recorded_at: float  # m
     reverberation: Samples = field(repr=False)
     microphone: Samples = field(repr=False)
     recorded_snr: float  # dB
@@ -168,8 +167,7 @@ def _heard(
     heard = heard + _noise(len(heard), loudness, snr, random)
     wanted = 10 ** (random.uniform(*LEVEL) / 20)
     height = min(wanted / loudness, PEAK / float(np.max(np.abs(heard), initial=1e-9)))
-    scaled: Samples = (heard * np.float32(height)).astype(np.float32)
-    return scaled
+    return (heard * np.float32(height)).astype(np.float32)
 
 
 def _around(sound: Samples) -> Samples:
@@ -199,8 +197,7 @@ def _noise(length: int, loudness: float, snr: float, random: np.random.Generator
     spectrum *= bins ** -random.uniform(0, 1)
     noise = np.fft.irfft(spectrum, points)[:length]
     noise *= loudness * 10 ** (-snr / 20) / (np.std(noise) + 1e-12)
-    coloured: Samples = noise.astype(np.float32)
-    return coloured
+    return noise.astype(np.float32)
 
 
 # What differs between the families.
@@ -275,7 +272,6 @@ def device(random: np.random.Generator, kind: str, family: str) -> Device:
         kind=kind,
         family=family,
         recorded_in=room,
-        recorded_at=distance,
         reverberation=room.answer(distance, random),
         microphone=_microphone(random, family),
         recorded_snr=float(random.uniform(*RECORDED_SNR)),
