@@ -55,25 +55,22 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
     dimension = points.shape[2]
     entering = Gallery(encoder.identity, dimension, registry=registry)
 
-    def enter() -> None:
-        every = screen.progress(points, "enrolling synthetic students", len(points))
-        for place, own in enumerate(every):
-            entering.enroll(name_of(place), list(own))
-
-    enrolling = once(enter)
+    began = time.perf_counter()
+    every = screen.progress(points, "enrolling synthetic students", len(points))
+    for place, own in enumerate(every):
+        entering.enroll(name_of(place), list(own))
+    enrolling = time.perf_counter() - began
     # Numbers rise in the order of enrolment, so these are the points' own.
     numbers, _ = registry.recordings.numbers(encoder.identity)
     rotation = registry.recordings.rotation(encoder.identity, dimension)
     flat = rotation.apply(points.reshape(-1, dimension))
     index = Index(dimension)
-
-    def build() -> None:
-        piece = -(-len(flat) // PIECES)
-        starts = range(0, len(flat), piece)
-        for start in screen.progress(starts, "building the index", len(starts)):
-            index.add(numbers[start : start + piece], flat[start : start + piece])
-
-    building = once(build)
+    piece = -(-len(flat) // PIECES)
+    starts = range(0, len(flat), piece)
+    began = time.perf_counter()
+    for start in screen.progress(starts, "building the index", len(starts)):
+        index.add(numbers[start : start + piece], flat[start : start + piece])
+    building = time.perf_counter() - began
     gallery = Gallery(encoder.identity, dimension, registry=registry, index=index)
     gallery.refresh()
     saving = once(gallery.save)
