@@ -1,17 +1,19 @@
 """One enrollment at the gate's microphone, from the installation's parts, for every desk.
 
 A terminal, a kiosk and the console's page differ in what they show; what is heard, judged and
-written is here.
+written is here. Nothing is written before the last good take is there, so that whatever ends it
+earlier, Ctrl-C or a pulled plug, leaves everything as it was.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from kaimen.enrollment.at_microphone import HeardLevel, enroll_takes, takes_at
+from kaimen.enrollment.at_microphone import HeardLevel, takes_at
 from kaimen.enrollment.coach import WANTED, Coach, TakeJudgement
-from kaimen.enrollment.enrollment import Outcome
+from kaimen.enrollment.enrollment import Outcome, Status, enroll
 from kaimen.enrollment.entries import Entry
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.gallery.gallery import Gallery
@@ -53,15 +55,14 @@ class MicrophoneEnrollment:
         self._installation = installation
         self._gallery = gallery
         self._entry = entry
-        self._add = add
+        self._beside = add or in_place_of is not None
         self._in_place_of = in_place_of
         encoder = installation.encoder
         self._phrase = phrase_of(encoder)
-        others = add or in_place_of is not None
         self.coach = Coach(
             Models(encoder, self._phrase),
             installation.arming.threshold_of_a_try,
-            before=_others(gallery, entry.student, in_place_of) if others else None,
+            before=_others(gallery, entry.student, in_place_of) if self._beside else None,
             wanted=WANTED if in_place_of is None else 1,
         )
 
@@ -71,17 +72,21 @@ class MicrophoneEnrollment:
 
     def write(self, *, accept_alike: bool = False, dry: bool = False) -> Outcome:
         """Enroll the student. Raises GalleryError and StorageError; nothing was changed then."""
-        return enroll_takes(
-            self._entry,
-            self.coach.judged(),
+        (outcome,) = enroll(
+            [self._entry],
             self._gallery,
             self._installation.encoder.card,
+            lambda tasks: iter([self.coach.judged()]),
             said_by=self._phrase.identity,
             accept_alike=accept_alike,
-            add=self._add,
-            in_place_of=self._in_place_of,
+            add=self._beside,
             dry=dry,
         )
+        if self._in_place_of is None or dry or outcome.status is not Status.ENROLLED:
+            return outcome
+        # Last, so that an end in between leaves a recording too many and never one too few.
+        self._gallery.remove_recordings(self._entry.student, [self._in_place_of])
+        return dataclasses.replace(outcome, recordings=outcome.recordings - 1, replaced=1)
 
 
 def gate_microphone(

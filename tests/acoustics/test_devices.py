@@ -127,14 +127,10 @@ def test_the_families_share_no_room_codec_filter_or_distortion() -> None:
     assert {one.loudspeaker.bend for one in training}.isdisjoint(
         one.loudspeaker.bend for one in test
     )
-    inside = {
-        one.recorded_in.absorption for one in training if 0.25 <= one.recorded_in.absorption <= 0.39
-    }
-    assert not inside
-    assert all(0.25 <= one.recorded_in.absorption <= 0.39 for one in test)
-    assert max(one.recorded_in.size[0] for one in training) < min(
-        one.recorded_in.size[0] for one in test
-    )
+    rooms, others = ([one.recorded_by.room for one in each] for each in (training, test))
+    assert not [room for room in rooms if 0.25 <= room.absorption <= 0.39]
+    assert all(0.25 <= room.absorption <= 0.39 for room in others)
+    assert max(room.size[0] for room in rooms) < min(room.size[0] for room in others)
 
 
 @pytest.mark.parametrize("make", [devices, gates])

@@ -15,6 +15,7 @@ from kaimen.errors import NoSpeech
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
 from kaimen.voice.encoder import Card
+from kaimen.voice.evidence import Evidence
 from kaimen.voice.score import RULE
 from tests.gallery.points import unit
 
@@ -38,7 +39,7 @@ def hear(contents: bytes) -> Recorded:
         raise NoSpeech("no phrase is heard in it; speak closer to the microphone")
     centre = unit(np.random.default_rng(voice).standard_normal(DIMENSION))
     aside = unit(np.random.default_rng((voice, take)).standard_normal(DIMENSION))
-    return Recorded(unit(centre + SPREAD * aside))
+    return Recorded(unit(centre + SPREAD * aside), Evidence())
 
 
 def school(folder: Path, students: int, recordings: int = 5) -> Path:

@@ -84,7 +84,7 @@ def test_a_recording_whose_point_is_no_number_is_refused_alone(tmp_path: Path) -
     def hear(contents: bytes) -> Recorded:
         heard = JUDGE.hear(contents)
         number = np.float32(np.nan if source_of(contents) == broken else 1)
-        return Recorded(heard.voiceprint * number)
+        return Recorded(heard.voiceprint * number, heard.evidence)
 
     found = judged(files, Judge(hear, JUDGE.strangers))
     assert kinds(found) == {"2.mp3": "NotLikeTheOthers"}

@@ -50,8 +50,8 @@ def test_checks_keep_out_what_the_voice_alone_lets_in(place: Range) -> None:
 
 def test_a_living_student_is_let_in_and_silence_is_no_phrase(place: Range) -> None:
     student = place.students[0]
-    attempts = [Attempt(LIVING, student.name, take) for take in student.takes[5:]]
-    attempts.append(Attempt("silence", "", silence(1)))
+    attempts = [Attempt(LIVING, take) for take in student.takes[5:]]
+    attempts.append(Attempt("silence", silence(1)))
     counts = place.played(None, attempts)
     assert counts[LIVING].share == 1
     assert counts["silence"].stopped == {NOTHING: 1}

@@ -103,10 +103,7 @@ class Device:
 
     kind: str
     family: str
-    recorded_in: Room
-    recorded_at: float  # m
-    reverberation: Samples = field(repr=False)
-    microphone: Samples = field(repr=False)
+    recorded_by: MicrophonePath
     recorded_snr: float  # dB
     codec: Codec
     loudspeaker: Loudspeaker
@@ -119,15 +116,7 @@ def devices(random: np.random.Generator, count: int, family: str) -> list[Device
 
 def gates(random: np.random.Generator, count: int, family: str) -> list[MicrophonePath]:
     """``count`` gates of a family."""
-    found = []
-    for _ in range(count):
-        room, distance = _room(random, family), _distance(random, SPOKEN_AT)
-        found.append(
-            MicrophonePath(
-                room, distance, room.answer(distance, random), _microphone(random, family)
-            )
-        )
-    return found
+    return [_path(random, family, SPOKEN_AT) for _ in range(count)]
 
 
 def live(sound: Samples, gate: MicrophonePath, snr: float, random: np.random.Generator) -> Samples:
@@ -153,7 +142,8 @@ def replayed(
     if gate is None:
         (gate,) = gates(random, 1, device.family)
     # The recording has its own room around the phrase, and it is played with it.
-    said = filters.convolve(_around(_faded(sound)), device.reverberation, device.microphone)
+    by = device.recorded_by
+    said = filters.convolve(_around(_faded(sound)), by.reverberation, by.microphone)
     recorded = said + _noise(len(said), _loudness(said, len(sound)), device.recorded_snr, random)
     recorded *= np.float32(random.uniform(0.3, 0.9) / np.max(np.abs(recorded), initial=1e-9))
     played = device.loudspeaker(device.codec(recorded))
@@ -168,8 +158,7 @@ def _heard(
     heard = heard + _noise(len(heard), loudness, snr, random)
     wanted = 10 ** (random.uniform(*LEVEL) / 20)
     height = min(wanted / loudness, PEAK / float(np.max(np.abs(heard), initial=1e-9)))
-    scaled: Samples = (heard * np.float32(height)).astype(np.float32)
-    return scaled
+    return (heard * np.float32(height)).astype(np.float32)
 
 
 def _around(sound: Samples) -> Samples:
@@ -199,8 +188,7 @@ def _noise(length: int, loudness: float, snr: float, random: np.random.Generator
     spectrum *= bins ** -random.uniform(0, 1)
     noise = np.fft.irfft(spectrum, points)[:length]
     noise *= loudness * 10 ** (-snr / 20) / (np.std(noise) + 1e-12)
-    coloured: Samples = noise.astype(np.float32)
-    return coloured
+    return noise.astype(np.float32)
 
 
 # What differs between the families.
@@ -226,19 +214,10 @@ CODECS = {
 }
 
 
-def _check(family: str) -> None:
-    if family not in FAMILIES:
-        raise ValueError(f"no family {family}; there are {' and '.join(FAMILIES)}")
-
-
-def _distance(random: np.random.Generator, limits: tuple[float, float]) -> float:
-    """As many in each octave."""
-    return float(np.exp(random.uniform(*np.log(limits))))
-
-
 def _room(random: np.random.Generator, family: str) -> Room:
     """Training: rooms and booths, bare or furnished. Test: halls and corridors, in between."""
-    _check(family)
+    if family not in FAMILIES:
+        raise ValueError(f"no family {family}; there are {' and '.join(FAMILIES)}")
     if family == "training":
         size = random.uniform((2.0, 2.0, 2.3), (6.5, 5.0, 3.0))
         absorption = random.uniform(*((0.12, 0.24), (0.4, 0.65))[random.integers(2)])
@@ -252,7 +231,6 @@ def _room(random: np.random.Generator, family: str) -> Room:
 
 def _microphone(random: np.random.Generator, family: str) -> Samples:
     """Lows that fall, and an uneven curve; or a slope and a resonance of its capsule."""
-    _check(family)
     if family == "training":
         knots = np.geomspace(60, 8_000, 7)
         uneven = random.normal(0, random.uniform(0.3, 1.5), len(knots))
@@ -267,17 +245,24 @@ def _microphone(random: np.random.Generator, family: str) -> Samples:
     return filters.answer(response)
 
 
+def _path(
+    random: np.random.Generator, family: str, distances: tuple[float, float]
+) -> MicrophonePath:
+    room = _room(random, family)
+    distance = float(np.exp(random.uniform(*np.log(distances))))  # as many in each octave
+    return MicrophonePath(
+        room, distance, room.answer(distance, random), _microphone(random, family)
+    )
+
+
 def device(random: np.random.Generator, kind: str, family: str) -> Device:
     """One device of a kind and a family."""
-    room, distance = _room(random, family), _distance(random, RECORDED_AT)
+    recorded_by = _path(random, family, RECORDED_AT)
     choice = CODECS[family]
     return Device(
         kind=kind,
         family=family,
-        recorded_in=room,
-        recorded_at=distance,
-        reverberation=room.answer(distance, random),
-        microphone=_microphone(random, family),
+        recorded_by=recorded_by,
         recorded_snr=float(random.uniform(*RECORDED_SNR)),
         codec=choice[random.integers(len(choice))],
         loudspeaker=_loudspeaker(random, kind, family),

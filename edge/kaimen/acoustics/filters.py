@@ -26,8 +26,7 @@ Response = NDArray[np.complex128]  # (len(FREQUENCIES),)
 def high_pass(corner: float, quality: float) -> Response:
     """Second order; a quality above 0.7 is a resonance at the corner (Hz)."""
     s: Response = 1j * FREQUENCIES / corner
-    response: Response = s**2 / (s**2 + s / quality + 1)
-    return response
+    return s**2 / (s**2 + s / quality + 1)
 
 
 def low_pass(corner: float, quality: float = 0.7) -> Response:
@@ -40,8 +39,7 @@ def low_pass(corner: float, quality: float = 0.7) -> Response:
 def first_order_high_pass(corner: float) -> Response:
     """6 dB an octave below the corner (Hz)."""
     s: Response = 1j * FREQUENCIES / corner
-    response: Response = s / (s + 1)
-    return response
+    return s / (s + 1)
 
 
 def butterworth_high_pass(corner: float, order: int) -> Response:
@@ -56,15 +54,13 @@ def peak(centre: float, quality: float, gain: float) -> Response:
     """A resonance, or for a negative gain (dB) a notch, at a frequency in Hz."""
     s: Response = 1j * FREQUENCIES / centre
     height = 10 ** (gain / 40)
-    response: Response = (s**2 + s * height / quality + 1) / (s**2 + s / (height * quality) + 1)
-    return response
+    return (s**2 + s * height / quality + 1) / (s**2 + s / (height * quality) + 1)
 
 
 def curve(hertz: Sequence[float], decibels: Sequence[float]) -> Response:
     """A gain that goes through these points, straight in decibels and octaves."""
     at = np.log2(np.maximum(FREQUENCIES, 20))
-    response: Response = 10 ** (np.interp(at, np.log2(hertz), decibels) / 20) + 0j
-    return response
+    return 10 ** (np.interp(at, np.log2(hertz), decibels) / 20) + 0j
 
 
 def answer(response: Response) -> Samples:
@@ -79,8 +75,7 @@ def answer(response: Response) -> Samples:
     cepstrum[POINTS // 2 + 1 :] = 0
     taps = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), POINTS)[:TAPS]
     taps[-TAPS // 4 :] *= np.linspace(1, 0, TAPS // 4)
-    heard: Samples = taps.astype(np.float32)
-    return heard
+    return taps.astype(np.float32)
 
 
 def convolve(sound: Samples, *answers: Samples) -> Samples:
@@ -90,5 +85,4 @@ def convolve(sound: Samples, *answers: Samples) -> Samples:
     spectrum = np.fft.rfft(sound, points)
     for each in answers:
         spectrum *= np.fft.rfft(each, points)
-    heard: Samples = np.fft.irfft(spectrum, points)[: len(sound)].astype(np.float32)
-    return heard
+    return np.fft.irfft(spectrum, points)[: len(sound)].astype(np.float32)

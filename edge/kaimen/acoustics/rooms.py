@@ -60,8 +60,7 @@ class Room:
         np.add.at(answer, whole, heights * (1 - (at - whole)))
         np.add.at(answer, whole + 1, heights * (at - whole))
         answer[:length] += self._tail(length, delays[0] * SOUND, random)
-        heard: Samples = answer[:length].astype(np.float32)
-        return heard
+        return answer[:length].astype(np.float32)
 
     def _places(self, distance: float, random: np.random.Generator) -> tuple[Place, Place]:
         low, high = np.full(3, WALL), np.array(self.size) - WALL

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kaimen.gallery.index import BUILD_BREADTH, LINKS
+from kaimen.gallery.members import Numbers
 from kaimen.gallery.search import SHORTLIST
-
-Points = NDArray[np.float32]
-Numbers = NDArray[np.int64]
+from kaimen.voice.score import Points
 
 
 @dataclass(frozen=True)

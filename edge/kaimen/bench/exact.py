@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.progress import Track
-from kaimen.voice.score import centroids_of, combined
+from kaimen.voice.score import Points, centroids_of, combined
 
 BLOCK = 128  # probes scored at a time
-
-Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE
 
 STATUS = Path("/proc/self/status")
+MEMORY = {"resident_megabytes": "VmRSS", "peak_megabytes": "VmHWM"}  # as STATUS calls them
 
 
 def main(path: str, key: str, encoder: str, runtime: str) -> None:
@@ -40,12 +41,10 @@ def main(path: str, key: str, encoder: str, runtime: str) -> None:
         sound = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32)
         gallery.nearest(loaded.embed(0.1 * sound))
     status = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
-    memory = {name: int(status[field].split()[0]) * 1024 / 1e6 for name, field in _FIELDS.items()}
+    memory = {name: int(status[field].split()[0]) * 1024 / 1e6 for name, field in MEMORY.items()}
     taken = {"load_encoder_seconds": read - began, "load_gallery_seconds": ready - read}
     print(json.dumps({"students": students, **taken, **memory}))
 
-
-_FIELDS = {"resident_megabytes": "VmRSS", "peak_megabytes": "VmHWM"}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def voice(encoder: Path | str, sound: Samples, screen: Screen) -> dict[str, floa
             screen.say(str(error))
             continue
         name = f"features and encoder, {runtime}"
-        taken[name] = median(lambda loaded=loaded: loaded.embed(sound))  # type: ignore[misc]
+        taken[name] = median(partial(loaded.embed, sound))
     return taken
 
 
@@ -109,8 +110,8 @@ def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, A
     heard = enrolled = 0.0
     # They take turns, so that both meet the same machine.
     for file in screen.progress(files, "judging recordings", len(files)):
-        heard += once(lambda file=file: listen(file))  # type: ignore[misc]
-        enrolled += once(lambda file=file: judge.hear(file.read_bytes()))  # type: ignore[misc]
+        heard += once(partial(listen, file))
+        enrolled += once(lambda: judge.hear(file.read_bytes()))  # noqa: B023
     return {
         "part": "bulk",
         "recordings": len(files),

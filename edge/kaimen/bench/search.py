@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kaimen.bench import exact
 from kaimen.bench.engines import PEERS, Engine, scan
 from kaimen.bench.timing import once, percentiles
 from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.members import Numbers
 from kaimen.screen import Screen
-
-Points = NDArray[np.float32]
+from kaimen.voice.score import Points
 
 BREADTHS = (16, 32, 64, 128, 256, 512, 1024)  # points an approximate search may look at
 FPIR = 0.01  # strangers that get in
@@ -61,7 +61,7 @@ def measure(
     right = named == owners
     recall = float(np.mean(found[right]))
 
-    def ask(probe: Points) -> NDArray[np.int64]:
+    def ask(probe: Points) -> Numbers:
         gallery.nearest(probe, sure=sure)
         return np.zeros(0, np.int64)
 
@@ -76,17 +76,15 @@ def measure(
         },
     }
     for package in peers:
-        build = PEERS[package]
         screen.say(f"building the index of {package}")
-        built: list[Engine] = []
+        began = time.perf_counter()
         try:
-            seconds = once(lambda build=build, built=built: built.append(build(points)))  # type: ignore[misc]
+            engine = PEERS[package](points)
         except ImportError:
             screen.say(f"{package} is not installed; pip install 'kaimen[bench]'")
             continue
-        engine = built[0]
+        about[engine.name] = {"build_seconds": time.perf_counter() - began}
         engines.append(engine)
-        about[engine.name] = {"build_seconds": seconds}
         if engine.broaden is not None:
             chosen = flat[right][:TUNED], owners[right][:TUNED]
             about[engine.name] |= _tune(engine, recordings, *chosen, recall)
@@ -108,7 +106,7 @@ def measure(
 
 
 def _tune(
-    engine: Engine, recordings: int, probes: Points, owners: NDArray[np.int64], recall: float
+    engine: Engine, recordings: int, probes: Points, owners: Numbers, recall: float
 ) -> dict[str, Any]:
     """The least breadth at which the right student is on the shortlist as often as we find them."""
     assert engine.broaden is not None

@@ -31,8 +31,7 @@ def forward(layers: Layers, values: Points) -> Points:
     for each, shift in hidden:
         values = values @ each + shift
         values = values / (1 + np.exp(-values))
-    output: Points = values @ kernel + bias
-    return output
+    return values @ kernel + bias
 
 
 def seen_by_denoiser(noisy: Points, noise: Points, given: Points | None) -> Points:
@@ -87,8 +86,7 @@ def gan(layers: Layers, students: int, random: np.random.Generator) -> Points:
     """Numbers (students, k): normal ones, and what the generator adds to them."""
     *generator, (kernel, bias) = layers
     start = random.standard_normal((students, len(kernel)), np.float32)
-    drawn: Points = (start + forward(generator, start) + bias) @ kernel
-    return drawn
+    return (start + forward(generator, start) + bias) @ kernel
 
 
 SHAPES: dict[str, Callable[[Layers, int, np.random.Generator], Points]] = {

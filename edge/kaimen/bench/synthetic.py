@@ -140,11 +140,7 @@ class Population:
 
     def save(self, path: Path) -> None:
         """Write it in one step. Raises StorageError."""
-        content = {
-            each.name: np.asarray(getattr(self, each.name))
-            for each in fields(self)
-            if each.name != "weights"
-        }
+        content = {name: np.asarray(getattr(self, name)) for name in MEASURED}
         for model, layers in self.weights.items():
             for number, layer in enumerate(layers):
                 for part, values in zip(PARTS, layer, strict=True):
@@ -152,24 +148,16 @@ class Population:
         write_whole(path, lambda file: np.savez_compressed(file, **content))
 
 
+MEASURED = [each.name for each in fields(Population) if each.name != "weights"]
+
+
 def load(path: Path = SHIPPED, model: str | None = None) -> Population:
     """Read a population, to be drawn by its own or another of MODELS. Raises GalleryError."""
     try:
         with path.open("rb") as file, np.load(file) as kept:
-            found = Population(
-                encoder=str(kept["encoder"]),
-                speakers=int(kept["speakers"]),
-                recordings=int(kept["recordings"]),
-                mean=kept["mean"],
-                between=kept["between"],
-                within=kept["within"],
-                manners=int(kept["manners"]),
-                near=float(kept["near"]),
-                near_students=float(kept["near_students"]),
-                near_recordings=float(kept["near_recordings"]),
-                model=str(kept["model"]),
-                weights=_weights(kept),
-            )
+            values = {name: kept[name] for name in MEASURED}
+            plain = {name: each if each.ndim else each.item() for name, each in values.items()}
+            found = Population(**plain, weights=_weights(kept))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise GalleryError(
             f"{path}: no population of voices there; run 'kaimen-train school --fit'"

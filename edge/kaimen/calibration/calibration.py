@@ -16,10 +16,7 @@ import numpy as np
 
 from kaimen.access.decision import Retry, Thresholds
 from kaimen.calibration.roster_calibration import RosterCalibration
-from kaimen.calibration.thresholds import (
-    GREY,
-    shown_by,
-)
+from kaimen.calibration.thresholds import GREY, shown_by
 from kaimen.errors import GalleryError
 from kaimen.language import text
 from kaimen.registry.recordings import SHORT
@@ -116,23 +113,9 @@ class Calibration:
         found = self.roster
         if not rules or found is None or self.roster_misfit(rules, gallery):
             return replace(self, roster=None)
-        return replace(
-            self,
-            roster=None,
-            at_once=found.at_once,
-            everybody=self.threshold,
-            threshold=found.threshold,
-            interval=found.interval,
-            promised=found.promised,
-            expected_fpir=found.expected_fpir,
-            expected_fnir=found.expected_fnir,
-            trade=found.trade,
-            forecast=found.forecast,
-            first_threshold=found.first_threshold,
-            both_threshold=found.both_threshold,
-            retry_fnir=found.retry_fnir,
-            raised=found.raised,
-        )
+        own = asdict(found)
+        del own["groups"]
+        return replace(self, roster=None, everybody=self.threshold, **own)
 
     def roster_misfit(self, roster: Iterable[Rule], gallery: Enrolled) -> str:
         """Return why a roster's threshold is that of all students, or nothing.

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kaimen.calibration.intervals import CONFIDENCE, Share, share_of
-from kaimen.calibration.school_scores import SchoolScores
+from kaimen.calibration.intervals import CONFIDENCE, Share
+from kaimen.calibration.school_scores import SchoolScores, WhatIf
 
 FEWEST = 5  # students of a group that can be compared, and of whom nobody is shown alone
 
@@ -72,12 +71,12 @@ def fairness(scores: SchoolScores, groups: Mapping[int, str], threshold: float) 
     recordings = students[whose] if len(numbers) else students
 
     def of(place: int) -> GroupShares:
-        count = int(counts[place])
-        return _shares(names[place], count, scores, recordings == place, threshold, confidence)
+        found = scores.where(recordings == place).at(threshold, confidence)
+        return GroupShares(names[place], int(counts[place]), found.fnir, found.fpir)
 
-    def others(name: str) -> GroupShares:
+    def others(name: str) -> WhatIf:
         rest = np.isin(recordings, large) & (recordings != places[name])
-        return _shares("", 0, scores, rest, threshold, CONFIDENCE)
+        return scores.where(rest).at(threshold)
 
     found = tuple(of(place) for place in large)
     return FairnessCard(
@@ -86,25 +85,6 @@ def fairness(scores: SchoolScores, groups: Mapping[int, str], threshold: float) 
         len(names) - len(large),
         _worst([(each.group, each.fnir) for each in found], lambda name: others(name).fnir),
         _worst([(each.group, each.fpir) for each in found], lambda name: others(name).fpir),
-    )
-
-
-def _shares(
-    name: str,
-    students: int,
-    scores: SchoolScores,
-    which: NDArray[np.bool_],
-    threshold: float,
-    confidence: float,
-) -> GroupShares:
-    """Return the shares of the recordings that are meant."""
-    strangers, own, owners = scores.strangers[which], scores.own[which], scores.owners[which]
-    known, there = np.isfinite(strangers), ~np.isnan(own)
-    return GroupShares(
-        name,
-        students,
-        share_of(own[there] < threshold, owners[there], confidence),
-        share_of(strangers[known] >= threshold, owners[known], confidence),
     )
 
 

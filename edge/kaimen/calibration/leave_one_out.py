@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kaimen.access.decision import one_voice, pooled_point
 from kaimen.gallery.growth import GrownPoints
 from kaimen.progress import Track
-from kaimen.voice.score import Scores, centroids_of, lifted, scores
+from kaimen.voice.score import Scores, centroids_of, scores
 
 BLOCK = 128  # recordings scored at a time
 CLAIMS = 16  # other students that each recording claims to be
@@ -56,13 +56,7 @@ class Pairs:
 
     def only(self, which: NDArray[np.bool_]) -> Pairs:
         """Return some of the pairs."""
-        return Pairs(
-            self.first[which],
-            self.one_voice[which],
-            self.strangers[which],
-            self.own[which],
-            self.at_once[which],
-        )
+        return Pairs(**{name: values[which] for name, values in vars(self).items()})
 
     def of_set(self, number: int) -> Pairs:
         """Return the pairs with strangers' scores of the students of one set alone."""
@@ -116,25 +110,6 @@ def _in_blocks(
 
 
 @dataclass(frozen=True)
-class _Grown:
-    """The grown voiceprints of a school, of those students who have any."""
-
-    points: NDArray[np.float32]  # each student's together
-    starts: NDArray[np.int64]  # of each student's
-    students: NDArray[np.int64]  # their places, ascending
-
-    @classmethod
-    def of(cls, grown: GrownPoints) -> _Grown:
-        students, starts = np.unique(grown.owners, return_index=True)
-        return cls(grown.points, starts, students)
-
-    def lift(self, every: Scores, probes: Scores) -> None:
-        """Raise scores (probes, students) in place."""
-        nearest = np.maximum.reduceat(probes @ self.points.T, self.starts, axis=-1)
-        every[:, self.students] = lifted(every[:, self.students], nearest)
-
-
-@dataclass(frozen=True)
 class _School:
     points: NDArray[np.float32]
     starts: NDArray[np.int64]  # of each student's recordings
@@ -142,7 +117,7 @@ class _School:
     places: NDArray[np.int64]  # (students, most recordings); one past the end: none
     centroids: NDArray[np.float32]  # of each student's points
     at_once: Sequence[NDArray[np.bool_]]  # sets of students, (students,) each
-    grown: _Grown | None = None
+    grown: GrownPoints | None
 
     @classmethod
     def of(
@@ -156,10 +131,7 @@ class _School:
         column = np.arange(counts.max(initial=0))
         places = np.where(column < counts[:, None], starts[:, None] + column, len(points))
         owners = np.repeat(np.arange(len(counts)), counts)
-        more = None
-        if grown is not None and len(grown.points):
-            more = _Grown.of(grown)
-        return cls(points, starts, owners, places, centroids_of(points, starts), at_once, more)
+        return cls(points, starts, owners, places, centroids_of(points, starts), at_once, grown)
 
     def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores, Scores]:
         """What LeftOut has of some recordings that follow each other."""

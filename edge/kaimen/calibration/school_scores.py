@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.calibration.intervals import Share, share_of
+from kaimen.calibration.intervals import CONFIDENCE, Share, share_of
 from kaimen.calibration.leave_one_out import LeftOut
 from kaimen.calibration.roster_calibration import RosterSets
 from kaimen.errors import GalleryError
@@ -97,17 +97,20 @@ class SchoolScores:
 
     def only(self, students: Collection[int]) -> SchoolScores:
         """Return those of some students by their numbers."""
-        kept = np.isin(self.owners, np.fromiter(students, np.int64, len(students)))
+        return self.where(np.isin(self.owners, np.fromiter(students, np.int64, len(students))))
+
+    def where(self, kept: NDArray[np.bool_]) -> SchoolScores:
+        """Return those of some recordings, ``kept`` (recordings,)."""
         by_roster = self.by_roster and (self.by_roster[0][kept], self.by_roster[1][kept])
         return SchoolScores(self.owners[kept], self.strangers[kept], self.own[kept], by_roster)
 
-    def at(self, threshold: float) -> WhatIf:
+    def at(self, threshold: float, confidence: float = CONFIDENCE) -> WhatIf:
         """Return what a threshold would do."""
         strangers, own = np.isfinite(self.strangers), ~np.isnan(self.own)
         return WhatIf(
             threshold,
-            share_of(self.strangers[strangers] >= threshold, self.owners[strangers]),
-            share_of(self.own[own] < threshold, self.owners[own]),
+            share_of(self.strangers[strangers] >= threshold, self.owners[strangers], confidence),
+            share_of(self.own[own] < threshold, self.owners[own], confidence),
         )
 
     def curve(self) -> list[dict[str, float]]:

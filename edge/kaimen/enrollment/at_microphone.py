@@ -1,24 +1,15 @@
-"""Enrollment at a microphone: what is heard, take by take, and then one student in the registry.
-
-Nothing is written before the last good take is there, so that whatever ends it earlier, Ctrl-C or
-a pulled plug, leaves everything as it was.
-"""
+"""Enrollment at a microphone: what is heard, take by take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kaimen.enrollment.coach import Coach, TakeJudgement
-from kaimen.enrollment.enrollment import Outcome, Status, enroll
-from kaimen.enrollment.entries import Entry
-from kaimen.enrollment.judging import Judged
 from kaimen.errors import NoSpeech
-from kaimen.gallery.gallery import Gallery
 from kaimen.sound import SAMPLE_RATE, Samples, Source
 from kaimen.sound.loudness import decibels
 from kaimen.sound.takes import TakeListener
-from kaimen.voice.encoder import Card
 
 PATIENCE = 60.0  # seconds for which nobody need speak
 METER = 0.1  # seconds of a level
@@ -64,31 +55,3 @@ def takes_at(
         if quiet > PATIENCE * SAMPLE_RATE:
             raise NoSpeech(f"nobody spoke for {PATIENCE:g} s, and nothing is kept; begin again")
     raise NoSpeech("the sound ended before all takes were there, and nothing is kept; begin again")
-
-
-def enroll_takes(
-    entry: Entry,
-    judged: Judged,
-    gallery: Gallery,
-    card: Card,
-    *,
-    said_by: str,
-    accept_alike: bool = False,
-    add: bool = False,
-    in_place_of: int | None = None,
-    dry: bool = False,
-) -> Outcome:
-    """Enroll a student with takes that were judged, in place of what was known of their voice.
-
-    With ``add``, beside it; ``in_place_of`` is the number of the one recording that the takes come
-    for. Raises GalleryError and StorageError; nothing was changed then.
-    """
-    (outcome,) = enroll(
-        [entry], gallery, card, lambda tasks: iter([judged]),
-        accept_alike=accept_alike, said_by=said_by, add=add or in_place_of is not None, dry=dry,
-    )  # fmt: skip
-    if in_place_of is None or dry or outcome.status is not Status.ENROLLED:
-        return outcome
-    # Last, so that an end in between leaves a recording too many and never one too few.
-    gallery.remove_recordings(entry.student, [in_place_of])
-    return replace(outcome, recordings=outcome.recordings - 1, replaced=1)

@@ -8,7 +8,7 @@ turn this student away. Where that is often, it asks for more takes, EXTRA at mo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from kaimen.enrollment.judging import (
     source_of,
 )
 from kaimen.enrollment.take_quality import TakeQuality
-from kaimen.errors import NoSpeech, RecordingError, SeveralPhrases
+from kaimen.errors import NoSpeech, RecordingError
 from kaimen.sound import Samples
-from kaimen.sound.impairments import CLIPPED, QUIET, impairments
-from kaimen.sound.quality import Clipped, TooNoisy, TooShort, require_good
+from kaimen.sound.impairments import CLIPPED, QUIET
+from kaimen.sound.quality import Clipped, TooNoisy, require_good
 from kaimen.sound.recording import only_phrase
 from kaimen.voice.models import Models
 from kaimen.voice.phrase import phrase_score
@@ -96,7 +96,7 @@ class Coach:
     @property
     def chance(self) -> float | None:
         """The predicted chance of being turned away at one try; None while that is not known."""
-        return None if len(self.takes) < self._wanted else self._chance(self.takes)
+        return None if len(self.takes) < self._wanted else self._chance()
 
     def judge(self, samples: Samples) -> TakeJudgement:
         """Judge the recording of a take, shape (samples,)."""
@@ -109,14 +109,10 @@ class Coach:
             require_good(samples, phrase)
             found = recorded(self._models, phrase.samples)
         except RecordingError as error:
-            return self._said(advice_on(error, quality), error.reason, quality)
-        remarks = impairments(phrase.samples, found.evidence.highest)
-        found = replace(found, remarks=remarks)
+            return self._said(advice_on(error, quality), quality, error.reason)
         take = GoodTake(samples, found, quality)
         unlike = self._unlike(take, self.takes)
-        if unlike is not None:
-            return self._set_apart(take, unlike)
-        return self._keep(take)
+        return self._keep(take) if unlike is None else self._set_apart(take, unlike)
 
     def judged(self) -> Judged:
         """Return the good takes, as what enrolls their student."""
@@ -130,11 +126,11 @@ class Coach:
 
     def _unlike(self, take: GoodTake, others: Sequence[GoodTake]) -> Advice | None:
         """What is to be said of a take that is not like others; None of one that is."""
+        if not np.isfinite(take.recorded.voiceprint).all():
+            return Advice.SAME_VOICE
         points = [each.recorded.voiceprint for each in others]
         if self._before is not None:
             points += list(self._before)
-        if not np.isfinite(take.recorded.voiceprint).all():
-            return Advice.SAME_VOICE
         if points:
             own = take.recorded.voiceprint[np.newaxis]
             if not score_of(np.stack(points), own)[0] >= self._least:
@@ -157,30 +153,28 @@ class Coach:
         self._outvoted.append(take)
         if len(self._outvoted) > len(self.takes) and self._before is None:
             self.takes, self._outvoted = self._outvoted, []
-            return self._said(Advice.NEXT, "", take.quality, kept=True)
-        return self._said(advice, reason, take.quality)
+            return self._said(Advice.NEXT, take.quality)
+        return self._said(advice, take.quality, reason)
 
     def _keep(self, take: GoodTake) -> TakeJudgement:
         self.takes.append(take)
         if len(self.takes) < self._wanted:
-            return self._said(Advice.NEXT, "", take.quality, kept=True)
+            return self._said(Advice.NEXT, take.quality)
         may_ask = self._wanted > 1 and len(self.takes) < self._wanted + EXTRA
-        if may_ask and self._chance(self.takes) > OFTEN:
-            return self._said(Advice.MORE, "", take.quality, kept=True)
+        if may_ask and self._chance() > OFTEN:
+            return self._said(Advice.MORE, take.quality)
         self.complete = True
-        return self._said(Advice.DONE, "", take.quality, kept=True)
+        return self._said(Advice.DONE, take.quality)
 
-    def _chance(self, takes: Sequence[GoodTake]) -> float:
-        points = np.stack([each.recorded.voiceprint for each in takes])
+    def _chance(self) -> float:
+        points = np.stack([each.recorded.voiceprint for each in self.takes])
         if self._before is not None:
             points = np.concatenate((self._before, points))
-        return chance_of_rejection(points, [each.quality for each in takes], self._threshold)
+        return chance_of_rejection(points, [each.quality for each in self.takes], self._threshold)
 
-    def _said(
-        self, advice: Advice, reason: str, quality: TakeQuality | None, *, kept: bool = False
-    ) -> TakeJudgement:
+    def _said(self, advice: Advice, quality: TakeQuality | None, reason: str = "") -> TakeJudgement:
         return TakeJudgement(
-            self._number, kept, advice, reason, quality,
+            self._number, not reason, advice, reason, quality,
             len(self.takes), self.progress, self.chance, self.complete,
         )  # fmt: skip
 
@@ -205,8 +199,6 @@ def advice_on(error: RecordingError, quality: TakeQuality | None) -> Advice:
         return Advice.LOUDER
     if isinstance(error, TooNoisy):
         return Advice.CLOSER if quality and quality.level < FAINT else Advice.QUIETER
-    if isinstance(error, (SeveralPhrases, TooShort)):
-        return Advice.WHOLE
     if isinstance(error, NoSpeech):
         return Advice.SPEAK
-    return Advice.WHOLE
+    return Advice.WHOLE  # of several phrases, of one too short, and of whatever else there is

@@ -36,19 +36,17 @@ class EnrolledVoices:
     def __init__(self, dimension: int, strangers: dict[str, float]) -> None:
         """Nobody's voice yet; ``strangers`` are those of the encoder's card."""
         self._strangers = strangers
-        self._names: list[str] = []
-        self._places: dict[str, int] = {}
+        self._places: dict[str, int] = {}  # in their order
         self._points: list[NDArray[np.float32]] = []
         self._means = np.zeros((ENOUGH, dimension), np.float32)  # those after the last are room
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._places)
 
     def add(self, student: str, points: NDArray[np.float32]) -> None:
         """Take over a student's voiceprints (recordings, dimension), or their new ones."""
-        place = self._places.setdefault(student, len(self._names))
-        if place == len(self._names):
-            self._names.append(student)
+        place = self._places.setdefault(student, len(self))
+        if place == len(self._points):
             self._points.append(points)
             if place == len(self._means):
                 self._means = np.concatenate((self._means, np.zeros_like(self._means)))
@@ -75,7 +73,7 @@ class EnrolledVoices:
             beyond = score >= exceeded_by(self._strangers, share)
         own = _own_score(points)
         alike = beyond and (own is None or math.atanh(score) >= AS_OWN * math.atanh(own))
-        return self._names[nearest] if alike else None
+        return list(self._places)[nearest] if alike else None
 
 
 def _upper_spread(cosines: NDArray[np.float32]) -> dict[str, float]:

@@ -33,16 +33,17 @@ TOGETHER = 3  # recordings from which one that is not like the others can be tol
 LIKE_STRANGERS = 0.02  # share of strangers that an own recording must be more alike than
 
 
-NOTHING = Evidence()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorded:
     """What is made of a recording that enrolls its student."""
 
     voiceprint: Voiceprint
-    evidence: Evidence = NOTHING
+    evidence: Evidence
     remarks: tuple[str, ...] = ()  # what costs score, though it enrolls: a sentence each
+
+    def remarked(self, remark: str) -> Recorded:
+        """Return it with one more remark."""
+        return replace(self, remarks=(*self.remarks, remark))
 
 
 Hear = Callable[[bytes], Recorded]  # the contents of a file; raises RecordingError
@@ -133,10 +134,7 @@ class Judge:
             phrase = only_phrase(samples)
             quality.require_good(samples, phrase)
             found = recorded(models, phrase.samples)
-            remarks = impairments(phrase.samples, found.evidence.highest)
-            if has_too_few_bits(contents):
-                remarks = (*remarks, TOO_FEW)
-            return replace(found, remarks=remarks)
+            return found.remarked(TOO_FEW) if has_too_few_bits(contents) else found
 
         def two_voices(contents: bytes) -> bool:
             return halves_unlike(only_phrase(decode(contents)).samples, encoder)
@@ -191,8 +189,7 @@ class Judge:
         for each in kept:
             contents = _contents(task, files[each.path]) if each.path in doubted else None
             if isinstance(contents, bytes) and self.two_voices(contents):
-                told = replace(each.recorded, remarks=(*each.recorded.remarks, SAID))
-                each = replace(each, recorded=told)
+                each = replace(each, recorded=each.recorded.remarked(SAID))
             found.append(each)
         return found
 
@@ -200,7 +197,8 @@ class Judge:
 def recorded(models: Models, phrase: Samples) -> Recorded:
     """Return what is made of a phrase that enrolls its student. Raises NoSpeech."""
     utterance = Utterance(phrase, models.encoder)
-    return Recorded(utterance.voiceprint, models.evidence(utterance))
+    voiceprint, evidence = utterance.voiceprint, models.evidence(utterance)
+    return Recorded(voiceprint, evidence, impairments(phrase, evidence.highest))
 
 
 def rules(encoder: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from kaimen.voice.score import centroids_of
 
 STEP = 4  # points added at a time, so that a phrase never waits long
 STRIDE = 1_000  # the same where nobody waits; and students whose centroids are computed at a time
+
+Recognised = tuple[Student, Numbers] | None  # with their recordings; None: not recognised any more
 
 
 class Contents:
@@ -117,7 +119,9 @@ class Contents:
         else:
             index = self.index
             come = np.setdiff1d(members.ascending, index.numbers, assume_unique=True)
-            at_once = members if not len(come) else _without(come, everybody, self.dimension)
+            at_once = members
+            if len(come):
+                at_once = Members.of(filter(None, _without(come, everybody)), self.dimension)
             self._show(self._with_centroids(at_once, index, at_once.take_centroids(self.members)))
             self._remove(left, rest)
             self._fill(index, come, track, rest)
@@ -147,14 +151,7 @@ class Contents:
         were = _recordings_of(each.recognised for each in before.values() if each is not None)
         are = _recordings_of(recognised.values())
         come = np.setdiff1d(are, were, assume_unique=True)
-        at_once = {
-            number: None if each is None else (each[0], np.setdiff1d(each[1], come))
-            for number, each in recognised.items()
-        }
-        there = {
-            number: None if each is None or not len(each[1]) else each
-            for number, each in at_once.items()
-        }
+        there = dict(zip(recognised, _without(come, recognised.values()), strict=True))
         # Who left is out before the index is touched.
         members, new = self.members.after(there)
         self._show(self._with_centroids(members, self.index, new))
@@ -228,19 +225,17 @@ class Contents:
             rest()
 
 
-def _without(
-    come: Numbers, everybody: Iterable[tuple[Student, Numbers]], dimension: int
-) -> Members:
-    """Return everybody with those recordings that are in the index already."""
+def _without(come: Numbers, recognised: Iterable[Recognised]) -> Iterator[Recognised]:
+    """Yield each with those recordings that are in the index already; None of whom none is."""
     missing = frozenset(come.tolist())
-    there = (
-        (each, own if missing.isdisjoint(own.tolist()) else np.setdiff1d(own, come))
-        for each, own in everybody
-    )
-    return Members.of([each for each in there if len(each[1])], dimension)
+    for each in recognised:
+        if each is not None and not missing.isdisjoint(each[1].tolist()):
+            left = np.setdiff1d(each[1], come)
+            each = (each[0], left) if len(left) else None
+        yield each
 
 
-def _recordings_of(recognised: Iterable[tuple[Student, Numbers] | None]) -> Numbers:
+def _recordings_of(recognised: Iterable[Recognised]) -> Numbers:
     pieces = [each[1] for each in recognised if each is not None]
     return np.sort(np.concatenate([np.zeros(0, np.int64), *pieces]))
 

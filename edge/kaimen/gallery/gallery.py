@@ -28,7 +28,7 @@ from kaimen.gallery.growth import GrownPoints, Growth
 from kaimen.gallery.index import Index
 from kaimen.gallery.latent_map import forget_place, map_of
 from kaimen.gallery.match import Match
-from kaimen.gallery.members import Members, Numbers
+from kaimen.gallery.members import Numbers
 from kaimen.gallery.search import FEW, SHORTLIST, allowed_among
 from kaimen.gallery.search_breadth import chosen
 from kaimen.names import as_kept
@@ -115,41 +115,41 @@ class Gallery:
 
     def __len__(self) -> int:
         """How many students can be recognised."""
-        return len(self._current().students)
+        return len(self._current().members.students)
 
     def __contains__(self, student: object) -> bool:
-        return isinstance(student, str) and as_kept(student) in self._current().places
+        return isinstance(student, str) and as_kept(student) in self._current().members.places
 
     @property
     def left_out(self) -> int:
         """How many are enrolled and not recognised: something else changed their rows."""
-        self._current()
-        return self._held.left_out
+        return self._current().left_out
 
     @property
     def members(self) -> list[Student]:
         """Everybody who can be recognised."""
-        return self._current().students
+        return self._current().members.students
 
     @property
     def by_group(self) -> dict[str, int]:
         """How many students of each group can be recognised."""
-        return self._current().by_group
+        return self._current().members.by_group
 
     @property
     def students(self) -> list[str]:
         """Their names, in order."""
-        return sorted(self._current().places)
+        return sorted(self._current().members.places)
 
     @property
     def hash(self) -> str:
         """Says which gallery it is: of which recordings of whom, and of which encoder."""
-        return hashlib.sha256(f"{self.encoder} {self._current().hash}".encode()).hexdigest()
+        recordings = self._current().members.hash
+        return hashlib.sha256(f"{self.encoder} {recordings}".encode()).hexdigest()
 
     @property
     def newest(self) -> datetime.datetime:
         """When somebody was enrolled last, in UTC: no clock that is right is before it."""
-        return self._current().newest
+        return self._current().members.newest
 
     @property
     def state(self) -> RegistryState:
@@ -159,8 +159,7 @@ class Gallery:
     @property
     def band(self) -> GalleryBand:
         """How high the recordings reach: a probe is compared as if it reached no higher."""
-        self._current()
-        return self._held.band
+        return self._current().band
 
     @property
     def space(self) -> str:
@@ -170,41 +169,41 @@ class Gallery:
     @property
     def growth(self) -> Growth:
         """Return the grown voiceprints of those who can be recognised."""
-        self._current()
-        return self._held.growth
+        return self._current().growth
 
     @property
     def recordings(self) -> int:
         """How many voiceprints there are."""
-        return len(self._current().recordings)
+        return len(self._current().members.recordings)
 
     def voiceprints(self, student: str) -> NDArray[np.float32]:
         """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
-        self._current()
-        with self._held.lock:
-            kept = self._held.index.points(self._held.members.of_student(self._place(student)))
-        return self._held.rotation.undo(kept)
+        held = self._current()
+        with held.lock:
+            kept = held.index.points(held.members.of_student(self._place(student)))
+        return held.rotation.undo(kept)
 
     def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """All points, each student's together, and how many each student has."""
-        self._current()
-        with self._held.lock:
-            members = self._held.members
-            kept, counts = self._held.index.points(members.recordings), np.diff(members.starts)
-        return self._held.rotation.undo(kept), counts
+        held = self._current()
+        with held.lock:
+            kept = held.index.points(held.members.recordings)
+            counts = np.diff(held.members.starts)
+        return held.rotation.undo(kept), counts
 
     def centroids(self) -> tuple[Numbers, NDArray[np.float32]]:
         """All students' numbers in the registry, and their centroids, (students, dimension)."""
-        members = self._current()
+        held = self._current()
+        members = held.members
         numbers = np.array([each.number for each in members.students], np.int64)
-        return numbers, self._held.rotation.undo(members.centroids)
+        return numbers, held.rotation.undo(members.centroids)
 
     def students_near(self, student: str, count: int) -> list[tuple[Student, float]]:
         """The students whose centroids are nearest to one's own, and the cosines between them.
 
         Raises GalleryError.
         """
-        members = self._current()
+        members = self._current().members
         place = self._place(student)
         cosines = members.centroids @ members.centroids[place]
         best = [at for at in np.argsort(-cosines).tolist() if at != place][:count]
@@ -212,9 +211,9 @@ class Gallery:
 
     def grown_of_all(self) -> GrownPoints:
         """All grown voiceprints, beside what ``everything`` returns."""
-        members = self._current()
-        kept = self._held.growth.beside(members.students, self.dimension)
-        return replace(kept, points=self._held.rotation.undo(kept.points))
+        held = self._current()
+        kept = held.growth.beside(held.members.students, self.dimension)
+        return replace(kept, points=held.rotation.undo(kept.points))
 
     def _place(self, student: str) -> int:
         try:
@@ -325,19 +324,21 @@ class Gallery:
 
         ``track`` shows how far it is where the index has to be built.
         """
-        members = self._current(track)
-        if isinstance(self.registry.path, Path):
-            if self._held.went_back:
-                for other in indexes_of(self.registry.path):
-                    with contextlib.suppress(OSError):
-                        forget(other)
-                self._held.went_back = False
-            with self._held.lock:
-                index = self._held.index
-                if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
-                    index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
-                path = index_of(self.registry.path, self.space)
-                self._held.index.save(path, self.registry.vault, self.encoder)
+        held = self._current(track)
+        if not isinstance(self.registry.path, Path):
+            return
+        members = held.members
+        if held.went_back:
+            for other in indexes_of(self.registry.path):
+                with contextlib.suppress(OSError):
+                    forget(other)
+            held.went_back = False
+        with held.lock:
+            index = held.index
+            if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
+                index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
+            path = index_of(self.registry.path, self.space)
+            index.save(path, self.registry.vault, self.encoder)
 
     def refresh(self, track: Track | None = None, *, pause: float = 0.0) -> bool:
         """Take over what changed in the registry since; whether anything did.
@@ -350,10 +351,11 @@ class Gallery:
         self._take_over(track, pause)
         return True
 
-    def _current(self, track: Track | None = None) -> Members:
+    def _current(self, track: Track | None = None) -> Contents:
+        """Return what is searched in, with what was changed through this gallery."""
         if self._seen is None:
             self._take_over(track)
-        return self._held.members
+        return self._held
 
     def _take_over(self, track: Track | None = None, pause: float = 0.0) -> None:
         seen = self.registry.database.version()
@@ -377,32 +379,28 @@ class Gallery:
         need not look further, and only who looked far may turn somebody away.
         Grown voiceprints count up to the number ``grown``; none of them without.
         """
-        self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            members = self._held.members
+        held = self._current()
+        probe = held.rotation.apply(probe)
+        with held.lock:
             who = None if groups is None else frozenset(groups)
-            allowed, few = self._allowed(members, who, day or today())
+            allowed, few = self._allowed(held.members, who, day or today())
             if few:
-                return self._held.search.exactly(probe, np.flatnonzero(allowed), count, grown=grown)
-            return self._held.search.nearest(probe, count, allowed, sure=sure, grown=grown)
+                return held.search.exactly(probe, np.flatnonzero(allowed), count, grown=grown)
+            return held.search.nearest(probe, count, allowed, sure=sure, grown=grown)
 
     def nearest_enrolled(self, probe: Voiceprint) -> list[Match]:
         """The two nearest of all students, whether they may enter or not, by what enrolled them."""
-        self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            everybody = np.full(len(self._held.members.students), True)
-            return self._held.search.nearest(probe, 2, everybody)
+        held = self._current()
+        probe = held.rotation.apply(probe)
+        with held.lock:
+            return held.search.nearest(probe, 2, np.full(len(held.members.students), True))
 
     def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
         """Return the same by scoring everybody: what the shortlist is measured against."""
-        self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            return self._held.search.exactly(
-                probe, np.arange(len(self._held.members.students)), count
-            )
+        held = self._current()
+        probe = held.rotation.apply(probe)
+        with held.lock:
+            return held.search.exactly(probe, np.arange(len(held.members.students)), count)
 
     def claimed(
         self,
@@ -417,15 +415,15 @@ class Gallery:
 
         Nothing for one who is not enrolled or whom ``nearest`` would not look for.
         """
-        self._current()
-        probe = self._held.rotation.apply(probe)
-        with self._held.lock:
-            place = self._held.members.places.get(as_kept(student))
+        held = self._current()
+        probe = held.rotation.apply(probe)
+        with held.lock:
+            place = held.members.places.get(as_kept(student))
             if place is None:
                 return []
-            asked = self._held.members.students[place]
+            asked = held.members.students[place]
             if not asked.consents(day or today()):
                 return []
             if groups is not None and asked.group not in groups:
                 return []
-            return self._held.search.exactly(probe, np.array([place]), 1, grown=grown)
+            return held.search.exactly(probe, np.array([place]), 1, grown=grown)

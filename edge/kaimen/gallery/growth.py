@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kaimen.gallery.members import Numbers
 from kaimen.registry.student_rows import Student
-from kaimen.voice.score import Points
+from kaimen.voice.score import Points, Scores, Starts, lifted
 
-Numbers = NDArray[np.int64]
 Own = tuple[Numbers, Points]
 
 
@@ -20,8 +20,15 @@ class GrownPoints:
     """Grown voiceprints beside all points of a gallery."""
 
     points: Points  # (grown, dimension), each student's together
-    owners: NDArray[np.int64]  # (grown,): places of their students, ascending
+    starts: Starts  # where those of each student who has any begin
+    places: NDArray[np.int64]  # of these students, ascending
     latest: int  # the highest number of one; 0 of none
+
+    def lift(self, scores: Scores, probes: Points) -> None:
+        """Raise scores (probes, students) in place."""
+        if len(self.places):
+            nearest = np.maximum.reduceat(probes @ self.points.T, self.starts, axis=-1)
+            scores[:, self.places] = lifted(scores[:, self.places], nearest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +58,18 @@ class Growth:
 
     def beside(self, students: Sequence[Student], dimension: int) -> GrownPoints:
         """Return all of them beside the points of these students, in their order."""
-        own = [
-            (place, self.by_student[student.number][1])
+        own = {
+            place: self.by_student[student.number][1]
             for place, student in enumerate(students)
             if student.number in self.by_student
-        ]
-        points = [np.empty((0, dimension), np.float32), *(each for _, each in own)]
-        owners = [np.full(len(each), place, np.int64) for place, each in own]
+        }
+        counts = np.array([len(each) for each in own.values()], np.int64)
         return GrownPoints(
-            np.concatenate(points), np.concatenate([np.empty(0, np.int64), *owners]), self.latest
+            np.concatenate([np.empty((0, dimension), np.float32), *own.values()]),
+            np.cumsum(counts) - counts,
+            np.array(list(own), np.int64),
+            self.latest,
         )
-
-    def beyond(self, number: int) -> int:
-        """How many have a higher number than this."""
-        return sum(int((numbers > number).sum()) for numbers, _ in self.by_student.values())
 
     def of_student(self, student: int, up_to: int) -> Points | tuple[()]:
         """Return a student's, numbered ``up_to`` this, (grown, dimension); nothing of others."""

@@ -52,13 +52,8 @@ class Index:
         self._numbers: Numbers = np.zeros(0, np.int64)  # ascending
         self._vacant = 0
         self._torn = False
-        self._graph = self._empty(1)
-
-    def _empty(self, room: int) -> hnswlib.Index:
-        graph = hnswlib.Index(SPACE, self.dimension)
-        graph.init_index(room, LINKS, BUILD_BREADTH, allow_replace_deleted=True)
-        graph.set_ef(self.breadth)
-        return graph
+        self._graph = hnswlib.Index(SPACE, dimension)
+        self._graph.init_index(1, LINKS, BUILD_BREADTH, allow_replace_deleted=True)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -182,7 +177,6 @@ class Index:
                     max_elements=int(ROOM * head["count"]) + 1,
                     allow_replace_deleted=True,
                 )
-                index._graph.set_ef(index.breadth)  # load_index forgets it
         except OSError as error:
             raise GalleryError(f"{path}: cannot be read ({error.strerror})") from None
         except (KeyError, ValueError, RuntimeError, StopIteration, struct.error) as error:

@@ -18,8 +18,6 @@ Numbers = NDArray[np.int64]
 Places = NDArray[np.int64]  # of students in ``Members.students``
 
 _NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
-
-
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _UNKNOWN = np.iinfo(np.int64).min
@@ -198,10 +196,7 @@ def _gathered(
 
 
 def _columns_of(students: Sequence[Student], groups: dict[str, int]) -> NDArray[np.int64]:
-    columns = np.empty((len(students), 4), np.int64)
-    for place, student in enumerate(students):
-        columns[place] = _column_of(student, groups)
-    return columns
+    return np.array([_column_of(each, groups) for each in students], np.int64).reshape(-1, 4)
 
 
 def _column_of(student: Student, groups: dict[str, int]) -> tuple[int, int, int, int]:

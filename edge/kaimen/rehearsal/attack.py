@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -24,6 +24,7 @@ from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import forget, mock_pins, trace
 from kaimen.door.relay import Relay
+from kaimen.enrollment.judging import Recorded, recorded
 from kaimen.errors import RecordingError
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Gate
@@ -32,7 +33,6 @@ from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import Recording
 from kaimen.voice.models import Models
-from kaimen.voice.utterance import Utterance
 
 ENROLLED = 5  # takes of each student
 EVERY = 3  # one person in so many stays a stranger
@@ -54,7 +54,6 @@ class Attempt:
     """A sound at the gate."""
 
     kind: str
-    who: str  # is to be let in, or is pretended
     sound: Samples
 
 
@@ -83,6 +82,21 @@ class Count:
         return max(0.0, min(self.share, centre - spread)), min(1.0, centre + spread)
 
 
+def calibrated(
+    enrolling: Mapping[str, Sequence[Recorded]], models: Models
+) -> tuple[Gallery, Thresholds]:
+    """Return a gallery of these students, and its thresholds, learned as every school's are."""
+    encoder = models.encoder
+    gallery = Gallery(encoder.identity, encoder.card.dimension)
+    for student, own in enrolling.items():
+        points, evidence = [each.voiceprint for each in own], [each.evidence for each in own]
+        gallery.enroll(student, points, evidence=evidence)
+    learned = calibrate(gallery, encoder.card)
+    if models.phrase is not None:
+        learned = with_words(learned, gallery.registry, models.phrase)
+    return gallery, learned.thresholds
+
+
 class Range:
     """A gate with simulated pins, its students, and everybody who attacks it."""
 
@@ -95,28 +109,20 @@ class Range:
         self.models = models
         self.strangers = list(people[EVERY - 1 :: EVERY])
         self.students = [each for each in people if each not in self.strangers]
-        encoder = models.encoder
-        self.gallery = Gallery(encoder.identity, encoder.card.dimension)
-        for person in self.students:
-            heard = [Utterance(take, encoder) for take in person.takes[:ENROLLED]]
-            self.gallery.enroll(
-                person.name,
-                [each.voiceprint for each in heard],
-                evidence=[models.evidence(each) for each in heard],
-            )
-        learned = calibrate(self.gallery, encoder.card)
-        if models.phrase is not None:
-            learned = with_words(learned, self.gallery.registry, models.phrase)
-        self.thresholds: Thresholds = learned.thresholds
+        enrolling = {
+            person.name: [recorded(models, take) for take in person.takes[:ENROLLED]]
+            for person in self.students
+        }
+        self.gallery, self.thresholds = calibrated(enrolling, models)
 
     def attempts(self) -> Iterator[Attempt]:
         """Everything that is tried, in a fixed order."""
         for person in self.students:
             for take in person.takes[ENROLLED:]:
-                yield Attempt(LIVING, person.name, take)
+                yield Attempt(LIVING, take)
         for person in self.strangers:
             for take in person.takes:
-                yield Attempt("stranger", person.name, take)
+                yield Attempt("stranger", take)
         for person in self.students:
             yield from self._words(person)
             yield from self._replays(person)
@@ -124,16 +130,13 @@ class Range:
 
     def _words(self, person: Person) -> Iterator[Attempt]:
         for said in person.other_words:
-            yield Attempt("other words", person.name, said)
+            yield Attempt("other words", said)
         for said in person.half_right:
-            yield Attempt("half right", person.name, said)
-        takes = person.takes
-        for first, second in pairwise(takes[:ENROLLED]):
-            # Spliced in the middle: a recording of two recordings.
-            yield Attempt(
-                "spliced", person.name,
-                np.concatenate((first[: len(first) // 2], second[len(second) // 2 :])),
-            )  # fmt: skip
+            yield Attempt("half right", said)
+        for first, second in pairwise(person.takes[:ENROLLED]):
+            # In the middle: a recording of two recordings.
+            halves = first[: len(first) // 2], second[len(second) // 2 :]
+            yield Attempt("spliced", np.concatenate(halves))
 
     def _replays(self, person: Person) -> Iterator[Attempt]:
         for number, take in enumerate(person.takes):
@@ -144,25 +147,25 @@ class Range:
                 kind = f"an enrolled recording, {snr:.0f} dB"
                 if not known:
                     kind = f"an unknown recording, {device.kind}"
-                yield Attempt(f"replay of {kind}", person.name, sound)
+                yield Attempt(f"replay of {kind}", sound)
             if known:
-                yield Attempt("copy, no loudspeaker", person.name, take)
+                yield Attempt("copy, no loudspeaker", take)
                 for speed in SPEEDS:
                     faster = soxr.resample(take, SAMPLE_RATE * speed, SAMPLE_RATE)
                     device = self.devices[self.random.integers(len(self.devices))]
                     sound = replayed(faster.astype(np.float32), device, CLEAR, self.random)
-                    yield Attempt("replay at another speed and pitch", person.name, sound)
+                    yield Attempt("replay at another speed and pitch", sound)
 
     def _nonsense(self) -> Iterator[Attempt]:
         speech = np.concatenate([take for each in self.strangers for take in each.takes])
         endless = np.resize(speech, round(LONG * SAMPLE_RATE))
-        hiss = 0.1 * self.random.standard_normal(SAMPLE_RATE)
-        yield Attempt("noise, silence, endless", "", np.zeros(SAMPLE_RATE, np.float32))
-        yield Attempt("noise, silence, endless", "", hiss.astype(np.float32))
-        yield Attempt("noise, silence, endless", "", endless)
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        hiss = (0.1 * self.random.standard_normal(SAMPLE_RATE)).astype(np.float32)
+        for sound in (silence, hiss, endless):
+            yield Attempt("noise, silence, endless", sound)
         for person in self.strangers:
             for take in person.takes[:ENROLLED]:
-                yield Attempt("stranger, too loud", "", np.clip(take * 50, -1, 1))
+                yield Attempt("stranger, too loud", np.clip(take * 50, -1, 1))
 
     def played(self, checks: Checks | None, attempts: Iterable[Attempt]) -> dict[str, Count]:
         """Play attempts at a gate with these checks; what became of them, by kind."""

@@ -11,17 +11,14 @@ from gpiozero.pins.mock import MockFactory
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Verdict
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.learning import calibrate
-from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import Change, forget, mock_pins, trace
 from kaimen.door.relay import Relay
 from kaimen.enrollment.entries import recordings_in
 from kaimen.enrollment.judging import Recorded, recorded
 from kaimen.errors import RecordingError
-from kaimen.gallery.gallery import Gallery
 from kaimen.gate.gate import Answer, Gate
 from kaimen.language import text
-from kaimen.rehearsal.attack import Count, stopped_by
+from kaimen.rehearsal.attack import Count, calibrated, stopped_by
 from kaimen.rehearsal.visitors import Kind, Session, Visitor, plan
 from kaimen.screen import Screen
 from kaimen.settings.door import PIN
@@ -116,19 +113,11 @@ def play(
 
 
 def _gate(enrolled: Class, models: Models, relay: Relay, *, replay: bool) -> Gate:
-    """A gate that knows these students, calibrated to them as every school's is."""
-    encoder = models.encoder
-    gallery = Gallery(encoder.identity, encoder.card.dimension)
-    for student, own in enrolled.items():
-        points, evidence = [each.voiceprint for each in own], [each.evidence for each in own]
-        gallery.enroll(student, points, evidence=evidence)
-    learned = calibrate(gallery, encoder.card)
-    if models.phrase is not None:
-        learned = with_words(learned, gallery.registry, models.phrase)
+    gallery, thresholds = calibrated(enrolled, models)
     # Without a memory of its own, so that a visit changes nothing for the next one.
     checks = Checks(models, gallery.registry, None, replay=replay)
-    policy = AccessPolicy(gallery, learned.thresholds, checks=checks, retry=True)
-    return Gate(encoder, policy, relay)
+    policy = AccessPolicy(gallery, thresholds, checks=checks, retry=True)
+    return Gate(models.encoder, policy, relay)
 
 
 def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Visit:

@@ -176,8 +176,7 @@ def _clear(magnitudes: Reals) -> Reals:
 
 def _magnitudes(values: NDArray[Any]) -> Reals:
     """Absolute values, several times as fast as those that guard against overflow."""
-    magnitudes: Reals = np.sqrt(values.real**2 + values.imag**2)
-    return magnitudes
+    return np.sqrt(values.real**2 + values.imag**2)
 
 
 def _every(values: NDArray[Any], length: int) -> NDArray[Any]:
@@ -230,5 +229,4 @@ def _conjugates() -> Spectra:
     angles, steps = np.divmod(np.arange(256), 16)
     magnitudes = 10 ** (-STEP * steps / 20 * (1 - LEVELLED))
     values = magnitudes * np.exp(-2j * np.pi * angles / ANGLES)
-    both: Spectra = np.append(values, 0).astype(np.complex64)
-    return both
+    return np.append(values, 0).astype(np.complex64)

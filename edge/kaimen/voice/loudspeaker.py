@@ -191,8 +191,7 @@ def _convolved(
     windows = sliding_window_view(values, taps, axis=0)[::stride]  # (places, channels, taps)
     # A copy: windows that overlap in memory are no matrix that BLAS takes.
     flat = np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
-    found: NDArray[np.float32] = np.maximum(flat @ kernel + bias, 0)
-    return found
+    return np.maximum(flat @ kernel + bias, 0)
 
 
 def _pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -200,5 +199,4 @@ def _pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = values.mean(axis=0)
     apart = values - mean
     variance = np.einsum("ij,ij->j", apart, apart) / np.float32(len(values))
-    pooled: NDArray[np.float32] = np.concatenate((mean, np.sqrt(variance + np.float32(EVEN))))
-    return pooled
+    return np.concatenate((mean, np.sqrt(variance + np.float32(EVEN))))

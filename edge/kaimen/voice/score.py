@@ -61,8 +61,7 @@ def lifted(enrolled: Scores, nearest: Scores) -> Scores:
     ``nearest`` are the highest cosines to a student's grown voiceprints. A score of -inf stays so.
     """
     raised: Scores = np.minimum(nearest - np.float32(BELOW), enrolled + np.float32(LIFT))
-    found: Scores = np.fmax(enrolled, raised)  # of what is no number, the other
-    return found
+    return np.fmax(enrolled, raised)  # of what is no number, the other
 
 
 def among_themselves(points: Points) -> Scores:
