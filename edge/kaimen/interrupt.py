@@ -36,7 +36,9 @@ def end_in_order() -> None:
 
 
 @contextmanager
-def handled(handler: Callable[[int, FrameType | None], object], *numbers: int) -> Iterator[None]:
+def handled(
+    handler: Callable[[int, FrameType | None], object] | signal.Handlers, *numbers: int
+) -> Iterator[None]:
     """Give these signals to a handler until the block has ended."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

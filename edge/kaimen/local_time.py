@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 
-def utc_now() -> str:
+def now_as_kept() -> str:
     """Return this moment as moments are kept, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 

@@ -130,7 +130,7 @@ class Screen:
 
         # Rich refers to web fonts; a picture of an offline gate asks nobody.
         drawn = re.sub(r"@font-face \{.*?\}", "", self.out.export_svg(title=title), flags=re.S)
-        write_whole(path, lambda file: file.write(drawn.encode()))
+        write_whole(path, drawn.encode())
 
     def progress(self, items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
         """Yield the items under a progress bar, where somebody looks."""

@@ -15,8 +15,10 @@ from typing import IO, Any
 from kaimen.errors import DiskFull, StorageError
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool = False) -> None:
-    """Let ``write`` fill a file beside ``path``, then move it there in one step.
+def write_whole(
+    path: Path, content: bytes | Callable[[IO[bytes]], Any], *, private: bool = False
+) -> None:
+    """Write ``content``, or let it fill a file beside ``path``, then move it there in one step.
 
     A private file is for its owner alone; others may read what the umask lets them. Raises
     StorageError; whatever was at ``path`` is then untouched.
@@ -31,7 +33,10 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], Any], *, private: bool 
             ) as file,
         ):
             try:
-                write(file)
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
                 file.flush()
                 os.fsync(file.fileno())
                 if not private:
@@ -56,7 +61,7 @@ def write_over(path: Path, content: bytes, size: int = 512, *, flush: bool = Tru
     filled = content.ljust(size)
     try:
         if not path.exists() or path.stat().st_size != len(filled):
-            write_whole(path, lambda file: file.write(filled))
+            write_whole(path, filled)
             return
         descriptor = os.open(path, os.O_WRONLY)
         try:

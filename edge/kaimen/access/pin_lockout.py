@@ -115,7 +115,7 @@ class PinLockout:
             "mac": self._mac(self._wrong),
         }
         content = json.dumps(kept).encode()
-        write_whole(self._path, lambda file: file.write(content), private=True)
+        write_whole(self._path, content, private=True)
         self._damaged, self._seen = False, _which(self._path)
 
     def _mac(self, wrong: dict[str, Wrong]) -> str:

@@ -74,7 +74,7 @@ class Cursor:
     def save(self, path: Path) -> None:
         """Write it in one step. Raises StorageError."""
         content = json.dumps(asdict(self)).encode()
-        write_whole(path, lambda file: file.write(content), private=True)
+        write_whole(path, content, private=True)
 
 
 class Follower:

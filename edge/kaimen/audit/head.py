@@ -133,7 +133,7 @@ class HeadFile:
             slots = [head.packed(self._key, number) for number in range(SLOTS)]
             slot = -(-max(map(len, slots)) // SLOT) * SLOT
             content = b"".join(each.ljust(slot) for each in slots)
-            write_whole(self._path, lambda file: file.write(content), private=True)
+            write_whole(self._path, content, private=True)
             self._slot, self.lines = slot, (head.line,)
         self.head, self.torn = head, False
 

@@ -148,7 +148,7 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
         _end_with(to, found)
     if found is not None and found.torn:  # whoever goes on with the copy tells of it, too
         lost = Lost(1, found.head.last).rendered()
-        write_whole(to / LOCK, lambda file: file.write(lost), private=True)
+        write_whole(to / LOCK, lost, private=True)
     problems = verify(to, key).problems
     if problems:
         raise StorageError(
@@ -167,7 +167,7 @@ def _end_with(folder: Path, found: HeadFile) -> None:
         torn.unlink()
     path = log.path or folder / f"audit-{last - len(log.missing) + 1:09}.jsonl"
     whole = b"".join([log.content[: log.end], *log.missing])
-    write_whole(path, lambda file: file.write(whole), private=True)
+    write_whole(path, whole, private=True)
 
 
 def _head_of(folder: Path, key: bytes) -> tuple[HeadFile | None, list[Problem]]:

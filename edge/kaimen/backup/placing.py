@@ -87,7 +87,7 @@ def place(
 
 def _write(journal: Journal, school: SchoolFiles) -> None:
     content = json.dumps(asdict(journal)).encode()
-    write_whole(journal_of(school), lambda file: file.write(content), private=True)
+    write_whole(journal_of(school), content, private=True)
 
 
 def settle(school: SchoolFiles) -> None:

@@ -208,7 +208,7 @@ def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
         if config.read_bytes() == settings:
             return None
         path = config.with_name(f"{config.name}.restored")
-    write_whole(path, lambda file: file.write(settings))
+    write_whole(path, settings)
     return None if path == config else path
 
 

@@ -14,7 +14,7 @@ from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
 from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock
@@ -69,7 +69,7 @@ def write_pieces(
 
     Raises StorageError, and OSError for a piece that cannot be read.
     """
-    now = utc_now()
+    now = now_as_kept()
     backup = Backup(secrets.token_hex(8), now, str(file.absolute()))
     made = {"version": __version__, "at": now, "students": students, "identity": backup.identity}
 

@@ -142,6 +142,6 @@ class NotifyBridge:
     def _keep(self) -> None:
         content = json.dumps(self._sent).encode()
         try:
-            write_whole(self._path, lambda file: file.write(content), private=True)
+            write_whole(self._path, content, private=True)
         except StorageError as error:
             self._say(str(error))

@@ -93,7 +93,7 @@ def is_late(record: Record, seconds: float) -> bool:
 
 def write_key(path: Path, key: bytes) -> None:
     """Keep the log's key for the bridge, for its owner alone. Raises StorageError."""
-    write_whole(path, lambda file: file.write(key.hex().encode() + b"\n"), private=True)
+    write_whole(path, key.hex().encode() + b"\n", private=True)
 
 
 def read_key(path: Path) -> bytes:

@@ -255,7 +255,7 @@ class Bundle:
         """Write every part, and the head last. Raises BundleError and StorageError."""
         for part, content in self.parts():
             write_whole(folder / part.name, methodcaller("write", content))
-        write_whole(folder / HEAD, lambda file: file.write(self.head))
+        write_whole(folder / HEAD, self.head)
 
 
 def _check(content: bytes, part: Part, where: Path) -> None:

@@ -34,8 +34,8 @@ def new_key(path: Path) -> Path:
     pem, info = form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
     private = key.private_bytes(pem, form.PrivateFormat.PKCS8, form.NoEncryption())
     shown = key.public_key().public_bytes(pem, info)
-    write_whole(path, lambda file: file.write(private), private=True)
-    write_whole(public, lambda file: file.write(shown))
+    write_whole(path, private, private=True)
+    write_whole(public, shown)
     return public
 
 

@@ -124,9 +124,7 @@ class Slots:
             if after != before:
                 content = after.rendered()
                 whole = {"checksum": _checksum(content), "state": content}
-                write_whole(
-                    self.folder / STATE, lambda file: file.write(json.dumps(whole).encode())
-                )
+                write_whole(self.folder / STATE, json.dumps(whole).encode())
             return after
 
     @contextmanager

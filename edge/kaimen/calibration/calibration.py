@@ -145,7 +145,7 @@ class Calibration:
         """Write it in one step, with its keyed hash. Raises StorageError."""
         content = self._rendered()
         whole = {"mac": _mac(content, vault), "calibration": content}
-        write_whole(path, lambda file: file.write(json.dumps(whole).encode()))
+        write_whole(path, json.dumps(whole).encode())
 
     def _rendered(self) -> str:
         fields = asdict(self)

@@ -75,7 +75,7 @@ class SchoolScores:
         )
         np.savez(written, owners=self.owners, strangers=self.strangers, own=self.own, **by_roster)
         sealed = vault.seal(written.getvalue(), _context(calibration))
-        write_whole(path, lambda file: file.write(sealed), private=True)
+        write_whole(path, sealed, private=True)
 
     @classmethod
     def load(cls, path: Path, vault: Vault, calibration: str) -> SchoolScores:

@@ -114,7 +114,7 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             if arguments.report:
                 written = json.dumps(report.fields, ensure_ascii=False, indent=1) + "\n"
                 path = arguments.report
-                write_whole(path, lambda file: file.write(written.encode()), private=True)
+                write_whole(path, written.encode(), private=True)
             _show_report(report, screen)
     return 0
 

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             asked = parts(patient, chosen, found, screen)
             made = report(screen.progress(asked, "measuring", len(asked)))
             content = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
-            write_whole(arguments.report, lambda file: file.write(content.encode()))
+            write_whole(arguments.report, content.encode())
     for each in found:
         screen.result(
             {

@@ -188,7 +188,7 @@ def _report(path: Path, refused: Sequence[tuple[str, Refusal]]) -> None:
     text = io.StringIO()
     rows = [(who, each.path, each.kind, each.reason, each.alike or "") for who, each in refused]
     write_table(text, ("student", "path", "kind", "reason", "alike"), rows)
-    write_whole(path, lambda file: file.write(text.getvalue().encode(ENCODING)))
+    write_whole(path, text.getvalue().encode(ENCODING))
 
 
 def _finish(

@@ -129,7 +129,7 @@ def _list(phrases: KeptPhrases, settings: Settings, screen: Screen) -> None:
 
 def _save(phrases: KeptPhrases, number: str, path: Path, screen: Screen) -> None:
     sound = phrases.sound(number)
-    write_whole(path, lambda file: file.write(sound), private=True)
+    write_whole(path, sound, private=True)
     screen.result({"phrase": number, "file": str(path)}, f"{path!s} is written; delete it again")
 
 

@@ -119,7 +119,7 @@ def forget_grown(students: Sequence[Student], installation: Installation, screen
 
 def export_one(path: Path, registry: Registry, student: str, screen: Screen) -> None:
     content = json.dumps(export(registry, student), ensure_ascii=False, indent=1) + "\n"
-    write_whole(path, lambda file: file.write(content.encode()), private=True)
+    write_whole(path, content.encode(), private=True)
     screen.result(
         {"exported": student, "file": str(path)},
         f"all that is kept of {student} is in {path}, unsealed",

@@ -90,8 +90,4 @@ class Attempts:
         latest = sorted(there, key=lambda each: there[each][1])[-MOST:]
         self._counted = {each: there[each] for each in latest}
         with suppress(StorageError):  # a full disk: they are counted until the program ends
-            write_whole(
-                self._path,
-                lambda file: file.write(json.dumps(self._counted).encode()),
-                private=True,
-            )
+            write_whole(self._path, json.dumps(self._counted).encode(), private=True)

@@ -118,7 +118,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes, *, private: bool = True) -> None:
-    write_whole(path, lambda file: file.write(content), private=private)
+    write_whole(path, content, private=private)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

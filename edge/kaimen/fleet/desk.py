@@ -20,7 +20,7 @@ from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.packing import packed
 from kaimen.fleet.reports import Reports
 from kaimen.fleet.store import Kept, Store
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.registry.registry import Registry
 
 MANY = 20  # students who may be removed at once without a word
@@ -117,7 +117,7 @@ class Desk(Member):
                 continue
             clock += 1
             entry = FleetEntry(clock, self.membership.desk, student is None)
-            entries[pseudonym] = Kept(entry, content, mark, published=False, at=utc_now())
+            entries[pseudonym] = Kept(entry, content, mark, published=False, at=now_as_kept())
         if entries:
             self.replica.keep(entries)
         self._note_registry()
@@ -199,7 +199,7 @@ class Desk(Member):
     def _anew(self, kept: Kept) -> Kept:
         self.replica.ledger.clock += 1
         entry = FleetEntry(self.replica.ledger.clock, self.membership.desk, kept.entry.removed)
-        return replace(kept, entry=entry, published=False, at=utc_now())
+        return replace(kept, entry=entry, published=False, at=now_as_kept())
 
     def _publish(self, pseudonym: str) -> None:
         kept = self.replica.kept.get(pseudonym)

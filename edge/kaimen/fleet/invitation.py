@@ -25,7 +25,7 @@ def write_invitation(path: Path, membership: Membership, passphrase: bytes) -> N
     head = HEAD.pack(MAGIC, salt, nonce)
     cipher = AESGCM(COST.key(passphrase, salt))
     sealed = cipher.encrypt(nonce, membership.rendered(), head)
-    write_whole(path, lambda file: file.write(head + sealed), private=True)
+    write_whole(path, head + sealed, private=True)
 
 
 def read_invitation(path: Path, passphrase: bytes) -> Membership:

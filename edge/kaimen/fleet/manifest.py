@@ -11,7 +11,7 @@ from kaimen.errors import ForgedMessage
 from kaimen.fleet.ledger import BUCKET_NAMES, BUCKETS, SHORT, Ledger
 from kaimen.fleet.membership import public_keys
 from kaimen.fleet.message import FleetMessage, MessageKind
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def manifest_of(ledger: Ledger, desks: Mapping[str, str]) -> bytes:
             "students": ledger.students,
             "digests": base64.b64encode(b"".join(ledger.digests.values())).decode(),
             "desks": dict(desks),
-            "at": utc_now(),
+            "at": now_as_kept(),
         }
     ).encode()
 

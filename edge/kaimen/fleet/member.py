@@ -13,7 +13,7 @@ from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Membership
 from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Store
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.registry.registry import Registry
 
 WAIT = 0.2  # seconds that a step waits for a message
@@ -86,7 +86,7 @@ class Member:
             return
         before = self.store.fact("link", {})
         since = before.get("since") if before.get("connected") is connected else None
-        since = since or utc_now()
+        since = since or now_as_kept()
         self.store.note("link", {"connected": connected, "since": since, "why_not": why_not})
         self._noted = connected, why_not
 

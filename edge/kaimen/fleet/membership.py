@@ -149,7 +149,7 @@ class Membership:
 
     def save(self, folder: Path) -> None:
         """Write it for its owner alone. Raises StorageError."""
-        write_whole(folder / FILE, lambda file: file.write(self.rendered()), private=True)
+        write_whole(folder / FILE, self.rendered(), private=True)
 
     @classmethod
     def parse(cls, written: bytes, where: str) -> Membership:

@@ -58,7 +58,7 @@ class Orders:
         known = hashlib.sha256(message.content).hexdigest()
         if message.kind is not MessageKind.CONTENT or known != self.wanted:
             raise ForgedMessage("a content that no order of this gate asks for")
-        write_whole(self._file, lambda file: file.write(message.content), private=True)
+        write_whole(self._file, message.content, private=True)
         self.wanted = ""
         self._note(begun=True)
         say("a desk's bundle is being installed")

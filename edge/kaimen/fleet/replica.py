@@ -21,7 +21,7 @@ from kaimen.fleet.message import MessageKind, head_of, open_message
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.store import Kept, Store
 from kaimen.gallery.beside import forget_beside
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.registry.copying import StudentCopy, marks
 from kaimen.registry.registry import Registry
 
@@ -204,9 +204,9 @@ class Replica:
 
     def _kept_of(self, heard: Heard) -> Kept:
         if heard.student is None:
-            return Kept(heard.entry, at=utc_now())
+            return Kept(heard.entry, at=now_as_kept())
         mark = marks(self.registry.database, heard.student.name).get(heard.student.name, "")
-        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=utc_now())
+        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=now_as_kept())
 
     def _remove(self, names: list[str]) -> None:
         if not names:

@@ -11,7 +11,7 @@ from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Membership
 from kaimen.fleet.message import MessageKind, open_report
 from kaimen.fleet.store import Store
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 
 
 class Reports:
@@ -34,7 +34,7 @@ class Reports:
         if not gate or not payload:
             return
         known = self._store.gates().get(gate, {})
-        now = utc_now()
+        now = now_as_kept()
         if what == "online":  # in clear: it is the gate's last will
             online = payload == b"1"
             since = known.get("since", now) if known.get("online") is online else now

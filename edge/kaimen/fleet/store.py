@@ -17,6 +17,7 @@ from typing import Any
 
 from kaimen.errors import FleetError
 from kaimen.fleet.ledger import FleetEntry
+from kaimen.registry.opening import transaction
 from kaimen.registry.sqlite_errors import as_error
 from kaimen.storage import make_folder
 
@@ -89,14 +90,8 @@ class Store:
             yield
             return
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._database):
                 yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise self._error(error) from None
 

@@ -65,7 +65,7 @@ class LatentMap:
             written, method=self.method, numbers=self.numbers, places=self.places, kept=self.kept
         )
         sealed = vault.seal(written.getvalue(), _context(self.encoder))
-        write_whole(path, lambda file: file.write(sealed), private=True)
+        write_whole(path, sealed, private=True)
 
     @classmethod
     def load(cls, path: Path, vault: Vault, encoder: str) -> LatentMap:

@@ -16,6 +16,7 @@ from pathlib import Path
 from kaimen.audit import Record
 from kaimen.audit.passages import WINDOW, Passage, passage_of, passages_since
 from kaimen.calibration.calibration import Calibration
+from kaimen.clock import utc_now
 from kaimen.errors import KaimenError, StorageError
 from kaimen.gate.supervisor import Pulse
 from kaimen.monitoring.drift import DriftAlarm, alarm
@@ -26,10 +27,6 @@ PATIENCE = 30.0  # seconds a look may take without a sign of life
 BATCH = 256  # lines read between two signs of life
 
 MENDED = "look at the microphone and the room, then say so with 'kaimen calibrate --drift-mended'"
-
-
-def _utc() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 class DriftWatch:
@@ -43,7 +40,7 @@ class DriftWatch:
         say: Callable[[str], None],
         *,
         stops: bool = False,
-        now: Callable[[], datetime.datetime] = _utc,
+        now: Callable[[], datetime.datetime] = utc_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``before`` yields the log's lines, the latest first; none where there is no log yet.

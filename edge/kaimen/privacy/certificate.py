@@ -87,7 +87,7 @@ class Certificate:
 
     def save(self, path: Path) -> None:
         """Write it in one step. Raises StorageError."""
-        write_whole(path, lambda file: file.write(self.rendered()), private=True)
+        write_whole(path, self.rendered(), private=True)
 
     @property
     def digest(self) -> str:

@@ -23,7 +23,7 @@ from kaimen.errors import EncoderError, GalleryError
 from kaimen.gallery.beside import forget_beside
 from kaimen.gallery.latent_map import forget_place
 from kaimen.installation import Installation
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.names import as_kept
 from kaimen.privacy.certificate import Certificate, Statement, commitment, opening_of
 from kaimen.registry.erasures import Erasure
@@ -162,7 +162,7 @@ def _described(installation: Installation, student: str) -> Erasure:
     return Erasure(
         identity=secrets.token_hex(8),
         student=student,
-        began=utc_now(),
+        began=now_as_kept(),
         erased=counts,
         digests=sorted(digests),
         enrolled=enrolled,
@@ -244,7 +244,7 @@ def _signed(installation: Installation, erasure: Erasure) -> Certificate:
         identity=erasure.identity,
         subject=commitment(opening, erasure.student),
         began=erasure.began,
-        finished=utc_now(),
+        finished=now_as_kept(),
         erased=erasure.erased,
         digests=erasure.digests,
         log_end=_log_end(installation),

@@ -43,7 +43,7 @@ def read_accounts(path: Path, vault: Vault) -> bytes | None:
 def write_accounts(path: Path, vault: Vault, content: bytes) -> None:
     """Seal and keep accounts, in one step. Raises StorageError."""
     sealed = vault.seal(content, CONTEXT)
-    write_whole(path, lambda file: file.write(sealed), private=True)
+    write_whole(path, sealed, private=True)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kaimen.clock import utc_now
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import as_kept
 from kaimen.registry.vault import Vault
@@ -59,10 +60,6 @@ class Mark:
         return _time(self.number)
 
 
-def _utc() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def kept_phrases_of(registry: Path) -> Path:
     """Return the folder of a registry's kept phrases."""
     return registry.with_suffix(".review")
@@ -72,7 +69,7 @@ class KeptPhrases:
     """The phrases of one folder. Several processes may use it: each file is whole or not there."""
 
     def __init__(
-        self, folder: Path, vault: Vault, *, now: Callable[[], datetime.datetime] = _utc
+        self, folder: Path, vault: Vault, *, now: Callable[[], datetime.datetime] = utc_now
     ) -> None:
         self._folder = folder
         self._vault = vault
@@ -219,7 +216,7 @@ class KeptPhrases:
             make_folder(self._folder, 0o700)
         except OSError as error:
             raise unwritten(self._folder, error) from None
-        write_whole(path, lambda file: file.write(sealed), private=True)
+        write_whole(path, sealed, private=True)
 
     def _forget(self, path: Path) -> None:
         try:

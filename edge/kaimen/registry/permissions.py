@@ -9,7 +9,7 @@ import datetime
 import sqlite3
 
 from kaimen.errors import GalleryError
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import OPENING, Consent
 from kaimen.registry.erased import strike_erasure
@@ -72,7 +72,7 @@ def _add_without_voice(
     (number,) = database.execute(
         "INSERT INTO students (name, class, enrolled, encoder) VALUES (?, ?, ?, '') "
         "RETURNING number",
-        (name, group, utc_now()),
+        (name, group, now_as_kept()),
     ).fetchone()
     registry.rows.seal(number, b"")
     strike_erasure(database, registry.vault, name)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kaimen.clock import today
 from kaimen.errors import GalleryError
-from kaimen.local_time import utc_now
+from kaimen.local_time import now_as_kept
 from kaimen.names import as_kept, name_of
 from kaimen.registry.consents import GUARDIAN, OPENING, Consent, Consents
 from kaimen.registry.copying import Copies
@@ -144,7 +144,7 @@ class Registry:
                 "enrolled = excluded.enrolled, encoder = excluded.encoder, "
                 "class = CASE WHEN ? THEN excluded.class ELSE class END, "
                 "consent = coalesce(excluded.consent, consent) RETURNING number",
-                (name, group or "", until, utc_now(), home, group is not None),
+                (name, group or "", until, now_as_kept(), home, group is not None),
             ).fetchone()
             self.rows.seal(number, seal)
             # A whole school's are no news for the log, which has a line for each of its own.

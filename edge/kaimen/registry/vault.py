@@ -85,7 +85,7 @@ class Vault:
 
     def save(self, path: Path) -> None:
         """Write the key for its owner alone. Raises StorageError."""
-        write_whole(path, lambda file: file.write(self._rendered()), private=True)
+        write_whole(path, self._rendered(), private=True)
 
     @classmethod
     def load(cls, path: Path) -> Vault:

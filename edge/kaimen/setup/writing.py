@@ -66,8 +66,8 @@ def write(path: Path, text: str) -> bool:
     own = os.umask(0o022)  # the services read it as other users; there is no secret in it
     try:
         if old is not None:
-            write_whole(before(path), lambda file: file.write(old))
-        write_whole(path, lambda file: file.write(text.encode()))
+            write_whole(before(path), old)
+        write_whole(path, text.encode())
     finally:
         os.umask(own)
     return old is not None

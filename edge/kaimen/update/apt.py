@@ -11,12 +11,11 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.errors import UpdateError
+from kaimen.interrupt import handled
 
 PACKAGE = "kaimen"
 SOURCE = Path("/etc/apt/sources.list.d/kaimen.sources")
@@ -84,7 +83,8 @@ def look(version: str) -> Versions:
 
 def install(version: str) -> None:
     """Let apt install a version of the package, and what it needs. Raises UpdateError."""
-    with _uninterrupted():
+    # Neither Ctrl-C nor a lost terminal ends this program, or what it starts.
+    with handled(signal.SIG_IGN, *ENDING):
         done = _run(
             "apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends",
             "-o", f"DPkg::Lock::Timeout={PATIENCE}", f"{PACKAGE}={version}",
@@ -94,17 +94,6 @@ def install(version: str) -> None:
             f"apt could not install {version} ({_said(done)}); see what 'sudo apt-get install "
             f"{PACKAGE}' says, and 'sudo kaimen doctor' for the gate"
         )
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let neither Ctrl-C nor a lost terminal end this program, or what it starts."""
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _is_newer(one: str, other: str) -> bool:
