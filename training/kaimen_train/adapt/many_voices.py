@@ -23,7 +23,8 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.features import Features
 from kaimen_train.data.corpus import Row, cut, long_enough, of_split
 from kaimen_train.encoder.begin import begin
-from kaimen_train.evaluation.protocols import Points, one_phrase
+from kaimen_train.evaluation.protocols import one_phrase
+from kaimen_train.points import Points, unit
 from kaimen_train.progress import track
 
 CORPUS = "commands"
@@ -51,12 +52,6 @@ class ManyVoices:
         whole = unit(np.add.reduceat(made, self.starts, axis=0))
         found: Points = whole.reshape(self.speakers, TAKES, -1)
         return found
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors scaled to unit length, along the last axis."""
-    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return found
 
 
 def hear(rows: Sequence[Row], folder: Path, encoder: Encoder) -> ManyVoices:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from kaimen.voice.score import centroids_of, scores
 from kaimen_train.adapt import whitening
-from kaimen_train.adapt.many_voices import TAKES, ManyVoices, unit
+from kaimen_train.adapt.many_voices import TAKES, ManyVoices
 from kaimen_train.encoder.losses import margin_softmax
 from kaimen_train.evaluation.metrics import equal_error_rate, threshold_at
-from kaimen_train.evaluation.protocols import Points
+from kaimen_train.points import Points, means_of, unit
 
 SIZES = {100: 10, 300: 3, 1_000: 1}  # students of a school, and how many schools are drawn
 POOL = 1_000  # speakers that schools are drawn from; all others are strangers
@@ -155,13 +155,10 @@ def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whit
     way = whitening.fit(points, students, share).astype(np.float64)
     moved = points @ way
     _, who = np.unique(students, return_inverse=True)
-    counts = np.bincount(who)
-    means = np.zeros((len(counts), moved.shape[1]))
-    np.add.at(means, who, moved)
-    means /= counts[:, np.newaxis]
-    within = float(np.mean((moved - means[who]) ** 2)) * len(moved) / (len(moved) - len(counts))
+    means = means_of(moved, who)
+    within = float(np.mean((moved - means[who]) ** 2)) * len(moved) / (len(moved) - len(means))
     sizes, directions = np.linalg.eigh(np.cov(means.T))
-    between = np.maximum(sizes - within / counts.mean(), 0)
+    between = np.maximum(sizes - within / np.bincount(who).mean(), 0)
     weights = np.sqrt(between / (between + within) + 0.05)
     found: whitening.Map = (way @ (directions * weights) @ directions.T).astype(np.float32)
     return found

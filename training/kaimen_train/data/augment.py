@@ -15,7 +15,7 @@ from scipy.signal import fftconvolve
 
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
-from kaimen_train.data.corpus import Clips
+from kaimen_train.data.corpus import Clips, long_enough
 from kaimen_train.progress import track
 
 ROOMS = 300
@@ -86,7 +86,7 @@ class Augmenter:
 
     def _piece(self, clip: Samples, length: int) -> Samples:
         if len(clip) <= length:
-            return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
+            return long_enough(clip)
         start = self.random.integers(len(clip) - length + 1)
         return clip[start : start + length]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kaimen_train.data.corpus import Clips
 from kaimen_train.peers import call
+from kaimen_train.points import unit
 from kaimen_train.progress import track
 
 TEACHERS = ("ge2e", "campplus")  # together they know far more than either
@@ -31,10 +32,8 @@ def together(each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
     The cosine of two such points is the mean of the teachers'.
     """
-    centred = [known - known.mean(axis=0) for known in each]
-    unit = [known / np.linalg.norm(known, axis=1, keepdims=True) for known in centred]
-    joined: NDArray[np.float32] = np.concatenate(unit, axis=1) / np.float32(len(each) ** 0.5)
-    return joined
+    centred = [unit(known - known.mean(axis=0)) for known in each]
+    return np.concatenate(centred, axis=1) / np.float32(len(each) ** 0.5)
 
 
 def _of(name: str, clips: Clips, folder: Path, workers: int) -> NDArray[np.float32]:

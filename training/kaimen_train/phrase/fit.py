@@ -39,6 +39,7 @@ from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.quantize import quantize
 from kaimen_train.networks import phrase as network
 from kaimen_train.phrase.batches import SHARES, WordFeatures, batches
+from kaimen_train.points import unit
 
 log = logging.getLogger(__name__)
 
@@ -202,9 +203,7 @@ def agreement(trial: Path, sounds: Sequence[Samples]) -> float:
 
     def parts(runtime: str) -> NDArray[np.float32]:
         encoder = PhraseEncoder(trial, runtime=runtime)
-        made = np.stack([encoder.embed(sound).ravel() for sound in sounds])
-        unit: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
-        return unit
+        return unit(np.stack([encoder.embed(sound).ravel() for sound in sounds]))
 
     first, second = (parts(runtime) for runtime in RUNTIMES)
     return float(np.sum(first * second, axis=1).min())

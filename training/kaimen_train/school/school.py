@@ -10,17 +10,13 @@ comparison in the figures.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from numpy.typing import NDArray
-
-matplotlib.use("svg")
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from kaimen.bench.synthetic import Points, Population
 from kaimen.errors import SettingsError
@@ -29,6 +25,7 @@ from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import NOISE, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
+from kaimen_train.drawing import save_svg
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import embedded, hear, of_encoder
 from kaimen_train.evaluation.metrics import equal_error_rate
@@ -209,6 +206,4 @@ def draw_pairs(synthetic: CosinePairs, real: dict[str, CosinePairs], path: Path)
         )
         place.set_yticks([])
     figure.legend(*place.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, path)

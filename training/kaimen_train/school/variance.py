@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import SettingsError
+from kaimen_train.points import means_of
 
 TAKES = 4  # of a text by a speaker, from which nearness can be told from chance
 FOURS = 5_000  # speakers drawn of a text, four at a time
@@ -97,9 +98,7 @@ def _moments(voices: LabelledPoints) -> Moments | None:
         names, owners, counts = np.unique(said.speakers, return_inverse=True, return_counts=True)
         if len(names) < 2:
             continue
-        centres = np.zeros((len(names), dimension))
-        np.add.at(centres, owners, said.points)
-        centres /= counts[:, None]
+        centres = means_of(said.points, owners)
         mean = said.points.mean(axis=0)
         aside = said.points - centres[owners]
         within += aside.T @ aside

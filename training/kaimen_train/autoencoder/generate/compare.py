@@ -18,6 +18,7 @@ from kaimen_train.autoencoder.generate import judge, privacy
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import Embedded, embedded, hear, of_encoder
+from kaimen_train.points import unit
 from kaimen_train.school import school
 from kaimen_train.school.school import CosinePairs, synthetic_pairs
 from kaimen_train.school.variance import LabelledPoints
@@ -95,8 +96,7 @@ def membership(
     """
     names = np.char.add(np.char.add(voices.corpora, "/"), voices.speakers)
     everybody = privacy.people(voices.only(~apart))
-    mean = voices.points.mean(axis=0)
-    mean = (mean / np.linalg.norm(mean)).astype(np.float32)
+    mean = unit(voices.points.mean(axis=0))
     splits: dict[str, dict[str, dict[str, list[Any]]]] = {
         model: {way: {} for way in WAYS} for model in MODELS
     }
