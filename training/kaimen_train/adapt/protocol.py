@@ -25,7 +25,7 @@ from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, long_enough, of_sp
 from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED, hear, of_encoder
-from kaimen_train.evaluation.metrics import drawn_equal_error_rates, equal_error_rate
+from kaimen_train.evaluation.metrics import drawn_equal_error_rates, interval
 from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, VoiceTrials
 
 STUDENTS = 20
@@ -67,15 +67,19 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
     plain = {name: [students[name], visitors[name]] for name in visitors}
     found: dict[str, Any] = {}
     for condition, every in (("intercom, simulated", heard), ("as recorded", plain)):
-        with of_encoder(encoder) as embed:
-            points = {
-                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
-                for name, both in every.items()
-            }
+        points = _embedded(every, encoder)
         found[condition] = {name: _schools(name, every[name], points[name]) for name in every}
         if every is heard:
             found["handed on"] = _handed_on(heard, points, encoder, weights)
     return found
+
+
+def _embedded(every: dict[str, list[RecordedRows]], encoder: Path) -> dict[str, list[Points]]:
+    embed = of_encoder(encoder)
+    return {
+        name: [embed([long_enough(sound) for sound in each.sounds]) for each in both]
+        for name, both in every.items()
+    }
 
 
 def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) -> dict[str, Any]:
@@ -97,13 +101,13 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
         certain += gained.certain
         shares.append(gained.share)
         here = [row for row in others.rows if not by_text or row.text == text]
-        means.append([_eer(_trials(name, here, made[theirs])) for made in (met, always, ruled)])
+        means.append([_trials(name, here, made[theirs]).eer for made in (met, always, ruled)])
     before, after = (_trials(name, others.rows, made) for made in (met, always))
     drawn = drawn_equal_error_rates(
         [before.scores, after.scores], before.same, *before.sides, rounds=1_000
     )
     usable = drawn[drawn[:, 0] > 0]
-    change = np.quantile(usable[:, 1] / usable[:, 0] - 1, (0.025, 0.975)) if len(usable) else []
+    change = interval(usable[:, 1] / usable[:, 0] - 1) if len(usable) else ()
     return {
         "schools": len(texts),
         "students": len(np.unique(own.of("speaker"))),
@@ -111,7 +115,7 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
         "speakers": len(np.unique(others.of("speaker"))),
         "before": _without_curve(before.errors()),
         "after": _without_curve(after.errors()),
-        "change": _eer(after) / _eer(before) - 1 if _eer(before) else 0.0,
+        "change": after.eer / before.eer - 1 if before.eer else 0.0,
         "change_interval": list(change),
         "adapted_by_the_rule": certain,
         "mean_of_schools": dict(
@@ -137,11 +141,7 @@ def _handed_on(
         out = Path(scratch, "encoder.tflite")
         card = adapt(school, known, gained, Encoder(encoder), weights, out)
         exact = SpaceMap.read(out.with_suffix(".npz"))
-        with of_encoder(out) as embed:
-            new = {
-                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
-                for name, both in heard.items()
-            }
+        new = _embedded(heard, out)
     speech = [name for name in heard if name != "commands"]
     before, after = (np.concatenate([made[name][0] for name in speech]) for made in (points, new))
     others = whitening.learned(before, after)
@@ -162,9 +162,9 @@ def _handed_on(
         old, made = points[name][1], new[name][1]
         moved = whitening.move(old, way)
         figures: dict[str, Any] = {
-            "before": _eer(_trials(name, visitors.rows, old)),
-            "map_on_points": _eer(_trials(name, visitors.rows, moved)),
-            "int8_file": _eer(_trials(name, visitors.rows, made)),
+            "before": _trials(name, visitors.rows, old).eer,
+            "map_on_points": _trials(name, visitors.rows, moved).eer,
+            "int8_file": _trials(name, visitors.rows, made).eer,
         }
         found["files"][name] = figures
         if name == "commands":
@@ -179,7 +179,7 @@ def _handed_on(
                 cosine = float(np.mean(np.sum(mixed[enrolls] * made[enrolls], axis=1)))
             openly = protocols.open_set(protocols.by_text(visitors.rows, mixed), PROBES[PHRASED])
             figures["gallery"][kind] = {
-                "eer": _eer(_trials(name, visitors.rows, mixed)),
+                "eer": _trials(name, visitors.rows, mixed).eer,
                 "fnir": openly.fnir(FPIR)[0],
                 "mean_cosine": cosine,
             }
@@ -190,10 +190,6 @@ def _trials(name: str, rows: Sequence[Row], points: Points) -> VoiceTrials:
     if name == "commands":
         return protocols.pairs(rows, points)
     return protocols.verifications(protocols.by_text(rows, points), PROBES[PHRASED])
-
-
-def _eer(trials: VoiceTrials) -> float:
-    return equal_error_rate(trials.scores[trials.same], trials.scores[~trials.same])
 
 
 def _without_curve(errors: dict[str, Any]) -> dict[str, Any]:

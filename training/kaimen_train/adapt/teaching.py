@@ -19,7 +19,7 @@ from kaimen.voice.score import centroids_of, scores
 from kaimen_train.adapt import whitening
 from kaimen_train.adapt.many_voices import TAKES, ManyVoices
 from kaimen_train.encoder.losses import margin_softmax
-from kaimen_train.evaluation.metrics import equal_error_rate, threshold_at
+from kaimen_train.evaluation.metrics import equal_error_rate, interval, threshold_at
 from kaimen_train.points import Points, means_of, unit
 
 SIZES = {100: 10, 300: 3, 1_000: 1}  # students of a school, and how many schools are drawn
@@ -115,9 +115,9 @@ def figures(after: Sequence[SchoolVisits], before: Sequence[SchoolVisits]) -> di
     fnir, was = (float(np.mean([each.fnir() for each in one])) for one in (after, before))
     return {
         "fnir": fnir,
-        "interval": np.quantile(drawn, (0.025, 0.975)).tolist(),
+        "interval": interval(drawn),
         "change": fnir / was - 1 if was else 0.0,
-        "change_interval": np.quantile(change, (0.025, 0.975)).tolist(),
+        "change_interval": interval(change),
         "schools": len(after),
     }
 

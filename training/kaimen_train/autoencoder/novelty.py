@@ -21,7 +21,7 @@ from kaimen_train.autoencoder.pca import Components
 from kaimen_train.data import out_of_distribution
 from kaimen_train.data.corpus import long_enough
 from kaimen_train.evaluation.evaluate import EvalSpeech
-from kaimen_train.evaluation.metrics import threshold_at
+from kaimen_train.evaluation.metrics import auc, threshold_at
 
 ALARMS = 0.01  # share of usual speech that a score may find unusual
 OF_A_CORPUS = 200  # recordings on which it is measured
@@ -82,18 +82,8 @@ def compared(usual: Scores, unusual: Scores) -> Figures:
     found: Figures = {"of": len(next(iter(unusual.values())))}
     for name, own in unusual.items():
         threshold = threshold_at(usual[name], ALARMS)
-        found[name] = {
-            "auc": area(usual[name], own),
-            "found": float(np.mean(own >= threshold)),
-        }
+        found[name] = {"auc": auc(own, usual[name]), "found": float(np.mean(own >= threshold))}
     return found
-
-
-def area(usual: NDArray[np.float64], unusual: NDArray[np.float64]) -> float:
-    """The share of pairs in which the unusual scores higher; ties count half."""
-    ordered = np.sort(usual)
-    below = np.searchsorted(ordered, unusual, "left") + np.searchsorted(ordered, unusual, "right")
-    return float(below.mean() / 2 / len(ordered))
 
 
 def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures:

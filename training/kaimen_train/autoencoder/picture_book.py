@@ -95,8 +95,7 @@ def _spaces(rows: Sequence[Row]) -> list[Space]:
     found = []
     for rung in LADDER:
         encoder = SMALL if rung.name == "deep" else RUNGS / f"{rung.name}.tflite"
-        with of_encoder(encoder) as embed:
-            found.append(Space(rung, encoder, embedded(heard, embed)))
+        found.append(Space(rung, encoder, embedded(heard, of_encoder(encoder))))
     return found
 
 
@@ -182,8 +181,8 @@ def _space(space: Space) -> Page:
         "map": _rounded(_map(points)),
         "straight": _rounded(_straight(points)),
         "nearest": cosines.argmax(axis=1).tolist(),
-        "same": _rounded(np.sort(trials.scores[trials.same])),
-        "other": _rounded(np.sort(trials.scores[~trials.same])),
+        "same": _rounded(np.sort(trials.targets)),
+        "other": _rounded(np.sort(trials.strangers)),
     }
 
 

@@ -29,6 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
     from kaimen_train.evaluation.evaluate import of_encoder
 
     rows = read_manifest(arguments.manifest)
-    with of_encoder(arguments.encoder) as embed:
-        found = measure(rows, embed, nth=max(1, arguments.every))
+    found = measure(rows, of_encoder(arguments.encoder), nth=max(1, arguments.every))
     return answer(arguments, [found], tables.endpointing(found))

@@ -61,20 +61,19 @@ def run(arguments: argparse.Namespace) -> int:
             )
         for name in (*encoders, *arguments.peer):
             if name in encoders:
-                begin = measuring.of_encoder(encoders[name])
+                asked = measuring.of_encoder(encoders[name])
                 identity = measuring.identity_of_encoder(encoders[name])
             else:
-                begin, identity = measuring.of_peer(name), measuring.identity_of_peer(name)
-            with begin as asked:
-                embed = measuring.keeping(asked, arguments.folder / "points", identity)
-                made[name] = measuring.embedded(heard, embed)
-                every[name] = measuring.evaluate(made[name])
-                every[name]["gate"] = gate_protocol.evaluate(*phrases, embed)
-                if arguments.conditions:
-                    from kaimen_train.data.conditions import under_conditions
+                asked, identity = measuring.of_peer(name), measuring.identity_of_peer(name)
+            embed = measuring.keeping(asked, arguments.folder / "points", identity)
+            made[name] = measuring.embedded(heard, embed)
+            every[name] = measuring.evaluate(made[name])
+            every[name]["gate"] = gate_protocol.evaluate(*phrases, embed)
+            if arguments.conditions:
+                from kaimen_train.data.conditions import under_conditions
 
-                    conditions = under_conditions(made[name], embed, rows, arguments.folder)
-                    every[name]["conditions"] = conditions
+                conditions = under_conditions(made[name], embed, rows, arguments.folder)
+                every[name]["conditions"] = conditions
     cost = measuring.cost_of_int8(made["int8"], made["float"]) if arguments.weights else {}
     if arguments.report:
         from kaimen_train.evaluation.report import write

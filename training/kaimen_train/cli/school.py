@@ -100,8 +100,7 @@ def _checked(
     if arguments.check:
         promises["synthetic"] = forecast.check(population, encoder.card, arguments.recordings)
     if arguments.check_voices:
-        with of_encoder(SHIPPED) as embed:
-            made = embedded(hear(rows), embed)
+        made = embedded(hear(rows), of_encoder(SHIPPED))
         each_of = forecast.check_voices(made, encoder.identity, encoder.card)
         promises |= {corpus: [promise] for corpus, promise in each_of.items()}
     found = [

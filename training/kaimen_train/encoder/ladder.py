@@ -61,8 +61,7 @@ def climb(rows: list[Row], folder: Path, shipped: Path, plan: EncoderPlan = PLAN
     heard = hear(rows)
     steps = []
     for rung, milliseconds in zip(LADDER, taken, strict=True):
-        with of_encoder(encoders[rung.name]) as embed:
-            figures = evaluate(embedded(heard, embed))
+        figures = evaluate(embedded(heard, of_encoder(encoders[rung.name])))
         card = Encoder(encoders[rung.name]).card
         steps.append(
             Step(

@@ -20,8 +20,7 @@ from kaimen_train.phrase import protocol
 
 def measure(rows: Sequence[Row]) -> dict[str, Any]:
     """Words, second tries and costs on the eval split, replays of all takes of two corpora."""
-    with of_encoder(SHIPPED) as embed:
-        made = embedded(hear(rows), embed)
+    made = embedded(hear(rows), of_encoder(SHIPPED))
     tries = []
     for corpus, enroll, visit in two_tries.SPLITS:
         texts = by_text(made.heard.rows[corpus], made.points[corpus])

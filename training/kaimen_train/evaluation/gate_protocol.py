@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kaimen.voice.score import score_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.gate_phrases import CALLS, SENTENCES, WORDS, GatePhrases, SpeakerFacts
-from kaimen_train.evaluation.metrics import equal_error_rate, interval_of_equal_error_rate
+from kaimen_train.evaluation.metrics import interval_of_equal_error_rate
 from kaimen_train.evaluation.protocols import Points, TextTakes, VoiceTrials
 from kaimen_train.evaluation.tail import Errors
 
@@ -70,7 +70,7 @@ def figures(trials: VoiceTrials) -> dict[str, Any]:
         "speakers": len(np.unique(sides[0])),
         "targets": int(same.sum()),
         "strangers": int((~same).sum()),
-        "eer": equal_error_rate(every[same], every[~same]),
+        "eer": trials.eer,
         "interval": interval_of_equal_error_rate(every, same, *sides),
         "fnir": {
             f"{fmr:g}": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,19 @@ def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
     return missed
 
 
+def auc(targets: Scores, strangers: Scores) -> float:
+    """The chance that a target scores above a stranger (Mann and Whitney); ties count half."""
+    ordered = np.sort(strangers)
+    below = np.searchsorted(ordered, targets, "left") + np.searchsorted(ordered, targets, "right")
+    return float(below.mean() / 2 / len(ordered))
+
+
+def interval(drawn: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:
+    """The 95 % interval of a figure, of its values in the rounds of a bootstrap, (rounds,)."""
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
 def interval_of_equal_error_rate(
     scores: Scores,
     same: NDArray[np.bool_],
@@ -82,8 +95,7 @@ def interval_of_equal_error_rate(
     against themselves.
     """
     found = drawn_equal_error_rates([scores], same, first, second, rounds=rounds, seed=seed)
-    low, high = np.quantile(found[:, 0], (0.025, 0.975))
-    return float(low), float(high)
+    return interval(found[:, 0])
 
 
 def drawn_equal_error_rates(
@@ -99,15 +111,9 @@ def drawn_equal_error_rates(
 
     Arguments as of ``interval_of_equal_error_rate``.
     """
-    random = np.random.default_rng(seed)
-    speakers = int(max(first.max(), second.max())) + 1
     orders = [np.argsort(scores) for scores in ways]
     found = []
-    for _ in range(rounds):
-        drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
-        weights = np.where(same, drawn[first], drawn[first] * drawn[second])
-        if not weights[same].any() or not weights[~same].any():
-            continue  # one speaker alone was drawn: there is nobody to be taken for
+    for weights in _drawn_weights(same, first, second, rounds, seed):
         errors = []
         for order in orders:
             weighed, targeted = weights[order], same[order]
@@ -149,14 +155,29 @@ def interval_of_separation_gained(
 
     Both scores of each trial, and the rest as of ``interval_of_equal_error_rate``.
     """
+    return interval(
+        [
+            separation(after, same, weights) - separation(before, same, weights)
+            for weights in _drawn_weights(same, first, second, rounds, seed)
+        ]
+    )
+
+
+def _drawn_weights(
+    same: NDArray[np.bool_],
+    first: NDArray[np.int_],
+    second: NDArray[np.int_],
+    rounds: int,
+    seed: int,
+) -> Iterator[Scores]:
+    """Yield how often each trial counts, (trials,), by round: speakers are drawn anew.
+
+    A round that draws one speaker alone is left out: there is nobody to be taken for.
+    """
     random = np.random.default_rng(seed)
     speakers = int(max(first.max(), second.max())) + 1
-    found = []
     for _ in range(rounds):
         drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
         weights = np.where(same, drawn[first], drawn[first] * drawn[second]).astype(float)
-        if not weights[same].any() or not weights[~same].any():
-            continue  # one speaker alone was drawn
-        found.append(separation(after, same, weights) - separation(before, same, weights))
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+        if weights[same].any() and weights[~same].any():
+            yield weights

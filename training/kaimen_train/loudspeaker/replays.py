@@ -11,7 +11,6 @@ import inspect
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -44,12 +43,12 @@ from kaimen_train.loudspeaker.dataset import (
     kept,
     together,
 )
+from kaimen_train.processes import in_processes
 from kaimen_train.progress import track
 
 FEW_SPEEDS = (1.0, 1.1)  # of takes to learn from: nearly twice as many voices
 REPLAY = "replay"  # by any kind of device
 PART = 4_000  # phrases that are drawn and kept together
-WORKERS = 2  # parts that are drawn at a time
 
 Amount = tuple[int, int]  # phrases with nothing beside them, and with what enrolled their speakers
 
@@ -168,13 +167,13 @@ def simulate(
         for number, start in enumerate(range(0, amount, PART))
     ]
     making = partial(_part, rows, folder, encoder)
-    with ProcessPoolExecutor(WORKERS) as pool:
-        made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
-    drawn = list(zip(made, parts, strict=True))
-    return (
-        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if not part.apart]),
-        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if part.apart]),
-    )
+    made = in_processes(making, "replaying phrases", parts, together=1)
+
+    def drawn(apart: bool) -> ReplayPhrases:
+        paths = [path for path, part in zip(made, parts, strict=True) if part.apart == apart]
+        return ReplayPhrases.joined([ReplayPhrases.load(path) for path in paths])
+
+    return drawn(False), drawn(True)
 
 
 def _part(rows: list[Row], folder: Path, encoder: Path, part: ReplayPart) -> Path:

@@ -23,6 +23,7 @@ from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.phrase import PhraseEmbedding, PhraseEncoder, phrase_score
 from kaimen_train.data.corpus import Row, of_split, speech_of
+from kaimen_train.evaluation.metrics import interval
 from kaimen_train.evaluation.protocols import (
     ENROLLED,
     NEAR_ALIKE,
@@ -77,14 +78,13 @@ class PhraseTrials:
         threshold = self.threshold()
         found: dict[str, Any] = {"threshold": threshold, "right": len(self._of(self.right, names))}
         for kind, share in self.at(threshold).items():
-            low, high = np.quantile(drawn[kind], (0.025, 0.975))
-            count = found["right"]
-            if kind != "missed":
-                count = len(self._of(self.wrong[kind], names))
-            beside = {name: shares[kind] for name, shares in others.items()}
+            of_kind = self.right if kind == "missed" else self.wrong[kind]
             found[kind] = {
-                "share": share, "interval": [float(low), float(high)], "trials": count, **beside,
-            }  # fmt: skip
+                "share": share,
+                "interval": list(interval(drawn[kind])),
+                "trials": len(self._of(of_kind, names)),
+                **{name: shares[kind] for name, shares in others.items()},
+            }
         return found
 
     @staticmethod

@@ -174,14 +174,13 @@ def synthetic_pairs(population: Population, seed: int = 0) -> CosinePairs:
     return CosinePairs(same, cosines[~np.eye(PAIRED, dtype=bool)])
 
 
-def real_pairs(rows: Sequence[Row], encoder: Path = SHIPPED) -> dict[str, CosinePairs]:
+def real_pairs(rows: Sequence[Row]) -> dict[str, CosinePairs]:
     """The pair protocol's cosines on the eval split, by corpus. Raises SettingsError."""
-    with of_encoder(encoder) as embedding:
-        made = embedded(hear(rows), embedding)
+    made = embedded(hear(rows), of_encoder(SHIPPED))
     found = {}
     for corpus, points in made.points.items():
         trials = protocols.pairs(made.heard.rows[corpus], points)
-        found[corpus] = CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])
+        found[corpus] = CosinePairs(trials.targets, trials.strangers)
     return found
 
 

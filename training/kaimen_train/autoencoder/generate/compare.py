@@ -45,8 +45,8 @@ def compare(rows: Sequence[Row], folder: Path) -> Compared:
     encoder = Encoder()
     voices, apart = school.embed(rows, folder, encoder)
     population = generate.fit(voices, apart, encoder.identity)
-    with of_encoder(SHIPPED) as embed:
-        unseen = voices_of(embedded(hear([row for row in rows if row.corpus == CORPUS]), embed))
+    heard = hear([row for row in rows if row.corpus == CORPUS])
+    unseen = voices_of(embedded(heard, of_encoder(SHIPPED)))
     galleries = judge.galleries(unseen)
     strangers = [each.strangers() for each in galleries]
     real = np.concatenate(strangers)
@@ -137,4 +137,4 @@ def pairs_of(voices: LabelledPoints) -> CosinePairs:
         for corpus, speaker, text in zip(voices.corpora, voices.speakers, voices.texts, strict=True)
     ]
     trials = protocols.pairs(rows, voices.points.astype(np.float32))
-    return CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])
+    return CosinePairs(trials.targets, trials.strangers)

@@ -13,6 +13,7 @@ from scipy.stats import wasserstein_distance
 from kaimen.bench import exact
 from kaimen.bench.synthetic import Points, Population
 from kaimen.calibration.leave_one_out import leave_one_out
+from kaimen_train.evaluation.metrics import interval
 from kaimen_train.school.school import CosinePairs
 from kaimen_train.school.variance import LabelledPoints
 
@@ -108,9 +109,9 @@ def forecast(school: Points, galleries: list[TextGallery], real: Scores) -> list
         threshold = float(np.quantile(drawn, 1 - fpir))
         passed = np.bincount(owners, real >= threshold, people)
         shares = (times @ passed) / (times @ np.bincount(owners, minlength=people))
-        low, high = np.quantile(shares, (0.025, 0.975))
-        interval = (_over(fpir, float(high)), _over(fpir, float(low)))
-        found.append(Forecast(fpir, threshold, float(np.mean(real >= threshold)), interval))
+        low, high = interval(shares)
+        edges = _over(fpir, high), _over(fpir, low)
+        found.append(Forecast(fpir, threshold, float(np.mean(real >= threshold)), edges))
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import skew
 
+from kaimen_train.evaluation.metrics import auc, interval
 from kaimen_train.points import Points, unit
 from kaimen_train.school.variance import LabelledPoints
 
@@ -136,13 +137,6 @@ def _axes(points: Points) -> NDArray[np.float64]:
     return np.column_stack((mean, directions[:, :-1]))
 
 
-def auc(inside: Scores, outside: Scores) -> float:
-    """Chance that somebody inside scores above somebody outside (Mann and Whitney)."""
-    above = np.searchsorted(np.sort(outside), inside, "left")
-    level = np.searchsorted(np.sort(outside), inside, "right")
-    return float(np.mean(above + level) / 2 / len(outside))
-
-
 def averaged(splits: list[tuple[Scores, Scores]]) -> tuple[float, float, float]:
     """Mean AUC of several (inside, outside), and its 95 % interval by bootstrap over people."""
     random = np.random.default_rng(0)
@@ -150,5 +144,4 @@ def averaged(splits: list[tuple[Scores, Scores]]) -> tuple[float, float, float]:
         np.mean([auc(*(random.choice(each, len(each)) for each in split)) for split in splits])
         for _ in range(RESAMPLED)
     ]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(np.mean([auc(*split) for split in splits])), float(low), float(high)
+    return float(np.mean([auc(*split) for split in splits])), *interval(drawn)
