@@ -103,9 +103,7 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
         here = [row for row in others.rows if not by_text or row.text == text]
         means.append([_trials(name, here, made[theirs]).eer for made in (met, always, ruled)])
     before, after = (_trials(name, others.rows, made) for made in (met, always))
-    drawn = drawn_equal_error_rates(
-        [before.scores, after.scores], before.same, *before.sides, rounds=1_000
-    )
+    drawn = drawn_equal_error_rates([before.scores, after.scores], *before.sides, rounds=1_000)
     usable = drawn[drawn[:, 0] > 0]
     change = interval(usable[:, 1] / usable[:, 0] - 1) if len(usable) else ()
     return {

@@ -114,7 +114,7 @@ def gain(points: Points, students: Names) -> Gain:
     return Gain(
         before=equal_error_rate(old[same], old[~same]),
         after=equal_error_rate(new[same], new[~same]),
-        separation=interval_of_separation_gained(old, new, same, left, right),
+        separation=interval_of_separation_gained(old, new, left, right),
         share=_best_share(points, students),
         students=len(names),
         recordings=len(points),

@@ -65,13 +65,10 @@ def magnitudes_of(log_mel: Features) -> Magnitudes:
 
 
 def griffin_lim(
-    magnitudes: Magnitudes,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-    begun: Spectra | None = None,
+    magnitudes: Magnitudes, iterations: int = ITERATIONS, begun: Spectra | None = None
 ) -> Samples:
     """A sound with about these magnitudes, from the phases of ``begun`` or random ones."""
-    drawn = np.random.default_rng(seed).uniform(0, 2 * np.pi, (len(magnitudes), BINS))
+    drawn = np.random.default_rng(0).uniform(0, 2 * np.pi, (len(magnitudes), BINS))
     if begun is not None:
         drawn = np.angle(begun)
     phases, before = np.exp(1j * drawn), np.zeros((len(magnitudes), BINS), np.complex128)
@@ -82,15 +79,7 @@ def griffin_lim(
     return sound_of(magnitudes * phases)
 
 
-def convergence(magnitudes: Magnitudes, samples: Samples) -> float:
-    """How far a sound's magnitudes are from those wanted, relative to them (Frobenius norm)."""
-    apart = np.linalg.norm(np.abs(spectra_of(samples)) - magnitudes)
-    return float(apart / max(float(np.linalg.norm(magnitudes)), TINY))
-
-
-def sound(
-    log_mel: Features, iterations: int = ITERATIONS, contour: PitchContour | None = None
-) -> Samples:
+def sound(log_mel: Features, contour: PitchContour | None = None) -> Samples:
     """Log-mel features (frames, MELS) of any level as sound with a peak of PEAK.
 
     With a ``contour`` (frames,) it has its pitch; without, whatever the picture shows of one.
@@ -101,7 +90,7 @@ def sound(
         strength = np.abs(begun)
         # The partial tones that the picture has would beat with those of the contour.
         magnitudes = _smooth(magnitudes) * strength / np.maximum(_smooth(strength), TINY)
-    samples = griffin_lim(magnitudes, iterations, begun=begun)
+    samples = griffin_lim(magnitudes, begun=begun)
     return samples * np.float32(PEAK / max(float(np.abs(samples).max()), TINY))
 
 

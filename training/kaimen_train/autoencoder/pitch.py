@@ -72,7 +72,7 @@ def _level(pitches: PitchContour) -> PitchContour:
     return np.interp(np.arange(len(pitches)), at, np.log(pitches[at]))
 
 
-def source(pitches: PitchContour, seed: int = 0) -> Samples:
+def source(pitches: PitchContour) -> Samples:
     """Pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
     length = (len(pitches) - 1) * HOP + WINDOW
     nearest = ((np.arange(length) - WINDOW / 2) / HOP).round().astype(int)
@@ -85,7 +85,7 @@ def source(pitches: PitchContour, seed: int = 0) -> Samples:
             break
         fading = np.where(partial * each < HISS, 1.0, 1 - STRENGTH)
         pulses += np.where(heard, fading * np.cos(partial * turns), 0)
-    noise = np.random.default_rng(seed).standard_normal(length)
+    noise = np.random.default_rng(0).standard_normal(length)
     # As strong as the partial tones of a pulse: one every ``pitch`` Hz.
     strength = np.where(each > 0, STRENGTH, 1.0) * np.sqrt(
         SAMPLE_RATE / 4 / np.where(each > 0, each, LOWEST_PITCH)

@@ -62,16 +62,16 @@ def _sentences(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dic
 
 def figures(trials: VoiceTrials) -> dict[str, Any]:
     """EER, and FNIR at each of the FMRS: counted where it can be, else by the tail."""
-    every, same, sides = trials.scores.astype(np.float64), trials.same, trials.sides
+    every, sides = trials.scores.astype(np.float64), trials.sides
     errors = Errors(every, *sides)
     counted, fitted = errors.fnir(FMRS)
     intervals = errors.intervals(FMRS)
     return {
         "speakers": len(np.unique(sides[0])),
-        "targets": int(same.sum()),
-        "strangers": int((~same).sum()),
+        "targets": len(trials.targets),
+        "strangers": len(trials.strangers),
         "eer": trials.eer,
-        "interval": interval_of_equal_error_rate(every, same, *sides),
+        "interval": interval_of_equal_error_rate(every, *sides),
         "fnir": {
             f"{fmr:g}": {
                 "share": float(fitted[at] if np.isnan(counted[at]) else counted[at]),

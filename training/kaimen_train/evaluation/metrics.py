@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.floating[Any]]
+Numbers = NDArray[np.int_]  # of speakers, from zero
 
 
 def det_curve(targets: Scores, strangers: Scores) -> tuple[Scores, Scores, Scores]:
@@ -80,40 +81,27 @@ def interval(drawn: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:
 
 
 def interval_of_equal_error_rate(
-    scores: Scores,
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 200,
-    seed: int = 0,
+    scores: Scores, first: Numbers, second: Numbers
 ) -> tuple[float, float]:
     """95 % interval by bootstrap over speakers: trials count as often as both are drawn.
 
-    scores, whether both sides are the same speaker, and the numbers of the speakers on both
-    sides, all (trials,). A speaker drawn twice counts twice against others, not four times
-    against themselves.
+    scores, and the numbers of the speakers on both sides, all (trials,). A speaker drawn twice
+    counts twice against others, not four times against themselves.
     """
-    found = drawn_equal_error_rates([scores], same, first, second, rounds=rounds, seed=seed)
-    return interval(found[:, 0])
+    return interval(drawn_equal_error_rates([scores], first, second)[:, 0])
 
 
 def drawn_equal_error_rates(
-    ways: Sequence[Scores],
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 200,
-    seed: int = 0,
+    ways: Sequence[Scores], first: Numbers, second: Numbers, *, rounds: int = 200
 ) -> Scores:
     """EERs of the same trials scored in several ways, (rounds, ways): speakers drawn anew a round.
 
     Arguments as of ``interval_of_equal_error_rate``.
     """
     orders = [np.argsort(scores) for scores in ways]
+    same = first == second
     found = []
-    for weights in _drawn_weights(same, first, second, rounds, seed):
+    for weights in _drawn_weights(first, second, rounds):
         errors = []
         for order in orders:
             weighed, targeted = weights[order], same[order]
@@ -142,39 +130,28 @@ def separation(scores: Scores, same: NDArray[np.bool_], weights: Scores | None =
 
 
 def interval_of_separation_gained(
-    before: Scores,
-    after: Scores,
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 500,
-    seed: int = 0,
+    before: Scores, after: Scores, first: Numbers, second: Numbers, *, rounds: int = 500
 ) -> tuple[float, float]:
     """95 % interval of what ``separation`` gains, by bootstrap over speakers.
 
     Both scores of each trial, and the rest as of ``interval_of_equal_error_rate``.
     """
+    same = first == second
     return interval(
         [
             separation(after, same, weights) - separation(before, same, weights)
-            for weights in _drawn_weights(same, first, second, rounds, seed)
+            for weights in _drawn_weights(first, second, rounds)
         ]
     )
 
 
-def _drawn_weights(
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    rounds: int,
-    seed: int,
-) -> Iterator[Scores]:
+def _drawn_weights(first: Numbers, second: Numbers, rounds: int) -> Iterator[Scores]:
     """Yield how often each trial counts, (trials,), by round: speakers are drawn anew.
 
     A round that draws one speaker alone is left out: there is nobody to be taken for.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
+    same = first == second
     speakers = int(max(first.max(), second.max())) + 1
     for _ in range(rounds):
         drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)

@@ -193,7 +193,7 @@ class VoiceTrials:
         targets, strangers = self.targets, self.strangers
         return {
             "eer": self.eer,
-            "interval": interval_of_equal_error_rate(self.scores, self.same, *self.sides),
+            "interval": interval_of_equal_error_rate(self.scores, *self.sides),
             "min_dcf": minimum_cost(targets, strangers),
             "targets": len(targets),
             "strangers": len(strangers),

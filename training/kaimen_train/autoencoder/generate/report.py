@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kaimen_train.autoencoder.generate.compare import Compared
 from kaimen_train.autoencoder.generate.judge import TAKES
 from kaimen_train.drawing import save_svg
+from kaimen_train.evaluation.tables import titled
 
 COLORS = {
     "real": "#2c3e50",
@@ -36,11 +36,8 @@ def rows(compared: Compared) -> list[dict[str, Any]]:
 
 def table(compared: Compared) -> Table:
     """Figures down, models across: for reading."""
-    found = Table("figure", *compared.figures, title="synthetic schools", box=SIMPLE_HEAD)
-
-    def add(name: str, *values: str) -> None:
-        found.add_row(name, *values)
-
+    found = titled("synthetic schools", "figure", *compared.figures)
+    add = found.add_row
     every = list(compared.figures.values())
     for place, first in enumerate(every[0]["forecast"]):
         each = [figures["forecast"][place] for figures in every]
