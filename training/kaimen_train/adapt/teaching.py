@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ PULLS = (3.0, 10.0, 30.0)  # of the last layer towards itself, that a school cho
 STEPS, RATE, BATCH, MARGIN = 300, 2e-4, 128, 0.2  # of the last layer's training
 
 Numbers = NDArray[np.int64]
-Way = Callable[[Points], Points]  # from points to points
+Learn = Callable[[Points, whitening.Names, float], whitening.Map]  # shrunk by a share
 Teacher = Callable[[ManyVoices, Points, Numbers], Points]  # points of everybody, as taught
 
 
@@ -60,8 +61,8 @@ def teach(voices: ManyVoices, others: Points | None = None) -> dict[str, Any]:
     order = random.permutation(voices.speakers)
     pool, strangers = order[:POOL], order[POOL:]
     teachers: dict[str, Teacher] = {
-        "whitening within students": _whitened,
-        "whitening and the spread of students": _spread,
+        "whitening within students": partial(_mapped, whitening.fit),
+        "whitening and the spread of students": partial(_mapped, spread_map),
         "the last layer": _last_layer,
     }
     found: dict[str, Any] = {}
@@ -128,22 +129,10 @@ def _own(points: Points, school: Numbers) -> tuple[Points, NDArray[np.str_]]:
     return enrolled.reshape(-1, points.shape[2]), np.repeat(school, ENROLLED).astype(str)
 
 
-def _whitened(voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """The map of ``kaimen-train adapt``; the school chooses how far it is shrunk."""
+def _mapped(learn: Learn, voices: ManyVoices, points: Points, school: Numbers) -> Points:
+    """A linear map of the points; the school chooses how far it is shrunk."""
     own, names = _own(points, school)
-    share = _best(
-        whitening.SHARES, lambda share, some, who: whitening.fit(some, who, share), own, names
-    )
-    return unit(points @ whitening.fit(own, names, share))
-
-
-def _spread(voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """Weigh each direction, too, by how much students differ in it."""
-    own, names = _own(points, school)
-    share = _best(
-        whitening.SHARES, lambda share, some, who: spread_map(some, who, share), own, names
-    )
-    return unit(points @ spread_map(own, names, share))
+    return unit(points @ learn(own, names, _best_share(learn, own, names)))
 
 
 def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whitening.Map:
@@ -164,22 +153,13 @@ def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whit
     return found
 
 
-def _best(
-    choices: Sequence[float],
-    learn: Callable[[float, Points, NDArray[np.str_]], whitening.Map],
-    points: Points,
-    students: NDArray[np.str_],
-) -> float:
-    """Return the choice whose map tells students best apart whom it was not learned from."""
+def _best_share(learn: Learn, points: Points, students: whitening.Names) -> float:
+    """Return the share whose map tells students best apart whom it was not learned from."""
     names = np.unique(students)
     held = np.isin(students, np.random.default_rng(0).permutation(names)[: len(names) // HELD])
-    errors = [
-        _pair_error(
-            unit(points[held] @ learn(each, points[~held], students[~held])), students[held]
-        )
-        for each in choices
-    ]
-    return choices[int(np.argmin(errors))]
+    ways = [learn(points[~held], students[~held], share) for share in whitening.SHARES]
+    errors = [_pair_error(unit(points[held] @ way), students[held]) for way in ways]
+    return whitening.SHARES[int(np.argmin(errors))]
 
 
 def _pair_error(points: Points, students: NDArray[np.str_]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,38 +134,29 @@ def wav(samples: Samples) -> str:
 
 def _voices(made: Embedded) -> Page:
     """Who said which phrase, point by point, as numbers: names are nobody's business."""
-    names = _names(made)
-    speakers = sorted({speaker for _, speaker, _ in names})
-    phrases = sorted({text for text, _, _ in names})
+    texts, who, takes, _ = zip(*_takes(made), strict=True)
+    speakers, phrases = sorted(set(who)), sorted(set(texts))
     return {
-        "speaker": [speakers.index(speaker) for _, speaker, _ in names],
-        "phrase": [phrases.index(text) for text, _, _ in names],
-        "take": [take for _, _, take in names],
+        "speaker": [speakers.index(speaker) for speaker in who],
+        "phrase": [phrases.index(text) for text in texts],
+        "take": list(takes),
         "phrases": phrases,
         "speakers": len(speakers),
     }
 
 
-def _names(made: Embedded) -> list[protocols.Name]:
-    return [
-        (said.text, speaker, take)
-        for said in made.phrases
-        for speaker, takes in sorted(said.takes.items())
-        for take in sorted(takes)
-    ]
+def _takes(made: Embedded) -> Iterator[tuple[str, str, int, Points]]:
+    """Yield text, speaker, take and point, in order."""
+    for said in made.phrases:
+        for speaker, takes in sorted(said.takes.items()):
+            for take, point in sorted(takes.items()):
+                yield said.text, speaker, take, point
 
 
 def _space(space: Space) -> Page:
     """A rung: how large it is, how well it tells voices apart, and a map of its space."""
     made, card = space.made, Encoder(space.encoder).card
-    points = np.stack(
-        [
-            said.takes[speaker][take]
-            for said in made.phrases
-            for speaker in sorted(said.takes)
-            for take in sorted(said.takes[speaker])
-        ]
-    )
+    points = np.stack([point for *_, point in _takes(made)])
     cosines = points @ points.T
     np.fill_diagonal(cosines, -np.inf)
     trials = protocols.verifications(made.phrases, protocols.PROBES[PHRASED])
@@ -231,10 +222,7 @@ def _walk() -> Page:
     high = max(float(each.max()) for each in walked.pictures)
     return {
         "steps": [
-            {
-                "mel": picture(np.clip(each, high - FAINTEST, high)),
-                "wav": wav(heard),
-            }
+            {"mel": picture(np.clip(each, high - FAINTEST, high)), "wav": wav(heard)}
             for each, heard in zip(walked.pictures, walked.sounds(), strict=True)
         ],
         "distances": _rounded(walked.distances),

@@ -13,18 +13,6 @@ FOLDER = Path("build")
 WEIGHTS = Path(__file__).parents[1] / "weights" / "large.weights.h5"
 
 
-def command(subs: Any, name: str, summary: str, example: str = "") -> argparse.ArgumentParser:
-    """Add a command with a summary, and an example below its options, to the commands ``subs``."""
-    added: argparse.ArgumentParser = subs.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=example,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return added
-
-
 def manifest(parser: argparse.ArgumentParser) -> None:
     """Add the manifest of the recordings."""
     parser.add_argument(

@@ -32,19 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     encoder = Encoder(arguments.encoder)
     rows = read_manifest(arguments.manifest)
     schools = recorded.schools(rows)
+    impairments, gain_steps, formats = [], [], []
     both = arguments.impairments == arguments.formats
-    impairments = [
-        figures
-        for school in schools
-        if both or arguments.impairments
-        for figures in recorded.impairments(school, encoder)
-    ]
-    gain_steps = list(recorded.gain_steps(rows)) if both or arguments.impairments else []
-    formats = [
-        figures
-        for school in schools
-        if both or arguments.formats
-        for figures in recorded.formats(school, encoder)
-    ]
+    if both or arguments.impairments:
+        impairments = [each for one in schools for each in recorded.impairments(one, encoder)]
+        gain_steps = list(recorded.gain_steps(rows))
+    if both or arguments.formats:
+        formats = [each for one in schools for each in recorded.formats(one, encoder)]
     tables_of_all = tables.recorded(impairments, gain_steps, formats)
     return answer(arguments, impairments + gain_steps + formats, tables_of_all)

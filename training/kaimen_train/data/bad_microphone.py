@@ -14,9 +14,8 @@ import numpy as np
 from kaimen.acoustics import filters
 from kaimen.acoustics.devices import MicrophonePath, live
 from kaimen.acoustics.rooms import Room
-from kaimen.errors import NoSpeech
 from kaimen.sound import Samples
-from kaimen.sound.recording import main_phrase
+from kaimen_train.data.corpus import phrase_in
 from kaimen_train.processes import in_processes
 
 BAND = (300.0, 3_400.0)  # Hz
@@ -36,11 +35,7 @@ def at_bad_microphone(sounds: Sequence[Samples], seed: int) -> list[Samples]:
 def _heard(sound: Samples, seed: tuple[int, int]) -> Samples:
     random = np.random.default_rng(seed)
     gate = _places()[random.integers(PLACES)]
-    heard = live(sound, gate, random.uniform(*SNR), random)
-    try:
-        return main_phrase(heard).samples
-    except NoSpeech:
-        return heard
+    return phrase_in(live(sound, gate, random.uniform(*SNR), random))
 
 
 @cache

@@ -123,9 +123,10 @@ def hear(rows: Sequence[Row]) -> EvalSpeech:
     """Read the eval split. Raises SettingsError where no protocol has anything to measure."""
     rows = of_split(rows, "eval")
     by_corpus = {
-        corpus: [row for row in rows if row.corpus == corpus] for corpus in protocols.PAIRED
+        corpus: chosen
+        for corpus in protocols.PAIRED
+        if (chosen := [row for row in rows if row.corpus == corpus])
     }
-    by_corpus = {corpus: chosen for corpus, chosen in by_corpus.items() if chosen}
     if not by_corpus:
         raise SettingsError(
             f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see docs"
