@@ -56,15 +56,11 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
     visitors = _eval(rows)
     students = _students(_train(rows, folder), visitors)
     visitors = {name: said for name, said in visitors.items() if name in students}
-    heard = {
-        name: [
-            RecordedRows(each.rows, at_bad_microphone(each.sounds, seed)) for each in (own, others)
-        ]
-        for seed, (name, own, others) in enumerate(
-            (name, students[name], visitors[name]) for name in visitors
-        )
-    }
     plain = {name: [students[name], visitors[name]] for name in visitors}
+    heard = {
+        name: [RecordedRows(each.rows, at_bad_microphone(each.sounds, seed)) for each in both]
+        for seed, (name, both) in enumerate(plain.items())
+    }
     found: dict[str, Any] = {}
     for condition, every in (("intercom, simulated", heard), ("as recorded", plain)):
         points = _embedded(every, encoder)

@@ -60,8 +60,7 @@ def between(first: PitchContour, last: PitchContour, share: float, frames: int) 
     if not any(each.any() for each in levels):
         return np.zeros(frames)
     known = [each if each.any() else levels[1 - place] for place, each in enumerate(levels)]
-    blended: PitchContour = np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
-    return blended
+    return np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
 
 
 def _level(pitches: PitchContour) -> PitchContour:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -30,4 +29,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     rows = read_manifest(arguments.manifest)
     found = measure(rows, of_encoder(arguments.encoder), nth=max(1, arguments.every))
-    return answer(arguments, [found], tables.endpointing(found))
+    return options.answer(arguments, [found], tables.endpointing(found))

@@ -9,7 +9,6 @@ from typing import Any
 
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import evaluate as measuring
 from kaimen_train.evaluation import gate_phrases, gate_protocol, tables
@@ -87,4 +86,4 @@ def run(arguments: argparse.Namespace) -> int:
     # The encoder's own figures come first, those of others beside them by name.
     own = every.pop("int8")
     everything = {**own, "cost_of_int8": cost, "others": every}
-    return answer(arguments, [everything], [*shown, *tables.cost_of_int8(cost)])
+    return options.answer(arguments, [everything], [*shown, *tables.cost_of_int8(cost)])

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from kaimen.voice import SMALL
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation.tables import titled
 
@@ -69,7 +68,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from kaimen_train.autoencoder import latent_protocol
 
     found = latent_protocol.evaluate(read_manifest(arguments.manifest), arguments.folder)
-    return answer(arguments, [found], _tables(found))
+    return options.answer(arguments, [found], _tables(found))
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Table]:
@@ -135,7 +134,7 @@ def _walk(arguments: argparse.Namespace) -> int:
     table = titled("1 − cosine", "step", "to the first", "to the last")
     for number, (first, last) in enumerate(walked.distances.tolist(), start=1):
         table.add_row(str(number), f"{first:.3f}", f"{last:.3f}")
-    return answer(arguments, [found], [table])
+    return options.answer(arguments, [found], [table])
 
 
 def _map(arguments: argparse.Namespace) -> int:

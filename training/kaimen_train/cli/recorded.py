@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -40,4 +39,4 @@ def run(arguments: argparse.Namespace) -> int:
     if both or arguments.formats:
         formats = [each for one in schools for each in recorded.formats(one, encoder)]
     tables_of_all = tables.recorded(impairments, gain_steps, formats)
-    return answer(arguments, impairments + gain_steps + formats, tables_of_all)
+    return options.answer(arguments, impairments + gain_steps + formats, tables_of_all)

@@ -15,7 +15,6 @@ from kaimen.bench.synthetic import Population
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import Row, read_manifest
 from kaimen_train.evaluation import tables
 
@@ -75,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         found, shown = _checked(arguments, rows, population, encoder)
     else:
         found, shown = _drawn(arguments, rows, population)
-    return answer(arguments, found, shown)
+    return options.answer(arguments, found, shown)
 
 
 def _compared(arguments: argparse.Namespace, rows: list[Row]) -> Answer:

@@ -78,5 +78,5 @@ def climb(rows: list[Row], folder: Path, shipped: Path, plan: EncoderPlan = PLAN
 
 def times(encoders: Sequence[Path]) -> list[float]:
     """Median milliseconds from sound to point of each, in turns, so that all meet one machine."""
-    work = {at: partial(Encoder(path).embed, sound()) for at, path in enumerate(encoders)}
+    work = {str(at): partial(Encoder(path).embed, sound()) for at, path in enumerate(encoders)}
     return [1000 * seconds for seconds in in_turns(work, ROUNDS).values()]

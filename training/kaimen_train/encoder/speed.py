@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from kaimen_train.peers import call
 PHRASE = 1.5  # seconds
 ROUNDS = 10
 IN_A_ROW = 10  # calls a round, as a peer is called: a first one finds none of its data in the cache
-
-Key = TypeVar("Key")
 
 
 def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
@@ -65,10 +62,10 @@ def _times(encoder: Path, float32: Path, rounds: int) -> dict[str, float]:
 
 
 def in_turns(
-    work: Mapping[Key, Callable[[], object]], rounds: int, in_a_row: int = 1
-) -> dict[Key, float]:
+    work: Mapping[str, Callable[[], object]], rounds: int, in_a_row: int = 1
+) -> dict[str, float]:
     """Return median seconds by name; all take turns, so that all meet the same machine."""
-    taken: dict[Key, list[float]] = {name: [] for name in work}
+    taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, once in work.items():
             taken[name] += [timing.once(once) for _ in range(in_a_row)]

@@ -63,8 +63,7 @@ def threshold_at(strangers: Scores, share: float) -> float:
 def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
     """Share of targets missed where at most these shares of strangers are let in."""
     thresholds = np.array([threshold_at(strangers, float(share)) for share in let_in])
-    missed: Scores = np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
-    return missed
+    return np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
 
 
 def auc(targets: Scores, strangers: Scores) -> float:

@@ -135,20 +135,12 @@ def by_size(galleries: list[TextGallery], threshold: float) -> dict[int, float]:
     """FPIR of galleries and of parts of them, as far as they reach."""
     random = np.random.default_rng(0)
     largest = int(np.mean([len(each.counts) for each in galleries]))
-    return {
-        size: float(
-            np.mean(
-                np.concatenate(
-                    [
-                        (each if size == largest else each.some(size, random)).strangers()
-                        for each in galleries
-                    ]
-                )
-                >= threshold
-            )
-        )
-        for size in (*(size for size in SMALL if size < largest), largest)
-    }
+    found = {}
+    for size in (*(size for size in SMALL if size < largest), largest):
+        parts = [each if size == largest else each.some(size, random) for each in galleries]
+        scores = np.concatenate([each.strangers() for each in parts])
+        found[size] = float(np.mean(scores >= threshold))
+    return found
 
 
 def pair_distances(drawn: CosinePairs, real: CosinePairs) -> tuple[float, float]:

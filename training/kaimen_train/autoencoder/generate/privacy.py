@@ -124,8 +124,7 @@ def laid_back(school: Points, someone: People, mean: Points) -> Points:
         turn = left @ right
     whole = np.diag(ways).astype(np.float64)
     whole[wide, wide] = ways[wide, np.newaxis] * turn
-    laid: Points = (school @ (from_here @ whole @ to_there.T)).astype(np.float32)
-    return laid
+    return (school @ (from_here @ whole @ to_there.T)).astype(np.float32)
 
 
 def _axes(points: Points) -> NDArray[np.float64]:
