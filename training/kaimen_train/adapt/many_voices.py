@@ -50,8 +50,7 @@ class ManyVoices:
         """Return unit-length points, (speakers, TAKES, dimension), by a last layer or its own."""
         made = unit(self.pooled @ (self.kernel if kernel is None else kernel) + self.bias)
         whole = unit(np.add.reduceat(made, self.starts, axis=0))
-        found: Points = whole.reshape(self.speakers, TAKES, -1)
-        return found
+        return np.asarray(whole.reshape(self.speakers, TAKES, -1), np.float32)
 
 
 def hear(rows: Sequence[Row], folder: Path, encoder: Encoder) -> ManyVoices:
@@ -112,5 +111,4 @@ def _pooled(network: keras.Model, windows: Sequence[Features]) -> NDArray[np.flo
         run(tf.constant(np.stack(windows[at : at + BATCH]), tf.float32)).numpy()
         for at in track(batches, "hearing", len(batches))
     ]
-    pooled: NDArray[np.float32] = np.concatenate(found).astype(np.float32)
-    return pooled
+    return np.asarray(np.concatenate(found), np.float32)

@@ -149,8 +149,7 @@ def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whit
     sizes, directions = np.linalg.eigh(np.cov(means.T))
     between = np.maximum(sizes - within / np.bincount(who).mean(), 0)
     weights = np.sqrt(between / (between + within) + 0.05)
-    found: whitening.Map = (way @ (directions * weights) @ directions.T).astype(np.float32)
-    return found
+    return np.asarray(way @ (directions * weights) @ directions.T, np.float32)
 
 
 def _best_share(learn: Learn, points: Points, students: whitening.Names) -> float:
@@ -216,5 +215,4 @@ def _trained(
     for _ in range(STEPS):
         batch = random.integers(0, len(labels), BATCH)
         fast(tf.constant(pooled[batch]), tf.constant(labels[batch]), tf.constant(before[batch]))
-    found: NDArray[np.float32] = kernel.numpy()
-    return found
+    return np.asarray(kernel.numpy(), np.float32)

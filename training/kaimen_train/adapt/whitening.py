@@ -73,8 +73,7 @@ def fit(points: Points, students: Names, share: float) -> Map:
     nuisance = (1 - share) * within + share * sphere + np.outer(common, common)
     sizes, directions = np.linalg.eigh(nuisance)
     scales = np.sqrt(sizes.min() / sizes)  # at most one: a point keeps about its length
-    way: Map = ((directions * scales) @ directions.T).astype(np.float32)
-    return way
+    return np.asarray((directions * scales) @ directions.T, np.float32)
 
 
 def move(points: Points, way: Map) -> Points:

@@ -32,8 +32,7 @@ Magnitudes = NDArray[np.float64]  # (frames, BINS)
 def spectra_of(samples: Samples) -> Spectra:
     """Short-time spectra in the frames of ``kaimen.voice.features.log_mel``."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-    spectra: Spectra = np.fft.rfft(frames * window(), FFT)
-    return spectra
+    return np.asarray(np.fft.rfft(frames * window(), FFT), np.complex128)
 
 
 def sound_of(spectra: Spectra) -> Samples:
@@ -48,8 +47,7 @@ def sound_of(spectra: Spectra) -> Samples:
         at = slice(number * HOP, number * HOP + WINDOW)
         summed[at] += frame
         weight[at] += window() ** 2
-    samples: Samples = (summed / np.maximum(weight, EDGE * weight.max())).astype(np.float32)
-    return samples
+    return np.asarray(summed / np.maximum(weight, EDGE * weight.max()), np.float32)
 
 
 @cache
@@ -60,8 +58,7 @@ def _spread() -> NDArray[np.float64]:
 def magnitudes_of(log_mel: Features) -> Magnitudes:
     """Magnitudes whose mel energies are nearest, as far as energies can be: none is negative."""
     power = np.maximum(np.exp(log_mel.astype(np.float64)) @ _spread(), 0)
-    magnitudes: Magnitudes = np.sqrt(power)
-    return magnitudes
+    return np.asarray(np.sqrt(power), np.float64)
 
 
 def griffin_lim(
@@ -97,5 +94,4 @@ def sound(log_mel: Features, contour: PitchContour | None = None) -> Samples:
 def _smooth(magnitudes: Magnitudes) -> Magnitudes:
     """Return the same without partial tones."""
     power = uniform_filter1d(magnitudes**2, SMOOTH, axis=1, mode="nearest")
-    smooth: Magnitudes = np.sqrt(np.maximum(power, 0))
-    return smooth
+    return np.asarray(np.sqrt(np.maximum(power, 0)), np.float64)

@@ -164,8 +164,7 @@ def features_of(samples: Samples) -> Features:
 
 
 def _spectrum(heard: Features) -> Features:
-    mean: Features = features.level_free(heard).mean(axis=0)
-    return mean
+    return np.asarray(features.level_free(heard).mean(axis=0), np.float32)
 
 
 def _columns(scored: Sequence[Mapping[str, float]]) -> Scores:

@@ -193,8 +193,7 @@ def _straight(points: Points) -> NDArray[np.float64]:
 def _framed(flat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the same between 0 and 1, both ways alike."""
     low, high = flat.min(axis=0), flat.max(axis=0)
-    framed: NDArray[np.float64] = (flat - (low + high) / 2) / (high - low).max() + 0.5
-    return framed
+    return np.asarray((flat - (low + high) / 2) / (high - low).max() + 0.5, np.float64)
 
 
 def _schools() -> Page:
@@ -263,8 +262,7 @@ def _drawn(made: Embedded) -> Page:
 
 def _within(numbers: Points) -> Points:
     """Numbers as deviations, whatever noise is among them."""
-    scaled: Points = numbers / numbers.std(axis=0)
-    return scaled
+    return np.asarray(numbers / numbers.std(axis=0), np.float32)
 
 
 def _shares(cosines: Points) -> list[float]:

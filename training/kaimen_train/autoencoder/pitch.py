@@ -90,8 +90,7 @@ def source(pitches: PitchContour) -> Samples:
         SAMPLE_RATE / 4 / np.where(each > 0, each, LOWEST_PITCH)
     )
     high = np.where(each > 0, _above(noise), noise)
-    made: Samples = (pulses + strength * high).astype(np.float32)
-    return made
+    return np.asarray(pulses + strength * high, np.float32)
 
 
 def _above(noise: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -98,8 +98,7 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     """The samples played ``speed`` times as fast, pitch and all."""
     if speed == 1:
         return samples
-    played: Samples = soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
-    return played
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE), np.float32)
 
 
 def long_enough(clip: Samples) -> Samples:

@@ -65,8 +65,7 @@ class GrowingSchool:
         every = self.scores(probes)
         own = every[:, student].copy()
         every[:, student] = -np.inf
-        found: NDArray[np.bool_] = (own >= self.threshold + FAR) & (own - every.max(1) >= APART)
-        return found
+        return np.asarray((own >= self.threshold + FAR) & (own - every.max(1) >= APART), np.bool_)
 
 
 def raised(scores: Points, probes: Points, student: int, grown: list[Points]) -> Points:
@@ -115,8 +114,7 @@ def _nearest(school: GrowingSchool, others: Points, student: int) -> Points:
     """Return the takes of the stranger whose best one is nearest to a student."""
     flat = others.reshape(-1, others.shape[2])
     nearest = score_of(school.enrolled[student], flat).reshape(len(others), -1).max(axis=1)
-    found: Points = others[int(np.argmax(nearest))]
-    return found
+    return np.asarray(others[int(np.argmax(nearest))], np.float32)
 
 
 def _campaign(

@@ -72,8 +72,7 @@ class Claims:
             return np.zeros(len(self.score), np.bool_)
         # Who is left out of a gallery is a stranger to it: a true claim's best other.
         known = np.quantile(self.other[self.true], 1 - FPIR)
-        found: NDArray[np.bool_] = (self.other >= known) & (self.other > self.score)
-        return found
+        return np.asarray((self.other >= known) & (self.other > self.score), np.bool_)
 
 
 def _claims(

@@ -94,8 +94,7 @@ def _in_noise(
         whole = random.standard_normal(len(samples)).astype(np.float32)
     said = samples[: len(speech) * FRAME].reshape(-1, FRAME)[speech]
     level = np.std(said) / (np.std(whole) + 1e-9) * 10 ** (-SNR / 20)
-    mixed: Samples = (samples + whole * level).astype(np.float32)
-    return mixed
+    return np.asarray(samples + whole * level, np.float32)
 
 
 def conditions(noise: Sequence[Row]) -> dict[str, Change]:

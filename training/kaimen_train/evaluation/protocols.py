@@ -160,8 +160,7 @@ class VoiceTrials:
     def same(self) -> NDArray[np.bool_]:
         """Return whether a speaker met themself, (trials,)."""
         first, second = self.sides
-        same: NDArray[np.bool_] = first == second
-        return same
+        return np.asarray(first == second, np.bool_)
 
     @property
     def targets(self) -> NDArray[np.float32]:

@@ -104,8 +104,7 @@ def schools(rows: Sequence[Row]) -> list[SpokenSchool]:
 
 def _levelled(sound: Samples) -> Samples:
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
-    levelled: Samples = np.float32(10 ** (LEVEL / 20) / max(level, 1e-6)) * sound
-    return levelled
+    return np.asarray(np.float32(10 ** (LEVEL / 20) / max(level, 1e-6)) * sound, np.float32)
 
 
 # What a microphone does to a phrase. All of it is 16 bits at last.
@@ -319,5 +318,4 @@ def _at_rate(sound: Samples, rate: int, channels: int) -> Samples:
     room = random.normal(0, 10 ** (ROOM / 20), (channels, len(padded))).astype(np.float32)
     later = np.float32(LOWER) * np.roll(padded, round(LATER * SAMPLE_RATE))
     heard = np.stack((padded, later)[:channels]) + room
-    recorded: Samples = soxr.resample(heard.T, SAMPLE_RATE, rate)
-    return recorded
+    return np.asarray(soxr.resample(heard.T, SAMPLE_RATE, rate), np.float32)

@@ -70,8 +70,7 @@ def pooled(voices: LabelledPoints) -> Moments:
 
     def mean(name: str, of: list[Moments]) -> Matrix:
         weights = [each.speakers - 1 for each in of]
-        average: Matrix = np.average([getattr(each, name) for each in of], 0, weights)
-        return average
+        return np.asarray(np.average([getattr(each, name) for each in of], 0, weights), np.float64)
 
     return Moments(
         speakers=sum(each.speakers for each in known),
@@ -165,5 +164,4 @@ def _nearness(points: Matrix) -> Matrix:
     disjoint = total**2 - 4 * sharing - 2 * squares
     pairs = takes * (takes - 1)
     ways = np.array([pairs, pairs, pairs * (takes - 2), pairs * (takes - 2) * (takes - 3)])
-    nearness: Matrix = np.array([total, squares, sharing, disjoint]) / ways
-    return nearness
+    return np.asarray(np.array([total, squares, sharing, disjoint]) / ways, np.float64)

@@ -61,8 +61,7 @@ class Numbers:
     ) -> NDArray[np.int64]:
         chances = np.cumsum(self.chances * (self.counts > 1) if repeated else self.chances)
         drawn = random.random(size) * chances[-1]
-        found: NDArray[np.int64] = np.searchsorted(chances, drawn, side="right")
-        return found
+        return np.asarray(np.searchsorted(chances, drawn, side="right"), np.int64)
 
 
 def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:
