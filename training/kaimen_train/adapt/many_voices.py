@@ -81,7 +81,7 @@ def points_by(encoder: Encoder, rows: Sequence[Row], folder: Path) -> Points:
     if not kept.exists():
         own = [row for row in of_split(rows, "train") if row.corpus == CORPUS]
         sounds = _takes(own, folder)
-        np.save(kept, [encoder.embed(long_enough(s)) for s in track(sounds, "embedding", 0)])
+        np.save(kept, [encoder.embed(long_enough(s)) for s in track(sounds, "embedding")])
     found: Points = np.load(kept)
     return found.reshape(-1, TAKES, found.shape[-1])
 
@@ -109,6 +109,6 @@ def _pooled(network: keras.Model, windows: Sequence[Features]) -> NDArray[np.flo
     batches = range(0, len(windows), BATCH)
     found = [
         run(tf.constant(np.stack(windows[at : at + BATCH]), tf.float32)).numpy()
-        for at in track(batches, "hearing", len(batches))
+        for at in track(batches, "hearing")
     ]
     return np.asarray(np.concatenate(found), np.float32)

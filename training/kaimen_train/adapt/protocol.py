@@ -81,13 +81,14 @@ def _embedded(every: dict[str, list[RecordedRows]], encoder: Path) -> dict[str, 
 def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) -> dict[str, Any]:
     """One corpus: each text is a school; all of commands is one, since few say a word often."""
     (own, others), (known, met) = both, points
-    by_text = name != "commands"
+    said, asked = (
+        np.full(len(each.rows), "") if name == "commands" else each.of("text") for each in both
+    )
     always, ruled, shares, certain = met.copy(), met.copy(), [], 0
-    texts = np.unique(others.of("text")) if by_text else [""]
+    texts = np.unique(asked)
     means = []
     for text in texts:
-        mine = own.of("text") == text if by_text else np.full(len(known), True)
-        theirs = others.of("text") == text if by_text else np.full(len(met), True)
+        mine, theirs = said == text, asked == text
         names = own.of("speaker")[mine]
         gained = whitening.gain(known[mine], names)
         way = whitening.fit(known[mine], names, gained.share)
@@ -96,7 +97,7 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
             ruled[theirs] = always[theirs]
         certain += gained.certain
         shares.append(gained.share)
-        here = [row for row in others.rows if not by_text or row.text == text]
+        here = [row for row, one in zip(others.rows, theirs, strict=True) if one]
         means.append([_trials(name, here, made[theirs]).eer for made in (met, always, ruled)])
     before, after = (_trials(name, others.rows, made) for made in (met, always))
     drawn = drawn_equal_error_rates([before.scores, after.scores], *before.sides, rounds=1_000)

@@ -76,7 +76,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
     content = {
         "sound": _sound(read(EXAMPLE)),
         "voices": _voices(spaces[-1].made),
-        "spaces": [_space(space) for space in track(spaces, "drawing maps", len(spaces))],
+        "spaces": [_space(space) for space in track(spaces, "drawing maps")],
         "schools": _schools(),
         "walk": _walk(),
         "drawn": _drawn(spaces[-1].made),
@@ -209,7 +209,7 @@ def _schools() -> Page:
     shares = np.linspace(0, 1, CURVE)
     best = {
         str(size): _rounded(np.quantile(exact.best(school[:size], strangers).scores, shares))
-        for size in track(SIZES, "scoring schools", len(SIZES))
+        for size in track(SIZES, "scoring schools")
     }
     return {"strangers": best, "students": _rounded(np.quantile(own, shares))}
 
@@ -252,7 +252,7 @@ def _drawn(made: Embedded) -> Page:
         "pairs": {"real": _shares(pairs_of(people).other)},
         "growth": {"real": _rounded_values(judge.by_size(galleries * REPEATED, threshold))},
     }
-    for model in track(synthetic.MODELS, "drawing schools", len(synthetic.MODELS)):
+    for model in track(synthetic.MODELS, "drawing schools"):
         school = population.using(model).draw(DRAWN, judge.TAKES, seed=0)
         found["pairs"][model] = _shares(synthetic_pairs(population.using(model)).other)
         small = judge.by_size(list(judge.as_large(school, galleries)), threshold)

@@ -37,7 +37,7 @@ def rooms(folder: Path, seed: int = 0) -> list[Samples]:
 
         random = np.random.default_rng(seed)
         answers = []
-        for _ in track(range(ROOMS), "building rooms", ROOMS):
+        for _ in track(range(ROOMS), "building rooms"):
             size = random.uniform((2.5, 2.5, 2.3), (9, 7, 3.8))
             absorption, order = pyroomacoustics.inverse_sabine(
                 random.uniform(0.15, 0.6), size, c=343

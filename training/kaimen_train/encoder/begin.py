@@ -38,7 +38,7 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
         batch = np.stack([features.centred(values) for _, values in which])
         found[[index for index, _ in which]] = run(tf.constant(batch, tf.float32)).numpy()
 
-    for index in track(range(len(sounds)), "where they begin", len(sounds)):
+    for index in track(range(len(sounds)), "where they begin"):
         sound = long_enough(sounds[index])
         values = features.log_mel(sound[: round(LONGEST * SAMPLE_RATE)], features.FINE)
         frames = max(5, -(-len(values) // tenth)) * tenth

@@ -95,7 +95,7 @@ def compare(rows: Sequence[Row], folder: Path, encoder: Path) -> list[dict[str, 
     spoken = [row for row in of_split(rows, "eval") if row.corpus in CORPORA]
     loaded = Encoder(encoder)
     clips = cut(spoken, folder / "corpus", speeds=(1.0,))
-    every = track(range(len(clips)), "voiceprints", len(clips))
+    every = track(range(len(clips)), "voiceprints")
     points = np.stack([loaded.embed(long_enough(clips[at])) for at in every])
     found = []
     for corpus in CORPORA:

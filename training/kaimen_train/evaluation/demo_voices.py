@@ -101,7 +101,7 @@ def main() -> None:
     )
     out = parser.parse_args().out
     try:
-        for voice in track(VOICES, "speaking", len(VOICES)):
+        for voice in track(VOICES, "speaking"):
             record(voice, out / voice.name)
     except SettingsError as error:
         sys.exit(str(error))

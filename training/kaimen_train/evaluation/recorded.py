@@ -202,7 +202,7 @@ def gain_steps(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         some = own[:: max(1, len(own) // RECORDINGS)][:RECORDINGS]
         phrases = [
             _levelled(phrase_in(read(row.file)))
-            for row in track(some, f"looking for gain steps in {corpus}", len(some))
+            for row in track(some, f"looking for gain steps in {corpus}")
         ]
         yield {
             "corpus": corpus,
@@ -230,7 +230,7 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
     ways += [(RATE, channels, form) for form, (channels, _) in BIT_RATES.items()]
     ways.append((amr.RATE, MONO, AMR))  # of one rate and one channel
     probed: dict[tuple[int, int | None], dict[str, Points]] = {}
-    for rate, channels, form in track(ways, f"recording {school.corpus}", len(ways)):
+    for rate, channels, form in track(ways, f"recording {school.corpus}"):
         read_again = {
             name: [phrase_in(each) for each in _coded(own, rate, channels, form)]
             for name, own in school.enrolled.items()

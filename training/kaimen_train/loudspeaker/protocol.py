@@ -48,7 +48,7 @@ def evaluate(
 
     def scored(phrases: ReplayPhrases, *, alone: bool = False) -> NDArray[np.float64]:
         found = []
-        for place, heard in enumerate(track(phrases.heard, "listening", len(phrases.heard))):
+        for place, heard in enumerate(track(phrases.heard, "listening")):
             point, usual = (each[place].astype("f4") for each in (phrases.points, phrases.usual))
             known = [] if alone or np.isnan(usual).any() else [usual]
             found.append(loaded.suspect(heard.astype(np.float32), point, known).score)

@@ -230,10 +230,10 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Re
                     (features_of(heard), kind, corpus, speaker, placed(heard, loaded), usual)
                 )
 
-        sounds = [speech_of(row.file) for row in track(rows, "reading", len(rows))]
+        sounds = [speech_of(row.file) for row in track(rows, "reading")]
         names = [(row.corpus, row.speaker, row.text) for row in rows]
         others = among_others(names, sounds, loaded, seed)
-        for number, sound in enumerate(track(sounds, "replaying recordings", len(sounds))):
+        for number, sound in enumerate(track(sounds, "replaying recordings")):
             for kind in (*SAID, KINDS[number % len(KINDS)]):
                 add(sound, kind, rows[number].corpus, rows[number].speaker, others[number])
         words = [index for index, row in enumerate(rows) if row.corpus == PHRASED]
@@ -260,7 +260,7 @@ def among_others(
     for number, name in enumerate(names):
         takes[name].append(number)
     found = [np.full(encoder.card.dimension, np.nan, np.float16)] * len(names)
-    for place, numbers in enumerate(track(takes.values(), "enrolling", len(takes))):
+    for place, numbers in enumerate(track(takes.values(), "enrolling")):
         if len(numbers) <= utterances.FEWEST:
             continue
         gate = gates(random, 1, "test")[0] if place % 2 else None

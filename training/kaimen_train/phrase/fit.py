@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -85,7 +85,16 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
         jit_compile=False,
     )
     step = tf.Variable(0, dtype=tf.int64)
-    learn = _learner(made, optimizer, step)
+
+    @tf.function(reduce_retracing=True)
+    def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = contrast(made(heard, training=True), which)
+        slopes = tape.gradient(loss, made.trainable_variables)
+        optimizer.apply_gradients(zip(slopes, made.trainable_variables, strict=True))
+        step.assign_add(1)
+        return loss
+
     loop.train(
         lambda batch: {"loss": float(learn(*batch))},
         lambda steps: batches(words, network.FRAMES, seed=plan.seed, steps=steps),
@@ -96,23 +105,6 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
     )
     made.save_weights(own / WEIGHTS)
     return own / WEIGHTS
-
-
-Learn = Callable[[NDArray[np.float32], NDArray[np.int32]], tf.Tensor]  # takes a step
-
-
-def _learner(made: keras.Model, optimizer: keras.optimizers.Optimizer, step: tf.Variable) -> Learn:
-    @tf.function(reduce_retracing=True)
-    def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = contrast(made(heard, training=True), which)
-        slopes = tape.gradient(loss, made.trainable_variables)
-        optimizer.apply_gradients(zip(slopes, made.trainable_variables, strict=True))
-        step.assign_add(1)
-        return loss
-
-    learner: Learn = learn
-    return learner
 
 
 def contrast(parts: tf.Tensor, which: tf.Tensor) -> tf.Tensor:

@@ -99,7 +99,7 @@ def evaluate(rows: Sequence[Row], encoder: PhraseEncoder) -> dict[str, Any]:
         some = [row for row in rows if row.corpus == corpus]
         sounds = {
             (row.text, row.speaker, row.take): speech_of(row.file)
-            for row in track(some, f"hearing {corpus}", len(some))
+            for row in track(some, f"hearing {corpus}")
         }
         said = {key: encoder.embed(sound) for key, sound in sounds.items()}
         texts = sorted({text for text, _, _ in said})
@@ -177,7 +177,7 @@ def _joins(
     for first, second in PHRASES:
         pairs |= {(first, other) for other in texts} | {(other, second) for other in texts}
     made: dict[tuple[str, str], dict[Key, PhraseEmbedding]] = {}
-    for first, second in track(sorted(pairs), "joining", len(pairs)):
+    for first, second in track(sorted(pairs), "joining"):
         for text, speaker, take in sounds:
             if text != first or (second, speaker, take) not in sounds:
                 continue

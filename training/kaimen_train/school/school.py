@@ -57,10 +57,7 @@ def embed(
             f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; "
             "see docs/figures/school.md"
         )
-    points = [
-        encoder.embed(long_enough(clips[index]))
-        for index, _ in track(chosen, "embedding", len(chosen))
-    ]
+    points = [encoder.embed(long_enough(clips[index])) for index, _ in track(chosen, "embedding")]
     labels = [label for _, label in chosen]
     voices = LabelledPoints(
         np.stack(points).astype(np.float64),
