@@ -125,8 +125,7 @@ def test_an_interval_of_no_change_is_nothing() -> None:
     one, other = np.triu_indices(len(points), 1)
     _, who = np.unique(names, return_inverse=True)
     scores = (points @ points.T)[one, other]
-    same = who[one] == who[other]
-    found = interval_of_separation_gained(scores, scores, same, who[one], who[other], rounds=20)
+    found = interval_of_separation_gained(scores, scores, who[one], who[other], rounds=20)
     assert found == (0, 0)
 
 

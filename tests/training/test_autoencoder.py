@@ -21,11 +21,12 @@ from kaimen.voice import features
 from kaimen_train.autoencoder import fit as training
 from kaimen_train.autoencoder import latent_protocol, novelty
 from kaimen_train.autoencoder.fit import Autoencoder, AutoencoderPlan, Pictures, fit, load
-from kaimen_train.autoencoder.novelty import Usual, area, compared
+from kaimen_train.autoencoder.novelty import Usual, compared
 from kaimen_train.autoencoder.pca import Components
 from kaimen_train.cli import main
 from kaimen_train.data import out_of_distribution
 from kaimen_train.data.corpus import Clips, Row
+from kaimen_train.evaluation.metrics import auc
 from kaimen_train.networks.autoencoder import AutoencoderShape
 from tests.sounds import spoken
 
@@ -164,7 +165,7 @@ def test_the_area_is_the_share_of_pairs() -> None:
     random = np.random.default_rng(0)
     usual, other = random.integers(0, 5, 30).astype(float), random.integers(1, 6, 20).astype(float)
     higher, same = other[:, None] > usual, other[:, None] == usual
-    assert area(usual, other) == pytest.approx(np.mean(higher + 0.5 * same))
+    assert auc(other, usual) == pytest.approx(np.mean(higher + 0.5 * same))
     scores = {"score": np.arange(200.0)}
     found = compared(scores, {"score": np.array([0.0, 197.0, 198.0, 500.0])})
     # Two of two hundred may be alarms: 198 and 199.

@@ -179,15 +179,14 @@ def test_points_are_kept_and_not_made_again(tmp_path: Path) -> None:
 @needs_encoder
 def test_an_encoder_in_other_processes_gives_the_same_points() -> None:
     sounds = [spoken(0.5 + 0.1 * number, 100 + 20 * number) for number in range(4)]
-    with of_encoder(SHIPPED) as embed:
-        found = embed(sounds)
+    found = of_encoder(SHIPPED)(sounds)
     encoder = Encoder(SHIPPED)
     np.testing.assert_array_equal(found, np.stack([encoder.embed(sound) for sound in sounds]))
 
 
 def test_a_missing_encoder_is_an_error_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="card"), of_encoder(tmp_path / "nowhere.tflite"):
-        pass
+    with pytest.raises(EncoderError, match="card"):
+        of_encoder(tmp_path / "nowhere.tflite")
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from kaimen_train.autoencoder.generate import diffusion, gan, judge, privacy
 from kaimen_train.autoencoder.generate.compare import Compared
 from kaimen_train.autoencoder.generate.numbers import Numbers, corrected, numbers_of, uncorrected
 from kaimen_train.autoencoder.generate.report import draw, rows, table
+from kaimen_train.evaluation.metrics import auc
 from kaimen_train.school import variance
 from kaimen_train.school.school import CosinePairs, fit
 from kaimen_train.school.variance import LabelledPoints
@@ -196,7 +197,7 @@ def test_a_school_of_copies_is_found_out(
     copies = copied(members, school)
     for name in ("nearest", "density"):
         inside, outside = (privacy.attacks(copies, each)[name] for each in (members, others))
-        assert privacy.auc(inside, outside) > 0.95, name
+        assert auc(inside, outside) > 0.95, name
     assert privacy.too_near(*privacy.nearness(copies, members, others)) > 0.9
 
 
@@ -230,7 +231,7 @@ def test_even_copies_are_found_out_only_after_a_turn_is_undone() -> None:
     laid = privacy.laid_back(turned, members, mean)
     for school, least, most in ((turned, 0.3, 0.7), (laid, 0.9, 1.0)):
         inside, outside = (privacy.attacks(school, each)["nearest"] for each in (members, others))
-        assert least < privacy.auc(inside, outside) <= most
+        assert least < auc(inside, outside) <= most
 
 
 def test_halves_are_told_by_names_alone() -> None:
@@ -240,7 +241,7 @@ def test_halves_are_told_by_names_alone() -> None:
 
 
 def test_auc_counts_ties_as_half() -> None:
-    assert privacy.auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
+    assert auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
 
 
 def real_galleries(population: Population, people: int = 60) -> list[judge.TextGallery]:

@@ -7,12 +7,11 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from kaimen.sound import SAMPLE_RATE
+from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.autoencoder.griffin_lim import (
     PEAK,
-    convergence,
     griffin_lim,
     magnitudes_of,
     sound,
@@ -44,6 +43,12 @@ def test_a_tone_comes_back_with_its_pitch(hertz: float) -> None:
     band = 100 / (width[1] - width[0]) * 45
     assert pitch_of(again) == pytest.approx(hertz, abs=band)
     assert np.abs(again).max() == pytest.approx(PEAK)
+
+
+def convergence(magnitudes: np.ndarray, samples: Samples) -> float:
+    """How far a sound's magnitudes are from those wanted, relative to them (Frobenius norm)."""
+    apart = np.linalg.norm(np.abs(spectra_of(samples)) - magnitudes)
+    return float(apart / np.linalg.norm(magnitudes))
 
 
 def test_every_further_iteration_brings_magnitudes_nearer() -> None:

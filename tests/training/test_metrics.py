@@ -186,9 +186,10 @@ def trials(spread: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def test_the_interval_brackets_the_equal_error_rate() -> None:
     scores, same, first, second = trials(spread=0.5)
-    low, high = interval_of_equal_error_rate(scores, same, first, second)
+    low, high = interval_of_equal_error_rate(scores, first, second)
     assert 0 < low < equal_error_rate(scores[same], scores[~same]) < high < 0.5
 
 
 def test_perfectly_apart_there_is_no_interval() -> None:
-    assert interval_of_equal_error_rate(*trials(spread=0.0)) == (0, 0)
+    scores, _, first, second = trials(spread=0.0)
+    assert interval_of_equal_error_rate(scores, first, second) == (0, 0)

@@ -87,6 +87,9 @@ def test_together_the_cosine_is_the_mean_of_the_centred_teachers() -> None:
     np.testing.assert_allclose(found @ found.T, mean, atol=1e-6)
 
 
-def test_without_peers_it_is_said_how_to_install_them(tmp_path: Path) -> None:
+def test_without_peers_it_is_said_how_to_install_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "PYTHON", tmp_path / "nowhere")
     with pytest.raises(SettingsError, match="make peers"):
-        call.embed([np.zeros(400, np.int16)], python=tmp_path / "nowhere")
+        call.embed([np.zeros(400, np.int16)], "ge2e")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kaimen_train.adapt import teaching
-from kaimen_train.adapt.many_voices import TAKES, ManyVoices, unit
+from kaimen_train.adapt.many_voices import TAKES, ManyVoices
+from kaimen_train.points import unit
 
 SPEAKERS, WIDE, DIMENSION = 90, 24, 16
 

@@ -41,10 +41,6 @@ class Warmed(keras.optimizers.schedules.LearningRateSchedule):
         """Return the rate at a step."""
         return warmed(step, self.rate, warmup=self.warmup, steps=self.steps)
 
-    def get_config(self) -> dict[str, float]:
-        """Return the arguments that make it."""
-        return {"rate": self.rate, "warmup": self.warmup, "steps": self.steps}
-
 
 @contextmanager
 def half_precision() -> Iterator[None]:

@@ -13,8 +13,11 @@ T = TypeVar("T")
 console = Console(stderr=True)
 
 
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Yield the items under a progress bar on a terminal, silently elsewhere."""
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items under a progress bar on a terminal, silently elsewhere.
+
+    ``total`` says how many there are where they have no length.
+    """
     if not console.is_terminal:
         yield from items
     else:

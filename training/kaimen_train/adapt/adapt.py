@@ -57,7 +57,7 @@ class SchoolRecordings:
         entries = [entry for entry in entries_in(folder) if not entry.word]
         files = [(entry.student, file) for entry in entries for file in entry.files]
         sounds, students = [], []
-        for student, file in track(files, "reading recordings", len(files)):
+        for student, file in track(files, "reading recordings"):
             try:
                 sounds.append(main_phrase(read(file)).samples)
             except RecordingError as error:
@@ -68,7 +68,7 @@ class SchoolRecordings:
 
     def points(self, encoder: Encoder) -> Points:
         """Their points, (recordings, dimension)."""
-        sounds = track(self.sounds, "embedding", len(self.sounds))
+        sounds = track(self.sounds, "embedding")
         return np.array([encoder.embed(long_enough(sound)) for sound in sounds])
 
 

@@ -23,7 +23,8 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.features import Features
 from kaimen_train.data.corpus import Row, cut, long_enough, of_split
 from kaimen_train.encoder.begin import begin
-from kaimen_train.evaluation.protocols import Points, one_phrase
+from kaimen_train.evaluation.protocols import one_phrase
+from kaimen_train.points import Points, unit
 from kaimen_train.progress import track
 
 CORPUS = "commands"
@@ -49,14 +50,7 @@ class ManyVoices:
         """Return unit-length points, (speakers, TAKES, dimension), by a last layer or its own."""
         made = unit(self.pooled @ (self.kernel if kernel is None else kernel) + self.bias)
         whole = unit(np.add.reduceat(made, self.starts, axis=0))
-        found: Points = whole.reshape(self.speakers, TAKES, -1)
-        return found
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors scaled to unit length, along the last axis."""
-    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return found
+        return np.asarray(whole.reshape(self.speakers, TAKES, -1), np.float32)
 
 
 def hear(rows: Sequence[Row], folder: Path, encoder: Encoder) -> ManyVoices:
@@ -87,7 +81,7 @@ def points_by(encoder: Encoder, rows: Sequence[Row], folder: Path) -> Points:
     if not kept.exists():
         own = [row for row in of_split(rows, "train") if row.corpus == CORPUS]
         sounds = _takes(own, folder)
-        np.save(kept, [encoder.embed(long_enough(s)) for s in track(sounds, "embedding", 0)])
+        np.save(kept, [encoder.embed(long_enough(s)) for s in track(sounds, "embedding")])
     found: Points = np.load(kept)
     return found.reshape(-1, TAKES, found.shape[-1])
 
@@ -115,7 +109,6 @@ def _pooled(network: keras.Model, windows: Sequence[Features]) -> NDArray[np.flo
     batches = range(0, len(windows), BATCH)
     found = [
         run(tf.constant(np.stack(windows[at : at + BATCH]), tf.float32)).numpy()
-        for at in track(batches, "hearing", len(batches))
+        for at in track(batches, "hearing")
     ]
-    pooled: NDArray[np.float32] = np.concatenate(found).astype(np.float32)
-    return pooled
+    return np.asarray(np.concatenate(found), np.float32)

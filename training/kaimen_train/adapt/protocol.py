@@ -25,7 +25,7 @@ from kaimen_train.data.corpus import NOISE, UNSEEN, Row, cut, long_enough, of_sp
 from kaimen_train.data.speakers import held_out
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import PHRASED, hear, of_encoder
-from kaimen_train.evaluation.metrics import drawn_equal_error_rates, equal_error_rate
+from kaimen_train.evaluation.metrics import drawn_equal_error_rates, interval
 from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, VoiceTrials
 
 STUDENTS = 20
@@ -56,38 +56,39 @@ def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> di
     visitors = _eval(rows)
     students = _students(_train(rows, folder), visitors)
     visitors = {name: said for name, said in visitors.items() if name in students}
-    heard = {
-        name: [
-            RecordedRows(each.rows, at_bad_microphone(each.sounds, seed)) for each in (own, others)
-        ]
-        for seed, (name, own, others) in enumerate(
-            (name, students[name], visitors[name]) for name in visitors
-        )
-    }
     plain = {name: [students[name], visitors[name]] for name in visitors}
+    heard = {
+        name: [RecordedRows(each.rows, at_bad_microphone(each.sounds, seed)) for each in both]
+        for seed, (name, both) in enumerate(plain.items())
+    }
     found: dict[str, Any] = {}
     for condition, every in (("intercom, simulated", heard), ("as recorded", plain)):
-        with of_encoder(encoder) as embed:
-            points = {
-                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
-                for name, both in every.items()
-            }
+        points = _embedded(every, encoder)
         found[condition] = {name: _schools(name, every[name], points[name]) for name in every}
         if every is heard:
             found["handed on"] = _handed_on(heard, points, encoder, weights)
     return found
 
 
+def _embedded(every: dict[str, list[RecordedRows]], encoder: Path) -> dict[str, list[Points]]:
+    embed = of_encoder(encoder)
+    return {
+        name: [embed([long_enough(sound) for sound in each.sounds]) for each in both]
+        for name, both in every.items()
+    }
+
+
 def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) -> dict[str, Any]:
     """One corpus: each text is a school; all of commands is one, since few say a word often."""
     (own, others), (known, met) = both, points
-    by_text = name != "commands"
+    said, asked = (
+        np.full(len(each.rows), "") if name == "commands" else each.of("text") for each in both
+    )
     always, ruled, shares, certain = met.copy(), met.copy(), [], 0
-    texts = np.unique(others.of("text")) if by_text else [""]
+    texts = np.unique(asked)
     means = []
     for text in texts:
-        mine = own.of("text") == text if by_text else np.full(len(known), True)
-        theirs = others.of("text") == text if by_text else np.full(len(met), True)
+        mine, theirs = said == text, asked == text
         names = own.of("speaker")[mine]
         gained = whitening.gain(known[mine], names)
         way = whitening.fit(known[mine], names, gained.share)
@@ -96,14 +97,12 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
             ruled[theirs] = always[theirs]
         certain += gained.certain
         shares.append(gained.share)
-        here = [row for row in others.rows if not by_text or row.text == text]
-        means.append([_eer(_trials(name, here, made[theirs])) for made in (met, always, ruled)])
+        here = [row for row, one in zip(others.rows, theirs, strict=True) if one]
+        means.append([_trials(name, here, made[theirs]).eer for made in (met, always, ruled)])
     before, after = (_trials(name, others.rows, made) for made in (met, always))
-    drawn = drawn_equal_error_rates(
-        [before.scores, after.scores], before.same, *before.sides, rounds=1_000
-    )
+    drawn = drawn_equal_error_rates([before.scores, after.scores], *before.sides, rounds=1_000)
     usable = drawn[drawn[:, 0] > 0]
-    change = np.quantile(usable[:, 1] / usable[:, 0] - 1, (0.025, 0.975)) if len(usable) else []
+    change = interval(usable[:, 1] / usable[:, 0] - 1) if len(usable) else ()
     return {
         "schools": len(texts),
         "students": len(np.unique(own.of("speaker"))),
@@ -111,7 +110,7 @@ def _schools(name: str, both: Sequence[RecordedRows], points: Sequence[Points]) 
         "speakers": len(np.unique(others.of("speaker"))),
         "before": _without_curve(before.errors()),
         "after": _without_curve(after.errors()),
-        "change": _eer(after) / _eer(before) - 1 if _eer(before) else 0.0,
+        "change": after.eer / before.eer - 1 if before.eer else 0.0,
         "change_interval": list(change),
         "adapted_by_the_rule": certain,
         "mean_of_schools": dict(
@@ -137,11 +136,7 @@ def _handed_on(
         out = Path(scratch, "encoder.tflite")
         card = adapt(school, known, gained, Encoder(encoder), weights, out)
         exact = SpaceMap.read(out.with_suffix(".npz"))
-        with of_encoder(out) as embed:
-            new = {
-                name: [embed([long_enough(s) for s in each.sounds]) for each in both]
-                for name, both in heard.items()
-            }
+        new = _embedded(heard, out)
     speech = [name for name in heard if name != "commands"]
     before, after = (np.concatenate([made[name][0] for name in speech]) for made in (points, new))
     others = whitening.learned(before, after)
@@ -162,9 +157,9 @@ def _handed_on(
         old, made = points[name][1], new[name][1]
         moved = whitening.move(old, way)
         figures: dict[str, Any] = {
-            "before": _eer(_trials(name, visitors.rows, old)),
-            "map_on_points": _eer(_trials(name, visitors.rows, moved)),
-            "int8_file": _eer(_trials(name, visitors.rows, made)),
+            "before": _trials(name, visitors.rows, old).eer,
+            "map_on_points": _trials(name, visitors.rows, moved).eer,
+            "int8_file": _trials(name, visitors.rows, made).eer,
         }
         found["files"][name] = figures
         if name == "commands":
@@ -179,7 +174,7 @@ def _handed_on(
                 cosine = float(np.mean(np.sum(mixed[enrolls] * made[enrolls], axis=1)))
             openly = protocols.open_set(protocols.by_text(visitors.rows, mixed), PROBES[PHRASED])
             figures["gallery"][kind] = {
-                "eer": _eer(_trials(name, visitors.rows, mixed)),
+                "eer": _trials(name, visitors.rows, mixed).eer,
                 "fnir": openly.fnir(FPIR)[0],
                 "mean_cosine": cosine,
             }
@@ -190,10 +185,6 @@ def _trials(name: str, rows: Sequence[Row], points: Points) -> VoiceTrials:
     if name == "commands":
         return protocols.pairs(rows, points)
     return protocols.verifications(protocols.by_text(rows, points), PROBES[PHRASED])
-
-
-def _eer(trials: VoiceTrials) -> float:
-    return equal_error_rate(trials.scores[trials.same], trials.scores[~trials.same])
 
 
 def _without_curve(errors: dict[str, Any]) -> dict[str, Any]:

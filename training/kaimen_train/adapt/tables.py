@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from kaimen_train.evaluation.tables import percent, with_interval
+from kaimen_train.evaluation.tables import percent, titled, with_interval
 
 
 def adapted(found: dict[str, Any]) -> Iterator[Table]:
     """Of one school, by ``kaimen_train.adapt.adapt.adapt_if_better``."""
     kept = "no certain gain: the encoder stays"
-    table = Table("figure", "value", title=found["encoder"] or kept, box=SIMPLE_HEAD)
+    table = titled(found["encoder"] or kept, "figure", "value")
     table.add_row("students", str(found["students"]))
     table.add_row("recordings", f"{found['recordings']}, and {found['refused']} refused")
     table.add_row("pair EER before, %", percent(found["before"]))
@@ -37,10 +36,8 @@ def checked(found: dict[str, Any]) -> Iterator[Table]:
 def taught(found: dict[str, Any]) -> Iterator[Table]:
     """By ``kaimen_train.adapt.teaching.teach``."""
     for size, rows in found["schools"].items():
-        table = Table(
-            "what was taught", "schools", "FNIR, %", "change, %", box=SIMPLE_HEAD,
-            title=f"{size} students, {found['strangers']} strangers, FPIR 1 %",
-        )  # fmt: skip
+        title = f"{size} students, {found['strangers']} strangers, FPIR 1 %"
+        table = titled(title, "what was taught", "schools", "FNIR, %", "change, %")
         for name, each in rows.items():
             low, high = (100 * end for end in each["change_interval"])
             table.add_row(
@@ -53,8 +50,8 @@ def taught(found: dict[str, Any]) -> Iterator[Table]:
 
 
 def _schools(condition: str, every: dict[str, Any]) -> Table:
-    names = ("on", "schools", "trials", "EER before, %", "after, %", "change, %", "by the rule")
-    table = Table(*names, title=condition, box=SIMPLE_HEAD)
+    names = ["on", "schools", "trials", "EER before, %", "after, %", "change, %", "by the rule"]
+    table = titled(condition, *names)
     for name, figures in every.items():
         before, after = figures["before"], figures["after"]
         change = f"{100 * figures['change']:.0f}"
@@ -76,12 +73,10 @@ def _schools(condition: str, every: dict[str, Any]) -> Table:
 
 
 def _handed_on(found: dict[str, Any]) -> Iterator[Table]:
-    names = ("on", "EER before, %", "map on points, %", "int8 file, %")
-    table = Table(*names, title="the file itself, adapted to commands", box=SIMPLE_HEAD)
-    galleries = Table(
-        "on", "enrolled points", "EER, %", "FNIR, %", "mean cosine", title="carried voiceprints",
-        box=SIMPLE_HEAD,
-    )  # fmt: skip
+    names = ["on", "EER before, %", "map on points, %", "int8 file, %"]
+    table = titled("the file itself, adapted to commands", *names)
+    names = ["on", "enrolled points", "EER, %", "FNIR, %", "mean cosine"]
+    galleries = titled("carried voiceprints", *names)
     for name, figures in found["files"].items():
         errors = (figures["before"], figures["map_on_points"], figures["int8_file"])
         table.add_row(name, *map(percent, errors))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 
 from kaimen.voice.score import centroids_of, scores
 from kaimen_train.adapt import whitening
-from kaimen_train.adapt.many_voices import TAKES, ManyVoices, unit
+from kaimen_train.adapt.many_voices import TAKES, ManyVoices
 from kaimen_train.encoder.losses import margin_softmax
-from kaimen_train.evaluation.metrics import equal_error_rate, threshold_at
-from kaimen_train.evaluation.protocols import Points
+from kaimen_train.evaluation.metrics import equal_error_rate, interval, threshold_at
+from kaimen_train.points import Points, means_of, unit
 
 SIZES = {100: 10, 300: 3, 1_000: 1}  # students of a school, and how many schools are drawn
 POOL = 1_000  # speakers that schools are drawn from; all others are strangers
@@ -32,7 +33,7 @@ PULLS = (3.0, 10.0, 30.0)  # of the last layer towards itself, that a school cho
 STEPS, RATE, BATCH, MARGIN = 300, 2e-4, 128, 0.2  # of the last layer's training
 
 Numbers = NDArray[np.int64]
-Way = Callable[[Points], Points]  # from points to points
+Learn = Callable[[Points, whitening.Names, float], whitening.Map]  # shrunk by a share
 Teacher = Callable[[ManyVoices, Points, Numbers], Points]  # points of everybody, as taught
 
 
@@ -60,8 +61,8 @@ def teach(voices: ManyVoices, others: Points | None = None) -> dict[str, Any]:
     order = random.permutation(voices.speakers)
     pool, strangers = order[:POOL], order[POOL:]
     teachers: dict[str, Teacher] = {
-        "whitening within students": _whitened,
-        "whitening and the spread of students": _spread,
+        "whitening within students": partial(_mapped, whitening.fit),
+        "whitening and the spread of students": partial(_mapped, spread_map),
         "the last layer": _last_layer,
     }
     found: dict[str, Any] = {}
@@ -115,9 +116,9 @@ def figures(after: Sequence[SchoolVisits], before: Sequence[SchoolVisits]) -> di
     fnir, was = (float(np.mean([each.fnir() for each in one])) for one in (after, before))
     return {
         "fnir": fnir,
-        "interval": np.quantile(drawn, (0.025, 0.975)).tolist(),
+        "interval": interval(drawn),
         "change": fnir / was - 1 if was else 0.0,
-        "change_interval": np.quantile(change, (0.025, 0.975)).tolist(),
+        "change_interval": interval(change),
         "schools": len(after),
     }
 
@@ -128,22 +129,10 @@ def _own(points: Points, school: Numbers) -> tuple[Points, NDArray[np.str_]]:
     return enrolled.reshape(-1, points.shape[2]), np.repeat(school, ENROLLED).astype(str)
 
 
-def _whitened(voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """The map of ``kaimen-train adapt``; the school chooses how far it is shrunk."""
+def _mapped(learn: Learn, voices: ManyVoices, points: Points, school: Numbers) -> Points:
+    """A linear map of the points; the school chooses how far it is shrunk."""
     own, names = _own(points, school)
-    share = _best(
-        whitening.SHARES, lambda share, some, who: whitening.fit(some, who, share), own, names
-    )
-    return unit(points @ whitening.fit(own, names, share))
-
-
-def _spread(voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """Weigh each direction, too, by how much students differ in it."""
-    own, names = _own(points, school)
-    share = _best(
-        whitening.SHARES, lambda share, some, who: spread_map(some, who, share), own, names
-    )
-    return unit(points @ spread_map(own, names, share))
+    return unit(points @ learn(own, names, _best_share(learn, own, names)))
 
 
 def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whitening.Map:
@@ -155,34 +144,21 @@ def spread_map(points: Points, students: NDArray[np.str_], share: float) -> whit
     way = whitening.fit(points, students, share).astype(np.float64)
     moved = points @ way
     _, who = np.unique(students, return_inverse=True)
-    counts = np.bincount(who)
-    means = np.zeros((len(counts), moved.shape[1]))
-    np.add.at(means, who, moved)
-    means /= counts[:, np.newaxis]
-    within = float(np.mean((moved - means[who]) ** 2)) * len(moved) / (len(moved) - len(counts))
+    means = means_of(moved, who)
+    within = float(np.mean((moved - means[who]) ** 2)) * len(moved) / (len(moved) - len(means))
     sizes, directions = np.linalg.eigh(np.cov(means.T))
-    between = np.maximum(sizes - within / counts.mean(), 0)
+    between = np.maximum(sizes - within / np.bincount(who).mean(), 0)
     weights = np.sqrt(between / (between + within) + 0.05)
-    found: whitening.Map = (way @ (directions * weights) @ directions.T).astype(np.float32)
-    return found
+    return np.asarray(way @ (directions * weights) @ directions.T, np.float32)
 
 
-def _best(
-    choices: Sequence[float],
-    learn: Callable[[float, Points, NDArray[np.str_]], whitening.Map],
-    points: Points,
-    students: NDArray[np.str_],
-) -> float:
-    """Return the choice whose map tells students best apart whom it was not learned from."""
+def _best_share(learn: Learn, points: Points, students: whitening.Names) -> float:
+    """Return the share whose map tells students best apart whom it was not learned from."""
     names = np.unique(students)
     held = np.isin(students, np.random.default_rng(0).permutation(names)[: len(names) // HELD])
-    errors = [
-        _pair_error(
-            unit(points[held] @ learn(each, points[~held], students[~held])), students[held]
-        )
-        for each in choices
-    ]
-    return choices[int(np.argmin(errors))]
+    ways = [learn(points[~held], students[~held], share) for share in whitening.SHARES]
+    errors = [_pair_error(unit(points[held] @ way), students[held]) for way in ways]
+    return whitening.SHARES[int(np.argmin(errors))]
 
 
 def _pair_error(points: Points, students: NDArray[np.str_]) -> float:
@@ -239,5 +215,4 @@ def _trained(
     for _ in range(STEPS):
         batch = random.integers(0, len(labels), BATCH)
         fast(tf.constant(pooled[batch]), tf.constant(labels[batch]), tf.constant(before[batch]))
-    found: NDArray[np.float32] = kernel.numpy()
-    return found
+    return np.asarray(kernel.numpy(), np.float32)

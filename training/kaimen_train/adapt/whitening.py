@@ -29,7 +29,8 @@ from kaimen.errors import SettingsError
 from kaimen.voice.score import score_of
 from kaimen.voice.spread import spread_of
 from kaimen_train.evaluation.metrics import equal_error_rate, interval_of_separation_gained
-from kaimen_train.evaluation.protocols import ENROLLED, Points
+from kaimen_train.evaluation.protocols import ENROLLED
+from kaimen_train.points import Points, means_of, unit
 
 SHARES = (0.3, 0.6, 0.9)  # of the sphere, that cross-validation chooses from
 FOLDS = 4
@@ -64,25 +65,20 @@ def fit(points: Points, students: Names, share: float) -> Map:
     """The map for a school's unit-length points (recordings, dimension); share in (0, 1]."""
     wide = points.astype(np.float64)
     _, who = np.unique(students, return_inverse=True)
-    counts = np.bincount(who)
-    means = np.zeros((len(counts), wide.shape[1]))
-    np.add.at(means, who, wide)
-    aside = wide - (means / counts[:, np.newaxis])[who]
-    within = aside.T @ aside / max(1, len(wide) - len(counts))
+    means = means_of(wide, who)
+    aside = wide - means[who]
+    within = aside.T @ aside / max(1, len(wide) - len(means))
     sphere = np.trace(within) / len(within) * np.eye(len(within))
     common = wide.mean(0)
     nuisance = (1 - share) * within + share * sphere + np.outer(common, common)
     sizes, directions = np.linalg.eigh(nuisance)
     scales = np.sqrt(sizes.min() / sizes)  # at most one: a point keeps about its length
-    way: Map = ((directions * scales) @ directions.T).astype(np.float32)
-    return way
+    return np.asarray((directions * scales) @ directions.T, np.float32)
 
 
 def move(points: Points, way: Map) -> Points:
     """Points (recordings, dimension) after the map, of unit length again."""
-    moved = points @ way
-    unit: Points = moved / np.linalg.norm(moved, axis=1, keepdims=True)
-    return unit
+    return unit(points @ way)
 
 
 def gain(points: Points, students: Names) -> Gain:
@@ -117,7 +113,7 @@ def gain(points: Points, students: Names) -> Gain:
     return Gain(
         before=equal_error_rate(old[same], old[~same]),
         after=equal_error_rate(new[same], new[~same]),
-        separation=interval_of_separation_gained(old, new, same, left, right),
+        separation=interval_of_separation_gained(old, new, left, right),
         share=_best_share(points, students),
         students=len(names),
         recordings=len(points),

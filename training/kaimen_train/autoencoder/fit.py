@@ -99,8 +99,7 @@ class Autoencoder:
 
     def embed_features(self, heard: Features) -> Points:
         """One point of a phrase, (dimension,): the mean over its windows."""
-        point: Points = self.encode(self.windows(heard)).mean(axis=0)
-        return point
+        return np.asarray(self.encode(self.windows(heard)).mean(axis=0), np.float32)
 
     def novelty(self, heard: Features) -> Novelty:
         """How unlike the speech that was learned from a phrase is, given by its features."""

@@ -32,8 +32,7 @@ Magnitudes = NDArray[np.float64]  # (frames, BINS)
 def spectra_of(samples: Samples) -> Spectra:
     """Short-time spectra in the frames of ``kaimen.voice.features.log_mel``."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-    spectra: Spectra = np.fft.rfft(frames * window(), FFT)
-    return spectra
+    return np.asarray(np.fft.rfft(frames * window(), FFT), np.complex128)
 
 
 def sound_of(spectra: Spectra) -> Samples:
@@ -48,8 +47,7 @@ def sound_of(spectra: Spectra) -> Samples:
         at = slice(number * HOP, number * HOP + WINDOW)
         summed[at] += frame
         weight[at] += window() ** 2
-    samples: Samples = (summed / np.maximum(weight, EDGE * weight.max())).astype(np.float32)
-    return samples
+    return np.asarray(summed / np.maximum(weight, EDGE * weight.max()), np.float32)
 
 
 @cache
@@ -60,18 +58,14 @@ def _spread() -> NDArray[np.float64]:
 def magnitudes_of(log_mel: Features) -> Magnitudes:
     """Magnitudes whose mel energies are nearest, as far as energies can be: none is negative."""
     power = np.maximum(np.exp(log_mel.astype(np.float64)) @ _spread(), 0)
-    magnitudes: Magnitudes = np.sqrt(power)
-    return magnitudes
+    return np.asarray(np.sqrt(power), np.float64)
 
 
 def griffin_lim(
-    magnitudes: Magnitudes,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-    begun: Spectra | None = None,
+    magnitudes: Magnitudes, iterations: int = ITERATIONS, begun: Spectra | None = None
 ) -> Samples:
     """A sound with about these magnitudes, from the phases of ``begun`` or random ones."""
-    drawn = np.random.default_rng(seed).uniform(0, 2 * np.pi, (len(magnitudes), BINS))
+    drawn = np.random.default_rng(0).uniform(0, 2 * np.pi, (len(magnitudes), BINS))
     if begun is not None:
         drawn = np.angle(begun)
     phases, before = np.exp(1j * drawn), np.zeros((len(magnitudes), BINS), np.complex128)
@@ -82,15 +76,7 @@ def griffin_lim(
     return sound_of(magnitudes * phases)
 
 
-def convergence(magnitudes: Magnitudes, samples: Samples) -> float:
-    """How far a sound's magnitudes are from those wanted, relative to them (Frobenius norm)."""
-    apart = np.linalg.norm(np.abs(spectra_of(samples)) - magnitudes)
-    return float(apart / max(float(np.linalg.norm(magnitudes)), TINY))
-
-
-def sound(
-    log_mel: Features, iterations: int = ITERATIONS, contour: PitchContour | None = None
-) -> Samples:
+def sound(log_mel: Features, contour: PitchContour | None = None) -> Samples:
     """Log-mel features (frames, MELS) of any level as sound with a peak of PEAK.
 
     With a ``contour`` (frames,) it has its pitch; without, whatever the picture shows of one.
@@ -101,12 +87,11 @@ def sound(
         strength = np.abs(begun)
         # The partial tones that the picture has would beat with those of the contour.
         magnitudes = _smooth(magnitudes) * strength / np.maximum(_smooth(strength), TINY)
-    samples = griffin_lim(magnitudes, iterations, begun=begun)
+    samples = griffin_lim(magnitudes, begun=begun)
     return samples * np.float32(PEAK / max(float(np.abs(samples).max()), TINY))
 
 
 def _smooth(magnitudes: Magnitudes) -> Magnitudes:
     """Return the same without partial tones."""
     power = uniform_filter1d(magnitudes**2, SMOOTH, axis=1, mode="nearest")
-    smooth: Magnitudes = np.sqrt(np.maximum(power, 0))
-    return smooth
+    return np.asarray(np.sqrt(np.maximum(power, 0)), np.float64)

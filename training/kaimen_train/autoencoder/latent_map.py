@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 
 from kaimen.errors import SettingsError
 from kaimen.sound.recording import SUFFIXES, main_phrase, read
-from kaimen.storage import write_whole
 from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.autoencoder.fit import Autoencoder
+from kaimen_train.drawing import save_svg
+from kaimen_train.points import unit
 
 COLOURS = "tab20"
 PASSPHRASE = "phrase"  # what the name of a file begins with that says it; others may say others
@@ -43,8 +43,8 @@ def flat(name: str, points: NDArray[np.float32], speakers: Sequence[str]) -> Map
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
     _, heights, axes = np.linalg.svd(centred, full_matrices=False)
     shares = (heights**2 / np.sum(heights**2))[:2].tolist()
-    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
-    cosines = unit @ unit.T
+    directions = unit(points)
+    cosines = directions @ directions.T
     np.fill_diagonal(cosines, -np.inf)
     who = np.array(speakers)
     nearest = float(np.mean(who[cosines.argmax(axis=1)] == who))
@@ -87,7 +87,4 @@ def draw(both: Sequence[Map], paths: Sequence[Path], out: Path) -> None:
         place.set_title(title, fontsize=10)
         for name, share in zip(("x", "y"), drawn.shares, strict=True):
             place.set(**{f"{name}label": f"{share:.0%} of the variance", f"{name}ticks": []})
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "kaimen"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(out, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, out)

@@ -67,7 +67,7 @@ def pairs(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech) -> Figu
     """Pair EER of the latent means beside the encoder's, by corpus."""
     found: Figures = {}
     for corpus, sounds in heard.speech.items():
-        placed = [features_of(each) for each in track(sounds, f"embedding {corpus}", len(sounds))]
+        placed = [features_of(each) for each in track(sounds, f"embedding {corpus}")]
         points = {
             "autoencoder": np.stack([_unit(autoencoder.embed_features(each)) for each in placed]),
             "encoder": np.stack([encoder.embed_features(each) for each in placed]),

@@ -21,7 +21,7 @@ from kaimen_train.autoencoder.pca import Components
 from kaimen_train.data import out_of_distribution
 from kaimen_train.data.corpus import long_enough
 from kaimen_train.evaluation.evaluate import EvalSpeech
-from kaimen_train.evaluation.metrics import threshold_at
+from kaimen_train.evaluation.metrics import auc, threshold_at
 
 ALARMS = 0.01  # share of usual speech that a score may find unusual
 OF_A_CORPUS = 200  # recordings on which it is measured
@@ -82,28 +82,18 @@ def compared(usual: Scores, unusual: Scores) -> Figures:
     found: Figures = {"of": len(next(iter(unusual.values())))}
     for name, own in unusual.items():
         threshold = threshold_at(usual[name], ALARMS)
-        found[name] = {
-            "auc": area(usual[name], own),
-            "found": float(np.mean(own >= threshold)),
-        }
+        found[name] = {"auc": auc(own, usual[name]), "found": float(np.mean(own >= threshold))}
     return found
 
 
-def area(usual: NDArray[np.float64], unusual: NDArray[np.float64]) -> float:
-    """The share of pairs in which the unusual scores higher; ties count half."""
-    ordered = np.sort(usual)
-    below = np.searchsorted(ordered, unusual, "left") + np.searchsorted(ordered, unusual, "right")
-    return float(below.mean() / 2 / len(ordered))
-
-
-def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures:
+def rooms(autoencoder: Autoencoder, heard: EvalSpeech) -> Figures:
     """Tell whether another room than the usual one is heard, both simulated.
 
     For each of several gates one half of the voices gives what is usual there; the other half
     comes to this gate and to others. Distances are Mahalanobis's from the usual points, and, to
     compare with, from the usual mean spectra.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     chosen = list(some(heard))
     voices = sorted({(corpus, speaker) for corpus, speaker, _ in chosen})
     random.shuffle(voices)
@@ -113,8 +103,8 @@ def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures
         for own in (True, False)
     ]
     places = gates(random, GATES + 1, out_of_distribution.FAMILY)
-    usual: dict[str, list[float]] = defaultdict(list)
-    other: dict[str, list[float]] = defaultdict(list)
+    usual: list[dict[str, float]] = []
+    other: list[dict[str, float]] = []
 
     def visits(half: Sequence[Samples], number: int) -> Iterator[Features]:
         for index in random.choice(len(half), min(VISITS, len(half)), replace=False):
@@ -129,11 +119,11 @@ def rooms(autoencoder: Autoencoder, heard: EvalSpeech, seed: int = 0) -> Figures
         by_spectrum = Usual.of(np.stack([_spectrum(each) for each in enrolled]))
         for scored, at in ((usual, number), (other, number + 1)):
             for each in visits(halves[1], at):
-                for name, score in autoencoder.novelty(each)._asdict().items():
-                    scored[name].append(score)
-                scored["point"].append(by_point.distance(autoencoder.embed_features(each)))
-                scored["spectrum"].append(by_spectrum.distance(_spectrum(each)))
-    return compared(_arrays(usual), _arrays(other))
+                scores = autoencoder.novelty(each)._asdict()
+                scores["point"] = by_point.distance(autoencoder.embed_features(each))
+                scores["spectrum"] = by_spectrum.distance(_spectrum(each))
+                scored.append(scores)
+    return compared(_columns(usual), _columns(other))
 
 
 @dataclass(frozen=True)
@@ -174,13 +164,8 @@ def features_of(samples: Samples) -> Features:
 
 
 def _spectrum(heard: Features) -> Features:
-    mean: Features = features.level_free(heard).mean(axis=0)
-    return mean
+    return np.asarray(features.level_free(heard).mean(axis=0), np.float32)
 
 
 def _columns(scored: Sequence[Mapping[str, float]]) -> Scores:
     return {name: np.array([each[name] for each in scored]) for name in scored[0]}
-
-
-def _arrays(scored: Mapping[str, Sequence[float]]) -> Scores:
-    return {name: np.array(each) for name, each in scored.items()}

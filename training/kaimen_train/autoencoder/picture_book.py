@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
     content = {
         "sound": _sound(read(EXAMPLE)),
         "voices": _voices(spaces[-1].made),
-        "spaces": [_space(space) for space in track(spaces, "drawing maps", len(spaces))],
+        "spaces": [_space(space) for space in track(spaces, "drawing maps")],
         "schools": _schools(),
         "walk": _walk(),
         "drawn": _drawn(spaces[-1].made),
@@ -95,8 +95,7 @@ def _spaces(rows: Sequence[Row]) -> list[Space]:
     found = []
     for rung in LADDER:
         encoder = SMALL if rung.name == "deep" else RUNGS / f"{rung.name}.tflite"
-        with of_encoder(encoder) as embed:
-            found.append(Space(rung, encoder, embedded(heard, embed)))
+        found.append(Space(rung, encoder, embedded(heard, of_encoder(encoder))))
     return found
 
 
@@ -135,38 +134,29 @@ def wav(samples: Samples) -> str:
 
 def _voices(made: Embedded) -> Page:
     """Who said which phrase, point by point, as numbers: names are nobody's business."""
-    names = _names(made)
-    speakers = sorted({speaker for _, speaker, _ in names})
-    phrases = sorted({text for text, _, _ in names})
+    texts, who, takes, _ = zip(*_takes(made), strict=True)
+    speakers, phrases = sorted(set(who)), sorted(set(texts))
     return {
-        "speaker": [speakers.index(speaker) for _, speaker, _ in names],
-        "phrase": [phrases.index(text) for text, _, _ in names],
-        "take": [take for _, _, take in names],
+        "speaker": [speakers.index(speaker) for speaker in who],
+        "phrase": [phrases.index(text) for text in texts],
+        "take": list(takes),
         "phrases": phrases,
         "speakers": len(speakers),
     }
 
 
-def _names(made: Embedded) -> list[protocols.Name]:
-    return [
-        (said.text, speaker, take)
-        for said in made.phrases
-        for speaker, takes in sorted(said.takes.items())
-        for take in sorted(takes)
-    ]
+def _takes(made: Embedded) -> Iterator[tuple[str, str, int, Points]]:
+    """Yield text, speaker, take and point, in order."""
+    for said in made.phrases:
+        for speaker, takes in sorted(said.takes.items()):
+            for take, point in sorted(takes.items()):
+                yield said.text, speaker, take, point
 
 
 def _space(space: Space) -> Page:
     """A rung: how large it is, how well it tells voices apart, and a map of its space."""
     made, card = space.made, Encoder(space.encoder).card
-    points = np.stack(
-        [
-            said.takes[speaker][take]
-            for said in made.phrases
-            for speaker in sorted(said.takes)
-            for take in sorted(said.takes[speaker])
-        ]
-    )
+    points = np.stack([point for *_, point in _takes(made)])
     cosines = points @ points.T
     np.fill_diagonal(cosines, -np.inf)
     trials = protocols.verifications(made.phrases, protocols.PROBES[PHRASED])
@@ -182,8 +172,8 @@ def _space(space: Space) -> Page:
         "map": _rounded(_map(points)),
         "straight": _rounded(_straight(points)),
         "nearest": cosines.argmax(axis=1).tolist(),
-        "same": _rounded(np.sort(trials.scores[trials.same])),
-        "other": _rounded(np.sort(trials.scores[~trials.same])),
+        "same": _rounded(np.sort(trials.targets)),
+        "other": _rounded(np.sort(trials.strangers)),
     }
 
 
@@ -203,8 +193,7 @@ def _straight(points: Points) -> NDArray[np.float64]:
 def _framed(flat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the same between 0 and 1, both ways alike."""
     low, high = flat.min(axis=0), flat.max(axis=0)
-    framed: NDArray[np.float64] = (flat - (low + high) / 2) / (high - low).max() + 0.5
-    return framed
+    return np.asarray((flat - (low + high) / 2) / (high - low).max() + 0.5, np.float64)
 
 
 def _schools() -> Page:
@@ -220,7 +209,7 @@ def _schools() -> Page:
     shares = np.linspace(0, 1, CURVE)
     best = {
         str(size): _rounded(np.quantile(exact.best(school[:size], strangers).scores, shares))
-        for size in track(SIZES, "scoring schools", len(SIZES))
+        for size in track(SIZES, "scoring schools")
     }
     return {"strangers": best, "students": _rounded(np.quantile(own, shares))}
 
@@ -232,10 +221,7 @@ def _walk() -> Page:
     high = max(float(each.max()) for each in walked.pictures)
     return {
         "steps": [
-            {
-                "mel": picture(np.clip(each, high - FAINTEST, high)),
-                "wav": wav(heard),
-            }
+            {"mel": picture(np.clip(each, high - FAINTEST, high)), "wav": wav(heard)}
             for each, heard in zip(walked.pictures, walked.sounds(), strict=True)
         ],
         "distances": _rounded(walked.distances),
@@ -266,7 +252,7 @@ def _drawn(made: Embedded) -> Page:
         "pairs": {"real": _shares(pairs_of(people).other)},
         "growth": {"real": _rounded_values(judge.by_size(galleries * REPEATED, threshold))},
     }
-    for model in track(synthetic.MODELS, "drawing schools", len(synthetic.MODELS)):
+    for model in track(synthetic.MODELS, "drawing schools"):
         school = population.using(model).draw(DRAWN, judge.TAKES, seed=0)
         found["pairs"][model] = _shares(synthetic_pairs(population.using(model)).other)
         small = judge.by_size(list(judge.as_large(school, galleries)), threshold)
@@ -276,8 +262,7 @@ def _drawn(made: Embedded) -> Page:
 
 def _within(numbers: Points) -> Points:
     """Numbers as deviations, whatever noise is among them."""
-    scaled: Points = numbers / numbers.std(axis=0)
-    return scaled
+    return np.asarray(numbers / numbers.std(axis=0), np.float32)
 
 
 def _shares(cosines: Points) -> list[float]:

@@ -60,8 +60,7 @@ def between(first: PitchContour, last: PitchContour, share: float, frames: int) 
     if not any(each.any() for each in levels):
         return np.zeros(frames)
     known = [each if each.any() else levels[1 - place] for place, each in enumerate(levels)]
-    blended: PitchContour = np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
-    return blended
+    return np.where(voiced, np.exp((1 - share) * known[0] + share * known[1]), 0)
 
 
 def _level(pitches: PitchContour) -> PitchContour:
@@ -72,7 +71,7 @@ def _level(pitches: PitchContour) -> PitchContour:
     return np.interp(np.arange(len(pitches)), at, np.log(pitches[at]))
 
 
-def source(pitches: PitchContour, seed: int = 0) -> Samples:
+def source(pitches: PitchContour) -> Samples:
     """Pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
     length = (len(pitches) - 1) * HOP + WINDOW
     nearest = ((np.arange(length) - WINDOW / 2) / HOP).round().astype(int)
@@ -85,14 +84,13 @@ def source(pitches: PitchContour, seed: int = 0) -> Samples:
             break
         fading = np.where(partial * each < HISS, 1.0, 1 - STRENGTH)
         pulses += np.where(heard, fading * np.cos(partial * turns), 0)
-    noise = np.random.default_rng(seed).standard_normal(length)
+    noise = np.random.default_rng(0).standard_normal(length)
     # As strong as the partial tones of a pulse: one every ``pitch`` Hz.
     strength = np.where(each > 0, STRENGTH, 1.0) * np.sqrt(
         SAMPLE_RATE / 4 / np.where(each > 0, each, LOWEST_PITCH)
     )
     high = np.where(each > 0, _above(noise), noise)
-    made: Samples = (pulses + strength * high).astype(np.float32)
-    return made
+    return np.asarray(pulses + strength * high, np.float32)
 
 
 def _above(noise: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from kaimen_train.autoencoder import pitch
 from kaimen_train.autoencoder.fit import Autoencoder, Points
 from kaimen_train.autoencoder.griffin_lim import sound
 from kaimen_train.autoencoder.pitch import PitchContour
+from kaimen_train.drawing import as_svg
 
 COLOURS = "magma"
 FAINTEST = 10.0  # nats below the loudest bin that are drawn in the darkest colour
@@ -205,10 +206,7 @@ def _plot(walked: Walk) -> bytes:
     place.set_ylim(bottom=0)
     place.grid(alpha=0.3)
     place.legend()
-    content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "kaimen"}):
-        figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+    return as_svg(figure)
 
 
 def _scale(walked: Walk) -> tuple[float, float]:

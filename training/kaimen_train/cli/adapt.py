@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 
 EXAMPLE = """example:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         encoder = Encoder(arguments.encoder)
         voices = many_voices.hear(rows, arguments.folder, encoder)
         found = teach(voices, many_voices.points_by(encoder, rows, arguments.folder))
-        return answer(arguments, [found], tables.taught(found))
+        return options.answer(arguments, [found], tables.taught(found))
     if arguments.check:
         from kaimen_train.adapt.protocol import check
 
@@ -57,4 +56,4 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.speech, arguments.encoder, arguments.weights, arguments.out
         )
     shown = tables.checked(found) if arguments.check else tables.adapted(found)
-    return answer(arguments, [found], shown)
+    return options.answer(arguments, [found], shown)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 
 EXAMPLE = """example:
@@ -23,4 +22,4 @@ def run(arguments: argparse.Namespace) -> int:
     from kaimen_train.evaluation import check_tables
 
     found = check_tables.measure(read_manifest(arguments.manifest))
-    return answer(arguments, [found], check_tables.tables(found))
+    return options.answer(arguments, [found], check_tables.tables(found))

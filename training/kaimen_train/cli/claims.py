@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -26,4 +25,4 @@ def run(arguments: argparse.Namespace) -> int:
     from kaimen_train.evaluation.claims import compare
 
     found = compare(read_manifest(arguments.manifest), arguments.folder, arguments.encoder)
-    return answer(arguments, found, tables.claims(found))
+    return options.answer(arguments, found, tables.claims(found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 
 EXAMPLE = """example:
@@ -33,4 +32,4 @@ def run(arguments: argparse.Namespace) -> int:
     found = evaluate(table, others)
     if arguments.figure:
         coach_report.draw(found, arguments.figure)
-    return answer(arguments, [found], coach_report.tables(found))
+    return options.answer(arguments, [found], coach_report.tables(found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -29,6 +28,5 @@ def run(arguments: argparse.Namespace) -> int:
     from kaimen_train.evaluation.evaluate import of_encoder
 
     rows = read_manifest(arguments.manifest)
-    with of_encoder(arguments.encoder) as embed:
-        found = measure(rows, embed, nth=max(1, arguments.every))
-    return answer(arguments, [found], tables.endpointing(found))
+    found = measure(rows, of_encoder(arguments.encoder), nth=max(1, arguments.every))
+    return options.answer(arguments, [found], tables.endpointing(found))

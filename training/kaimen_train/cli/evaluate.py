@@ -9,7 +9,6 @@ from typing import Any
 
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import evaluate as measuring
 from kaimen_train.evaluation import gate_phrases, gate_protocol, tables
@@ -61,20 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
             )
         for name in (*encoders, *arguments.peer):
             if name in encoders:
-                begin = measuring.of_encoder(encoders[name])
+                asked = measuring.of_encoder(encoders[name])
                 identity = measuring.identity_of_encoder(encoders[name])
             else:
-                begin, identity = measuring.of_peer(name), measuring.identity_of_peer(name)
-            with begin as asked:
-                embed = measuring.keeping(asked, arguments.folder / "points", identity)
-                made[name] = measuring.embedded(heard, embed)
-                every[name] = measuring.evaluate(made[name])
-                every[name]["gate"] = gate_protocol.evaluate(*phrases, embed)
-                if arguments.conditions:
-                    from kaimen_train.data.conditions import under_conditions
+                asked, identity = measuring.of_peer(name), measuring.identity_of_peer(name)
+            embed = measuring.keeping(asked, arguments.folder / "points", identity)
+            made[name] = measuring.embedded(heard, embed)
+            every[name] = measuring.evaluate(made[name])
+            every[name]["gate"] = gate_protocol.evaluate(*phrases, embed)
+            if arguments.conditions:
+                from kaimen_train.data.conditions import under_conditions
 
-                    conditions = under_conditions(made[name], embed, rows, arguments.folder)
-                    every[name]["conditions"] = conditions
+                conditions = under_conditions(made[name], embed, rows, arguments.folder)
+                every[name]["conditions"] = conditions
     cost = measuring.cost_of_int8(made["int8"], made["float"]) if arguments.weights else {}
     if arguments.report:
         from kaimen_train.evaluation.report import write
@@ -88,4 +86,4 @@ def run(arguments: argparse.Namespace) -> int:
     # The encoder's own figures come first, those of others beside them by name.
     own = every.pop("int8")
     everything = {**own, "cost_of_int8": cost, "others": every}
-    return answer(arguments, [everything], [*shown, *tables.cost_of_int8(cost)])
+    return options.answer(arguments, [everything], [*shown, *tables.cost_of_int8(cost)])

@@ -37,8 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     large = arguments.model == "large"
     out = arguments.out or (SHIPPED if large else SMALL)
     export(rows, arguments.folder, LARGE if large else RUNGS["deep"], out)
-    with of_encoder(out) as embed:
-        figures = evaluate(embedded(hear(rows), embed))
+    figures = evaluate(embedded(hear(rows), of_encoder(out)))
     card = Card.read(out.with_suffix(".json"))
     card = cards.add_measured(card, out, without_curves(figures))
     Console().print_json(data=asdict(card))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 
 EXAMPLE = """example:
@@ -36,4 +35,4 @@ def run(arguments: argparse.Namespace) -> int:
             points_by(encoder, rows, arguments.folder), arguments.campaigns
         ),
     }
-    return answer(arguments, [found], growing.tables(found))
+    return options.answer(arguments, [found], growing.tables(found))

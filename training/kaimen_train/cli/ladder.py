@@ -8,7 +8,6 @@ from dataclasses import asdict
 from kaimen.voice import SMALL
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -34,4 +33,4 @@ def run(arguments: argparse.Namespace) -> int:
     steps = climb(read_manifest(arguments.manifest), arguments.folder, arguments.encoder)
     if arguments.figure:
         draw_ladder(steps, arguments.figure)
-    return answer(arguments, [asdict(step) for step in steps], tables.ladder(steps))
+    return options.answer(arguments, [asdict(step) for step in steps], tables.ladder(steps))

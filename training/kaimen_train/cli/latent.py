@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kaimen.voice import SMALL
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation.tables import titled
 
@@ -26,31 +23,15 @@ STEPS = 9
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the parts and their options."""
     subs = parser.add_subparsers(dest="part", required=True, metavar="PART")
-    part = partial(options.command, subs)
-    training = part(
-        "fit",
-        "train the autoencoder on the train split",
-        "example:\n  kaimen-train latent fit speech/manifest.csv",
-    )
-    measuring = part(
-        "evaluate",
-        "measure reconstruction, speakers, novelty and walks on the eval split",
-        "example:\n  kaimen-train latent evaluate speech/manifest.csv --json",
-    )
-    walking = part(
-        "walk",
-        "from one phrase to another in its latent space: pictures, sound, distances",
-        "example:\n  kaimen-train latent walk anna.wav bob.wav --out walk",
-    )
-    mapping = part(
-        "map",
-        "draw recordings in its latent space beside the encoder's",
-        "example:\n  kaimen-train latent map recordings/ --figure latent.svg",
-    )
-    telling = part(
-        "report",
-        "a picture book of the latent spaces: one page, Chinese and English, offline",
-        "example:\n  kaimen-train latent report speech/manifest.csv --out kaimen.html",
+    training, measuring, walking, mapping, telling = (
+        subs.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  kaimen-train latent {name} {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, (_, summary, example) in PARTS.items()
     )
     for reading in (training, measuring, telling):
         options.manifest(reading)
@@ -72,7 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one part; return its exit code."""
-    return PARTS[arguments.part](arguments)
+    return PARTS[arguments.part][0](arguments)
 
 
 # TensorFlow takes seconds to import, so each part imports only what it needs.
@@ -87,7 +68,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from kaimen_train.autoencoder import latent_protocol
 
     found = latent_protocol.evaluate(read_manifest(arguments.manifest), arguments.folder)
-    return answer(arguments, [found], _tables(found))
+    return options.answer(arguments, [found], _tables(found))
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Table]:
@@ -95,13 +76,13 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
     from kaimen_train.autoencoder.latent_protocol import STEPS as OF_A_WALK
     from kaimen_train.autoencoder.novelty import ALARMS
 
-    table = Table("speech", "mean", "PCA", "autoencoder", "windows", box=SIMPLE_HEAD)
-    table.title = "reconstruction: squared error a bin, nats²"
+    title = "reconstruction: squared error a bin, nats²"
+    table = titled(title, "speech", "mean", "PCA", "autoencoder", "windows")
     for name, each in found["reconstruction"].items():
         errors = (f"{each[key]:.2f}" for key in ("mean", "pca", "autoencoder"))
         table.add_row(name, *errors, str(each["windows"]))
     yield table
-    table = Table("corpus", "autoencoder", "encoder", title="pair EER, %", box=SIMPLE_HEAD)
+    table = titled("pair EER, %", "corpus", "autoencoder", "encoder")
     for corpus, each in found["pair"].items():
         table.add_row(corpus, *(f"{100 * own['eer']:.2f}" for own in each.values()))
     yield table
@@ -112,16 +93,16 @@ def _tables(found: dict[str, Any]) -> Iterator[Table]:
         ("rooms", {"another room": found["rooms"]}),
     ):
         names = [name for name in next(iter(kinds.values()), {}) if name != "of"]
-        table = Table("sound", *names, "no voice", "of", box=SIMPLE_HEAD)
-        table.title = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms; % without a voice"
+        told = f"{title}: AUC, and % found at {ALARMS:.0%} false alarms; % without a voice"
+        table = titled(told, "sound", *names, "no voice", "of")
         for kind, each in kinds.items():
             cells = (f"{each[name]['auc']:.2f} {100 * each[name]['found']:.0f}" for name in names)
             refused = novelty["no_voice"].get(kind)
             shown = "" if refused is None else f"{100 * refused:.1f}"
             table.add_row(kind, *cells, shown, str(each["of"]))
         yield table
-    table = Table("walk", "to the first end", "to the last end", "arc", "line", box=SIMPLE_HEAD)
-    table.title = "walks: 1 − cosine at the first, middle and last step; contrast in the middle"
+    title = "walks: 1 − cosine at the first, middle and last step; contrast in the middle"
+    table = titled(title, "walk", "to the first end", "to the last end", "arc", "line")
     for kind in ("takes", "speakers", "phrases"):
         if kind in found["walks"]:
             each = found["walks"][kind]
@@ -153,7 +134,7 @@ def _walk(arguments: argparse.Namespace) -> int:
     table = titled("1 − cosine", "step", "to the first", "to the last")
     for number, (first, last) in enumerate(walked.distances.tolist(), start=1):
         table.add_row(str(number), f"{first:.3f}", f"{last:.3f}")
-    return answer(arguments, [found], [table])
+    return options.answer(arguments, [found], [table])
 
 
 def _map(arguments: argparse.Namespace) -> int:
@@ -177,4 +158,27 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-PARTS = {"fit": _fit, "evaluate": _evaluate, "walk": _walk, "map": _map, "report": _report}
+# What runs each part, what it does, and an example's arguments.
+PARTS = {
+    "fit": (_fit, "train the autoencoder on the train split", "speech/manifest.csv"),
+    "evaluate": (
+        _evaluate,
+        "measure reconstruction, speakers, novelty and walks on the eval split",
+        "speech/manifest.csv --json",
+    ),
+    "walk": (
+        _walk,
+        "from one phrase to another in its latent space: pictures, sound, distances",
+        "anna.wav bob.wav --out walk",
+    ),
+    "map": (
+        _map,
+        "draw recordings in its latent space beside the encoder's",
+        "recordings/ --figure latent.svg",
+    ),
+    "report": (
+        _report,
+        "a picture book of the latent spaces: one page, Chinese and English, offline",
+        "speech/manifest.csv --out kaimen.html",
+    ),
+}

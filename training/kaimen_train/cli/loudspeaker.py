@@ -7,7 +7,6 @@ from pathlib import Path
 
 from kaimen.voice import LOUDSPEAKER
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -37,4 +36,4 @@ def run(arguments: argparse.Namespace) -> int:
         fit(rows, arguments.folder, arguments.detector, encoder=encoder)
     keep = not arguments.evaluate
     found = evaluate(rows, arguments.folder, arguments.detector, keep=keep, encoder=encoder)
-    return answer(arguments, [found], tables.loudspeaker(found))
+    return options.answer(arguments, [found], tables.loudspeaker(found))

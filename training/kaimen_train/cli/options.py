@@ -1,28 +1,22 @@
-"""Options that several commands of ``kaimen-train`` share."""
+"""Options that several commands of ``kaimen-train`` share, and the answer that they ask for."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from kaimen.voice import SHIPPED
 from kaimen_train.data.corpus import MANIFEST
+from kaimen_train.evaluation.tables import show
 
 FOLDER = Path("build")
 WEIGHTS = Path(__file__).parents[1] / "weights" / "large.weights.h5"
-
-
-def command(subs: Any, name: str, summary: str, example: str = "") -> argparse.ArgumentParser:
-    """Add a command with a summary, and an example below its options, to the commands ``subs``."""
-    added: argparse.ArgumentParser = subs.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=example,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return added
 
 
 def manifest(parser: argparse.ArgumentParser) -> None:
@@ -66,3 +60,12 @@ def figure(parser: argparse.ArgumentParser, what: str = "draw the errors as an S
 def as_json(parser: Any, what: str = "one JSON object") -> None:
     """Add the choice of an answer for programs."""
     parser.add_argument("--json", action="store_true", help=what)
+
+
+def answer(arguments: argparse.Namespace, found: Iterable[Any], shown: Iterable[Table]) -> int:
+    """Print figures for a program, one object a line, or tables for people; return 0."""
+    if arguments.json:
+        sys.stdout.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in found)
+    else:
+        show(shown, as_markdown=getattr(arguments, "markdown", False))
+    return 0

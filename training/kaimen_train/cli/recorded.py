@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
 
@@ -32,19 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     encoder = Encoder(arguments.encoder)
     rows = read_manifest(arguments.manifest)
     schools = recorded.schools(rows)
+    impairments, gain_steps, formats = [], [], []
     both = arguments.impairments == arguments.formats
-    impairments = [
-        figures
-        for school in schools
-        if both or arguments.impairments
-        for figures in recorded.impairments(school, encoder)
-    ]
-    gain_steps = list(recorded.gain_steps(rows)) if both or arguments.impairments else []
-    formats = [
-        figures
-        for school in schools
-        if both or arguments.formats
-        for figures in recorded.formats(school, encoder)
-    ]
+    if both or arguments.impairments:
+        impairments = [each for one in schools for each in recorded.impairments(one, encoder)]
+        gain_steps = list(recorded.gain_steps(rows))
+    if both or arguments.formats:
+        formats = [each for one in schools for each in recorded.formats(one, encoder)]
     tables_of_all = tables.recorded(impairments, gain_steps, formats)
-    return answer(arguments, impairments + gain_steps + formats, tables_of_all)
+    return options.answer(arguments, impairments + gain_steps + formats, tables_of_all)

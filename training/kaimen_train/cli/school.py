@@ -15,7 +15,6 @@ from kaimen.bench.synthetic import Population
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.data.corpus import Row, read_manifest
 from kaimen_train.evaluation import tables
 
@@ -75,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         found, shown = _checked(arguments, rows, population, encoder)
     else:
         found, shown = _drawn(arguments, rows, population)
-    return answer(arguments, found, shown)
+    return options.answer(arguments, found, shown)
 
 
 def _compared(arguments: argparse.Namespace, rows: list[Row]) -> Answer:
@@ -100,8 +99,7 @@ def _checked(
     if arguments.check:
         promises["synthetic"] = forecast.check(population, encoder.card, arguments.recordings)
     if arguments.check_voices:
-        with of_encoder(SHIPPED) as embed:
-            made = embedded(hear(rows), embed)
+        made = embedded(hear(rows), of_encoder(SHIPPED))
         each_of = forecast.check_voices(made, encoder.identity, encoder.card)
         promises |= {corpus: [promise] for corpus, promise in each_of.items()}
     found = [

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from kaimen.voice.encoder import Encoder
 from kaimen_train.cli import options
-from kaimen_train.cli.answer import answer
 from kaimen_train.evaluation import tables
 
 EXAMPLE = """example:
@@ -34,4 +33,4 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         float32 = from_weights(arguments.weights, card, Path(scratch, "float32.tflite"))
         taken = measure(arguments.encoder, float32, arguments.peer)
-    return answer(arguments, [taken], tables.speed(taken))
+    return options.answer(arguments, [taken], tables.speed(taken))

@@ -15,7 +15,7 @@ from scipy.signal import fftconvolve
 
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
-from kaimen_train.data.corpus import Clips
+from kaimen_train.data.corpus import Clips, long_enough
 from kaimen_train.progress import track
 
 ROOMS = 300
@@ -37,7 +37,7 @@ def rooms(folder: Path, seed: int = 0) -> list[Samples]:
 
         random = np.random.default_rng(seed)
         answers = []
-        for _ in track(range(ROOMS), "building rooms", ROOMS):
+        for _ in track(range(ROOMS), "building rooms"):
             size = random.uniform((2.5, 2.5, 2.3), (9, 7, 3.8))
             absorption, order = pyroomacoustics.inverse_sabine(
                 random.uniform(0.15, 0.6), size, c=343
@@ -86,7 +86,7 @@ class Augmenter:
 
     def _piece(self, clip: Samples, length: int) -> Samples:
         if len(clip) <= length:
-            return clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
+            return long_enough(clip)
         start = self.random.integers(len(clip) - length + 1)
         return clip[start : start + length]
 

@@ -7,7 +7,6 @@ about what a telephone does, 300 to 3,400 Hz.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -15,10 +14,9 @@ import numpy as np
 from kaimen.acoustics import filters
 from kaimen.acoustics.devices import MicrophonePath, live
 from kaimen.acoustics.rooms import Room
-from kaimen.errors import NoSpeech
 from kaimen.sound import Samples
-from kaimen.sound.recording import main_phrase
-from kaimen_train.progress import track
+from kaimen_train.data.corpus import phrase_in
+from kaimen_train.processes import in_processes
 
 BAND = (300.0, 3_400.0)  # Hz
 RESONANCE = (1_800.0, 3.0, 12.0)  # Hz, quality, dB
@@ -26,25 +24,18 @@ ROOM = Room((6.0, 5.0, 3.0), 0.25)  # it echoes for 0.4 s
 PLACES = 40  # where somebody may stand
 DISTANCE = (0.3, 1.2)  # m
 SNR = (25.0, 40.0)  # dB
-WORKERS = 2
 
 
 def at_bad_microphone(sounds: Sequence[Samples], seed: int) -> list[Samples]:
     """Trimmed speech as that microphone hears it, trimmed again by the gate's endpointing."""
     seeds = [(seed, number) for number in range(len(sounds))]
-    with ProcessPoolExecutor(WORKERS) as pool:
-        heard = pool.map(_heard, sounds, seeds, chunksize=16)
-        return list(track(heard, "at the intercom", len(sounds)))
+    return in_processes(_heard, "at the intercom", sounds, seeds)
 
 
 def _heard(sound: Samples, seed: tuple[int, int]) -> Samples:
     random = np.random.default_rng(seed)
     gate = _places()[random.integers(PLACES)]
-    heard = live(sound, gate, random.uniform(*SNR), random)
-    try:
-        return main_phrase(heard).samples
-    except NoSpeech:
-        return heard
+    return phrase_in(live(sound, gate, random.uniform(*SNR), random))
 
 
 @cache

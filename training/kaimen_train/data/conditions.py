@@ -58,8 +58,7 @@ def changes(voices: Sequence[Samples], noise: Sequence[Samples], folder: Path) -
 
     def in_room(sound: Samples) -> Samples:
         answer = answers[random.integers(len(answers))]
-        heard: Samples = fftconvolve(sound, answer)[: len(sound)].astype(np.float32)
-        return heard
+        return np.asarray(fftconvolve(sound, answer)[: len(sound)], np.float32)
 
     def mixed(sound: Samples, other: Samples, decibels: float) -> Samples:
         level = np.std(sound) / (np.std(other) + 1e-9) * 10 ** (-decibels / 20)

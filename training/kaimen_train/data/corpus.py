@@ -35,6 +35,7 @@ UNSEEN = ("arabic40", "calls")
 SPEEDS = (1.0, 0.9, 1.1, 0.8, 1.25)  # a voice at another speed is another speaker
 RUNNING_SPEECH = 2.5  # seconds of file from which it is cut into all its phrases
 LONG_ENOUGH = 0.8  # seconds such a phrase must last
+TOLD = ("path", "corpus", "speaker", "text")  # of a row, in the label of its clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,12 @@ def read_manifest(path: Path | str) -> list[Row]:
 
 
 def speech_of(file: Path) -> Samples:
+    """The phrase of a recording's file, as ``phrase_in`` finds it."""
+    return phrase_in(read(file, longest=None))
+
+
+def phrase_in(samples: Samples) -> Samples:
     """The phrase of a recording; all of it where no phrase is found, so no trial is lost."""
-    samples = read(file, longest=None)
     try:
         return main_phrase(samples).samples
     except NoSpeech:
@@ -93,8 +98,7 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     """The samples played ``speed`` times as fast, pitch and all."""
     if speed == 1:
         return samples
-    played: Samples = soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
-    return played
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE), np.float32)
 
 
 def long_enough(clip: Samples) -> Samples:
@@ -120,12 +124,8 @@ class Clips:
 
     def only(self, indices: NDArray[np.int64]) -> Clips:
         """Some of the clips, over the same samples."""
-        return Clips(
-            self.samples,
-            self.starts[indices],
-            self.ends[indices],
-            [self.labels[i] for i in indices],
-        )
+        labels = [self.labels[i] for i in indices]
+        return Clips(self.samples, self.starts[indices], self.ends[indices], labels)
 
 
 def _pieces(row: Row, speeds: Sequence[float]) -> list[tuple[float, NDArray[np.int16]]]:
@@ -163,15 +163,7 @@ def cut(
                 for speed, piece in pieces:
                     out.write(piece.tobytes())
                     lengths.append(len(piece))
-                    labels.append(
-                        {
-                            "path": row.path,
-                            "corpus": row.corpus,
-                            "speaker": row.speaker,
-                            "text": row.text,
-                            "speed": speed,
-                        }
-                    )
+                    labels.append({**{name: getattr(row, name) for name in TOLD}, "speed": speed})
         index.write_text(json.dumps({"lengths": lengths, "labels": labels}), encoding="utf-8")
     stored = json.loads(index.read_text(encoding="utf-8"))
     lengths_of = np.array(stored["lengths"], np.int64)

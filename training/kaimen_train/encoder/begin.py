@@ -13,9 +13,10 @@ from tensorflow import keras
 
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
-from kaimen_train.data.corpus import Clips
+from kaimen_train.data.corpus import Clips, long_enough
 from kaimen_train.networks import campplus
 from kaimen_train.peers import call
+from kaimen_train.points import unit
 from kaimen_train.progress import track
 
 LONGEST = 6.0  # seconds of a clip that are looked at
@@ -37,10 +38,8 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
         batch = np.stack([features.centred(values) for _, values in which])
         found[[index for index, _ in which]] = run(tf.constant(batch, tf.float32)).numpy()
 
-    for index in track(range(len(sounds)), "where they begin", len(sounds)):
-        sound = sounds[index]
-        if len(sound) < features.WINDOW:
-            sound = np.resize(sound, features.WINDOW)
+    for index in track(range(len(sounds)), "where they begin"):
+        sound = long_enough(sounds[index])
         values = features.log_mel(sound[: round(LONGEST * SAMPLE_RATE)], features.FINE)
         frames = max(5, -(-len(values) // tenth)) * tenth
         heard[frames].append((index, np.resize(values, (frames, features.FINE.mels))))
@@ -48,8 +47,7 @@ def points_of(network: keras.Model, sounds: Sequence[Samples] | Clips) -> NDArra
             flush(frames)
     for frames in list(heard):
         flush(frames)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found
+    return unit(found)
 
 
 def begin(folder: Path) -> keras.Model:

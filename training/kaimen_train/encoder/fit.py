@@ -22,11 +22,12 @@ from kaimen.voice import features
 from kaimen_train import loop
 from kaimen_train.data.augment import Augmenter, rooms
 from kaimen_train.data.batches import ClipBatch, batches
-from kaimen_train.data.corpus import NOISE, Clips, Row, cut, of_split
+from kaimen_train.data.corpus import NOISE, Clips, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import HELD_OUT, held_out, voice_of
 from kaimen_train.encoder import losses, teacher
 from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.networks import FRAMES, WEIGHTS, Build, Rung
+from kaimen_train.points import unit
 
 log = logging.getLogger(__name__)
 
@@ -151,9 +152,7 @@ def heard_at_the_gate(
     """Clean features as the gate computes them, one window a clip, (clips, frames, mels)."""
     windows = []
     for index in indices:
-        clip = clips[index]
-        clip = clip if len(clip) >= features.WINDOW else np.resize(clip, features.WINDOW)
-        values = features.level_free(features.log_mel(clip, bands))
+        values = features.level_free(features.log_mel(long_enough(clips[index]), bands))
         window = features.fit_frames(values, frames)[0]
         windows.append(features.centred(window) if centred else window)
     return np.stack(windows)
@@ -167,8 +166,7 @@ def check(network: keras.Model, clips: Clips, frames: int) -> dict[str, float]:
         indices = [i for i, label in labels if label["speed"] == 1]
         if not indices:
             continue
-        points = network.predict(heard_at_the_gate(clips, indices, frames), 64, verbose=0)
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points = unit(network.predict(heard_at_the_gate(clips, indices, frames), 64, verbose=0))
         said = np.array([clips.labels[i]["text"] for i in indices])
         who = np.array([clips.labels[i]["speaker"] for i in indices])
         first, second = np.triu_indices(len(points), 1)
@@ -261,9 +259,8 @@ def _towards_speaker(
     """The teachers' point of the clip, and a share of its speaker's mean: words blur it."""
     sums = np.zeros((classes, taught.shape[1]), np.float32)
     np.add.at(sums, labels[labels >= 0], taught[labels >= 0])
-    means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    mixed: NDArray[np.float32] = taught.copy()
+    means = unit(sums)
+    mixed = taught.copy()
     mixed[labels >= 0] *= 1 - share
     mixed[labels >= 0] += share * means[labels[labels >= 0]]
-    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
-    return mixed
+    return unit(mixed)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from kaimen.sound import SAMPLE_RATE
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import Row
 from kaimen_train.encoder.export import export
 from kaimen_train.encoder.fit import EncoderPlan, fit
+from kaimen_train.encoder.speed import in_turns, sound
 from kaimen_train.evaluation.evaluate import embedded, evaluate, hear, of_encoder
 from kaimen_train.networks import LADDER
 
@@ -22,7 +20,6 @@ log = logging.getLogger(__name__)
 
 # The lower rungs have learned all they can after a tenth of what the deep encoder hears.
 PLAN = EncoderPlan(steps=500, rate=4e-3, warmup=100, check_every=500)
-PHRASE = 1.5  # seconds of the sound that time is measured on
 ROUNDS = 60  # of measuring
 
 
@@ -61,8 +58,7 @@ def climb(rows: list[Row], folder: Path, shipped: Path, plan: EncoderPlan = PLAN
     heard = hear(rows)
     steps = []
     for rung, milliseconds in zip(LADDER, taken, strict=True):
-        with of_encoder(encoders[rung.name]) as embed:
-            figures = evaluate(embedded(heard, embed))
+        figures = evaluate(embedded(heard, of_encoder(encoders[rung.name])))
         card = Encoder(encoders[rung.name]).card
         steps.append(
             Step(
@@ -82,12 +78,5 @@ def climb(rows: list[Row], folder: Path, shipped: Path, plan: EncoderPlan = PLAN
 
 def times(encoders: Sequence[Path]) -> list[float]:
     """Median milliseconds from sound to point of each, in turns, so that all meet one machine."""
-    sound = np.random.default_rng(0).normal(0, 0.1, round(PHRASE * SAMPLE_RATE))
-    loaded = [Encoder(path) for path in encoders]
-    taken = np.zeros((ROUNDS, len(loaded)))
-    for row in taken:
-        for at, encoder in enumerate(loaded):
-            began = time.perf_counter()
-            encoder.embed(sound.astype(np.float32))
-            row[at] = time.perf_counter() - began
-    return [float(each) for each in 1000 * np.median(taken, axis=0)]
+    work = {str(at): partial(Encoder(path).embed, sound()) for at, path in enumerate(encoders)}
+    return [1000 * seconds for seconds in in_turns(work, ROUNDS).values()]

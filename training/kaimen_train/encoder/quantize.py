@@ -103,8 +103,7 @@ def usual(network: tf.keras.Model, shown: NDArray[np.float32]) -> NDArray[np.boo
     # Alike at a ceiling, alike in rank.
     ranks = [np.searchsorted(np.sort(peaks_of), peaks_of) for peaks_of in found.T]
     worst = np.max(ranks, axis=0)
-    kept: NDArray[np.bool_] = worst <= np.quantile(worst, USUAL)
-    return kept
+    return np.asarray(worst <= np.quantile(worst, USUAL), np.bool_)
 
 
 def rotate(network: tf.keras.Model, seed: int = 0) -> None:

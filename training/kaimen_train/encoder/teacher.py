@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 from kaimen_train.data.corpus import Clips
 from kaimen_train.peers import call
+from kaimen_train.points import unit
+from kaimen_train.processes import WORKERS
 from kaimen_train.progress import track
 
 TEACHERS = ("ge2e", "campplus")  # together they know far more than either
 BATCH = 2_000  # clips a call
 
 
-def points(clips: Clips, folder: Path, *, workers: int = 2) -> list[NDArray[np.float32]]:
+def points(clips: Clips, folder: Path) -> list[NDArray[np.float32]]:
     """Each teacher's unit-length points, of shape (clips, dimension of the teacher).
 
     Raises SettingsError where the teachers are not installed.
     """
-    return [_of(name, clips, folder, workers) for name in TEACHERS]
+    return [_of(name, clips, folder) for name in TEACHERS]
 
 
 def together(each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -31,19 +33,17 @@ def together(each: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
     The cosine of two such points is the mean of the teachers'.
     """
-    centred = [known - known.mean(axis=0) for known in each]
-    unit = [known / np.linalg.norm(known, axis=1, keepdims=True) for known in centred]
-    joined: NDArray[np.float32] = np.concatenate(unit, axis=1) / np.float32(len(each) ** 0.5)
-    return joined
+    centred = [unit(known - known.mean(axis=0)) for known in each]
+    return np.concatenate(centred, axis=1) / np.float32(len(each) ** 0.5)
 
 
-def _of(name: str, clips: Clips, folder: Path, workers: int) -> NDArray[np.float32]:
+def _of(name: str, clips: Clips, folder: Path) -> NDArray[np.float32]:
     known = hashlib.sha256(clips.starts.tobytes() + clips.ends.tobytes())
     known.update(repr([label["path"] for label in clips.labels]).encode())
     folder = folder / f"{name}-{known.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, len(clips), BATCH)
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         batches = pool.map(lambda start: _batch(name, clips, start, folder), starts)
         return np.concatenate(list(track(batches, f"asking {name}", len(starts))))
 

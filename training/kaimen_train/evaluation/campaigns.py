@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kaimen.access.growing import APART, FAR
 from kaimen.registry.grown import A_MONTH, MONTH, MOST
 from kaimen.voice.score import lifted, score_of
-from kaimen_train.evaluation.protocols import Points
+from kaimen_train.points import Points, unit
 
 SCHOOL = 100  # students
 ENROLLED = 5  # takes
@@ -65,8 +65,7 @@ class GrowingSchool:
         every = self.scores(probes)
         own = every[:, student].copy()
         every[:, student] = -np.inf
-        found: NDArray[np.bool_] = (own >= self.threshold + FAR) & (own - every.max(1) >= APART)
-        return found
+        return np.asarray((own >= self.threshold + FAR) & (own - every.max(1) >= APART), np.bool_)
 
 
 def raised(scores: Points, probes: Points, student: int, grown: list[Points]) -> Points:
@@ -115,8 +114,7 @@ def _nearest(school: GrowingSchool, others: Points, student: int) -> Points:
     """Return the takes of the stranger whose best one is nearest to a student."""
     flat = others.reshape(-1, others.shape[2])
     nearest = score_of(school.enrolled[student], flat).reshape(len(others), -1).max(axis=1)
-    found: Points = others[int(np.argmax(nearest))]
-    return found
+    return np.asarray(others[int(np.argmax(nearest))], np.float32)
 
 
 def _campaign(
@@ -139,11 +137,11 @@ def _campaign(
         share = np.linspace(0, 1, DAYS, dtype=np.float32)[:, np.newaxis]
         centre = school.enrolled[student].sum(axis=0)
         steady = comes
-        comes = _unit((1 - share) * steady + share * centre / np.linalg.norm(centre))
+        comes = unit((1 - share) * steady + share * centre / np.linalg.norm(centre))
         first = np.flatnonzero(school.may_take_in(comes, student))
         if len(first):  # as little as it takes, for the rest of the year
             share = np.minimum(share, share[first[0]])
-            comes = _unit((1 - share) * steady + share * centre / np.linalg.norm(centre))
+            comes = unit((1 - share) * steady + share * centre / np.linalg.norm(centre))
         let_in = school.scores(comes)[:, student] >= school.threshold
         found.imitated += bool(let_in.any()) and not at_first
     theirs = school.may_take_in(comes, student) & card
@@ -161,10 +159,5 @@ def _campaign(
 def _days(takes: Points, random: np.random.Generator) -> Points:
     """Return DAYS simulated points of a speaker with these takes."""
     chosen = takes[random.integers(0, len(takes), DAYS)]
-    noise = _unit(random.standard_normal(chosen.shape).astype(np.float32))
-    return _unit(chosen + np.float32(DISTURBED) * noise)
-
-
-def _unit(vectors: Points) -> Points:
-    unit: Points = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return unit
+    noise = unit(random.standard_normal(chosen.shape).astype(np.float32))
+    return unit(chosen + np.float32(DISTURBED) * noise)

@@ -44,7 +44,7 @@ def measure(names: Sequence[Name], phrases: Sequence[Samples]) -> list[dict[str,
     chosen = [visits[at] for at in random.permutation(len(visits))[:VISITS]]
     window = Card.read(SHIPPED.with_suffix(".json")).frames
     taken: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for sound, own in track(chosen, "timing the checks", len(chosen)):
+    for sound, own in track(chosen, "timing the checks"):
         windows = -(-len(log_mel(sound)) // window)
         timed = voice(SHIPPED, sound, screen) | checks(sound, own, screen)
         for name, seconds in timed.items():

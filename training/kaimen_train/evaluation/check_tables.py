@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from kaimen.bench.phrase import STORED
@@ -15,13 +14,13 @@ from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation import check_costs, replay_protocol, two_tries
 from kaimen_train.evaluation.evaluate import embedded, hear, of_encoder
 from kaimen_train.evaluation.protocols import by_text
+from kaimen_train.evaluation.tables import titled
 from kaimen_train.phrase import protocol
 
 
 def measure(rows: Sequence[Row]) -> dict[str, Any]:
     """Words, second tries and costs on the eval split, replays of all takes of two corpora."""
-    with of_encoder(SHIPPED) as embed:
-        made = embedded(hear(rows), embed)
+    made = embedded(hear(rows), of_encoder(SHIPPED))
     tries = []
     for corpus, enroll, visit in two_tries.SPLITS:
         texts = by_text(made.heard.rows[corpus], made.points[corpus])
@@ -37,10 +36,8 @@ def measure(rows: Sequence[Row]) -> dict[str, Any]:
 
 def tables(found: Mapping[str, Any]) -> Iterator[Table]:
     """Return the same to be looked at."""
-    words = Table(
-        "enrolled phrase", "said", "accepted", "trials", "at the card's threshold",
-        title="words, an enrolled speaker's own voice", box=SIMPLE_HEAD,
-    )  # fmt: skip
+    names = ["enrolled phrase", "said", "accepted", "trials", "at the card's threshold"]
+    words = titled("words, an enrolled speaker's own voice", *names)
     for corpus, each in found["words"].items():
         for kind, figure in each.items():
             if isinstance(figure, dict):
@@ -49,10 +46,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
                 shown = f"{share:.2%} ({low:.1%} to {high:.1%})"
                 words.add_row(corpus, said, shown, str(figure["trials"]), f"{card:.2%}")
     yield words
-    replays = Table(
-        "recordings", "fresh takes refused", "replays found", "by SNR",
-        title="replays through simulated devices", box=SIMPLE_HEAD,
-    )  # fmt: skip
+    names = ["recordings", "fresh takes refused", "replays found", "by SNR"]
+    replays = titled("replays through simulated devices", *names)
     for corpus, each in found["replays"].items():
         by_snr = ", ".join(
             f"{snr} dB: {some['found']:.1%} of {some['replays']}"
@@ -61,10 +56,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
         refused = f"{each['fresh_refused']:.3%} of {each['fresh']}"
         replays.add_row(corpus, refused, f"{each['found']:.1%} of {each['replays']}", by_snr)
     yield replays
-    tries = Table(
-        "corpus", "enrolled", "FPIR", "FNIR, one try", "two tries", "less", "asked again",
-        title="a second try", box=SIMPLE_HEAD,
-    )  # fmt: skip
+    names = ["corpus", "enrolled", "FPIR", "FNIR, one try", "two tries", "less", "asked again"]
+    tries = titled("a second try", *names)
     for each in found["two_tries"]:
         one, two = each["fnir_one_try"], each["fnir_two_tries"]
         less = "–"
@@ -74,15 +67,11 @@ def tables(found: Mapping[str, Any]) -> Iterator[Table]:
         shares = (f"{each['fpir']:.0%}", f"{one:.2%}", f"{two:.2%}", less)
         tries.add_row(each["corpus"], str(each["enrolled"]), *shares, f"{each['asked_again']:.1%}")
     yield tries
-    costs = Table(
-        "runtime, windows", "encoder", "words", "loudspeaker", "replay, 5 stored",
-        f"{STORED} stored",
-        "together", f"with {STORED}", title="what the checks cost, ms", box=SIMPLE_HEAD,
-    )  # fmt: skip
+    parts = ("encoder", "words", "loudspeaker")
+    replay = ("replay, 5 stored", f"{STORED} stored", "together", f"with {STORED}")
+    costs = titled("what the checks cost, ms", "runtime, windows", *parts, *replay)
     for each in found["costs"]:
-        name, *taken = [each[key] for key in (
-            "runtime", "encoder", "words", "loudspeaker", "replay_5", f"replay_{STORED}",
-        )]  # fmt: skip
-        parts = (f"{each[share]:.2f} of encoder" for share in ("share_5", f"share_{STORED}"))
-        costs.add_row(f"{name}, {each['windows']}", *(f"{one:.2f}" for one in taken), *parts)
+        taken = (f"{each[key]:.2f}" for key in (*parts, "replay_5", f"replay_{STORED}"))
+        asked = (f"{each[share]:.2f} of encoder" for share in ("share_5", f"share_{STORED}"))
+        costs.add_row(f"{each['runtime']}, {each['windows']}", *taken, *asked)
     yield costs

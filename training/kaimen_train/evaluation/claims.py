@@ -72,8 +72,7 @@ class Claims:
             return np.zeros(len(self.score), np.bool_)
         # Who is left out of a gallery is a stranger to it: a true claim's best other.
         known = np.quantile(self.other[self.true], 1 - FPIR)
-        found: NDArray[np.bool_] = (self.other >= known) & (self.other > self.score)
-        return found
+        return np.asarray((self.other >= known) & (self.other > self.score), np.bool_)
 
 
 def _claims(
@@ -96,7 +95,7 @@ def compare(rows: Sequence[Row], folder: Path, encoder: Path) -> list[dict[str, 
     spoken = [row for row in of_split(rows, "eval") if row.corpus in CORPORA]
     loaded = Encoder(encoder)
     clips = cut(spoken, folder / "corpus", speeds=(1.0,))
-    every = track(range(len(clips)), "voiceprints", len(clips))
+    every = track(range(len(clips)), "voiceprints")
     points = np.stack([loaded.embed(long_enough(clips[at])) for at in every])
     found = []
     for corpus in CORPORA:

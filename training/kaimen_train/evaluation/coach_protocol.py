@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,13 +76,14 @@ class DrawnEnrollment:
         """Return the same with the spare take in the place of one."""
         chosen, worse = self.chosen.copy(), self.worse.copy()
         chosen[place], worse[place] = self.spare
-        return DrawnEnrollment(self.student, chosen, worse, self.probes, self.spare)
+        return replace(self, chosen=chosen, worse=worse)
 
     def with_spare(self) -> DrawnEnrollment:
         """Return the same with the spare take beside the others."""
         take, worse = self.spare
-        chosen, rendition = np.append(self.chosen, take), np.append(self.worse, worse)
-        return DrawnEnrollment(self.student, chosen, rendition, self.probes, self.spare)
+        return replace(
+            self, chosen=np.append(self.chosen, take), worse=np.append(self.worse, worse)
+        )
 
     def turned_away(self, threshold: float) -> float:
         """Return the share of the probes that are turned away."""
@@ -277,10 +278,10 @@ def evaluate(table: TakeTable, others: dict[str, float]) -> dict[str, Any]:
     ``others`` is the spread of strangers' scores on the encoder's card.
     """
     students = students_of(table)
-    fitted = rows_of(
-        list(enrollments([each for each in students if each.split == "train"], DRAWS)), others
-    )
-    drawn = list(enrollments([each for each in students if each.split != "train"], DRAWS))
+    learned = [each for each in students if each.split == "train"]
+    unseen = [each for each in students if each.split != "train"]
+    fitted = rows_of(list(enrollments(learned, DRAWS)), others)
+    drawn = list(enrollments(unseen, DRAWS))
     tried = rows_of(drawn, others)
     phrases = [each for each in drawn if each.student.corpus in PHRASED]
     corpora = sorted(set(tried.corpus))
@@ -292,6 +293,6 @@ def evaluate(table: TakeTable, others: dict[str, float]) -> dict[str, Any]:
         "by_corpus": {each: calibration_of(tried.only(tried.corpus == each)) for each in corpora},
         "retakes": retakes(phrases, others),
         "taken_for_another": taken_for_another(
-            [each for each in students if each.split != "train" and each.corpus in PHRASED], others
+            [each for each in unseen if each.corpus in PHRASED], others
         ),
     }

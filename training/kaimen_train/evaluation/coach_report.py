@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from kaimen.storage import write_whole
+from kaimen_train.drawing import save_svg
 
 Found = Mapping[str, Any]
 
@@ -53,9 +52,7 @@ def draw(found: Found, path: Path) -> None:
     axes.set(xlabel="predicted chance of being turned away", ylabel="measured", xlim=(0, 1),
              ylim=(0, 1), aspect="equal")  # fmt: skip
     axes.legend()
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, path)
 
 
 def _percent(share: float | None) -> str:

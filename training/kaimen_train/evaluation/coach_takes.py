@@ -11,8 +11,8 @@ import hashlib
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,12 @@ from kaimen.sound.endpoint import Phrase
 from kaimen.sound.loudness import decibels
 from kaimen.sound.recording import main_phrase
 from kaimen.storage import write_whole
-from kaimen.voice.encoder import Encoder, Voiceprint
+from kaimen.voice.encoder import Voiceprint
 from kaimen_train.data.corpus import NOISE, Row, cut
-from kaimen_train.evaluation.evaluate import identity_of_encoder
+from kaimen_train.evaluation.evaluate import identity_of_encoder, loaded
 from kaimen_train.evaluation.protocols import PHRASES, one_phrase
-from kaimen_train.progress import track
+from kaimen_train.processes import in_processes
 
-WORKERS = 2
 AROUND = 0.5  # seconds of the room before and after a phrase
 ROOM = -75.0  # dB of a quiet room
 SNR = (3.0, 25.0)  # dB, of a phrase in a noise
@@ -142,22 +141,13 @@ def renditions(
     return quiet, np.clip(quiet + noise * np.float32(gain), -1, 1)
 
 
-_encoder: Encoder | None = None  # one a worker process: interpreters cannot be sent to one
-
-
-def _begin(path: Path) -> None:
-    global _encoder
-    _encoder = Encoder(path)
-
-
-def _measured(recording: Samples) -> tuple[Voiceprint, TakeQuality]:
-    assert _encoder is not None
+def _measured(encoder: Path, recording: Samples) -> tuple[Voiceprint, TakeQuality]:
     try:
         phrase = main_phrase(recording)
     except NoSpeech:
         first, last = round(AROUND * SAMPLE_RATE), len(recording) - round(AROUND * SAMPLE_RATE)
         phrase = Phrase(recording[first:last], first, last, len(recording), first)
-    return _encoder.embed(phrase.samples), TakeQuality.of(recording, phrase)
+    return loaded(encoder).embed(phrase.samples), TakeQuality.of(recording, phrase)
 
 
 def takes_of(rows: Sequence[Row], folder: Path, encoder: Path) -> TakeTable:
@@ -175,9 +165,7 @@ def takes_of(rows: Sequence[Row], folder: Path, encoder: Path) -> TakeTable:
         noises = [clips[at] for at in range(len(clips))]
         random = np.random.default_rng(0)
         sounds = [each for one in spoken for each in renditions(one.sound, noises, random)]
-        with ProcessPoolExecutor(WORKERS, initializer=_begin, initargs=(encoder,)) as pool:
-            made = pool.map(_measured, sounds, chunksize=8)
-            measured = list(track(made, "measuring takes", len(sounds)))
+        measured = in_processes(partial(_measured, encoder), "measuring takes", sounds)
         points = np.stack([point for point, _ in measured])
         qualities = np.array([list(asdict(quality).values()) for _, quality in measured])
         write_whole(kept, lambda file: np.savez(file, points=points, qualities=qualities))

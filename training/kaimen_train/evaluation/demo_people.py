@@ -132,7 +132,7 @@ def main() -> None:
         sys.exit(str(error))
     for each in CLASSES:
         shutil.rmtree(arguments.out / each.folder, ignore_errors=True)
-    for folder, said in track(people, "coding", len(people)):
+    for folder, said in track(people, "coding"):
         (arguments.out / folder).mkdir(parents=True)
         for name, sound in said.items():
             soundfile.write(

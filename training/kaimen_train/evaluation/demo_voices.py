@@ -101,7 +101,7 @@ def main() -> None:
     )
     out = parser.parse_args().out
     try:
-        for voice in track(VOICES, "speaking", len(VOICES)):
+        for voice in track(VOICES, "speaking"):
             record(voice, out / voice.name)
     except SettingsError as error:
         sys.exit(str(error))
@@ -159,8 +159,7 @@ def pink(length: int, random: np.random.Generator) -> Samples:
     spectrum = np.fft.rfft(random.standard_normal(length))
     frequencies = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
     noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(frequencies, 40)), length)
-    normal: Samples = (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
-    return normal
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)), np.float32)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,8 +29,7 @@ from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read
 from kaimen_train.data.corpus import NOISE, Row, of_split
 from kaimen_train.evaluation import protocols
-from kaimen_train.evaluation.metrics import equal_error_rate
-from kaimen_train.progress import track
+from kaimen_train.processes import in_processes
 
 FRAME = 160  # samples: 10 ms
 LOUD = 25.0  # dB below the loudest frame
@@ -46,7 +44,6 @@ MOST = 0.8  # of the speech, that a cut should keep
 OFFSET = 0.1
 HUM, MAINS = 0.01, 50.0  # amplitude, Hz
 SNR = 10.0  # dB
-WORKERS = 2
 
 Change = Callable[[Samples, NDArray[np.bool_], np.random.Generator], Samples]
 
@@ -97,8 +94,7 @@ def _in_noise(
         whole = random.standard_normal(len(samples)).astype(np.float32)
     said = samples[: len(speech) * FRAME].reshape(-1, FRAME)[speech]
     level = np.std(said) / (np.std(whole) + 1e-9) * 10 ** (-SNR / 20)
-    mixed: Samples = (samples + whole * level).astype(np.float32)
-    return mixed
+    return np.asarray(samples + whole * level, np.float32)
 
 
 def conditions(noise: Sequence[Row]) -> dict[str, Change]:
@@ -175,14 +171,12 @@ def measure(
         raise SettingsError("the manifest has no eval rows; see docs/figures/protocols.md")
     speech = every(speech, nth)
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    with ProcessPoolExecutor(WORKERS) as pool:
-        for corpus in sorted({row.corpus for row in speech}):
-            own = [row for row in speech if row.corpus == corpus]
-            cutting = pool.map(partial(cuts, noise=noise), own, chunksize=8)
-            made = list(track(cutting, f"cutting {corpus}", len(own)))
-            figures[corpus] = {
-                name: _figures(own, [each[name] for each in made], embed) for name in made[0]
-            }
+    for corpus in sorted({row.corpus for row in speech}):
+        own = [row for row in speech if row.corpus == corpus]
+        made = in_processes(partial(cuts, noise=noise), f"cutting {corpus}", own)
+        figures[corpus] = {
+            name: _figures(own, [each[name] for each in made], embed) for name in made[0]
+        }
     return figures
 
 
@@ -200,8 +194,5 @@ def _figures(rows: Sequence[Row], made: Sequence[Cut], embed: protocols.Embed) -
     if rows[0].corpus in protocols.PAIRED:
         for name in ("by_gate", "by_energy"):
             points = embed([getattr(each, name) for each in made])
-            trials = protocols.pairs(rows, points)
-            figures[f"eer_{name}"] = equal_error_rate(
-                trials.scores[trials.same], trials.scores[~trials.same]
-            )
+            figures[f"eer_{name}"] = protocols.pairs(rows, points).eer
     return figures

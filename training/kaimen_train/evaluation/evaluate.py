@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,60 +21,44 @@ from kaimen.voice import encoder, features
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import Row, of_split, speech_of
 from kaimen_train.evaluation import protocols
-from kaimen_train.evaluation.metrics import equal_error_rate
 from kaimen_train.peers import call, mfcc39
+from kaimen_train.processes import WORKERS, in_processes
 from kaimen_train.progress import track
 
-WORKERS = 2
 PEERS = ("ge2e", "campplus", "mfcc39")
 PHRASED = "mandarin20"  # the corpus whose words are joined to phrases
 PEER_BATCH = 600  # sounds a call of a peer
 
-_encoder: Encoder | None = None  # one a worker process: interpreters cannot be sent to one
+
+@cache
+def loaded(path: Path) -> Encoder:
+    """Return an encoder, once a worker process: interpreters cannot be sent to one."""
+    return Encoder(path)
 
 
-def _begin(path: Path) -> None:
-    global _encoder
-    _encoder = Encoder(path)
+def _embed(path: Path, samples: Samples) -> protocols.Points:
+    return loaded(path).embed(samples)
 
 
-def _embed(samples: Samples) -> protocols.Points:
-    assert _encoder is not None
-    return _encoder.embed(samples)
-
-
-def _speech(row: Row) -> Samples:
-    return speech_of(row.file)
-
-
-@contextmanager
-def of_encoder(path: Path) -> Iterator[protocols.Embed]:
+def of_encoder(path: Path) -> protocols.Embed:
     """Embed by an encoder's file, in several processes. Raises EncoderError."""
     Encoder(path)  # a bad file is an error here, not a broken pool
-    with ProcessPoolExecutor(WORKERS, initializer=_begin, initargs=(path,)) as pool:
-
-        def embed(sounds: Sequence[Samples]) -> protocols.Points:
-            made = pool.map(_embed, sounds, chunksize=16)
-            return np.stack(list(track(made, "embedding", len(sounds))))
-
-        yield embed
+    return lambda sounds: np.stack(in_processes(partial(_embed, path), "embedding", sounds))
 
 
-@contextmanager
-def of_peer(name: str) -> Iterator[protocols.Embed]:
+def of_peer(name: str) -> protocols.Embed:
     """Embed by one of PEERS, networks in an environment of theirs. SettingsError without it."""
     if name == "mfcc39":
-        yield mfcc39.embed
-        return
-    with ThreadPoolExecutor(WORKERS) as pool:
+        return mfcc39.embed
 
-        def embed(sounds: Sequence[Samples]) -> protocols.Points:
-            whole = [np.int16(np.clip(sound, -1, 1) * 32767) for sound in sounds]
-            batches = [whole[at : at + PEER_BATCH] for at in range(0, len(whole), PEER_BATCH)]
+    def embed(sounds: Sequence[Samples]) -> protocols.Points:
+        whole = [np.int16(np.clip(sound, -1, 1) * 32767) for sound in sounds]
+        batches = [whole[at : at + PEER_BATCH] for at in range(0, len(whole), PEER_BATCH)]
+        with ThreadPoolExecutor(WORKERS) as pool:
             made = pool.map(lambda batch: call.embed(batch, name), batches)
             return np.concatenate(list(track(made, f"asking {name}", len(batches))))
 
-        yield embed
+    return embed
 
 
 def keeping(embed: protocols.Embed, folder: Path, identity: str) -> protocols.Embed:
@@ -131,19 +115,18 @@ class Embedded:
 
 def speech(rows: Sequence[Row], corpus: str) -> list[Samples]:
     """Trimmed speech of the recordings of one corpus, read in several processes."""
-    chosen = [row for row in rows if row.corpus == corpus]
-    with ProcessPoolExecutor(WORKERS) as pool:
-        cutting = pool.map(_speech, chosen, chunksize=16)
-        return list(track(cutting, f"reading {corpus}", len(chosen)))
+    files = [row.file for row in rows if row.corpus == corpus]
+    return in_processes(speech_of, f"reading {corpus}", files)
 
 
 def hear(rows: Sequence[Row]) -> EvalSpeech:
     """Read the eval split. Raises SettingsError where no protocol has anything to measure."""
     rows = of_split(rows, "eval")
     by_corpus = {
-        corpus: [row for row in rows if row.corpus == corpus] for corpus in protocols.PAIRED
+        corpus: chosen
+        for corpus in protocols.PAIRED
+        if (chosen := [row for row in rows if row.corpus == corpus])
     }
-    by_corpus = {corpus: chosen for corpus, chosen in by_corpus.items() if chosen}
     if not by_corpus:
         raise SettingsError(
             f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see docs"
@@ -195,10 +178,7 @@ def cost_of_int8(made: Embedded, exact: Embedded) -> dict[str, dict[str, float]]
 
 
 def _cost(int8: protocols.VoiceTrials, exact: protocols.VoiceTrials) -> dict[str, float]:
-    ours, theirs = (
-        equal_error_rate(each.scores[each.same], each.scores[~each.same]) for each in (int8, exact)
-    )
-    return {"eer": ours, "eer_float": theirs, "flipped": int8.flipped(exact)}
+    return {"eer": int8.eer, "eer_float": exact.eer, "flipped": int8.flipped(exact)}
 
 
 def _open_set(openly: protocols.OpenSet) -> dict[str, Any]:

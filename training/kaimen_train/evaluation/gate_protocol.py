@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kaimen.voice.score import score_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.gate_phrases import CALLS, SENTENCES, WORDS, GatePhrases, SpeakerFacts
-from kaimen_train.evaluation.metrics import equal_error_rate, interval_of_equal_error_rate
+from kaimen_train.evaluation.metrics import interval_of_equal_error_rate
 from kaimen_train.evaluation.protocols import Points, TextTakes, VoiceTrials
 from kaimen_train.evaluation.tail import Errors
 
@@ -62,16 +62,16 @@ def _sentences(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dic
 
 def figures(trials: VoiceTrials) -> dict[str, Any]:
     """EER, and FNIR at each of the FMRS: counted where it can be, else by the tail."""
-    every, same, sides = trials.scores.astype(np.float64), trials.same, trials.sides
+    every, sides = trials.scores.astype(np.float64), trials.sides
     errors = Errors(every, *sides)
     counted, fitted = errors.fnir(FMRS)
     intervals = errors.intervals(FMRS)
     return {
         "speakers": len(np.unique(sides[0])),
-        "targets": int(same.sum()),
-        "strangers": int((~same).sum()),
-        "eer": equal_error_rate(every[same], every[~same]),
-        "interval": interval_of_equal_error_rate(every, same, *sides),
+        "targets": len(trials.targets),
+        "strangers": len(trials.strangers),
+        "eer": trials.eer,
+        "interval": interval_of_equal_error_rate(every, *sides),
         "fnir": {
             f"{fmr:g}": {
                 "share": float(fitted[at] if np.isnan(counted[at]) else counted[at]),

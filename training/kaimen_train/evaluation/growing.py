@@ -23,7 +23,7 @@ from kaimen_train.data.corpus import Row, long_enough
 from kaimen_train.evaluation import gate_phrases
 from kaimen_train.evaluation.campaigns import campaigns
 from kaimen_train.evaluation.evaluate import EvalSpeech
-from kaimen_train.evaluation.metrics import threshold_at
+from kaimen_train.evaluation.metrics import interval, threshold_at
 from kaimen_train.evaluation.protocols import Points
 
 LENGTHS = ("3", gate_phrases.SENTENCE)
@@ -102,7 +102,7 @@ def _fnir(trials: Sequence[Trial], fmr: float) -> dict[str, Any]:
         of([trials[at] for at in random.integers(0, len(trials), len(trials))])
         for _ in range(ROUNDS)
     ]
-    return {"fnir": of(trials), "interval": np.quantile(drawn, (0.025, 0.975)).tolist()}
+    return {"fnir": of(trials), "interval": interval(drawn)}
 
 
 def attacked(takes: Points, count: int) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.floating[Any]]
+Numbers = NDArray[np.int_]  # of speakers, from zero
 
 
 def det_curve(targets: Scores, strangers: Scores) -> tuple[Scores, Scores, Scores]:
@@ -62,52 +63,44 @@ def threshold_at(strangers: Scores, share: float) -> float:
 def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
     """Share of targets missed where at most these shares of strangers are let in."""
     thresholds = np.array([threshold_at(strangers, float(share)) for share in let_in])
-    missed: Scores = np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
-    return missed
+    return np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
 
 
-def interval_of_equal_error_rate(
-    scores: Scores,
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 200,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """95 % interval by bootstrap over speakers: trials count as often as both are drawn.
+def auc(targets: Scores, strangers: Scores) -> float:
+    """The chance that a target scores above a stranger (Mann and Whitney); ties count half."""
+    ordered = np.sort(strangers)
+    below = np.searchsorted(ordered, targets, "left") + np.searchsorted(ordered, targets, "right")
+    return float(below.mean() / 2 / len(ordered))
 
-    scores, whether both sides are the same speaker, and the numbers of the speakers on both
-    sides, all (trials,). A speaker drawn twice counts twice against others, not four times
-    against themselves.
-    """
-    found = drawn_equal_error_rates([scores], same, first, second, rounds=rounds, seed=seed)
-    low, high = np.quantile(found[:, 0], (0.025, 0.975))
+
+def interval(drawn: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:
+    """The 95 % interval of a figure, of its values in the rounds of a bootstrap, (rounds,)."""
+    low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)
 
 
+def interval_of_equal_error_rate(
+    scores: Scores, first: Numbers, second: Numbers
+) -> tuple[float, float]:
+    """95 % interval by bootstrap over speakers: trials count as often as both are drawn.
+
+    scores, and the numbers of the speakers on both sides, all (trials,). A speaker drawn twice
+    counts twice against others, not four times against themselves.
+    """
+    return interval(drawn_equal_error_rates([scores], first, second)[:, 0])
+
+
 def drawn_equal_error_rates(
-    ways: Sequence[Scores],
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 200,
-    seed: int = 0,
+    ways: Sequence[Scores], first: Numbers, second: Numbers, *, rounds: int = 200
 ) -> Scores:
     """EERs of the same trials scored in several ways, (rounds, ways): speakers drawn anew a round.
 
     Arguments as of ``interval_of_equal_error_rate``.
     """
-    random = np.random.default_rng(seed)
-    speakers = int(max(first.max(), second.max())) + 1
     orders = [np.argsort(scores) for scores in ways]
+    same = first == second
     found = []
-    for _ in range(rounds):
-        drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
-        weights = np.where(same, drawn[first], drawn[first] * drawn[second])
-        if not weights[same].any() or not weights[~same].any():
-            continue  # one speaker alone was drawn: there is nobody to be taken for
+    for weights in _drawn_weights(first, second, rounds):
         errors = []
         for order in orders:
             weighed, targeted = weights[order], same[order]
@@ -136,27 +129,31 @@ def separation(scores: Scores, same: NDArray[np.bool_], weights: Scores | None =
 
 
 def interval_of_separation_gained(
-    before: Scores,
-    after: Scores,
-    same: NDArray[np.bool_],
-    first: NDArray[np.int_],
-    second: NDArray[np.int_],
-    *,
-    rounds: int = 500,
-    seed: int = 0,
+    before: Scores, after: Scores, first: Numbers, second: Numbers, *, rounds: int = 500
 ) -> tuple[float, float]:
     """95 % interval of what ``separation`` gains, by bootstrap over speakers.
 
     Both scores of each trial, and the rest as of ``interval_of_equal_error_rate``.
     """
-    random = np.random.default_rng(seed)
+    same = first == second
+    return interval(
+        [
+            separation(after, same, weights) - separation(before, same, weights)
+            for weights in _drawn_weights(first, second, rounds)
+        ]
+    )
+
+
+def _drawn_weights(first: Numbers, second: Numbers, rounds: int) -> Iterator[Scores]:
+    """Yield how often each trial counts, (trials,), by round: speakers are drawn anew.
+
+    A round that draws one speaker alone is left out: there is nobody to be taken for.
+    """
+    random = np.random.default_rng(0)
+    same = first == second
     speakers = int(max(first.max(), second.max())) + 1
-    found = []
     for _ in range(rounds):
         drawn = np.bincount(random.integers(speakers, size=speakers), minlength=speakers)
         weights = np.where(same, drawn[first], drawn[first] * drawn[second]).astype(float)
-        if not weights[same].any() or not weights[~same].any():
-            continue  # one speaker alone was drawn
-        found.append(separation(after, same, weights) - separation(before, same, weights))
-    low, high = np.quantile(found, (0.025, 0.975))
-    return float(low), float(high)
+        if weights[same].any() and weights[~same].any():
+            yield weights

@@ -21,6 +21,7 @@ from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation.metrics import (
     equal_error_rate,
     equal_error_threshold,
+    interval,
     interval_of_equal_error_rate,
     minimum_cost,
     misses_at,
@@ -62,11 +63,8 @@ class TextTakes:
 
 def by_text(rows: Sequence[Row], points: Points) -> list[TextTakes]:
     """Recordings of one corpus, by text."""
-    texts: dict[str, TextTakes] = {}
-    for row, point in zip(rows, points, strict=True):
-        said = texts.setdefault(row.text, TextTakes(row.text))
-        said.takes.setdefault(row.speaker, {})[row.take] = point
-    return [texts[text] for text in sorted(texts)]
+    names = [(row.text, row.speaker, row.take) for row in rows]
+    return sorted(by_phrase(names, points), key=lambda said: said.text)
 
 
 def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], list[Samples]]:
@@ -162,8 +160,22 @@ class VoiceTrials:
     def same(self) -> NDArray[np.bool_]:
         """Return whether a speaker met themself, (trials,)."""
         first, second = self.sides
-        same: NDArray[np.bool_] = first == second
-        return same
+        return np.asarray(first == second, np.bool_)
+
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """Scores of speakers who met themselves."""
+        return self.scores[self.same]
+
+    @property
+    def strangers(self) -> NDArray[np.float32]:
+        """Scores of speakers who met others."""
+        return self.scores[~self.same]
+
+    @property
+    def eer(self) -> float:
+        """The equal error rate."""
+        return equal_error_rate(self.targets, self.strangers)
 
     @property
     def both_kinds(self) -> bool:
@@ -177,12 +189,10 @@ class VoiceTrials:
 
     def errors(self) -> dict[str, Any]:
         """EER with its interval, minDCF, and the DET curve."""
-        every, same = self.scores, self.same
-        first, second = self.sides
-        targets, strangers = every[same], every[~same]
+        targets, strangers = self.targets, self.strangers
         return {
-            "eer": equal_error_rate(targets, strangers),
-            "interval": interval_of_equal_error_rate(every, same, first, second),
+            "eer": self.eer,
+            "interval": interval_of_equal_error_rate(self.scores, *self.sides),
             "min_dcf": minimum_cost(targets, strangers),
             "targets": len(targets),
             "strangers": len(strangers),
@@ -191,7 +201,7 @@ class VoiceTrials:
 
     def flipped(self, exact: VoiceTrials) -> float:
         """Share of the trials that end otherwise than ``exact`` at the threshold of its EER."""
-        threshold = equal_error_threshold(exact.scores[exact.same], exact.scores[~exact.same])
+        threshold = equal_error_threshold(exact.targets, exact.strangers)
         return float(np.mean((self.scores >= threshold) != (exact.scores >= threshold)))
 
 
@@ -217,8 +227,7 @@ class OpenSet:
         drawn = [
             self.fnir(fpir, random.choice(names, len(names)).tolist())[0] for _ in range(ROUNDS)
         ]
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        return float(low), float(high)
+        return interval(drawn)
 
 
 def open_set(texts: Sequence[TextTakes], numbers: Iterable[int]) -> OpenSet:

@@ -22,18 +22,18 @@ import soxr
 from numpy.typing import NDArray
 
 from kaimen.calibration.learning import calibrate_points
-from kaimen.errors import NoSpeech, SettingsError
+from kaimen.errors import SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.bandwidth import band_of_most, highest_speech
 from kaimen.sound.gain_steps import has_gain_step
 from kaimen.sound.high_pass import HighPass
 from kaimen.sound.impairments import GAPS, gap_share
 from kaimen.sound.impairments import impairments as remarks
-from kaimen.sound.recording import main_phrase, read
+from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.score import score_of
 from kaimen.voice.utterance import Utterance
-from kaimen_train.data.corpus import Row
+from kaimen_train.data.corpus import Row, phrase_in
 from kaimen_train.evaluation import amr, gate_phrases
 from kaimen_train.evaluation.evaluate import EvalSpeech
 from kaimen_train.progress import track
@@ -84,31 +84,27 @@ def schools(rows: Sequence[Row]) -> list[SpokenSchool]:
         raise SettingsError(f"the manifest has no eval rows of {', '.join(CORPORA)}; see docs")
     found = []
     for each in gate_phrases.hear(chosen, EvalSpeech({}, {}, [], []))[0]:
-        if each.length == WORDS:
-            texts = [text for text, _, _ in each.names]
-            most = max(sorted(set(texts)), key=texts.count)
-            takes: dict[str, list[Samples]] = defaultdict(list)
-            for (text, speaker, _), sound in sorted(
-                zip(each.names, each.sounds, strict=True), key=lambda one: one[0]
-            ):
-                if text == most:
-                    takes[speaker].append(_levelled(sound))
-            several = {name: own for name, own in takes.items() if len(own) > 1}
-            ends = {name: min(ENROLLED, len(own) - 1) for name, own in several.items()}
-            found.append(
-                SpokenSchool(
-                    each.corpus,
-                    {name: own[: ends[name]] for name, own in several.items()},
-                    {name: own[ends[name] :] for name, own in several.items()},
-                )
-            )
+        if each.length != WORDS:
+            continue
+        texts = [text for text, _, _ in each.names]
+        most = max(sorted(set(texts)), key=texts.count)
+        takes: dict[str, list[Samples]] = defaultdict(list)
+        said = sorted(zip(each.names, each.sounds, strict=True), key=lambda one: one[0])
+        for (text, speaker, _), sound in said:
+            if text == most:
+                takes[speaker].append(_levelled(sound))
+        school = SpokenSchool(each.corpus, {}, {})
+        for name, own in takes.items():
+            if len(own) > 1:
+                end = min(ENROLLED, len(own) - 1)
+                school.enrolled[name], school.probes[name] = own[:end], own[end:]
+        found.append(school)
     return found
 
 
 def _levelled(sound: Samples) -> Samples:
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
-    levelled: Samples = np.float32(10 ** (LEVEL / 20) / max(level, 1e-6)) * sound
-    return levelled
+    return np.asarray(np.float32(10 ** (LEVEL / 20) / max(level, 1e-6)) * sound, np.float32)
 
 
 # What a microphone does to a phrase. All of it is 16 bits at last.
@@ -205,8 +201,8 @@ def gain_steps(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for corpus, own in sounds.items():
         some = own[:: max(1, len(own) // RECORDINGS)][:RECORDINGS]
         phrases = [
-            _levelled(_phrase(read(row.file)))
-            for row in track(some, f"looking for gain steps in {corpus}", len(some))
+            _levelled(phrase_in(read(row.file)))
+            for row in track(some, f"looking for gain steps in {corpus}")
         ]
         yield {
             "corpus": corpus,
@@ -223,7 +219,7 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
     """Yield FNIR for each way to record a school and each rate that it is heard at."""
     heard = {
         rate: {
-            name: [_phrase(each) for each in _coded(own, rate, 1, "WAV")]
+            name: [phrase_in(each) for each in _coded(own, rate, 1, "WAV")]
             for name, own in school.probes.items()
         }
         for rate in HEARD
@@ -234,9 +230,9 @@ def formats(school: SpokenSchool, encoder: Encoder) -> Iterator[dict[str, Any]]:
     ways += [(RATE, channels, form) for form, (channels, _) in BIT_RATES.items()]
     ways.append((amr.RATE, MONO, AMR))  # of one rate and one channel
     probed: dict[tuple[int, int | None], dict[str, Points]] = {}
-    for rate, channels, form in track(ways, f"recording {school.corpus}", len(ways)):
+    for rate, channels, form in track(ways, f"recording {school.corpus}"):
         read_again = {
-            name: [_phrase(each) for each in _coded(own, rate, channels, form)]
+            name: [phrase_in(each) for each in _coded(own, rate, channels, form)]
             for name, own in school.enrolled.items()
         }
         band = band_of_most([highest_speech(x) for own in read_again.values() for x in own])
@@ -286,14 +282,6 @@ def _missed(
     return np.concatenate(missed)
 
 
-def _phrase(samples: Samples) -> Samples:
-    """The phrase of a recording; all of it where none is found, so that no trial is lost."""
-    try:
-        return main_phrase(samples).samples
-    except NoSpeech:
-        return samples
-
-
 def _coded(sounds: Sequence[Samples], rate: int, channels: int, form: str) -> list[Samples]:
     """Sounds as they are read again from files of this rate and form. Raises SettingsError."""
     suffix, *options = ("amr",) if form == AMR else CODED.get(form) or BIT_RATES[form][1]
@@ -330,5 +318,4 @@ def _at_rate(sound: Samples, rate: int, channels: int) -> Samples:
     room = random.normal(0, 10 ** (ROOM / 20), (channels, len(padded))).astype(np.float32)
     later = np.float32(LOWER) * np.roll(padded, round(LATER * SAMPLE_RATE))
     heard = np.stack((padded, later)[:channels]) + room
-    recorded: Samples = soxr.resample(heard.T, SAMPLE_RATE, rate)
-    return recorded
+    return np.asarray(soxr.resample(heard.T, SAMPLE_RATE, rate), np.float32)

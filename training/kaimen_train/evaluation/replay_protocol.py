@@ -36,7 +36,7 @@ def evaluate(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
     for corpus in CORPORA:
         some = [row for row in rows if row.corpus == corpus]
         said: dict[tuple[str, str], list[Samples]] = defaultdict(list)
-        sounds = [speech_of(row.file) for row in track(some, f"hearing {corpus}", len(some))]
+        sounds = [speech_of(row.file) for row in track(some, f"hearing {corpus}")]
         for row, sound in zip(some, sounds, strict=True):
             said[row.speaker, row.text].append(sound)
         found[corpus] = _measure(said, drawn, random, corpus)
@@ -57,7 +57,7 @@ def _measure(
     fresh: list[float] = []
     scores: dict[float, list[float]] = {snr: [] for snr in SNRS}
     unheard: dict[float, int] = dict.fromkeys(SNRS, 0)
-    for takes in track(said.values(), what, len(said)):
+    for takes in track(said.values(), what):
         stored = [fingerprint(take) for take in takes]
         for place, take in enumerate(takes):
             others = stored[:place] + stored[place + 1 :]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("svg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kaimen.storage import write_whole
+from kaimen_train.drawing import as_svg, save_svg
 from kaimen_train.evaluation.protocols import DET, FPIRS
 from kaimen_train.evaluation.tables import gates, head_and_rows
 
@@ -90,9 +87,7 @@ def draw_ladder(steps: Sequence[Step], path: Path) -> None:
         place.set_ylim(bottom=0)
         place.margins(x=0.15)
         place.grid(alpha=0.3)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, path)
 
 
 def _tasks(every: Figures) -> dict[str, dict[str, Mapping[str, Any]]]:
@@ -169,9 +164,8 @@ def _drawn(draw: Callable[[list[Axes]], None], panels: int) -> str:
     for unused in axes[panels:]:
         unused.remove()
     draw(axes[:panels])
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    text = as_svg(figure).decode()
+    return text[text.index("<svg") :]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -20,6 +20,7 @@ Numbers = NDArray[np.int_]
 # nobody, fewer are a handful of pairs of speakers; of 1, 2, 5 and 10 % this one came nearest to
 # what can be counted at an FMR of 1e-4 (``docs/figures/protocols.md``).
 SHARE = 0.02
+ROUNDS = 200  # of the bootstrap over speakers
 SHAPES = (-1.0, 0.0)  # from uniform to exponential: cosines end at one, so no tail is heavier
 
 
@@ -111,14 +112,14 @@ class Errors:
                 fitted[place] = own[self._own < threshold].sum() / own.sum()
         return counted, fitted
 
-    def intervals(self, fmrs: Sequence[float], *, rounds: int = 200, seed: int = 0) -> Floats:
+    def intervals(self, fmrs: Sequence[float]) -> Floats:
         """95 % intervals, (fmrs, 2), by bootstrap over speakers: of the counted, or the fitted.
 
         Trials count as often as both speakers are drawn, a speaker's own as often as they are.
         """
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(0)
         found = []
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             some = random.choice(self._speakers, len(self._speakers))
             drawn = np.bincount(some, minlength=int(self._speakers.max()) + 1).astype(float)
             counted, fitted = self.fnir(fmrs, drawn)

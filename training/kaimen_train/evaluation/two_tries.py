@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kaimen.access.decision import one_voice, pooled_point
 from kaimen.calibration.thresholds import FIRST_TRY, GREY
 from kaimen.voice.score import score_of
+from kaimen_train.evaluation.metrics import interval
 from kaimen_train.evaluation.protocols import FPIRS, ROUNDS, TextTakes
 
 # Corpus, recordings that enroll, and those that visit.
@@ -57,8 +58,8 @@ def compare(texts: Sequence[TextTakes], enroll: range, visit: range) -> list[dic
         saved = [
             less for some in drawn if not math.isnan(less := visits.only(some).at(fpir)["less"])
         ]
-        interval = np.quantile(saved, (0.025, 0.975)).tolist() if saved else None
-        rows.append({"fpir": fpir, **visits.at(fpir), "interval": interval})
+        edges = interval(saved) if saved else None
+        rows.append({"fpir": fpir, **visits.at(fpir), "interval": edges})
     return rows
 
 

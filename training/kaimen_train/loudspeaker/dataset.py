@@ -42,8 +42,7 @@ class ReplayPhrases:
     @property
     def beside(self) -> NDArray[np.bool_]:
         """Of which of them it is known what the same speaker said before."""
-        known: NDArray[np.bool_] = ~np.isnan(self.usual).any(axis=1)
-        return known
+        return np.asarray(~np.isnan(self.usual).any(axis=1), np.bool_)
 
     def only(self, chosen: NDArray[np.bool_]) -> ReplayPhrases:
         """Some of the phrases."""

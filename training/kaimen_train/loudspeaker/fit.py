@@ -174,8 +174,7 @@ def _stretched(phrase: NDArray[np.float32], factor: float) -> NDArray[np.float32
     places = np.minimum(np.arange(features.MELS) * factor, features.MELS - 1)
     lower = np.minimum(places.astype(int), features.MELS - 2)
     share = (places - lower).astype(np.float32)
-    made: NDArray[np.float32] = phrase[:, lower] * (1 - share) + phrase[:, lower + 1] * share
-    return made
+    return np.asarray(phrase[:, lower] * (1 - share) + phrase[:, lower + 1] * share, np.float32)
 
 
 def score(phrases: ReplayPhrases, weights: Weights, *, alone: bool = False) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from kaimen.voice.encoder import Encoder
 from kaimen.voice.loudspeaker import Limits, LoudspeakerDetector
 from kaimen_train import cards
 from kaimen_train.data.corpus import Row
-from kaimen_train.evaluation.metrics import equal_error_rate
+from kaimen_train.evaluation.metrics import equal_error_rate, interval
 from kaimen_train.loudspeaker.dataset import EVERY, LIVE, PLAIN, ReplayPhrases
 from kaimen_train.loudspeaker.replays import unseen
 from kaimen_train.progress import track
@@ -48,7 +48,7 @@ def evaluate(
 
     def scored(phrases: ReplayPhrases, *, alone: bool = False) -> NDArray[np.float64]:
         found = []
-        for place, heard in enumerate(track(phrases.heard, "listening", len(phrases.heard))):
+        for place, heard in enumerate(track(phrases.heard, "listening")):
             point, usual = (each[place].astype("f4") for each in (phrases.points, phrases.usual))
             known = [] if alone or np.isnan(usual).any() else [usual]
             found.append(loaded.suspect(heard.astype(np.float32), point, known).score)
@@ -110,7 +110,6 @@ def _share(
     misses = np.bincount(numbers, wrong[chosen], len(speakers))
     counts = np.bincount(numbers, minlength=len(speakers))
     rounds = np.random.default_rng(0).integers(len(speakers), size=(ROUNDS, len(speakers)))
-    shares = misses[rounds].sum(axis=1) / counts[rounds].sum(axis=1)
-    low, high = np.quantile(shares, (0.025, 0.975))
+    low, high = interval(misses[rounds].sum(axis=1) / counts[rounds].sum(axis=1))
     share = float(wrong[chosen].mean())
-    return {"share": share, "low": float(low), "high": float(high), "of": int(chosen.sum())}
+    return {"share": share, "low": low, "high": high, "of": int(chosen.sum())}

@@ -11,7 +11,6 @@ import inspect
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -44,12 +43,12 @@ from kaimen_train.loudspeaker.dataset import (
     kept,
     together,
 )
+from kaimen_train.processes import in_processes
 from kaimen_train.progress import track
 
 FEW_SPEEDS = (1.0, 1.1)  # of takes to learn from: nearly twice as many voices
 REPLAY = "replay"  # by any kind of device
 PART = 4_000  # phrases that are drawn and kept together
-WORKERS = 2  # parts that are drawn at a time
 
 Amount = tuple[int, int]  # phrases with nothing beside them, and with what enrolled their speakers
 
@@ -168,13 +167,13 @@ def simulate(
         for number, start in enumerate(range(0, amount, PART))
     ]
     making = partial(_part, rows, folder, encoder)
-    with ProcessPoolExecutor(WORKERS) as pool:
-        made = list(track(pool.map(making, parts), "replaying phrases", len(parts)))
-    drawn = list(zip(made, parts, strict=True))
-    return (
-        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if not part.apart]),
-        ReplayPhrases.joined([ReplayPhrases.load(path) for path, part in drawn if part.apart]),
-    )
+    made = in_processes(making, "replaying phrases", parts, together=1)
+
+    def drawn(apart: bool) -> ReplayPhrases:
+        paths = [path for path, part in zip(made, parts, strict=True) if part.apart == apart]
+        return ReplayPhrases.joined([ReplayPhrases.load(path) for path in paths])
+
+    return drawn(False), drawn(True)
 
 
 def _part(rows: list[Row], folder: Path, encoder: Path, part: ReplayPart) -> Path:
@@ -231,10 +230,10 @@ def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> Re
                     (features_of(heard), kind, corpus, speaker, placed(heard, loaded), usual)
                 )
 
-        sounds = [speech_of(row.file) for row in track(rows, "reading", len(rows))]
+        sounds = [speech_of(row.file) for row in track(rows, "reading")]
         names = [(row.corpus, row.speaker, row.text) for row in rows]
         others = among_others(names, sounds, loaded, seed)
-        for number, sound in enumerate(track(sounds, "replaying recordings", len(sounds))):
+        for number, sound in enumerate(track(sounds, "replaying recordings")):
             for kind in (*SAID, KINDS[number % len(KINDS)]):
                 add(sound, kind, rows[number].corpus, rows[number].speaker, others[number])
         words = [index for index, row in enumerate(rows) if row.corpus == PHRASED]
@@ -261,7 +260,7 @@ def among_others(
     for number, name in enumerate(names):
         takes[name].append(number)
     found = [np.full(encoder.card.dimension, np.nan, np.float16)] * len(names)
-    for place, numbers in enumerate(track(takes.values(), "enrolling", len(takes))):
+    for place, numbers in enumerate(track(takes.values(), "enrolling")):
         if len(numbers) <= utterances.FEWEST:
             continue
         gate = gates(random, 1, "test")[0] if place % 2 else None

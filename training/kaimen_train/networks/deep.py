@@ -42,24 +42,24 @@ class DeepShape:
 def build(frames: int | None = None, shape: DeepShape = DeepShape()) -> keras.Model:
     """An encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
     heard = keras.Input((frames, MELS), name="features")
-    flow = _picture(layers.Reshape((-1, MELS, 1))(heard), shape.front, stride=(2, 2))
+    flow = picture(layers.Reshape((-1, MELS, 1))(heard), shape.front, stride=(2, 2))
     for _ in range(2):
         short = layers.Conv2D(shape.front, 1, (1, 2), use_bias=False)(flow)
-        change = _picture(flow, shape.front, stride=(1, 2))
-        change = _picture(change, shape.front, active=False)
+        change = picture(flow, shape.front, stride=(1, 2))
+        change = picture(change, shape.front, active=False)
         flow = layers.ReLU(CEILING)(layers.Add()([layers.BatchNormalization()(short), change]))
-    flow = _step(layers.Reshape((-1, MELS // 8 * shape.front))(flow), shape.channels)
+    flow = step(layers.Reshape((-1, MELS // 8 * shape.front))(flow), shape.channels)
     levels = []
     for _ in range(shape.blocks):
-        change = _step(flow, shape.channels, width=3)
-        change = _step(change, shape.channels, active=False)
+        change = step(flow, shape.channels, width=3)
+        change = step(change, shape.channels, active=False)
         gate = layers.GlobalAveragePooling1D(keepdims=True)(change)
         gate = layers.Dense(shape.squeeze, "relu")(gate)
         gate = layers.Dense(shape.channels, "sigmoid")(gate)
         flow = layers.ReLU(CEILING)(layers.Add()([flow, layers.Multiply()([change, gate])]))
         levels.append(flow)
-    flow = _step(layers.Concatenate()(levels), shape.pooled)
-    weight = layers.Dense(shape.pooled, "sigmoid")(_step(flow, shape.squeeze))
+    flow = step(layers.Concatenate()(levels), shape.pooled)
+    weight = layers.Dense(shape.pooled, "sigmoid")(step(flow, shape.squeeze))
     mean = layers.GlobalAveragePooling1D(keepdims=True)(layers.Multiply()([flow, weight]))
     # |flow - mean|, in two halves: the runtime has no fast int8 kernel for absolute values, and
     # maximum and minimum would force one scale upon the flow and its mean.
@@ -72,15 +72,17 @@ def build(frames: int | None = None, shape: DeepShape = DeepShape()) -> keras.Mo
     return keras.Model(heard, layers.Activation("linear", dtype="float32")(point))
 
 
-def _picture(
+def picture(
     flow: tf.Tensor, channels: int, stride: tuple[int, int] = (1, 1), active: bool = True
 ) -> tf.Tensor:
+    """Return what a convolution over bands and time makes of flow (batch, time, bands, any)."""
     flow = layers.Conv2D(channels, 3, stride, padding="same", use_bias=False)(flow)
     flow = layers.BatchNormalization()(flow)
     return layers.ReLU(CEILING)(flow) if active else flow
 
 
-def _step(flow: tf.Tensor, channels: int, width: int = 1, active: bool = True) -> tf.Tensor:
+def step(flow: tf.Tensor, channels: int, width: int = 1, active: bool = True) -> tf.Tensor:
+    """Return what a convolution over time makes of flow (batch, time, any)."""
     flow = layers.Conv1D(channels, width, padding="same", use_bias=False)(flow)
     flow = layers.BatchNormalization()(flow)
     return layers.ReLU(CEILING)(flow) if active else flow

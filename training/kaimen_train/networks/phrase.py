@@ -10,6 +10,7 @@ from __future__ import annotations
 from tensorflow import keras
 
 from kaimen.voice.features import MELS
+from kaimen_train.networks.deep import CEILING, picture, step
 
 layers = keras.layers
 
@@ -21,7 +22,6 @@ PART = 8  # steps of 4 frames that a part has
 APART = 4  # from part to part
 DIMENSION = 64
 PARTS = (FRAMES // 4 - PART) // APART + 1
-CEILING = 6.0  # of every activation: what stands out costs all others bits
 
 
 def build(frames: int = FRAMES) -> keras.Model:
@@ -29,18 +29,11 @@ def build(frames: int = FRAMES) -> keras.Model:
     heard = keras.Input((frames, MELS), name="features")
     flow = layers.Reshape((frames, MELS, 1))(heard)
     for channels, stride in zip(FRONT, ((1, 2), (2, 2), (1, 1), (2, 2)), strict=True):
-        flow = layers.Conv2D(channels, 3, stride, padding="same", use_bias=False)(flow)
-        flow = layers.ReLU(CEILING)(layers.BatchNormalization()(flow))
-    flow = _step(layers.Reshape((frames // 4, MELS // 8 * FRONT[-1]))(flow), 1)
+        flow = picture(flow, channels, stride)
+    flow = step(layers.Reshape((frames // 4, MELS // 8 * FRONT[-1]))(flow), CHANNELS)
     for _ in range(BLOCKS):
-        change = _step(_step(flow, 3), 3, active=False)
+        change = step(step(flow, CHANNELS, 3), CHANNELS, 3, active=False)
         flow = layers.ReLU(CEILING)(layers.Add()([flow, change]))
     flow = layers.Dropout(0.1)(flow)
     parts = layers.Conv1D(DIMENSION, PART, APART, name="parts")(flow)
     return keras.Model(heard, layers.Activation("linear", dtype="float32")(parts))
-
-
-def _step(flow: object, width: int, active: bool = True) -> object:
-    flow = layers.Conv1D(CHANNELS, width, padding="same", use_bias=False)(flow)
-    flow = layers.BatchNormalization()(flow)
-    return layers.ReLU(CEILING)(flow) if active else flow

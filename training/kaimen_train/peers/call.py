@@ -16,50 +16,46 @@ from kaimen.errors import SettingsError
 PYTHON = Path(__file__).parents[3] / ".venv-peers" / "bin" / "python"
 
 
-def embed(
-    sounds: Sequence[NDArray[np.int16]], peer: str = "ge2e", python: Path = PYTHON
-) -> NDArray[np.float32]:
+def embed(sounds: Sequence[NDArray[np.int16]], peer: str) -> NDArray[np.float32]:
     """A peer's unit-length points of sounds at 16 kHz, shape (sounds, dimension).
 
     Raises SettingsError where the peers are not installed.
     """
-    return _call(sounds, peer, python)[0]
+    return _call(sounds, peer)[0]
 
 
-def seconds(sounds: Sequence[NDArray[np.int16]], peer: str, python: Path = PYTHON) -> list[float]:
+def seconds(sounds: Sequence[NDArray[np.int16]], peer: str) -> list[float]:
     """How long a peer takes for each sound alone, with one thread. Raises as ``embed`` does."""
-    found: list[float] = _call(sounds, peer, python, timed=True)[1].tolist()
+    found: list[float] = _call(sounds, peer, timed=True)[1].tolist()
     return found
 
 
-def start(sounds: Sequence[NDArray[np.int16]], out: Path, python: Path = PYTHON) -> None:
+def start(sounds: Sequence[NDArray[np.int16]], out: Path) -> None:
     """Write what training the large encoder starts from (``campplus_start.py``) to ``out``.
 
     Raises SettingsError where the peers are not installed.
     """
     written = out.with_suffix(".part.npz")
-    _run("campplus_start", sounds, [written], python)
+    _run("campplus_start", sounds, [written])
     written.replace(out)
 
 
 def _call(
-    sounds: Sequence[NDArray[np.int16]], peer: str, python: Path, *, timed: bool = False
+    sounds: Sequence[NDArray[np.int16]], peer: str, *, timed: bool = False
 ) -> list[NDArray[np.float32]]:
     with tempfile.TemporaryDirectory() as scratch:
         answered = [Path(scratch, name) for name in ("points.npy", "seconds.npy")[: 1 + timed]]
-        _run(peer, sounds, answered, python)
+        _run(peer, sounds, answered)
         return [np.load(path) for path in answered]
 
 
-def _run(
-    script: str, sounds: Sequence[NDArray[np.int16]], answered: Sequence[Path], python: Path
-) -> None:
-    if not python.exists():
-        raise SettingsError(f"no {python}; run 'make peers' to install {script} in its environment")
+def _run(script: str, sounds: Sequence[NDArray[np.int16]], answered: Sequence[Path]) -> None:
+    if not PYTHON.exists():
+        raise SettingsError(f"no {PYTHON}; run 'make peers' to install {script} in its environment")
     with tempfile.TemporaryDirectory() as scratch:
         asked = Path(scratch, "clips.npz")
         offsets = np.cumsum([0, *map(len, sounds)])
         np.savez(asked, samples=np.concatenate(sounds), offsets=offsets)
         program = Path(__file__).with_name(f"{script}.py")
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        subprocess.run([python, program, asked, *answered], check=True, env=environment)
+        subprocess.run([PYTHON, program, asked, *answered], check=True, env=environment)

@@ -115,8 +115,7 @@ def joined(words: Sequence[Features], random: np.random.Generator) -> Features:
 def quiet(heard: Features, frames: int, random: np.random.Generator) -> Features:
     """Frames of what is around a word."""
     room = np.percentile(heard, 5, axis=0)
-    around: Features = (room + random.normal(0, 0.5, (frames, MELS))).astype(np.float32)
-    return around
+    return np.asarray(room + random.normal(0, 0.5, (frames, MELS)), np.float32)
 
 
 def heard_again(heard: Features, random: np.random.Generator) -> Features:

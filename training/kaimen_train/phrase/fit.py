@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from kaimen_train.data.speakers import held_out
 from kaimen_train.encoder.quantize import quantize
 from kaimen_train.networks import phrase as network
 from kaimen_train.phrase.batches import SHARES, WordFeatures, batches
+from kaimen_train.points import unit
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,16 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
         jit_compile=False,
     )
     step = tf.Variable(0, dtype=tf.int64)
-    learn = _learner(made, optimizer, step)
+
+    @tf.function(reduce_retracing=True)
+    def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = contrast(made(heard, training=True), which)
+        slopes = tape.gradient(loss, made.trainable_variables)
+        optimizer.apply_gradients(zip(slopes, made.trainable_variables, strict=True))
+        step.assign_add(1)
+        return loss
+
     loop.train(
         lambda batch: {"loss": float(learn(*batch))},
         lambda steps: batches(words, network.FRAMES, seed=plan.seed, steps=steps),
@@ -95,23 +105,6 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
     )
     made.save_weights(own / WEIGHTS)
     return own / WEIGHTS
-
-
-Learn = Callable[[NDArray[np.float32], NDArray[np.int32]], tf.Tensor]  # takes a step
-
-
-def _learner(made: keras.Model, optimizer: keras.optimizers.Optimizer, step: tf.Variable) -> Learn:
-    @tf.function(reduce_retracing=True)
-    def learn(heard: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = contrast(made(heard, training=True), which)
-        slopes = tape.gradient(loss, made.trainable_variables)
-        optimizer.apply_gradients(zip(slopes, made.trainable_variables, strict=True))
-        step.assign_add(1)
-        return loss
-
-    learner: Learn = learn
-    return learner
 
 
 def contrast(parts: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
@@ -202,9 +195,7 @@ def agreement(trial: Path, sounds: Sequence[Samples]) -> float:
 
     def parts(runtime: str) -> NDArray[np.float32]:
         encoder = PhraseEncoder(trial, runtime=runtime)
-        made = np.stack([encoder.embed(sound).ravel() for sound in sounds])
-        unit: NDArray[np.float32] = made / np.linalg.norm(made, axis=1, keepdims=True)
-        return unit
+        return unit(np.stack([encoder.embed(sound).ravel() for sound in sounds]))
 
     first, second = (parts(runtime) for runtime in RUNTIMES)
     return float(np.sum(first * second, axis=1).min())

@@ -7,7 +7,6 @@ from the recordings that enroll, text by text, as ``kaimen.calibration.phrase_th
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.calibration.phrase_threshold import LOOSER, OTHER_WORDS, in_common
-from kaimen.sound import SAMPLE_RATE, Samples
+from kaimen.sound import Samples
 from kaimen.voice import features
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.phrase import PhraseEmbedding, PhraseEncoder, phrase_score
 from kaimen_train.data.corpus import Row, of_split, speech_of
+from kaimen_train.encoder import speed
+from kaimen_train.evaluation.metrics import interval
 from kaimen_train.evaluation.protocols import (
     ENROLLED,
     NEAR_ALIKE,
@@ -37,9 +38,8 @@ MISSED = 0.02  # share of right phrases that may be taken for wrong ones
 TIMED = 200  # times that each is asked
 
 Key = tuple[str, str, int]  # text, speaker, take
-Least = Callable[
-    [Mapping[str, Sequence[PhraseEmbedding]]], float
-]  # a threshold, of enrolled takes by speaker
+Enrolled = Mapping[str, Sequence[PhraseEmbedding]]  # takes by speaker
+Least = Callable[[Enrolled], float]  # a threshold
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,13 @@ class PhraseTrials:
         threshold = self.threshold()
         found: dict[str, Any] = {"threshold": threshold, "right": len(self._of(self.right, names))}
         for kind, share in self.at(threshold).items():
-            low, high = np.quantile(drawn[kind], (0.025, 0.975))
-            count = found["right"]
-            if kind != "missed":
-                count = len(self._of(self.wrong[kind], names))
-            beside = {name: shares[kind] for name, shares in others.items()}
+            of_kind = self.right if kind == "missed" else self.wrong[kind]
             found[kind] = {
-                "share": share, "interval": [float(low), float(high)], "trials": count, **beside,
-            }  # fmt: skip
+                "share": share,
+                "interval": list(interval(drawn[kind])),
+                "trials": len(self._of(of_kind, names)),
+                **{name: shares[kind] for name, shares in others.items()},
+            }
         return found
 
     @staticmethod
@@ -100,7 +99,7 @@ def evaluate(rows: Sequence[Row], encoder: PhraseEncoder) -> dict[str, Any]:
         some = [row for row in rows if row.corpus == corpus]
         sounds = {
             (row.text, row.speaker, row.take): speech_of(row.file)
-            for row in track(some, f"hearing {corpus}", len(some))
+            for row in track(some, f"hearing {corpus}")
         }
         said = {key: encoder.embed(sound) for key, sound in sounds.items()}
         texts = sorted({text for text, _, _ in said})
@@ -117,21 +116,18 @@ def evaluate(rows: Sequence[Row], encoder: PhraseEncoder) -> dict[str, Any]:
     return found
 
 
-def cost(encoder: PhraseEncoder, voice: Encoder, seed: int = 0) -> float:
+def cost(encoder: PhraseEncoder, voice: Encoder) -> float:
     """What the check adds to the time from 1.5 s of sound to a voiceprint, as a share of it."""
-    sound = np.random.default_rng(seed).normal(0, 0.1, round(1.5 * SAMPLE_RATE)).astype(np.float32)
-    heard = features.log_mel(sound)
-    work = {"voice": partial(voice.embed, sound), "phrase": partial(encoder.embed_features, heard)}
-    taken: dict[str, list[float]] = defaultdict(list)
-    for _ in range(TIMED):  # in turns, so that both meet the same machine
-        for name, once in work.items():
-            began = time.perf_counter()
-            once()
-            taken[name].append(time.perf_counter() - began)
-    return float(np.median(taken["phrase"]) / np.median(taken["voice"]))
+    heard = features.log_mel(speed.sound())
+    work = {
+        "voice": partial(voice.embed, speed.sound()),
+        "phrase": partial(encoder.embed_features, heard),
+    }
+    taken = speed.in_turns(work, TIMED)
+    return taken["phrase"] / taken["voice"]
 
 
-def learned(enrolled: Mapping[str, Sequence[PhraseEmbedding]], card: float) -> float:
+def learned(enrolled: Enrolled, card: float) -> float:
     """The threshold that a school learns whose students all say one text."""
     school = in_common(enrolled.values())
     own = [
@@ -142,15 +138,11 @@ def learned(enrolled: Mapping[str, Sequence[PhraseEmbedding]], card: float) -> f
     return max(float(np.quantile(own, OTHER_WORDS)), card - LOOSER)
 
 
-def _nothing(enrolled: Mapping[str, Sequence[PhraseEmbedding]]) -> float:
-    return 0.0
-
-
 def _words(
     said: Mapping[Key, PhraseEmbedding],
     texts: Sequence[str],
     probes: range,
-    least: Least = _nothing,
+    least: Least | None = None,
 ) -> PhraseTrials:
     """Every word enrolled, every word said; scores above the ``least`` of their text."""
     near = {frozenset(pair) for pair in NEAR_ALIKE}
@@ -159,7 +151,7 @@ def _words(
     alike: dict[str, list[float]] = defaultdict(list)
     for text in texts:
         everybody = _enrolled(said, text)
-        threshold = least(everybody) if everybody else 0.0
+        threshold = least(everybody) if least and everybody else 0.0
         school = in_common(everybody.values())
         for speaker, enrolled in everybody.items():
             for other in texts:
@@ -185,7 +177,7 @@ def _joins(
     for first, second in PHRASES:
         pairs |= {(first, other) for other in texts} | {(other, second) for other in texts}
     made: dict[tuple[str, str], dict[Key, PhraseEmbedding]] = {}
-    for first, second in track(sorted(pairs), "joining", len(pairs)):
+    for first, second in track(sorted(pairs), "joining"):
         for text, speaker, take in sounds:
             if text != first or (second, speaker, take) not in sounds:
                 continue
@@ -199,14 +191,14 @@ def _joins(
 def _halves(
     made: Mapping[tuple[str, str], Mapping[Key, PhraseEmbedding]],
     probes: range,
-    least: Least = _nothing,
+    least: Least | None = None,
 ) -> PhraseTrials:
     """Every phrase enrolled, every join that shares its first or its last half said."""
     right: dict[str, list[float]] = defaultdict(list)
     half: dict[str, list[float]] = defaultdict(list)
     for phrase in PHRASES:
         everybody = _enrolled(made.get(phrase, {}), "".join(phrase))
-        threshold = least(everybody) if everybody else 0.0
+        threshold = least(everybody) if least and everybody else 0.0
         school = in_common(everybody.values())
         for speaker, enrolled in everybody.items():
             for pair, takes in made.items():

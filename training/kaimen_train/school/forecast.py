@@ -111,7 +111,7 @@ def _voices(rows: Sequence[Row], points: Points, encoder: str, card: Card) -> Pr
     for at, row in enumerate(rows):
         said["" if row.corpus == "commands" else row.text][row.speaker].append(at)
     values = []
-    for takes in track([said[text] for text in sorted(said)], "splitting", len(said)):
+    for takes in track([said[text] for text in sorted(said)], "splitting"):
         speakers = [speaker for speaker in sorted(takes) if len(takes[speaker]) >= TAKES]
         for _ in range(max(1, HALVES // len(said))):
             shuffled = [takes[speaker] for speaker in random.permutation(speakers)]

@@ -10,17 +10,13 @@ comparison in the figures.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from numpy.typing import NDArray
-
-matplotlib.use("svg")
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from kaimen.bench.synthetic import Points, Population
 from kaimen.errors import SettingsError
@@ -29,6 +25,7 @@ from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
 from kaimen_train.data.corpus import NOISE, Row, cut, long_enough, of_split
 from kaimen_train.data.speakers import held_out
+from kaimen_train.drawing import save_svg
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import embedded, hear, of_encoder
 from kaimen_train.evaluation.metrics import equal_error_rate
@@ -60,10 +57,7 @@ def embed(
             f"the manifest has no train rows of {', '.join(protocols.PAIRED)}; "
             "see docs/figures/school.md"
         )
-    points = [
-        encoder.embed(long_enough(clips[index]))
-        for index, _ in track(chosen, "embedding", len(chosen))
-    ]
+    points = [encoder.embed(long_enough(clips[index])) for index, _ in track(chosen, "embedding")]
     labels = [label for _, label in chosen]
     voices = LabelledPoints(
         np.stack(points).astype(np.float64),
@@ -177,14 +171,13 @@ def synthetic_pairs(population: Population, seed: int = 0) -> CosinePairs:
     return CosinePairs(same, cosines[~np.eye(PAIRED, dtype=bool)])
 
 
-def real_pairs(rows: Sequence[Row], encoder: Path = SHIPPED) -> dict[str, CosinePairs]:
+def real_pairs(rows: Sequence[Row]) -> dict[str, CosinePairs]:
     """The pair protocol's cosines on the eval split, by corpus. Raises SettingsError."""
-    with of_encoder(encoder) as embedding:
-        made = embedded(hear(rows), embedding)
+    made = embedded(hear(rows), of_encoder(SHIPPED))
     found = {}
     for corpus, points in made.points.items():
         trials = protocols.pairs(made.heard.rows[corpus], points)
-        found[corpus] = CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])
+        found[corpus] = CosinePairs(trials.targets, trials.strangers)
     return found
 
 
@@ -209,6 +202,4 @@ def draw_pairs(synthetic: CosinePairs, real: dict[str, CosinePairs], path: Path)
         )
         place.set_yticks([])
     figure.legend(*place.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, path)

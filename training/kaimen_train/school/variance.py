@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import SettingsError
+from kaimen_train.points import means_of
 
 TAKES = 4  # of a text by a speaker, from which nearness can be told from chance
 FOURS = 5_000  # speakers drawn of a text, four at a time
@@ -69,8 +70,7 @@ def pooled(voices: LabelledPoints) -> Moments:
 
     def mean(name: str, of: list[Moments]) -> Matrix:
         weights = [each.speakers - 1 for each in of]
-        average: Matrix = np.average([getattr(each, name) for each in of], 0, weights)
-        return average
+        return np.asarray(np.average([getattr(each, name) for each in of], 0, weights), np.float64)
 
     return Moments(
         speakers=sum(each.speakers for each in known),
@@ -97,9 +97,7 @@ def _moments(voices: LabelledPoints) -> Moments | None:
         names, owners, counts = np.unique(said.speakers, return_inverse=True, return_counts=True)
         if len(names) < 2:
             continue
-        centres = np.zeros((len(names), dimension))
-        np.add.at(centres, owners, said.points)
-        centres /= counts[:, None]
+        centres = means_of(said.points, owners)
         mean = said.points.mean(axis=0)
         aside = said.points - centres[owners]
         within += aside.T @ aside
@@ -166,5 +164,4 @@ def _nearness(points: Matrix) -> Matrix:
     disjoint = total**2 - 4 * sharing - 2 * squares
     pairs = takes * (takes - 1)
     ways = np.array([pairs, pairs, pairs * (takes - 2), pairs * (takes - 2) * (takes - 3)])
-    nearness: Matrix = np.array([total, squares, sharing, disjoint]) / ways
-    return nearness
+    return np.asarray(np.array([total, squares, sharing, disjoint]) / ways, np.float64)

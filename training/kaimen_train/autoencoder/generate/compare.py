@@ -18,6 +18,7 @@ from kaimen_train.autoencoder.generate import judge, privacy
 from kaimen_train.data.corpus import Row
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.evaluate import Embedded, embedded, hear, of_encoder
+from kaimen_train.points import unit
 from kaimen_train.school import school
 from kaimen_train.school.school import CosinePairs, synthetic_pairs
 from kaimen_train.school.variance import LabelledPoints
@@ -44,8 +45,8 @@ def compare(rows: Sequence[Row], folder: Path) -> Compared:
     encoder = Encoder()
     voices, apart = school.embed(rows, folder, encoder)
     population = generate.fit(voices, apart, encoder.identity)
-    with of_encoder(SHIPPED) as embed:
-        unseen = voices_of(embedded(hear([row for row in rows if row.corpus == CORPUS]), embed))
+    heard = hear([row for row in rows if row.corpus == CORPUS])
+    unseen = voices_of(embedded(heard, of_encoder(SHIPPED)))
     galleries = judge.galleries(unseen)
     strangers = [each.strangers() for each in galleries]
     real = np.concatenate(strangers)
@@ -95,8 +96,7 @@ def membership(
     """
     names = np.char.add(np.char.add(voices.corpora, "/"), voices.speakers)
     everybody = privacy.people(voices.only(~apart))
-    mean = voices.points.mean(axis=0)
-    mean = (mean / np.linalg.norm(mean)).astype(np.float32)
+    mean = unit(voices.points.mean(axis=0))
     splits: dict[str, dict[str, dict[str, list[Any]]]] = {
         model: {way: {} for way in WAYS} for model in MODELS
     }
@@ -137,4 +137,4 @@ def pairs_of(voices: LabelledPoints) -> CosinePairs:
         for corpus, speaker, text in zip(voices.corpora, voices.speakers, voices.texts, strict=True)
     ]
     trials = protocols.pairs(rows, voices.points.astype(np.float32))
-    return CosinePairs(trials.scores[trials.same], trials.scores[~trials.same])
+    return CosinePairs(trials.targets, trials.strangers)

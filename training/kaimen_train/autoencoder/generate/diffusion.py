@@ -66,7 +66,7 @@ def _fit(draw: _Draw, numbers: Numbers, steps: int, seed: int) -> Layers:
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
 
-    for _ in track(range(steps), "learning how students are spread", steps):
+    for _ in track(range(steps), "learning how students are spread"):
         heard, wanted = _task(*draw(random), random)
         learn(tf.constant(heard), tf.constant(wanted))
     optimizer.finalize_variable_values(network.trainable_variables)

@@ -58,7 +58,7 @@ def fit(numbers: Numbers, steps: int = STEPS, seed: int = 0) -> Layers:
             loss = -tf.reduce_mean(critic(generated(BATCH)))
         _apply(optimizers[0], tape.gradient(loss, generator.trainable_variables), generator)
 
-    for _ in track(range(steps), "learning to make students up", steps):
+    for _ in track(range(steps), "learning to make students up"):
         for _ in range(CRITICISED):
             criticise(tf.constant(numbers.students(BATCH, random)))
         generate()

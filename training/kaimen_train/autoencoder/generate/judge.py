@@ -13,6 +13,7 @@ from scipy.stats import wasserstein_distance
 from kaimen.bench import exact
 from kaimen.bench.synthetic import Points, Population
 from kaimen.calibration.leave_one_out import leave_one_out
+from kaimen_train.evaluation.metrics import interval
 from kaimen_train.school.school import CosinePairs
 from kaimen_train.school.variance import LabelledPoints
 
@@ -108,9 +109,9 @@ def forecast(school: Points, galleries: list[TextGallery], real: Scores) -> list
         threshold = float(np.quantile(drawn, 1 - fpir))
         passed = np.bincount(owners, real >= threshold, people)
         shares = (times @ passed) / (times @ np.bincount(owners, minlength=people))
-        low, high = np.quantile(shares, (0.025, 0.975))
-        interval = (_over(fpir, float(high)), _over(fpir, float(low)))
-        found.append(Forecast(fpir, threshold, float(np.mean(real >= threshold)), interval))
+        low, high = interval(shares)
+        edges = _over(fpir, high), _over(fpir, low)
+        found.append(Forecast(fpir, threshold, float(np.mean(real >= threshold)), edges))
     return found
 
 
@@ -134,20 +135,12 @@ def by_size(galleries: list[TextGallery], threshold: float) -> dict[int, float]:
     """FPIR of galleries and of parts of them, as far as they reach."""
     random = np.random.default_rng(0)
     largest = int(np.mean([len(each.counts) for each in galleries]))
-    return {
-        size: float(
-            np.mean(
-                np.concatenate(
-                    [
-                        (each if size == largest else each.some(size, random)).strangers()
-                        for each in galleries
-                    ]
-                )
-                >= threshold
-            )
-        )
-        for size in (*(size for size in SMALL if size < largest), largest)
-    }
+    found = {}
+    for size in (*(size for size in SMALL if size < largest), largest):
+        parts = [each if size == largest else each.some(size, random) for each in galleries]
+        scores = np.concatenate([each.strangers() for each in parts])
+        found[size] = float(np.mean(scores >= threshold))
+    return found
 
 
 def pair_distances(drawn: CosinePairs, real: CosinePairs) -> tuple[float, float]:

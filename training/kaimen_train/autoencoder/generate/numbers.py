@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kaimen.bench.shapes import SHAPES, Layers, Points
 from kaimen.bench.synthetic import LEAST_VARIANCE, Population
+from kaimen_train.points import means_of
 from kaimen_train.school.variance import LabelledPoints, Matrix
 
 SHAPED = 32  # directions, at most: the others are too narrow for a shape to matter
@@ -33,7 +34,8 @@ class Numbers:
     def students(self, size: int, random: np.random.Generator) -> Points:
         """Numbers (size, k) of as many students drawn from all speakers alike."""
         groups = self._groups(size, random)
-        return self._mean(self._totals[groups], self.counts[groups])
+        counts = self.counts[groups, np.newaxis].astype(np.float32)
+        return self._totals[groups] / counts @ self.scale
 
     def known_by_one(self, size: int, random: np.random.Generator) -> tuple[Points, Points]:
         """Return the same as one of their takes leaves them open, and that take, (size, k) each.
@@ -52,27 +54,21 @@ class Numbers:
 
     @cached_property
     def _totals(self) -> Points:
-        totals: Points = np.add.reduceat(self.takes, self.starts)
-        return totals
-
-    def _mean(self, totals: Points, counts: NDArray[np.int64]) -> Points:
-        mean: Points = totals / counts[:, np.newaxis].astype(np.float32) @ self.scale
-        return mean
+        return np.add.reduceat(self.takes, self.starts)
 
     def _groups(
         self, size: int, random: np.random.Generator, *, repeated: bool = False
     ) -> NDArray[np.int64]:
         chances = np.cumsum(self.chances * (self.counts > 1) if repeated else self.chances)
         drawn = random.random(size) * chances[-1]
-        found: NDArray[np.int64] = np.searchsorted(chances, drawn, side="right")
-        return found
+        return np.asarray(np.searchsorted(chances, drawn, side="right"), np.int64)
 
 
 def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:
     """The numbers of real recordings, less what their texts add to all of them alike."""
     texts = _numbered(voices.corpora, voices.texts)
     groups = _numbered(voices.corpora, voices.texts, voices.speakers)
-    points = voices.points - _means(voices.points, texts)[texts]
+    points = voices.points - means_of(voices.points, texts)[texts]
     order = np.argsort(groups, kind="stable")
     counts = np.bincount(groups)
     starts = np.cumsum(counts) - counts
@@ -129,9 +125,3 @@ def _numbered(*names: NDArray[np.str_]) -> NDArray[np.int64]:
     """A number for each different combination of names."""
     keys: Sequence[NDArray[np.int64]] = [np.unique(each, return_inverse=True)[1] for each in names]
     return np.unique(np.stack(keys), axis=1, return_inverse=True)[1].ravel()
-
-
-def _means(points: Matrix, groups: NDArray[np.int64]) -> Matrix:
-    sums = np.zeros((groups.max() + 1, points.shape[1]))
-    np.add.at(sums, groups, points)
-    return sums / np.bincount(groups)[:, np.newaxis]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import skew
 
-from kaimen.bench.shapes import Points
+from kaimen_train.evaluation.metrics import auc, interval
+from kaimen_train.points import Points, unit
 from kaimen_train.school.variance import LabelledPoints
 
 SHARPNESS = 30.0  # of the kernel: von Mises and Fisher's concentration
@@ -55,12 +56,12 @@ def half(names: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 def directions(school: Points) -> Points:
     """Students' mean voiceprints (students, dimension), of a school with their recordings."""
-    return _unit(school.mean(axis=1))
+    return unit(school.mean(axis=1))
 
 
 def like(school: Points, someone: People) -> Points:
     """People's directions where this school's students have theirs: texts move all of a school."""
-    return _unit(someone.points + school.mean(axis=(0, 1)))
+    return unit(someone.points + school.mean(axis=(0, 1)))
 
 
 def nearest(points: Points, others: Points) -> Scores:
@@ -108,23 +109,22 @@ def laid_back(school: Points, someone: People, mean: Points) -> Points:
     the widest directions are turned to bring the matches together, again and again (iterative
     closest points).
     """
-    asked = _unit(someone.points + mean * np.linalg.norm(school.mean(axis=(0, 1))))
+    asked = unit(someone.points + mean * np.linalg.norm(school.mean(axis=(0, 1))))
     students = directions(school)
     from_here, to_there = _axes(students), _axes(asked)
     here, there = students @ from_here, asked @ to_there
     ways = np.where(skew(here, axis=0) * skew(there, axis=0) < 0, -1, 1)
     ways[0] = 1
     wide = slice(1, 1 + WIDEST)
-    theirs, ours = _unit(there[:, wide]), (here * ways)[:, wide]
+    theirs, ours = unit(there[:, wide]), (here * ways)[:, wide]
     turn = np.eye(ours.shape[1])
     for _ in range(ROUNDS):
-        matched = ours[(theirs @ _unit(ours @ turn).T).argmax(axis=1)]
+        matched = ours[(theirs @ unit(ours @ turn).T).argmax(axis=1)]
         left, _, right = np.linalg.svd(matched.T @ there[:, wide])
         turn = left @ right
     whole = np.diag(ways).astype(np.float64)
     whole[wide, wide] = ways[wide, np.newaxis] * turn
-    laid: Points = (school @ (from_here @ whole @ to_there.T)).astype(np.float32)
-    return laid
+    return (school @ (from_here @ whole @ to_there.T)).astype(np.float32)
 
 
 def _axes(points: Points) -> NDArray[np.float64]:
@@ -136,13 +136,6 @@ def _axes(points: Points) -> NDArray[np.float64]:
     return np.column_stack((mean, directions[:, :-1]))
 
 
-def auc(inside: Scores, outside: Scores) -> float:
-    """Chance that somebody inside scores above somebody outside (Mann and Whitney)."""
-    above = np.searchsorted(np.sort(outside), inside, "left")
-    level = np.searchsorted(np.sort(outside), inside, "right")
-    return float(np.mean(above + level) / 2 / len(outside))
-
-
 def averaged(splits: list[tuple[Scores, Scores]]) -> tuple[float, float, float]:
     """Mean AUC of several (inside, outside), and its 95 % interval by bootstrap over people."""
     random = np.random.default_rng(0)
@@ -150,10 +143,4 @@ def averaged(splits: list[tuple[Scores, Scores]]) -> tuple[float, float, float]:
         np.mean([auc(*(random.choice(each, len(each)) for each in split)) for split in splits])
         for _ in range(RESAMPLED)
     ]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(np.mean([auc(*split) for split in splits])), float(low), float(high)
-
-
-def _unit(points: Points) -> Points:
-    unit: Points = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return float(np.mean([auc(*split) for split in splits])), *interval(drawn)

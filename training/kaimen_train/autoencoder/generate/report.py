@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-matplotlib.use("svg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.table import Table
 
-from kaimen.storage import write_whole
 from kaimen_train.autoencoder.generate.compare import Compared
 from kaimen_train.autoencoder.generate.judge import TAKES
+from kaimen_train.drawing import save_svg
+from kaimen_train.evaluation.tables import titled
 
 COLORS = {
     "real": "#2c3e50",
@@ -40,11 +36,8 @@ def rows(compared: Compared) -> list[dict[str, Any]]:
 
 def table(compared: Compared) -> Table:
     """Figures down, models across: for reading."""
-    found = Table("figure", *compared.figures, title="synthetic schools", box=SIMPLE_HEAD)
-
-    def add(name: str, *values: str) -> None:
-        found.add_row(name, *values)
-
+    found = titled("synthetic schools", "figure", *compared.figures)
+    add = found.add_row
     every = list(compared.figures.values())
     for place, first in enumerate(every[0]["forecast"]):
         each = [figures["forecast"][place] for figures in every]
@@ -100,9 +93,7 @@ def draw(compared: Compared, path: Path) -> None:
     _histograms(compared.nearness, np.linspace(0, 1, 51), near, log=False)
     near.set_title("cosine to the nearest training speaker")
     figure.legend(*growing.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+    save_svg(figure, path)
 
 
 def _histograms(
