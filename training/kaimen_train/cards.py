@@ -18,14 +18,14 @@ AnyCard = TypeVar("AnyCard", Card, PhraseCard, LoudspeakerCard)
 
 def write(content: bytes, card: AnyCard, model: Path) -> None:
     """Write a model and its card. Raises StorageError."""
-    write_whole(model, lambda file: file.write(content))
+    write_whole(model, content)
     write_card(card, model)
 
 
 def write_card(card: AnyCard, model: Path) -> None:
     """Write a card beside its model. Raises StorageError."""
     text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
-    write_whole(model.with_suffix(".json"), lambda file: file.write(text.encode()))
+    write_whole(model.with_suffix(".json"), text.encode())
 
 
 def add_measured(card: AnyCard, model: Path, figures: Mapping[str, Any]) -> AnyCard:

@@ -83,7 +83,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     page = PAGE.read_text(encoding="utf-8").replace(DATA, text.replace("</", "<\\/"))
-    write_whole(out, lambda file: file.write(page.encode()))
+    write_whole(out, page.encode())
     return content
 
 

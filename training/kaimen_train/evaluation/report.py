@@ -65,7 +65,7 @@ def write(every: Figures, path: Path) -> None:
         "<!doctype html><html lang=en><meta charset=utf-8><title>Kaimen: accuracy</title>"
         f"<style>{STYLE}</style>{page}</html>\n"
     )
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_whole(path, text.encode())
 
 
 def draw_ladder(steps: Sequence[Step], path: Path) -> None:
