@@ -132,7 +132,7 @@ PIN = {"kind": "pin", "verdict": "refused", "student": "ab", "why": "a wrong PIN
         ),
         (
             {**DECISION, "verdict": "refused", "threshold": None},
-            "refused: the door was to open for nobody just then; run 'kaimen doctor'",
+            "refused: the door opened for nobody at that time; run 'kaimen doctor'",
         ),
         (
             {**DECISION, "verdict": "retry"},

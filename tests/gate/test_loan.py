@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -46,6 +48,15 @@ def borrowed(lender: Lender, path: Path) -> LentMicrophone:
         thread.join(0.01)
     (microphone,) = found
     return microphone
+
+
+def test_the_socket_is_its_owners_alone_and_no_thread_meets_another_umask(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail(f"umask {mask:o}"))
+    with Lender(path, lambda wish: None):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_nothing_is_lent_until_somebody_asks(lender: Lender) -> None:

@@ -143,7 +143,7 @@ def _why(record: Record, named: Named, tries: str, figures: str) -> str:
             return sentence("this door wants to know first who you are")
         if record.get("verdict") == Verdict.REFUSED.value:
             if record.get("threshold") is None:  # it was shut for everybody
-                return text("the door was to open for nobody just then; run 'kaimen doctor'")
+                return text("the door opened for nobody at that time; run 'kaimen doctor'")
             return text("not listened to, after too many unknown voices")
         if record.get("claim"):
             return text("not enrolled, or may not enter at that time")

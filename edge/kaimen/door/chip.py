@@ -110,7 +110,7 @@ def header_chip(devices: Path | None = None) -> HeaderChip:
     Raises DeviceError with the chips that are there.
     """
     try:
-        import gpiod  # noqa: F401 - whether it can be
+        import gpiod  # noqa: F401 - only whether it is installed
     except ImportError as error:
         raise DeviceError(
             f"the pins cannot be used ({error}); install 'kaimen[pi]', "

@@ -208,7 +208,7 @@ class DoorController(Closing):
         self._begin(what, now)
 
     def _begin(self, what: str, now: float) -> None:
-        """Show what a voice or a panel asks for, as long as it lasts."""
+        """Show what a voice or a panel asks for; begin a pattern anew that ends by itself."""
         if math.isfinite(PATTERNS[what].lasts):
             self.panel.restart(what)
         self._asked, self._asked_at = what, now

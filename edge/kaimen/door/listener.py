@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 from pathlib import Path
@@ -15,31 +14,29 @@ class PathListener(Closing):
     """Listens at a path and never waits; the socket there goes with it."""
 
     def __init__(
-        self, path: Path, waiting: int, *, umask: int, kind: int = socket.SOCK_SEQPACKET
+        self, path: Path, waiting: int, *, mode: int, kind: int = socket.SOCK_SEQPACKET
     ) -> None:
-        """Let ``waiting`` connect at a time whom ``umask`` lets. Raises OSError.
+        """Let ``waiting`` connect at a time whom ``mode`` lets. Raises OSError.
 
         A socket that a killed process left behind is replaced.
         """
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
-        before = os.umask(umask)
         try:
             _make_room(path, kind)
             self._socket.bind(str(path))
+            path.chmod(mode)  # nobody connects before it listens; a umask is all threads' own
             self._socket.listen(waiting)
         except OSError:
             self._socket.close()
             raise
-        finally:
-            os.umask(before)
 
     def fileno(self) -> int:
         """Return the descriptor, to wait for somebody."""
         return self._socket.fileno()
 
     def newcomer(self) -> socket.socket | None:
-        """Return who connected next, never to wait for; None for nobody, or one who left again."""
+        """Return who connected next, without waiting; None where nobody did, or they left again."""
         try:
             newcomer, _ = self._socket.accept()
         except OSError:
@@ -56,7 +53,7 @@ class PathListener(Closing):
 def door_listener(path: Path, waiting: int = 4) -> PathListener:
     """Return one for the owner and the group of a path. Raises DeviceError."""
     try:
-        return PathListener(path, waiting, umask=0o117)
+        return PathListener(path, waiting, mode=0o660)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DeviceError(f"{path}: no socket can be made there ({reason})") from None

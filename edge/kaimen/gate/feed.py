@@ -50,7 +50,7 @@ class Feed(Closing):
         try:
             if path.parent.stat().st_uid not in (0, os.getuid()):
                 raise PermissionError(0, "that folder is somebody else's")
-            return cls(PathListener(path, MOST, umask=0o177, kind=socket.SOCK_STREAM))
+            return cls(PathListener(path, MOST, mode=0o600, kind=socket.SOCK_STREAM))
         except OSError as error:
             say(f"{path}: no console can watch ({error.strerror or error}); the gate goes on")
             return cls()

@@ -48,7 +48,7 @@ class Lender(Closing):
         self._borrower: socket.socket | None = None
         self._began = self._taken = 0.0  # monotonic seconds: the loan, and the last packet taken
         try:
-            self._listener = PathListener(path, 1, umask=0o177)
+            self._listener = PathListener(path, 1, mode=0o600)
         except OSError as error:
             raise DeviceError(
                 f"{path}: the microphone cannot be lent ({error.strerror or error}); "
