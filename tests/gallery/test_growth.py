@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,7 +71,9 @@ def test_a_grown_voiceprint_counts_only_up_to_the_number_that_was_calibrated() -
         (after,) = gallery.nearest(probe, 1, grown=latest)
         assert after.score == np.float32(before.score) + np.float32(LIFT)
         # Searched and scored exactly, a cosine is rounded otherwise on some processors.
-        assert gallery.claimed("s001", probe, grown=latest)[0].score == near(after.score)
+        (claimed,) = gallery.claimed("s001", probe, grown=latest)
+        assert claimed.score == near(after.score)
+        assert replace(claimed, score=after.score) == after
         assert gallery.claimed("s001", probe)[0].score == near(before.score)
         assert gallery.nearest_enrolled(probe)[0].score == before.score
         gallery.registry.grown.forget(["s001"])

@@ -75,7 +75,8 @@ def measured(records: Iterable[Record], marks: Sequence[Mark]) -> MeasuredErrors
     def counts(record: Record) -> bool:
         return since is not None and datetime.datetime.fromisoformat(record["at"]) >= since
 
-    phrases = Counter(map(stratum_of, takewhile(counts, records)))
+    read = () if since is None else records  # without a mark the log need not be readable
+    phrases = Counter(map(stratum_of, takewhile(counts, read)))
     strata = {}
     for stratum in Stratum:
         own = [mark for mark in marks if mark.stratum == stratum.value]
