@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from operator import methodcaller
 from pathlib import Path
 
 import matplotlib
@@ -22,4 +21,4 @@ def as_svg(figure: Figure) -> bytes:
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure as an SVG. Raises StorageError."""
-    write_whole(path, methodcaller("write", as_svg(figure)))
+    write_whole(path, as_svg(figure))

@@ -18,7 +18,6 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from operator import methodcaller
 from pathlib import Path
 from typing import IO, Any
 
@@ -254,7 +253,7 @@ class Bundle:
     def unpack(self, folder: Path) -> None:
         """Write every part, and the head last. Raises BundleError and StorageError."""
         for part, content in self.parts():
-            write_whole(folder / part.name, methodcaller("write", content))
+            write_whole(folder / part.name, content)
         write_whole(folder / HEAD, self.head)
 
 

@@ -104,7 +104,7 @@ def number_of(answer: str) -> str:
 
 
 def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> int:
-    """Return the counter, still to be compared, of a passkey's answer. Raises WrongPasskey."""
+    """Return the counter of a passkey's answer, for the caller to compare. Raises WrongPasskey."""
     from webauthn import base64url_to_bytes, verify_authentication_response
 
     given = _parsed(answer)

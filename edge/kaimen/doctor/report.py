@@ -136,7 +136,7 @@ def _speeds(screen: Screen) -> dict[str, float]:
 
 
 def _shown(value: Any) -> Any:
-    """Return every setting: numbers, and words that the program knows; others only as "set"."""
+    """Return settings: numbers, and words that the program knows; others only as "set"."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: _shown(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, bool | int | float) or value is None:

@@ -18,7 +18,9 @@ from kaimen.settings.encoder import EncoderSettings as EncoderSettings
 from kaimen.settings.fleet import FleetSettings as FleetSettings
 from kaimen.settings.gallery import GallerySettings as GallerySettings
 from kaimen.settings.gate import GateSettings as GateSettings
+from kaimen.settings.reader import ReaderSettings as ReaderSettings
 from kaimen.settings.review import ReviewSettings as ReviewSettings
+from kaimen.settings.roster import Rule as Rule
 from kaimen.settings.settings import SYSTEM as SYSTEM
 from kaimen.settings.settings import Settings as Settings
 from kaimen.settings.sound import SoundSettings as SoundSettings

@@ -113,12 +113,13 @@ class Interview:
 
     def _take(self, question: Question, value: Any) -> Any:
         """Take an answer that fits the others. Raises SettingsError."""
-        self._made = question.taken(self._made, value)
+        made = question.taken(self._made, value)
         try:
-            self._began = question.taken(self._began, value)
+            began = question.taken(self._began, value)
         except SettingsError:
             # Of settings that were valid, one may be at odds with new ones: its default is none.
-            self._began = question.taken(_unwired(self._began), value)
+            began = question.taken(_unwired(self._began), value)
+        self._made, self._began = made, began
         return value
 
     def _default(self, question: Question) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from pathlib import Path
 
 import matplotlib
@@ -140,7 +139,7 @@ def write(walked: Walk, folder: Path) -> None:
         ("walk.wav", _sound(walked)),
         ("distances.svg", _plot(walked)),
     ):
-        write_whole(folder / name, methodcaller("write", content))
+        write_whole(folder / name, content)
 
 
 def _strip(walked: Walk) -> bytes:
