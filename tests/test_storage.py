@@ -57,11 +57,14 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(
 
 
 @pytest.mark.parametrize(("private", "mode"), [(True, 0o600), (False, 0o640)])
-def test_a_private_file_is_for_its_owner_alone(tmp_path: Path, private: bool, mode: int) -> None:
+def test_a_private_file_is_for_its_owner_alone_and_no_thread_meets_another_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, private: bool, mode: int
+) -> None:
     before = os.umask(0o027)
     try:
-        write_whole(tmp_path / "b.txt", hello, private=private)
-        assert os.umask(0o027) == 0o027  # left as it was
+        with monkeypatch.context() as other_threads:
+            other_threads.setattr(os, "umask", lambda mask: pytest.fail(f"umask {mask:o}"))
+            write_whole(tmp_path / "b.txt", hello, private=private)
     finally:
         os.umask(before)
     assert (tmp_path / "b.txt").stat().st_mode & 0o777 == mode

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -26,12 +26,7 @@ def write_whole(
     try:
         make_folder(path.parent)
         clear_temporary(path)
-        with (
-            _writing_in(path.parent),
-            tempfile.NamedTemporaryFile(
-                dir=path.parent, prefix=f".{path.name}-", delete=False
-            ) as file,
-        ):
+        with _writing_in(path.parent), _temporary(path, 0o600 if private else 0o666) as file:
             try:
                 if isinstance(content, bytes):
                     file.write(content)
@@ -39,8 +34,6 @@ def write_whole(
                     content(file)
                 file.flush()
                 os.fsync(file.fileno())
-                if not private:
-                    Path(file.name).chmod(0o666 & ~_umask())
                 Path(file.name).replace(path)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
@@ -104,6 +97,15 @@ def clear_temporary(*paths: Path) -> None:
                     each.unlink(missing_ok=True)
 
 
+def _temporary(path: Path, mode: int) -> IO[bytes]:
+    """Open a new file beside ``path``, of a mode less what the umask takes. Raises OSError.
+
+    The kernel applies the umask: to read it here would be to set it for all threads.
+    """
+    name = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    return open(name, "x+b", opener=lambda name, flags: os.open(name, flags, mode))
+
+
 @contextlib.contextmanager
 def _writing_in(folder: Path) -> Iterator[None]:
     """Keep others from deleting what is being written in a folder."""
@@ -144,13 +146,6 @@ def move_whole(folder: Path, to: Path) -> None:
         sync(to.parent)
     except OSError as error:
         raise unwritten(to, error, "what is in use") from None
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    current = os.umask(0o077)
-    os.umask(current)
-    return current
 
 
 def make_folder(path: Path, mode: int = 0o777) -> None:

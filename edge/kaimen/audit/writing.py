@@ -21,7 +21,7 @@ from kaimen.audit.head import SLOTS, Head, HeadFile
 from kaimen.clock import utc_now
 from kaimen.closing import Closing
 from kaimen.errors import StorageError
-from kaimen.gate.feed import finite
+from kaimen.output import finite
 from kaimen.storage import clear_temporary, make_folder, sync
 
 LARGEST = 4 << 20  # bytes of a file before another is begun

@@ -20,6 +20,7 @@ import numpy as np
 
 from kaimen.closing import Closing
 from kaimen.door.listener import PathListener
+from kaimen.output import finite
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.storage import make_folder
 
@@ -125,14 +126,3 @@ class Feed(Closing):
 def _line(kind: str, **fields: Any) -> str:
     known = {name: finite(value) for name, value in fields.items()}
     return json.dumps({"kind": kind, **known}, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def finite(value: Any) -> Any:
-    """Return the same without what JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {name: finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
