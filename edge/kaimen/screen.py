@@ -87,7 +87,7 @@ class Screen:
             self.out.print(line)
 
     def show(self, shown: str | Text | Table) -> None:
-        """Something for a person alone; a program had it as results."""
+        """Print something for a person alone; a program had it as results."""
         if not self.as_json:
             self.out.print(shown)
 

@@ -151,7 +151,7 @@ def checked(content: bytes, key: bytes) -> Record | None:
 
 
 def records_of(files: Sequence[Path], key: bytes) -> Iterator[Record]:
-    """The records of files, as far as they can be read."""
+    """Yield the records of files, as far as they can be read."""
     for _, content in lines_of(files):
         record = checked(content, key)
         if record is not None:

@@ -102,7 +102,7 @@ class HeadFile:
         return found
 
     def records(self) -> list[Record]:
-        """The records of the latest lines, the last one last."""
+        """Return the records of the latest lines, the last one last."""
         found = [checked(line.encode(), self._key) for line in self.lines]
         return [record for record in found if record is not None]
 

@@ -17,5 +17,5 @@ def add_file(options: argparse._ActionsContainer, name: str, what: str) -> None:
 
 
 def add_nearest(options: argparse._ActionsContainer) -> None:
-    """Add ``--nearest``, which names names."""
+    """Add ``--nearest``, which tells whom a stranger sounds like."""
     add_flag(options, "--nearest", "say whom a voice is like that is turned away")

@@ -247,7 +247,7 @@ class Installation(Closing):
 
     @cached_property
     def door(self) -> Door:
-        """The door: one that serves a socket, or a child of this process. Raises DeviceError."""
+        """Return the door, served at a socket or by a child of this process. Raises DeviceError."""
         settings = self.settings.door
         if settings.socket:
             door = Door.connect(settings.socket)

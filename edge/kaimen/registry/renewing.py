@@ -199,7 +199,7 @@ def _seal_students(database: sqlite3.Connection, registry: str, old: Vault, new:
 
 @contextmanager
 def _changing_copy(path: Path, to: Path) -> Iterator[sqlite3.Connection]:
-    """Copy a database and change the copy, in which nothing stays of what it was before."""
+    """Copy a database and change the copy; nothing of its former content stays in the file."""
     copy_database(path, to)
     try:
         with closing(sqlite3.connect(to, isolation_level=None)) as database:

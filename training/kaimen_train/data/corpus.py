@@ -82,7 +82,7 @@ def read_manifest(path: Path | str) -> list[Row]:
 
 
 def speech_of(file: Path) -> Samples:
-    """The phrase of a recording's file, as ``phrase_in`` finds it."""
+    """Return the phrase of a recording's file, as ``phrase_in`` finds it."""
     return phrase_in(read(file, longest=None))
 
 

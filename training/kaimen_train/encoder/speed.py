@@ -47,7 +47,7 @@ def sound() -> Samples:
 
 
 def _times(encoder: Path, float32: Path, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each runtime."""
+    """Return median milliseconds of each runtime."""
     work: dict[str, Callable[[], object]] = {}
     for kind, path in (("int8", encoder), ("float32", float32)):
         for runtime in RUNTIMES:

@@ -67,14 +67,14 @@ def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
 
 
 def auc(targets: Scores, strangers: Scores) -> float:
-    """The chance that a target scores above a stranger (Mann and Whitney); ties count half."""
+    """Return how often a target scores above a stranger (Mann and Whitney); ties count half."""
     ordered = np.sort(strangers)
     below = np.searchsorted(ordered, targets, "left") + np.searchsorted(ordered, targets, "right")
     return float(below.mean() / 2 / len(ordered))
 
 
 def interval(drawn: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:
-    """The 95 % interval of a figure, of its values in the rounds of a bootstrap, (rounds,)."""
+    """Return the 95 % interval of a figure from its values in a bootstrap, shape (rounds,)."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)
 
