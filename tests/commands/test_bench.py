@@ -164,14 +164,15 @@ def test_a_figure_without_matplotlib_says_what_is_missing(
 
 
 @pytest.mark.parametrize("package", engines.PEERS)
-def test_every_engine_finds_the_nearest_recording(package: str) -> None:
+def test_every_engine_finds_nearly_every_recording_itself(package: str) -> None:
+    """A graph that several threads build is another each time, and may miss a few."""
     pytest.importorskip(package)
     points = school(60, 5, 16).reshape(-1, 16)
     engine = engines.PEERS[package](points)
     if engine.broaden:
         engine.broaden(len(points))
-    for number in (0, 17, 299):
-        assert engine.find(points[number])[0] == number
+    found = [engine.find(point)[0] for point in points]
+    assert np.mean(found == np.arange(len(points))) > 0.9
 
 
 def test_the_breadth_is_the_least_that_finds_as_many() -> None:
