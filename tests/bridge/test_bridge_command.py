@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -177,10 +178,13 @@ def test_a_command_that_waited_while_the_bridge_was_stopped_opens_nothing(
 
         soon(lambda: "homeassistant/lock/kaimen_gate/door/config" in subscriber.now, 60)
         running.send_signal(signal.SIGSTOP)
+        os.waitpid(running.pid, os.WUNTRACED)
         unlock()
         time.sleep(WANTED + 1)
         running.send_signal(signal.SIGCONT)
-        time.sleep(3)
+        # It connects anew, so that nothing is left that waited.
+        soon(lambda: ("kaimen/gate/available", "offline") in subscriber.came)
+        soon(lambda: subscriber.now["kaimen/gate/available"] == "online")
         assert not opened()
         soon(lambda: unlock() or opened(), 60)
         subscriber.close()

@@ -100,7 +100,7 @@ def test_live(seen: Seen, settings: Settings, language: str) -> None:
         seen.go("/live")
         seen.page.get_by_text("Li Bowen").wait_for()
         seen.page.locator("details").nth(2).click()
-        seen.page.wait_for_function("document.getElementById('level-figure').textContent")
+        seen.page.locator("#level-figure:not(:empty)").wait_for()
         look(seen, "live", language)
 
 

@@ -45,7 +45,6 @@ CONNECT = 10.0  # seconds a broker may take to answer
 PATIENCE = 60.0  # seconds without a sign of life
 WANTED = 5.0  # seconds after which a command is not wanted any more, on a busy machine, too
 STOPPED = WANTED  # seconds without a turn: what waited may be older than that
-DEAF = 1.0  # seconds after that in which no command is heard
 QUEUED = 100  # messages that may wait
 ALARMS = (State.HELD.value, State.FORCED.value)
 
@@ -67,7 +66,8 @@ class MqttBridge:
         self._settings, self._door, self._source, self._say = settings, door, source, say
         self._topics = partial(topic_of, settings)
         self._born = f"{settings.discovery}/status"  # where Home Assistant says that it began
-        self._turned = self._deaf_until = -math.inf
+        self._turned = -math.inf
+        self._stopped = False  # it was, since it last connected
         self._password: str | None = None
         if settings.password:
             secret = secret_of(settings.password, "the broker's password")
@@ -84,7 +84,8 @@ class MqttBridge:
     def run(self, pulse: Pulse) -> None:
         """Serve a broker until told to stop. Raises DeviceError when it cannot be reached."""
         try:
-            asyncio.run(self._serve(pulse))
+            while not pulse.stopped:
+                asyncio.run(self._serve(pulse))
         except self._mqtt.MqttError as error:
             raise DeviceError(
                 f"the broker at {self._settings.host}:{self._settings.port} cannot be used "
@@ -92,9 +93,10 @@ class MqttBridge:
             ) from None
 
     async def _serve(self, pulse: Pulse) -> None:
+        """Serve until told to stop, or until this process was stopped: then connect anew."""
         settings, topics, mqtt = self._settings, self._topics, self._mqtt
         pulse.alive()
-        self._turned = time.monotonic()
+        self._turned, self._stopped = time.monotonic(), False
         async with mqtt.Client(
             settings.host,
             settings.port,
@@ -133,12 +135,11 @@ class MqttBridge:
             await asyncio.sleep(EVERY)
 
     def _was_stopped(self) -> bool:
-        """Return whether this process was stopped a moment ago: what waited is not wanted now."""
+        """Return whether this process was stopped: what waits at this connection is not wanted."""
         now = time.monotonic()
-        if now - self._turned > STOPPED:
-            self._deaf_until = now + DEAF
+        self._stopped = self._stopped or now - self._turned > STOPPED
         self._turned = now
-        return now < self._deaf_until
+        return self._stopped
 
     async def _follow(
         self, publisher: _Publisher, commands: asyncio.Task[None], pulse: Pulse
@@ -148,7 +149,7 @@ class MqttBridge:
         status = DoorStatus.now(self._source)
         looked = -LOOK
         await publisher.retain(self._topics("available"), ONLINE)
-        while not pulse.stopped:
+        while not (pulse.stopped or self._stopped):
             if commands.done():
                 commands.result()
             records = follower.waiting()
