@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
+
+
+def close_all(*closers: Callable[[], object]) -> None:
+    """Close one after another, whatever one of them raises; raise the first error at the end."""
+    first: BaseException | None = None
+    for close in closers:
+        try:
+            close()
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 class Closing:

@@ -592,6 +592,18 @@ def test_only_the_pin_of_a_child_that_had_to_be_killed_is_put_to_rest(
     assert there.recv(100) == b"rest" and there.recv(100) == b""
 
 
+def test_a_talk_that_cannot_be_closed_leaves_no_child_behind(
+    talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, _ = talk
+    door._child = child = subprocess.Popen(["true"])
+    with monkeypatch.context() as broken:
+        broken.setattr(door, "_leave", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            door.close()
+    assert child.returncode == 0
+
+
 def test_rest_that_hangs_is_not_waited_for_without_an_end(
     talk: tuple[Door, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,3 +136,14 @@ def test_closing_twice_does_no_harm(pins: MockFactory) -> None:
     panel = Panel(wired(), pins=pins)
     panel.close()
     panel.close()
+
+
+def test_a_light_that_cannot_be_switched_off_keeps_no_pin_claimed(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = Panel(wired(), pins=pins)
+    with monkeypatch.context() as broken:
+        broken.setattr(OutputDevice, "off", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            panel.close()
+    Panel(wired(), pins=pins).close()

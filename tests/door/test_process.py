@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kaimen.door import controller, process
+from kaimen.door.by_hand import HandServer
 from kaimen.door.controller import PATIENCE, DoorController
 from kaimen.door.patterns import PATTERNS, SHOWS
 from kaimen.door.pins import mock_pins
@@ -413,6 +414,26 @@ class TestRelay:
             made.process.run()
         assert made.relay == [False, True, False]
         made.voice.close()
+
+    @pytest.mark.parametrize("fails", ["panel", "server", "by_hand"])
+    def test_a_part_that_cannot_be_closed_keeps_no_other_open(
+        self, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sockets = {"server": tmp_path / "door", "by_hand": tmp_path / "door-hand"}
+        door = DoorController(
+            wired(),
+            Server.listening(sockets["server"]),
+            pins=mock_pins(),
+            by_hand=HandServer.listening(sockets["by_hand"]),
+        )
+        monkeypatch.setattr(getattr(door, fails), "close", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            door.close()
+        assert [name for name, path in sockets.items() if path.exists()] == [
+            name for name in sockets if name == fails
+        ]
+        monkeypatch.undo()
+        door.close()
 
     def test_a_pin_in_use_leaves_nothing_claimed(self) -> None:
         pins = mock_pins()

@@ -239,6 +239,16 @@ def test_closing_twice_does_no_harm(pins: MockFactory) -> None:
     assert states(pins) == [False]
 
 
+def test_a_relay_that_cannot_be_switched_off_gives_its_pin_back(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = Relay(pins=pins)
+    monkeypatch.setattr(relay._device, "off", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        relay.close()
+    Relay(pins=pins).close()
+
+
 def test_the_pin_of_a_closed_relay_can_be_used_again(pins: MockFactory) -> None:
     Relay(pins=pins).close()
     with Relay(pins=pins) as relay:

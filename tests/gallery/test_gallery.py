@@ -18,6 +18,7 @@ from kaimen.gallery.index import Index
 from kaimen.gallery.match import Match
 from kaimen.gallery.search import FEW, GLANCE, SHORTLIST
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
+from kaimen.registry.lock import alone
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of
 from tests.damage import flip
@@ -428,3 +429,17 @@ def test_how_broadly_is_searched_is_chosen_by_what_a_scan_finds(path: Path) -> N
     probes, wanted = _wanted(index, gallery._held.members, SHORTLIST)
     for probe, recording in zip(index.points(probes), wanted, strict=True):
         assert recording in index.search(probe, SHORTLIST)[0]
+
+
+def test_a_gallery_whose_registry_cannot_be_closed_lets_a_backup_be_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    gallery = Gallery.open(path, VAULT, "encoder", 8)
+    with monkeypatch.context() as broken:
+        broken.setattr(gallery.registry, "close", lambda: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            gallery.close()
+    with alone(path):
+        pass
+    gallery.registry.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kaimen.access.decision import Check, Thresholds
+from kaimen.closing import close_all
 from kaimen.errors import GalleryError, NoSpeech, StorageError
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
@@ -43,9 +44,8 @@ class Checks:
 
     def close(self) -> None:
         """Close the registry and the memory."""
-        self._registry.close()
-        if self._memory is not None:
-            self._memory.close()
+        held = (self._registry, self._memory)
+        close_all(*(each.close for each in held if each is not None))
 
     def words(self, student: str) -> list[str]:
         """The words of a challenge that a student is enrolled with."""

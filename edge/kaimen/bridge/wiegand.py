@@ -15,7 +15,7 @@ from gpiozero import Factory, OutputDevice
 from kaimen.bridge.card_format import Bits
 from kaimen.bridge.source import EVERY, GateLog
 from kaimen.bridge.status import openings
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.pins import claiming, pins_of
 from kaimen.errors import SettingsError
 from kaimen.gate.supervisor import Pulse
@@ -79,8 +79,7 @@ class DataLines(Closing):
 
     def close(self) -> None:
         """Give the pins back."""
-        for each in self._devices:
-            each.close()
+        close_all(*(each.close for each in self._devices))
 
 
 class WiegandBridge:

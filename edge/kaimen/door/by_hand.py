@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.listener import PathListener, door_listener
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
@@ -89,12 +89,9 @@ class HandServer(Closing):
 
     def close(self) -> None:
         """Leave; the socket is removed."""
-        for asker in self._askers:
-            asker.talk.close()
-        self._askers = []
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        held = [*(asker.talk for asker in self._askers), self._listener]
+        self._askers, self._listener = [], None
+        close_all(*(each.close for each in held if each is not None))
 
 
 def open_by_hand(door: Path, *, if_written: bool = False, patience: float = 0.0) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.protocol import (
     LONGEST_NOTICE,
     WANTED,
@@ -206,13 +206,7 @@ class Door(Closing):
 
     def close(self) -> None:
         """Leave; a door of our own ends, the relay off first. Another ends its lease by itself."""
-        if self._child is not None:
-            with contextlib.suppress(DeviceError):
-                self._send(Rest())
-        self._leave()
-        if self._child is not None:
-            child, self._child = self._child, None
-            _end(child, self._to_rest)
+        close_all(self._rest_child, self._leave, self._end_child)
 
     def _require(self) -> None:
         if self._gone:
@@ -276,6 +270,16 @@ class Door(Closing):
         with self._lock:
             self._gone, self._on, self._opening = True, False, False
             self._talk.close()
+
+    def _rest_child(self) -> None:
+        if self._child is not None:
+            with contextlib.suppress(DeviceError):
+                self._send(Rest())
+
+    def _end_child(self) -> None:
+        if self._child is not None:
+            child, self._child = self._child, None
+            _end(child, self._to_rest)
 
     def _be_greeted(self, timeout: float) -> None:
         """The door says how it is, its state last; or why it cannot serve."""

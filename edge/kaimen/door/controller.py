@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from gpiozero import Factory
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.bound import Bound
 from kaimen.door.by_hand import HandServer
 from kaimen.door.hand_openings import HandOpenings
@@ -133,14 +133,14 @@ class DoorController(Closing):
 
     def close(self) -> None:
         """The relay off first, then everything else."""
-        try:
-            self.relay.rest()
-            notify("STOPPING=1")
-            self.panel.close()
-            self.server.close()
-            self.by_hand.close()
-        finally:
-            self.relay.close()
+        close_all(
+            self.relay.rest,
+            lambda: notify("STOPPING=1"),
+            self.panel.close,
+            self.server.close,
+            self.by_hand.close,
+            self.relay.close,
+        )
 
     def _greet(self, now: float) -> None:
         """A voice came: nothing that an earlier one said holds any more."""

@@ -6,7 +6,7 @@ import socket
 import stat
 from pathlib import Path
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.errors import DeviceError
 
 
@@ -46,8 +46,7 @@ class PathListener(Closing):
 
     def close(self) -> None:
         """Leave; the socket is removed. Raises OSError."""
-        self._socket.close()
-        self._path.unlink(missing_ok=True)
+        close_all(self._socket.close, lambda: self._path.unlink(missing_ok=True))
 
 
 def door_listener(path: Path, waiting: int = 4) -> PathListener:

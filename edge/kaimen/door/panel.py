@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gpiozero import Factory, InputDevice, OutputDevice
 
+from kaimen.closing import close_all
 from kaimen.door.patterns import PATTERNS, is_on
 from kaimen.door.pins import claiming
 from kaimen.door.rest import LIGHTS
@@ -87,12 +88,12 @@ class Panel:
 
     def close(self) -> None:
         """Switch everything off and give the pins back."""
-        for output in self._outputs.values():
-            output.off()
-            output.close()
-        for each in self._inputs:
-            each.close()
+        outputs, inputs = self._outputs, self._inputs
         self._outputs, self._inputs = {}, []
+        close_all(
+            *(step for each in outputs.values() for step in (each.off, each.close)),
+            *(each.close for each in inputs),
+        )
 
     def _input(self, name: str, pin: int, pins: Factory) -> Input | None:
         if pin < 0:

@@ -10,7 +10,7 @@ import threading
 
 from gpiozero import Factory, OutputDevice
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.pins import claiming
 from kaimen.errors import DeviceError
 from kaimen.settings.door import LEASE, PIN
@@ -88,5 +88,4 @@ class Relay(Closing):
     def close(self) -> None:
         """Switch off and give the pin back: an explicit off first, a given-back pin floats."""
         with self._lock:
-            self._rest()
-            self._device.close()
+            close_all(self._rest, self._device.close)

@@ -11,6 +11,7 @@ import select
 import socket
 from pathlib import Path
 
+from kaimen.closing import close_all
 from kaimen.door.listener import PathListener, door_listener
 from kaimen.door.protocol import LONGEST_REQUEST, Busy, Message, NoticesLost
 from kaimen.errors import DeviceError
@@ -91,10 +92,9 @@ class Server:
 
     def close(self) -> None:
         """Leave; a socket of our own is removed."""
-        for each in (self._peer, self._listener):
-            if each is not None:
-                each.close()
+        held = (self._peer, self._listener)
         self._peer = self._listener = None
+        close_all(*(each.close for each in held if each is not None))
 
     def _drain(self) -> list[bytes]:
         found: list[bytes] = []

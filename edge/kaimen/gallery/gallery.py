@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.clock import today
+from kaimen.closing import close_all
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
 from kaimen.gallery.beside import forget_beside, index_of, indexes_of
@@ -109,9 +110,8 @@ class Gallery:
 
     def close(self) -> None:
         """Close the registry, and let a backup be restored over it."""
-        self.registry.close()
-        if self._in_use is not None:
-            self._in_use.leave()
+        leaving = [] if self._in_use is None else [self._in_use.leave]
+        close_all(self.registry.close, *leaving)
 
     def __len__(self) -> int:
         """How many students can be recognised."""

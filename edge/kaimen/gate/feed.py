@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kaimen.closing import Closing
+from kaimen.closing import Closing, close_all
 from kaimen.door.listener import PathListener
 from kaimen.output import finite
 from kaimen.sound import SAMPLE_RATE, Samples
@@ -101,13 +101,10 @@ class Feed(Closing):
 
     def close(self) -> None:
         """Tell nobody any more."""
-        for each in self._watchers:
-            each.close()
-        self._watchers = []
-        if self._listener is not None:
-            with contextlib.suppress(OSError):
-                self._listener.close()
-            self._listener = None
+        held = [*self._watchers, self._listener]
+        self._watchers, self._listener = [], None
+        with contextlib.suppress(OSError):
+            close_all(*(each.close for each in held if each is not None))
 
     def _send(self, line: str, to: socket.socket | None = None) -> None:
         if not self._watchers:

@@ -90,9 +90,11 @@ class Lender(Closing):
 
     def close(self) -> None:
         """End the loan and the listening."""
-        with contextlib.suppress(DeviceError):
-            self.end("the gate ends or reads its settings again; begin again")
-        self._listener.close()
+        try:
+            with contextlib.suppress(DeviceError):
+                self.end("the gate ends or reads its settings again; begin again")
+        finally:
+            self._listener.close()
 
     def _welcome(self, name: str) -> None:
         asking = self._listener.newcomer()

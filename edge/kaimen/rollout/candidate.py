@@ -9,6 +9,7 @@ from kaimen.access.decision import Decision
 from kaimen.access.policy import AccessPolicy
 from kaimen.bundle.trial import Trial
 from kaimen.calibration.calibration import Calibration
+from kaimen.closing import close_all
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import KaimenError
 from kaimen.gallery.gallery import Gallery
@@ -69,5 +70,4 @@ class Candidate:
 
     def close(self) -> None:
         """Close what it reads."""
-        self._checks.close()
-        self._gallery.registry.close()
+        close_all(self._checks.close, self._gallery.registry.close)
