@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from kaimen.registry.vault import Vault
 from tests.registry.by_hand import by_hand
 
 VAULT = Vault()
-ERASURE = Erasure("b", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, ["ab"], "2026-09-01")
+ERASURE = Erasure("b", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, ["ab"])
 BACKUP = Backup("one", "2026-11-01T10:00:00+00:00", "/media/stick/one")
 
 
@@ -43,6 +44,14 @@ def test_an_erasure_is_under_way_until_it_ends(path: Path, registry: Registry) -
         assert again.erasures.under_way() == [earlier, ERASURE]
     assert not any("赵".encode() in each.read_bytes() for each in path.parent.iterdir())
     registry.erasures.end("c")
+    assert registry.erasures.under_way() == [ERASURE]
+
+
+def test_an_erasure_that_an_earlier_version_began_is_under_way_still(registry: Registry) -> None:
+    before = json.dumps({**asdict(ERASURE), "enrolled": "2026-09-01"}).encode()
+    with registry.database.writing() as written:
+        sealed = VAULT.seal(before, "erasure b")
+        written.execute("INSERT INTO erasing VALUES ('b', ?)", (sealed,))
     assert registry.erasures.under_way() == [ERASURE]
 
 

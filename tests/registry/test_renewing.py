@@ -29,7 +29,7 @@ from kaimen.voice.evidence import Evidence
 from tests.gallery.points import Near, school
 from tests.registry.whole_student import LI, PIN, POINTS, enroll_whole
 
-ERASURE = Erasure("one", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, ["ab"], "2026")
+ERASURE = Erasure("one", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, ["ab"])
 RENE = "Rene\u0301"
 
 

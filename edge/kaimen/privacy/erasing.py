@@ -128,10 +128,8 @@ def certificate_of(installation: Installation, student: str) -> Certificate | No
 def _described(installation: Installation, student: str) -> Erasure:
     """Return what is about to be erased."""
     database, counts = installation.registry.database, dict.fromkeys(WHAT, 0)
-    digests, enrolled = [], ""
+    digests = []
     whose = "(SELECT number FROM students WHERE name = ?)"
-    for (when,) in database.read("SELECT enrolled FROM students WHERE name = ?", student):
-        enrolled = str(when)
     sealed: list[tuple[str, object]] = []
     for word, voiceprint, said, heard in database.read(
         f"SELECT word, voiceprint, said, fingerprint FROM recordings WHERE student = {whose}",
@@ -165,7 +163,6 @@ def _described(installation: Installation, student: str) -> Erasure:
         began=now_as_kept(),
         erased=counts,
         digests=sorted(digests),
-        enrolled=enrolled,
     )
 
 

@@ -20,7 +20,6 @@ class Erasure:
     began: str  # UTC
     erased: dict[str, int]  # how many of what
     digests: list[str]  # SHA-256 of the sealed pieces, as they lie in files and backups
-    enrolled: str  # UTC, when the student was last enrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,9 @@ class Erasures:
         """Return those that were begun, and did not end. Raises GalleryError."""
         found = []
         for identity, sealed in self._database.read("SELECT identity, sealed FROM erasing"):
-            content = self._database.vault.unseal(sealed, f"erasure {identity}")
-            found.append(Erasure(**json.loads(content)))
+            fields = json.loads(self._database.vault.unseal(sealed, f"erasure {identity}"))
+            fields.pop("enrolled", None)  # of one that an earlier version began
+            found.append(Erasure(**fields))
         return sorted(found, key=lambda erasure: erasure.began)
 
     def end(self, identity: str) -> None:
