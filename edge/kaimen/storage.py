@@ -116,6 +116,25 @@ def _writing_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Be the only one who reads a file to write it: others, of any process, wait until the end.
+
+    Raises StorageError.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        make_folder(lock.parent)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unwritten(path, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def _locked(folder: Path, how: int) -> Iterator[None]:
     """Hold a lock on a folder, which ends with its holder. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,6 +155,24 @@ def test_wrong_pins_cost_longer_and_longer_waits_and_in_the_end_lock(keypad: Key
     set_pin(keypad.registry, "Li", OTHER)
     PinLockout(keypad.path, VAULT).forget("Li")
     assert [each.opens for each in keypad.type("Li", OTHER)] == [True]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_try_is_lost_where_several_count_at_once(tmp_path: Path, shared: bool) -> None:
+    path, tries = tmp_path / "gallery.pins.json", 4
+    counted = [PinLockout(path, VAULT) for _ in range(MOST // tries)]
+    together = threading.Barrier(len(counted))
+
+    def guess(lockout: PinLockout) -> None:
+        together.wait()
+        for number in range(tries):
+            lockout.begin("Li")
+            lockout.begin(f"{number}")
+            lockout.forget(f"{number}")
+
+    with ThreadPoolExecutor(len(counted)) as pool:
+        list(pool.map(guess, counted[:1] * len(counted) if shared else counted))
+    assert math.isinf(PinLockout(path, VAULT).wait("Li"))
 
 
 def test_a_right_pin_forgives_the_wrong_ones_before(keypad: Keypad) -> None:

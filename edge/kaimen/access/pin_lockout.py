@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hmac
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kaimen.errors import StorageError
 from kaimen.names import as_kept
 from kaimen.registry.vault import Vault
-from kaimen.storage import write_whole
+from kaimen.storage import changing, write_whole
 
 FREE = 3  # wrong PINs in a row before the first wait
 FIRST = 30.0  # seconds of it, doubled by each further one
@@ -43,6 +45,7 @@ class PinLockout:
         self._path = path
         self._key = vault.derive("pins")
         self._clock = clock
+        self._lock = threading.RLock()
         self._damaged = False
         self._seen: tuple[int, int] | None = None  # which file was read last
         self._wrong: dict[str, Wrong] = {}
@@ -50,8 +53,9 @@ class PinLockout:
 
     def wait(self, student: str) -> float:
         """Return for how many seconds no PIN of a student is compared; infinite: locked."""
-        self._keep_up()
-        wrong = self._of(student)
+        with self._lock:
+            self._keep_up()
+            wrong = self._of(student)
         if wrong.count >= MOST:
             return float("inf")
         # A clock that was set back makes nobody wait longer than the longest wait.
@@ -59,19 +63,32 @@ class PinLockout:
 
     def begin(self, student: str) -> None:
         """Count a try as wrong until it turns out right. Raises StorageError: compare nothing."""
-        self._keep_up()
-        wrong = self._of(student)
-        wrong.count += 1
-        beyond = wrong.count - FREE
-        if beyond > 0:
-            wrong.until = self._clock() + min(LONGEST, FIRST * 2.0 ** (beyond - 1))
-        self._wrong[self._hash(student)] = wrong
-        self._keep()
+        with self._changing():
+            wrong = self._of(student)
+            wrong.count += 1
+            beyond = wrong.count - FREE
+            if beyond > 0:
+                wrong.until = self._clock() + min(LONGEST, FIRST * 2.0 ** (beyond - 1))
+            self._wrong[self._hash(student)] = wrong
 
     def forget(self, student: str) -> None:
         """The PIN was right, or is another one now, or the student left. Raises StorageError."""
-        self._keep_up()
-        if self._wrong.pop(self._hash(student), None) is not None:
+        with self._lock:
+            self._keep_up()
+            if self._hash(student) in self._wrong:
+                with self._changing():
+                    self._wrong.pop(self._hash(student), None)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change what is kept, and lose no count of another gate, command or thread.
+
+        Raises StorageError.
+        """
+        with self._lock, nullcontext() if self._path is None else changing(self._path):
+            self._seen = None  # a file that looks the same may be another
+            self._keep_up()
+            yield
             self._keep()
 
     def _of(self, student: str) -> Wrong:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.names import as_kept, name_of, printable
-from kaimen.registry.accounts_file import changing_accounts, read_accounts, write_accounts
+from kaimen.registry.accounts_file import read_accounts, write_accounts
 from kaimen.registry.vault import Vault
+from kaimen.storage import changing
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -107,13 +108,13 @@ class Accounts:
         if password:
             require_fit(password, name)
         account = Account(name, role, self._hasher.hash(password) if password else "")
-        with changing_accounts(self._path):
+        with changing(self._path):
             self._save({**self.all(), name: account})
         return account
 
     def remove(self, name: str) -> None:
         """Remove an account. Raises SettingsError for one that is not there."""
-        with changing_accounts(self._path):
+        with changing(self._path):
             account = self.required(name)
             self._save({each: it for each, it in self.all().items() if it != account})
 
@@ -127,7 +128,7 @@ class Accounts:
         Raises SettingsError for an account that is gone or has enough, and for a passkey that
         somebody has, and GalleryError and StorageError.
         """
-        with changing_accounts(self._path):
+        with changing(self._path):
             account = self.required(name)
             if self.of_passkey(passkey.number) is not None:
                 raise SettingsError("this passkey is known here; sign in with it")
@@ -142,7 +143,7 @@ class Accounts:
 
         Raises SettingsError for one that is not there, GalleryError and StorageError.
         """
-        with changing_accounts(self._path):
+        with changing(self._path):
             account = self.required(name)
             if account.passkey(number) is None:
                 raise SettingsError("this passkey is removed already; load the page again")
@@ -155,7 +156,7 @@ class Accounts:
         Raises CopiedPasskey where the counter is no higher than before, SettingsError for a
         passkey that is gone, GalleryError and StorageError.
         """
-        with changing_accounts(self._path):
+        with changing(self._path):
             account = self.required(name)
             found = account.passkey(number)
             if found is None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kaimen.errors import GalleryError
 from kaimen.registry.vault import Vault
-from kaimen.storage import make_folder, unwritten, write_whole
+from kaimen.storage import write_whole
 
 CONTEXT = "kaimen console accounts"
 
@@ -44,22 +40,3 @@ def write_accounts(path: Path, vault: Vault, content: bytes) -> None:
     """Seal and keep accounts, in one step. Raises StorageError."""
     sealed = vault.seal(content, CONTEXT)
     write_whole(path, sealed, private=True)
-
-
-@contextmanager
-def changing_accounts(path: Path) -> Iterator[None]:
-    """Be the only one who reads accounts to write them: the terminal does, and the console.
-
-    Raises StorageError.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        make_folder(lock.parent)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritten(path, error) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
