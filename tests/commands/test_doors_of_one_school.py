@@ -88,20 +88,46 @@ def test_the_staff_rooms_door_opens_from_lower_on_and_keeps_all_others_outside(
             assert at_side["threshold"] <= at_front["threshold"]
 
 
-def test_who_comes_onto_the_roster_enters_and_the_threshold_is_that_of_all_until_calibrated(
-    school: Path, staff_room: Path, capsys: pytest.CaptureFixture[str]
+def test_in_a_large_school_who_comes_onto_the_roster_enters_by_all_students_threshold_at_first(
+    school: Path,
+    staff_room: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("kaimen.installation.arming.QUICK", 2)
     (front,) = run(capsys, school, "calibrate")
     (low,) = run(capsys, staff_room, "calibrate")
     probe = RECORDINGS / "chenxi" / "phrase-6.mp3"
     assert run(capsys, staff_room, "listen", probe)[0]["verdict"] != "open"
-    run(capsys, staff_room, "students", "chenxi", "--set-group", "staff")
+    config = str(staff_room / "kaimen.toml")
+    assert main(["students", "chenxi", "--set-group", "staff", "--config", config]) == 0
+    assert "until you calibrate, the threshold is that of all" in capsys.readouterr().err
     (answer,) = run(capsys, staff_room, "listen", probe)
     assert answer["student"] == "chenxi"
     assert answer["threshold"] == pytest.approx(front["first_threshold"])
     (higher,) = run(capsys, staff_room, "calibrate")
     assert low["threshold"] <= higher["threshold"] <= front["threshold"]
     assert higher["at_once"] == 3
+
+
+def test_a_small_school_is_calibrated_at_once_for_who_comes_onto_the_roster(
+    staff_room: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, staff_room, "calibrate")
+    run(capsys, staff_room, "students", "chenxi", "--set-group", "staff")
+    assert run(capsys, staff_room, "calibrate", "--what-if", "0.7")[0]["students"] == 3
+
+
+def test_a_table_that_changes_nothing_but_groups_calibrates_for_the_roster(
+    school: Path, staff_room: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, staff_room, "calibrate")
+    recordings = sorted((school.parent / "enroll" / "chenxi").glob("*.mp3"))
+    table = "".join(f"chenxi,{each},staff\n" for each in recordings)
+    (staff_room / "table.csv").write_text(f"student,path,group\n{table}", encoding="utf-8")
+    *_, enrolled = run(capsys, staff_room, "enroll", "--from", staff_room / "table.csv")
+    assert (enrolled["changed"], enrolled["enrolled"]) == (1, 0)
+    assert run(capsys, staff_room, "calibrate", "--what-if", "0.7")[0]["students"] == 3
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,14 @@ from kaimen.registry.erasures import Backup
 from kaimen.rehearsal import RECORDINGS
 from kaimen.screen import Screen
 from kaimen.settings import Settings
+from kaimen.settings.roster import Rule
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
 from kaimen.voice import SMALL
 from kaimen.voice.encoder import Encoder
 from tests.console.conftest import Desk, Made, post
+from tests.console.school import make_school
 
 
 def enrolled(settings: Settings, *names: str, recordings: int = 5) -> None:
@@ -91,6 +94,23 @@ def test_a_group_is_changed_and_no_consent_with_it(client: TestClient) -> None:
     text = client.get(f"/students/{number}").text
     assert "8b" in text and "anning is changed." in text
     assert "No consent is written down." in text
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_group_that_comes_onto_the_roster_is_calibrated_for_or_said(
+    settings: Settings, desk_of: Made, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    settings = replace(settings, roster=(Rule(("7a",)),))
+    make_school(settings)
+    monkeypatch.setattr("kaimen.installation.arming.QUICK", 60 if quick else 59)
+    client = desk_of(settings).signed_in(Role.REGISTRAR)
+    for name in ("s0001", "s0002", "s0003", "s0005", "s0006"):  # a third more than were on it
+        number = number_of(client, name)
+        post(client, f"/students/{number}/describe", {"group": "7a"})
+    said = html.unescape(client.get(f"/students/{number}").text)
+    assert ("this door's roster is not as it was calibrated for" in said) is not quick
+    with Installation.open(settings, Screen(as_json=True)) as installation:
+        assert installation.arming.calibration.at_once == (20 if quick else 0)
 
 
 def test_the_ledger_shows_who_consented_until_when_and_what_was_withdrawn(

@@ -234,6 +234,8 @@ def _finish(
         screen.say(
             f"the door is armed: threshold {calibration.threshold:.3f}; {calibration.evidence}"
         )
+        if installation.arming.roster_misfit:
+            screen.say(installation.arming.roster_misfit)
 
 
 def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
@@ -242,6 +244,7 @@ def _why_not_armed(installation: Installation, counts: Counter[str]) -> str:
     if not counts[Status.ENROLLED.value]:
         with suppress(GalleryError):
             kept = Calibration.load(installation.arming.path, installation.vault)
-            if (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
+            fits = not kept.roster_misfit(installation.settings.roster, gallery)
+            if fits and (kept.encoder, kept.students) == (gallery.encoder, len(gallery)):
                 return installation.arming.disarmed
     return installation.arming.calibrate_if_quick()

@@ -69,14 +69,16 @@ def change(
     """Change group or consent of all of them, or of nobody."""
     given = None if arguments.set_consent is None else _consent(arguments)
     group = arguments.set_group and name_of(arguments.set_group, "--set-group")
-    registry = installation.gallery.registry
-    with registry.database.writing():
+    gallery = installation.gallery
+    with gallery.registry.database.writing():
         for student in students:
             if given is not None:
-                give_consent(registry, student.name, given)
+                give_consent(gallery.registry, student.name, given)
             if group is not None:
-                registry.describe(student.name, group=group)
+                gallery.describe(student.name, group=group)
     installation.tell_log()
+    if group is not None and installation.settings.roster:
+        installation.arming.calibrate_or_say()  # for as many as may enter at once now
     for student in students:
         screen.result({"changed": student.name})
     screen.show(f"{len(students)} students are changed")

@@ -141,10 +141,16 @@ class Exchange:
             self.session.said.append(self.text(sentence, **values))
 
     def calibrate_if_quick(self) -> None:
-        """Calibrate anew where that is quick; say why no door is armed, if none is."""
-        why_not = self.installation.arming.calibrate_if_quick()
+        """Calibrate anew where that is quick; say what is wrong with the threshold then, if any."""
+        arming = self.installation.arming
+        why_not = arming.calibrate_if_quick()
         if why_not:
             self.say("The door is not armed: {reason}.", reason=self.sentence(why_not))
+        elif arming.roster_misfit:
+            self.say(
+                "The threshold is that of all students: this door's roster is not as it was "
+                "calibrated for. Run kaimen calibrate."
+            )
 
     def take_said(self) -> list[str]:
         """Return what was left to be said to this person, once."""

@@ -192,7 +192,12 @@ class Arming:
         return ""
 
     def calibrate_or_say(self) -> None:
-        """Calibrate where that takes no time; say why no door is armed then, if none is."""
+        """Calibrate where that takes no time; say why no door is armed then, if none is.
+
+        Say, too, where the threshold does not fit the roster any more.
+        """
         why_not = self.calibrate_if_quick()
         if why_not:
             self._screen.say(f"the door is not armed: {why_not}")
+        elif self.roster_misfit:
+            self._screen.say(self.roster_misfit)

@@ -54,6 +54,8 @@ def describe(exchange: Exchange) -> Response:
     exchange.audit("changed a student's group", student=pseudonym_of(exchange, student))
     exchange.installation.gallery.describe(student.name, group=group)
     exchange.say("{name} is changed.", name=student.name)
+    if exchange.installation.settings.roster:
+        exchange.calibrate_if_quick()  # for as many as may enter at once now
     return exchange.see(f"/students/{student.number}")
 
 
