@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kaimen.errors import EncoderError, SettingsError
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
 from kaimen.voice.encoder import SHIPPED, Encoder
+from kaimen_train import processes
 from kaimen_train.cli import evaluate as evaluate_command
 from kaimen_train.cli import main
 from kaimen_train.data.corpus import Row, read_manifest
@@ -215,13 +217,34 @@ def test_the_command_prints_one_json_object(manifest: Path, capsys: pytest.Captu
     assert set(found["gate"]["by_corpus"]) == set(protocols.PAIRED)
 
 
-@needs_encoder
-def test_the_command_shows_a_table_to_a_person(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+@pytest.fixture
+def few(manifest: Path) -> Path:
+    """The manifest of one corpus."""
     lines = manifest.read_text(encoding="utf-8").splitlines()
     few = manifest.with_name("few.csv")
     few.write_text("\n".join([HEADER, *(line for line in lines if "commands" in line)]))
+    return few
+
+
+@needs_encoder
+def test_the_command_starts_its_processes_once(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def counted(workers: int) -> ProcessPoolExecutor:
+        started.append(workers)
+        return ProcessPoolExecutor(workers)
+
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", counted)
+    assert main.main(["evaluate", str(few), "--folder", str(tmp_path)]) == 0
+    assert len(started) == 1
+
+
+@needs_encoder
+def test_the_command_shows_a_table_to_a_person(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     again = ["evaluate", str(few), "--folder", str(tmp_path)]
     assert main.main(again) == 0
     shown = capsys.readouterr().out

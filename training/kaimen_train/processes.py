@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from kaimen_train.progress import track
@@ -11,6 +13,19 @@ from kaimen_train.progress import track
 WORKERS = 2
 
 Made = TypeVar("Made")
+
+_shared: ContextVar[ProcessPoolExecutor | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def one_pool() -> Iterator[None]:
+    """Let all work of a block, or of a function, share processes: each loads an encoder once."""
+    with ProcessPoolExecutor(WORKERS) as pool:
+        before = _shared.set(pool)
+        try:
+            yield
+        finally:
+            _shared.reset(before)
 
 
 def in_processes(
@@ -20,6 +35,7 @@ def in_processes(
 
     A process takes so many ``together``. ``what`` names the work on the progress bar.
     """
-    with ProcessPoolExecutor(WORKERS) as pool:
+    shared = _shared.get()
+    with ProcessPoolExecutor(WORKERS) if shared is None else nullcontext(shared) as pool:
         made = pool.map(work, *items, chunksize=together)
         return list(track(made, what, len(items[0])))

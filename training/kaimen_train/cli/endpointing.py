@@ -7,6 +7,7 @@ import argparse
 from kaimen_train.cli import options
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import tables
+from kaimen_train.processes import one_pool
 
 EXAMPLE = """example:
   kaimen-train endpointing speech/manifest.csv --every 5"""
@@ -22,6 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     options.as_json(parser)
 
 
+@one_pool()
 def run(arguments: argparse.Namespace) -> int:
     """Measure what endpointing loses and show it."""
     from kaimen_train.evaluation.endpointing import measure

@@ -12,6 +12,7 @@ from kaimen_train.cli import options
 from kaimen_train.data.corpus import read_manifest
 from kaimen_train.evaluation import evaluate as measuring
 from kaimen_train.evaluation import gate_phrases, gate_protocol, tables
+from kaimen_train.processes import one_pool
 
 EXAMPLE = """example:
   kaimen-train evaluate speech/manifest.csv --peer ge2e --report accuracy.html"""
@@ -41,6 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     told.add_argument("--markdown", action="store_true", help="tables as the docs have them")
 
 
+@one_pool()
 def run(arguments: argparse.Namespace) -> int:
     """Measure the encoder, and whatever is put beside it, and show the figures."""
     Encoder(arguments.encoder)  # a bad file is said before anything is read
