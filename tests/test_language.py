@@ -33,6 +33,13 @@ JOINED = (
     "no scores of this calibration are kept; run 'kaimen calibrate'",
     "{path}: of another calibration, or damaged; run 'kaimen calibrate'",
     "{path}: of an earlier release, without the school's key; run 'kaimen calibrate'",
+    "{counted} of {total} strangers' scores reach the threshold ({share}, at least {low}); "
+    "{promise} were promised",
+    "{counted} of {total} strangers' scores reach the threshold ({share}, at least {low}), more "
+    "than {factor} times the {promise} that were promised",
+    "turned away most: {first}, {share} ({low} to {high}), the group in the middle {median}: "
+    "{why}; like another most: {other}, {alike} ({least} to {most}), the group in the middle "
+    "{middle}: {told}",
 )
 FILLED = re.compile(r"\{[^}]*\}")  # with a format
 

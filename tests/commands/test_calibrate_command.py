@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +200,50 @@ def test_mended_drift_is_kept_through_later_calibrations(
     assert found[0]["fpir"]["of"] == 3 * STUDENTS
 
 
-def test_weeks_of_the_log_are_shown_by_group_and_microphone(
-    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def logged(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same school, with a log of what its gate decided."""
     monkeypatch.setattr("tests.monitoring.simulated.pseudonym", lambda key, name: name)
     records = list(SimulatedSchool(20).records(2, 5))
     vault = Vault.load(config.parent / "key")
     write(records, config.parent / "audit", vault.derive("audit"))
-    code, (shown,) = run(capsys, "--report", config.parent / "f.json", "--config", config)
+    return config
+
+
+def test_weeks_of_the_log_are_shown_by_group_and_microphone(
+    logged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, (shown,) = run(capsys, "--report", logged.parent / "f.json", "--config", logged)
     assert code == 0
     assert [(each["name"], each["phrases"]) for each in shown["weeks"]] == [("2026-W37", 10)]
     assert [each["name"] for each in shown["microphones"]] == ["day", "hall"]
     assert np.isclose(sum(sum(e["verdicts"].values()) for e in shown["microphones"]), 10)
     assert (
-        main(["calibrate", "--report", str(config.parent / "f.json"), "--config", str(config)]) == 0
+        main(["calibrate", "--report", str(logged.parent / "f.json"), "--config", str(logged)]) == 0
     )
     assert "2026-W37" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "names"),
+    [
+        ("--report", ["按组：被拒最多的组：7", "漂移：", "按周", "按麦克风"], ["day", "hall"]),
+        ("--drift-mended", ["漂移从现在起"], []),
+        ("--dry-run", ["预测", "没有任何改动"], ["gate", "retry"]),
+    ],
+)
+def test_all_is_chinese_but_names_at_a_chinese_terminal(
+    logged: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    said: list[str],
+    names: list[str],
+) -> None:
+    capsys.readouterr()
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    file = [str(logged.parent / "f.json")] if asked == "--report" else []
+    assert main(["calibrate", asked, *file, "--config", str(logged)]) == 0
+    shown = "".join(capsys.readouterr())
+    assert all(each in shown for each in said)
+    assert {*re.findall("[A-Za-z]{2,}", shown)} <= {"FPIR", "FNIR", *names}

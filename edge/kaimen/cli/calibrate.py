@@ -18,6 +18,7 @@ from kaimen.errors import GalleryError, SettingsError
 from kaimen.installation import Installation
 from kaimen.language import sentence, text
 from kaimen.monitoring.calibration_report import (
+    REGISTERED,
     CalibrationReport,
     read_groups,
     report_of,
@@ -101,7 +102,7 @@ def _tell(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     with Installation.open(settings, screen) as installation:
         if arguments.drift_mended:
             installation.arming.count_drift_anew(datetime.datetime.now(datetime.UTC))
-            screen.result({"drift_mended": True}, "drift is counted from now on")
+            screen.result({"drift_mended": True}, text("drift is counted from now on"))
         for threshold in arguments.what_if:
             found = installation.arming.scores.at(threshold)
             in_use = installation.arming.calibration
@@ -132,11 +133,14 @@ def _what_it_does(found: WhatIf, in_use: Calibration) -> str:
 def _show_report(report: CalibrationReport, screen: Screen) -> None:
     screen.result(report.fields, _what_it_does(report.now, report.calibration))
     for name, card in report.cards.items():
-        screen.show(f"by {name}: {card.sentence}")
-    screen.show(f"drift: {report.drift.sentence}")
+        what = text("group") if name == REGISTERED else name
+        screen.show(text("by {what}: {found}", what=what, found=sentence(card.sentence)))
+    screen.show(text("drift: {found}", found=sentence(report.drift.sentence)))
     for what, found in (
-        ("week", report.weeks), ("group", report.groups), ("microphone", report.microphones)
-    ):  # fmt: skip
+        (text("week"), report.weeks),
+        (text("group"), report.groups),
+        (text("microphone"), report.microphones),
+    ):
         if found:
             screen.show(_drift(what, found))
 
@@ -155,8 +159,9 @@ def told(share: Share) -> str:
 
 def _drift(what: str, found: Sequence[DriftRow]) -> Table:
     table = Table(
-        what, "phrases", "opened", "score that opened", "strangers' score", "above the threshold",
-        box=None, pad_edge=False, title=f"by {what}", title_justify="left",
+        what, text("phrases"), text("opened"), text("score that opened"),
+        text("strangers' score"), text("above the threshold"),
+        box=None, pad_edge=False, title=text("by {what}", what=what), title_justify="left",
     )  # fmt: skip
     for row in found:
         opened = row.verdicts.get("open", 0) / row.phrases
