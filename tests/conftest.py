@@ -1,6 +1,7 @@
 """What tests of several rooms need.
 
-Hypothesis is given no deadline: the machines that test are as slow as the gate.
+Hypothesis is given no deadline, and may take long to draw: the machines that test are as slow as
+the gate, and busy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from hypothesis import HealthCheck, settings
 # A mutation tester runs a test many times in one process, each time by another runner.
 MUTATED = [HealthCheck.differing_executors] if "MUTANT_UNDER_TEST" in os.environ else []
 
-settings.register_profile("kaimen", deadline=None, max_examples=30, suppress_health_check=MUTATED)
+settings.register_profile(
+    "kaimen",
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, *MUTATED],
+)
 settings.load_profile("kaimen")
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -243,13 +244,16 @@ def test_who_goes_on_looks_at_no_file_before_the_cursor(
 
 
 @pytest.mark.parametrize("ago", [(0, 0, 0), (9, 9, 8)])
-def test_a_head_that_may_be_another_is_looked_at_again(ago: tuple[int, ...], log: Log) -> None:
+def test_a_head_that_may_be_another_is_looked_at_again(
+    ago: tuple[int, ...], log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.write(1)
     (path,), head = files_of(log.folder), log.folder / "head"
     before, first = path.read_bytes(), head.read_bytes()
     log.write(1)
     path.write_bytes(before)
     second, now = head.read_bytes(), time.time()
+    monkeypatch.setattr(following, "time", SimpleNamespace(time=lambda: now))
     follower, found = Follower(log.folder, KEY), []
     for content, seconds in zip((first, first, second), ago, strict=True):
         head.write_bytes(content)

@@ -22,6 +22,7 @@ from kaimen.bridge.source import GateLog
 from kaimen.closing import Closing
 
 KEY = bytes(range(32))
+ENOUGH = 60.0  # seconds in which anything has happened on any machine
 STUDENTS = {"李雷": 12345, "s0002": 65535}
 
 needs_mosquitto = pytest.mark.skipif(
@@ -100,13 +101,13 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(ENOUGH)
         assert not self._thread.is_alive()
         if self.failed:
             raise self.failed
 
 
-def soon(done: Callable[[], bool], seconds: float = 20.0) -> None:
+def soon(done: Callable[[], bool], seconds: float = ENOUGH) -> None:
     """Wait until something is so; fail after a long while."""
     until = time.monotonic() + seconds
     while not done():
@@ -135,7 +136,7 @@ def mosquitto(
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(ENOUGH)
 
 
 def _reachable(port: int) -> bool:

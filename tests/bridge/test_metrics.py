@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kaimen.bridge.metrics import MetricsBridge
 from kaimen.errors import DeviceError
 from kaimen.settings import MetricsSettings
-from tests.bridge.gates import LoggedGate, Running, free_port, soon
+from tests.bridge.gates import ENOUGH, LoggedGate, Running, free_port, soon
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def bridge(gate: LoggedGate, port: int) -> MetricsBridge:
 def figures(port: int) -> dict[str, float]:
     """Samples by name and labels."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=ENOUGH) as answer:
         text = answer.read().decode()
     found = {}
     for family in text_string_to_metric_families(text):

@@ -21,17 +21,36 @@ from tests.bridge.gates import LoggedGate, Running
 from tests.bridge.panels import BAUD, SECURE, AccessPanel, Line
 from tests.door.bench import served_door
 
-LATE = 0.5  # seconds, in these tests
+LATE = 5.0  # seconds of the bench's clock
+SOON = 0.5  # seconds of it, where parts are killed all the time
 
 
 def read(number: int) -> bytes:
     return packed(read_of(number, facility=0, bits=26))
 
 
+class Clock:
+    """The time; of what a busy machine keeps this process from running, hardly any goes by."""
+
+    def __init__(self, most: float) -> None:
+        self.now = 0.0
+        self._most = most  # seconds between two looks
+        self._looked = time.monotonic()
+
+    def __call__(self) -> float:
+        before, self._looked = self._looked, time.monotonic()
+        self.now += min(self._looked - before, self._most)
+        return self.now
+
+
 class Bench(Closing):
     """A reader, a line and a panel, all in this thread."""
 
+    late = LATE
+    most = 0.02
+
     def __init__(self, key: bytes | None = SECURE, panel_key: bytes | None = SECURE) -> None:
+        self.clock = Clock(self.most)
         self.shown: list[str] = []
         self.line = Line()
         self._key, self._panel_key = key, panel_key
@@ -44,8 +63,10 @@ class Bench(Closing):
         if self._wire is not None:
             self._wire.close()
         self._wire = SerialLine(self.line.gate, BAUD)
-        settings = OsdpSettings(device="/dev/line", baud=BAUD, plain=True, late=LATE)
-        self.reader = Reader(settings, self._wire, self.shown.append, key=self._key)
+        settings = OsdpSettings(device="/dev/line", baud=BAUD, plain=True, late=self.late)
+        self.reader = Reader(
+            settings, self._wire, self.shown.append, key=self._key, clock=self.clock
+        )
 
     def begin_panel(self) -> None:
         if self.panel is not None:
@@ -54,7 +75,7 @@ class Bench(Closing):
 
     def speak(self, number: int) -> None:
         bits = read_of(number, facility=0, bits=26)
-        self.reader.read(CardRead(bits, time.monotonic() + LATE))
+        self.reader.read(CardRead(bits, self.clock() + self.late))
 
     def turn(self, *, gate: bool = True, panel: bool = True) -> None:
         self.line.carry()
@@ -72,13 +93,17 @@ class Bench(Closing):
         panel: bool = True,
     ) -> bool:
         """Go on until something is so; whether it was within these seconds."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end = self.clock() + seconds
+        while self.clock() < end:
             if until():
                 return True
             self.turn(panel=panel)
             time.sleep(0.001)
         return until()
+
+    def ask(self, **command: Any) -> None:
+        """Let the panel ask for something, once it is there."""
+        assert self.run(until=lambda: self.together and self.panel.ask(**command))
 
     @property
     def together(self) -> bool:
@@ -110,7 +135,9 @@ def test_an_opening_is_one_card_read(bench: Bench) -> None:
 
 def test_a_read_that_the_panel_does_not_fetch_is_dropped(bench: Bench) -> None:
     bench.speak(1)
-    bench.run(LATE + 0.2, panel=False)
+    bench.run(0.1, panel=False)
+    bench.clock.now += LATE
+    bench.turn(panel=False)
     assert bench.reader.dropped == 1
     bench.run(0.5)
     bench.speak(2)
@@ -121,10 +148,11 @@ def test_a_read_that_the_panel_does_not_fetch_is_dropped(bench: Bench) -> None:
 def test_a_read_is_not_sent_by_a_bridge_that_was_stopped_meanwhile(bench: Bench) -> None:
     bench.speak(1)
     bench.turn(panel=False)  # it is handed to the line
-    end = time.monotonic() + LATE + 0.1  # the bridge is stopped, and the panel asks
+    end = time.monotonic() + 0.2  # the bridge is stopped, and the panel asks
     while time.monotonic() < end:
         bench.turn(gate=False)
         time.sleep(0.001)
+    bench.clock.now += LATE
     bench.run(0.5)
     assert bench.panel.reads == [] and bench.reader.dropped == 1
 
@@ -132,20 +160,24 @@ def test_a_read_is_not_sent_by_a_bridge_that_was_stopped_meanwhile(bench: Bench)
 def test_a_read_waits_a_moment_for_a_panel_that_comes_back(bench: Bench) -> None:
     bench.speak(1)
     bench.run(0.1, panel=False)
-    assert bench.run(LATE, until=lambda: bench.panel.reads == [read(1)])
+    assert bench.run(LATE - 1, until=lambda: bench.panel.reads == [read(1)])
 
 
 def test_a_panel_with_another_key_gets_nothing() -> None:
     with Bench(panel_key=bytes(16)) as bench:
         bench.speak(1)
-        bench.run(LATE + 0.3)
+        bench.run(0.8)
+        bench.clock.now += LATE
+        bench.run(0.3)
         assert not bench.together and bench.panel.reads == [] and bench.reader.dropped == 1
 
 
 def test_a_panel_without_a_key_gets_nothing_from_a_reader_with_one() -> None:
     with Bench(panel_key=None) as bench:
         bench.speak(1)
-        bench.run(LATE + 0.3)
+        bench.run(0.8)
+        bench.clock.now += LATE
+        bench.run(0.3)
         assert bench.panel.reads == [] and bench.reader.dropped == 1
 
 
@@ -185,16 +217,19 @@ def test_the_panels_lights_and_sounds_are_shown_at_the_gate(bench: Bench) -> Non
     colours = osdp.CommandLEDColor
     for command in (light(colours.Green), light(colours.Red), light(colours.Amber), buzzer):
         before = len(bench.shown)
-        assert bench.panel.ask(**command)
+        bench.ask(**command)
         assert bench.run(until=lambda before=before: len(bench.shown) > before)
     assert bench.shown == ["granted", "refused", "again", "beep"]
-    assert bench.panel.ask(**light(colours.Red, temporary=False))  # the light of a shut door
+    bench.ask(**light(colours.Red, temporary=False))  # the light of a shut door
     bench.run(0.3)
-    assert len(bench.shown) == 4 and bench.together
+    assert bench.run(until=lambda: bench.together) and len(bench.shown) == 4
 
 
 class Tried(Bench):
     """A bench whose parts are killed, and whose panel may be told only what was said."""
+
+    late = SOON
+    most = 0.2  # the others have their turns between
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -204,10 +239,10 @@ class Tried(Bench):
         self.got: list[bytes] = []
         self.tampered = False
         self.next = 0.0
-        self.since = time.monotonic()  # that nothing was killed
         self.cut_until = 0.0
 
-    def step(self, now: float) -> None:
+    def step(self) -> None:
+        now = self.clock()
         if now >= self.next:
             self.next = now + self.random.uniform(0.01, 0.5)
             self.act(now)
@@ -215,7 +250,7 @@ class Tried(Bench):
         self.turn()
         for each in self.panel.reads:
             # Nobody else's, and none after the time in which somebody stands there.
-            assert each in self.spoken and now - self.spoken[each] < LATE + 0.5
+            assert each in self.spoken and now - self.spoken[each] < SOON + 0.5
         self.got += self.panel.reads
         self.panel.reads.clear()
 
@@ -246,7 +281,7 @@ def test_a_thousand_kills_bring_no_read_that_nobody_spoke_for_and_none_twice() -
     try:
         while min(each.kills for each in benches) < 40:
             for each in benches:
-                each.step(time.monotonic())
+                each.step()
         for each in benches:
             each.cut_until, each.next = 0.0, float("inf")
             each.panel.reports.clear()
@@ -256,7 +291,7 @@ def test_a_thousand_kills_bring_no_read_that_nobody_spoke_for_and_none_twice() -
         end = time.monotonic() + 60
         while len(told) < len(benches) and time.monotonic() < end:
             for each in benches:
-                each.step(time.monotonic())
+                each.step()
                 if each.panel.reports[-1:] == [1]:
                     told.add(each)
         assert len(told) == len(benches)
@@ -279,9 +314,9 @@ def gate(tmp_path: Path) -> Iterator[LoggedGate]:
 
 
 def bridge(
-    gate: LoggedGate, line: Line, said: list[str], door: DoorSettings | None = None, **more: Any
+    gate: LoggedGate, line: Line, said: list[str], door: DoorSettings | None = None
 ) -> OsdpBridge:
-    settings = OsdpSettings(device=line.gate, baud=BAUD, plain=True, **more)
+    settings = OsdpSettings(device=line.gate, baud=BAUD, plain=True, late=10.0)
     return OsdpBridge(settings, door or DoorSettings(), gate.source, said.append)
 
 
@@ -299,7 +334,7 @@ class TestLog:
             yield panel
 
     def run(
-        self, line: Line, panel: AccessPanel, until: Callable[[], bool], seconds: float = 20.0
+        self, line: Line, panel: AccessPanel, until: Callable[[], bool], seconds: float = 60.0
     ) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not until():
@@ -321,10 +356,13 @@ class TestLog:
             gate.behind = 60.0
             gate.decide("open", "李雷")
             gate.behind = 0.0
-            gate.decide("open", "s0002")
-            assert self.run(line, panel, lambda: len(panel.reads) > 0)
+            tries, fetched = 0, False
+            while not fetched and tries < 4:  # what is on its way is lost where a talk breaks off
+                gate.decide("open", "s0002")
+                tries += 1
+                fetched = self.run(line, panel, lambda: len(panel.reads) > 0, 15.0)
             self.run(line, panel, lambda: False, 0.5)
-        assert panel.reads == [read(65535)]
+        assert set(panel.reads) == {read(65535)} and len(panel.reads) <= tries
         assert any("has no card" in each for each in said)
 
     def test_the_box_that_was_open_before_is_told(
@@ -348,8 +386,15 @@ class TestLog:
         ):
             assert self.run(line, panel, lambda: panel.online)
             door.alive()
-            assert panel.ask(**light(osdp.CommandLEDColor.Red))
-            assert self.run(line, panel, lambda: " 21 1\n" in trace.read_text())
+
+            def lit() -> bool:
+                return " 21 1\n" in trace.read_text()
+
+            for _ in range(20):  # what it asks is lost where it is taken for gone meanwhile
+                panel.ask(**light(osdp.CommandLEDColor.Red))
+                if self.run(line, panel, lit, 3.0):
+                    break
+            assert lit()
             door.alive()
 
     def test_a_line_that_is_not_there_is_one_sentence(self, gate: LoggedGate) -> None:

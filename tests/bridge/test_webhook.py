@@ -17,7 +17,7 @@ import pytest
 from kaimen.bridge.webhook import WebhookBridge, signature
 from kaimen.errors import SettingsError
 from kaimen.settings import WebhookSettings
-from tests.bridge.gates import LoggedGate, Running, free_port, soon
+from tests.bridge.gates import ENOUGH, LoggedGate, Running, free_port, soon
 
 SECRET = b"a secret of some length"
 
@@ -163,7 +163,7 @@ def test_what_was_not_taken_is_posted_after_a_restart(
     running._thread.start()
     soon(lambda: len(said) > 0)
     running._stop.set()
-    running._thread.join(20)
+    running._thread.join(ENOUGH)
     gate.decide("retry")
     with Running(bridge(gate, receiver.url, secret)):
         soon(lambda: len(receiver.posts) == 3)

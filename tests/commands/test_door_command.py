@@ -16,7 +16,7 @@ from kaimen.cli import door
 from kaimen.door.client import Door
 from kaimen.errors import SettingsError
 from kaimen.screen import Screen
-from tests.door.bench import wait_until_it_listens
+from tests.door.bench import opened, wait_until_it_listens
 
 # As the command line does it, in a process of its own: the command replaces its process.
 CALLED = """
@@ -81,8 +81,7 @@ def test_it_serves_until_it_is_told_to_stop(config: Path, tmp_path: Path) -> Non
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         wait_until_it_listens(process, socket)
         with Door.connect(socket) as voice:
-            voice.open()
-            assert not voice.wait_for_rest(0.1)
+            opened(voice)
             process.send_signal(signal.SIGTERM)
             _, told = process.communicate(timeout=ENOUGH)
         assert process.returncode == 0

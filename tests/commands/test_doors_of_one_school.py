@@ -18,6 +18,7 @@ from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import DoorSettings
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
+from tests.door.bench import opened
 from tests.sounds import in_a_room, silence
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -135,6 +136,7 @@ def test_a_running_gate_goes_by_its_roster_and_says_for_how_many_it_is_armed(
     staff_room: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = staff_room / "trace"
+    monkeypatch.setattr(Door, "open", opened)
     monkeypatch.setattr(Door, "start", partial(Door.start, trace=trace))
     run(capsys, staff_room, "calibrate")
     pause = silence(2.0)

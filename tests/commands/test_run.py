@@ -32,6 +32,7 @@ from kaimen.settings.door import PIN
 from kaimen.sound import SAMPLE_RATE, Samples, microphone
 from kaimen.sound.bandwidth import limited
 from kaimen.sound.recording import read
+from tests.door.bench import opened
 from tests.portaudio import FakePortAudio, device
 from tests.sounds import in_a_room, silence
 
@@ -67,6 +68,7 @@ def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     """What the relay's pin did, as the door's process wrote it down."""
     file = tmp_path / "trace"
 
+    monkeypatch.setattr(Door, "open", opened)
     monkeypatch.setattr(Door, "start", partial(Door.start, trace=file))
 
     def found() -> list[int]:

@@ -152,7 +152,9 @@ def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=BROWSER,
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+            timeout=120_000,
         )
         yield opened
         opened.close()
@@ -205,7 +207,7 @@ def seen(browser: Any, settings: Settings) -> Iterator[Seen]:
     """A phone's page at a served console; what its scripts complain of fails the test."""
     with served(settings) as (address, console):
         context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-GB")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -349,7 +349,7 @@ class TestCommand:
             assert re.search(r"__Host-kaimen=.*HttpOnly.*SameSite=strict.*Secure", cookie)
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(20) == 0
+            assert running.wait(60) == 0
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

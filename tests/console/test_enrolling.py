@@ -13,6 +13,7 @@ import pytest
 
 from kaimen.cli.main import main
 from kaimen.console.roles import Role
+from kaimen.gate import loan
 from kaimen.rehearsal import RECORDINGS
 from kaimen.settings import Settings
 from kaimen.settings.door import PIN
@@ -49,6 +50,11 @@ class SpokenGate:
         return [each["verdict"] for each in lines if "verdict" in each]
 
     @property
+    def armings(self) -> int:
+        """How often it said for whom its door is armed."""
+        return self._output.read_text().count("the door is armed")
+
+    @property
     def openings(self) -> int:
         """How often the relay was switched on."""
         trace = self.folder / "trace"
@@ -62,6 +68,13 @@ class SpokenGate:
             assert time.monotonic() < end, self._output.read_text()
             time.sleep(0.1)
 
+    def wait_until_it_is_armed_anew(self, armings: int) -> None:
+        """Wait until it has taken a change over, which makes one more arming."""
+        end = time.monotonic() + PATIENCE
+        while self.armings <= armings:
+            assert time.monotonic() < end, self._output.read_text()
+            time.sleep(0.1)
+
     def wait_until_it_listens(self) -> None:
         end = time.monotonic() + PATIENCE
         while "listening to" not in self._output.read_text():
@@ -70,8 +83,11 @@ class SpokenGate:
 
 
 @pytest.fixture
-def gate(settings: Settings, tmp_path: Path) -> Iterator[SpokenGate]:
+def gate(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SpokenGate]:
     """A gate of the console's school, with one student."""
+    monkeypatch.setattr(loan, "ANSWER", PATIENCE)
     config = tmp_path / "kaimen.toml"
     config.write_text(
         f'[gallery]\npath = "{settings.gallery.path}"\nkey = "{settings.gallery.key}"\n'
@@ -127,9 +143,10 @@ def test_who_is_enrolled_through_the_page_opens_the_door_until_they_are_removed(
     page.get_by_role("link", name="anning").click()
     page.get_by_text("Like the others").first.wait_for()
     page.get_by_role("link", name="Remove this student").click()
+    armings = gate.armings
     page.get_by_role("button", name="Remove for good").click()
     page.get_by_text("anning is removed.").wait_for()
-    time.sleep(2)  # a gate takes over a removal within a second
+    gate.wait_until_it_is_armed_anew(armings)
     gate.hears("anning", 7)
     gate.wait_for("unknown")
     assert gate.openings == 1

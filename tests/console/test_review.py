@@ -171,5 +171,6 @@ def test_a_browser_plays_a_phrase_and_marks_it(
     before = unmarked.count()
     assert before
     unmarked.first.get_by_role("button", name="The gate was right").click()
+    unmarked.nth(before - 1).wait_for(state="detached")
     seen.page.wait_for_load_state()
     assert unmarked.count() == before - 1

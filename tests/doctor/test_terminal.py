@@ -9,6 +9,7 @@ import pexpect
 import pytest
 
 from tests.doctor.pi import Pi
+from tests.setup.terminal import of_no_width
 from tests.sounds import noise
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,7 @@ def doctor(pi: Pi, *options: str) -> pexpect.spawn:
         ["-m", "kaimen.cli.main", "doctor", *given, *options],
         timeout=PATIENCE,
         dimensions=(80, 200),
+        env=of_no_width(),
         encoding="utf-8",
         cwd=str(Path(__file__).parents[2]),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from gpiozero.pins.mock import MockFactory
 from kaimen.door.client import Door, command_line
 from kaimen.door.controller import DoorController
 from kaimen.door.pins import mock_pins, trace
+from kaimen.door.protocol import TOO_LATE
 from kaimen.door.server import Server
+from kaimen.errors import OpeningRefused
 from kaimen.settings import DoorSettings
 
 LEASE = 30.0  # seconds of the clock on the bench; no test lasts as long by any other
 HELD = 20.0
-ENOUGH = 30.0  # seconds in which a door has started on any machine
+ENOUGH = 60.0  # seconds in which anything has happened on any machine
 CONTACT, BUTTON, TAMPER, GREEN, RED, BUZZER = 5, 6, 7, 20, 21, 22
 
 
@@ -61,7 +65,32 @@ def served_door(path: Path, *options: str, **settings: Any) -> Iterator[Door]:
             yield door
     finally:
         running.terminate()
-        running.wait()
+        running.wait(ENOUGH)
+
+
+def opened(door: Door, ask: Callable[[Door], None] = Door.open) -> None:
+    """Have a door open, and wait until it said so.
+
+    One that has no turn for a second comes too late to the request; then it is asked again. It
+    can stand for ``Door.open``, where a whole gate is tested on a busy machine.
+    """
+    until = time.monotonic() + ENOUGH
+    while True:
+        try:
+            ask(door)
+            door._wait(lambda: not door._opening, ENOUGH)
+        except OpeningRefused as refused:
+            assert TOO_LATE in str(refused) and time.monotonic() < until
+            continue
+        if not door._refusal:
+            return
+        assert TOO_LATE in door._refusal and time.monotonic() < until
+
+
+def stopped(process: subprocess.Popen[Any]) -> None:
+    """Stop a process, and wait until it stands."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
 
 
 class Bench:

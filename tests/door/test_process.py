@@ -601,7 +601,7 @@ class TestProcess:
                 turn(door)
                 assert not reached or hand.recv(100).startswith(b"not opened")
             seen.append((door.relay.pin, door.relay.lease, written_down(tmp_path / "door.rest")))
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
         monkeypatch.setattr(DoorController, "turn", turned)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -30,7 +30,7 @@ def server(path: Path) -> Iterator[Server]:
 
 def call(path: Path) -> socket.socket:
     voice = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    voice.settimeout(10)
+    voice.settimeout(60)
     voice.connect(str(path))
     return voice
 

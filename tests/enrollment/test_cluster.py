@@ -186,9 +186,9 @@ def test_a_scheduler_that_goes_away_is_an_error_and_no_endless_wait(cluster: Clu
 def test_a_cluster_that_lost_its_workers_is_an_error_and_no_endless_wait(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_cluster_module, "PATIENCE", 1.0)
     judged = judged_on(cluster, tasks() * 3)
     next(judged)
+    monkeypatch.setattr(on_cluster_module, "PATIENCE", 1.0)
     for worker in cluster.workers:
         os.killpg(worker.pid, signal.SIGKILL)
     with pytest.raises(SettingsError, match="enroll again"):

@@ -63,7 +63,7 @@ def test_all_galleries_are_the_same_after_broker_and_gates_were_killed_during_ma
         process.start()
     office = site.students("office")
     assert not removed & office.keys()
-    until(lambda: all(site.students(name) == office for name in GATES), 120)
+    until(lambda: all(site.students(name) == office for name in GATES), 300)
     assert site.students("office") == office
 
 

@@ -64,14 +64,14 @@ def test_who_is_enrolled_at_a_desk_opens_another_gate_and_the_desk_is_told(
     site.start_broker()
     site.desk.start()
     member.start()
-    until(lambda: (tmp_path / "gate" / "gallery.calibration.json").exists(), 60)
-    sound = at_the_gate(tmp_path / "day.wav", "bowen", 40)
+    until(lambda: (tmp_path / "gate" / "gallery.calibration.json").exists(), 120)
+    sound = at_the_gate(tmp_path / "day.wav", "bowen", 150)
     gate = site.process("gate", "run", "--play", str(sound))
     site.processes.append(gate)
     gate.start()
-    until(lambda: verdicts(gate)[:2] == ["unknown", "unknown"], 60)
+    until(lambda: verdicts(gate)[:2] == ["unknown", "unknown"], 120)
     enroll(site.office, school(tmp_path / "late", "bowen"))
-    until(lambda: "open" in verdicts(gate), 60)
+    until(lambda: "open" in verdicts(gate), 120)
     opened = [each["student"] for each in gate.said if each.get("verdict") == "open"]
     assert set(opened) == {"bowen"}
 
@@ -81,7 +81,7 @@ def test_who_is_enrolled_at_a_desk_opens_another_gate_and_the_desk_is_told(
         known = site.membership("office").pseudonym("bowen")
         return bool(events) and {each["student"] for each in events} == {known}
 
-    until(told, 60)
+    until(told, 120)
     assert main(["students", "--remove", "bowen", "--config", str(site.office)]) == 0
     count = len(verdicts(gate))
-    until(lambda: "unknown" in verdicts(gate)[count:], 60)
+    until(lambda: "unknown" in verdicts(gate)[count:], 120)

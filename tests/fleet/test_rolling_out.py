@@ -96,7 +96,7 @@ def test_an_older_order_another_content_and_nonsense_are_refused(
 def test_a_gate_that_was_stopped_while_installing_says_so_and_does_not_try_again(
     store: Store, tmp_path: Path
 ) -> None:
-    given = orders(store, tmp_path, "import time; time.sleep(60)")
+    given = orders(store, tmp_path, "import time; time.sleep(600)")
     given.take(order(1))
     given.take_content(content(), lambda text: None)
     given.close()
@@ -133,7 +133,7 @@ def test_a_bundle_goes_to_gates_in_turn_and_stops_at_the_first_that_refuses_it(
             with closing(Store(store_of(office / "gallery.sqlite"))) as store:
                 return sum(row.online and bool(row.version) for row in gate_rows(store)) == 4
 
-        until(online, 60)
+        until(online, 120)
         capsys.readouterr()
         assert main(["fleet", "roll-out", bundle, "--tag", "in", *config]) == 4
         assert "b: it did not take the bundle" in (said := capsys.readouterr().err)

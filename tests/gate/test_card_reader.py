@@ -18,7 +18,7 @@ from kaimen.gate.supervisor import Supervisor
 
 
 def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -43,6 +43,7 @@ class Desk:
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr("kaimen.gate.supervisor.LEAVING", 60.0)
     monkeypatch.setattr("kaimen.gate.card_reader.RETRY", 0.01)
     monkeypatch.setattr("kaimen.gate.card_reader.EVERY", 0.05)
     monkeypatch.setattr("kaimen.gate.card_reader.PAUSE", 0.01)
@@ -113,8 +114,11 @@ def test_a_serial_line_is_read_and_waited_for_when_it_is_unplugged(
     assert ["waits for it" in each for each in desk.said] == [False, True, False, True]
 
 
-def test_one_reader_is_enough_when_the_gate_begins_anew(tmp_path: Path) -> None:
+def test_one_reader_is_enough_when_the_gate_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two gates, one after the other, as SIGHUP makes them: no claim goes to the one before."""
+    monkeypatch.setattr("kaimen.gate.supervisor.LEAVING", 60.0)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     claims: list[list[str]] = [[], []]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -180,7 +179,7 @@ def test_what_opened_is_told_before_a_request_to_end_is_heard(
 
     def open_and_be_stopped() -> None:
         opened()
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -18,6 +18,11 @@ from kaimen.gate.loan import Lender, LentMicrophone, NoGate, loan_path
 from kaimen.sound import BLOCK, Samples
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loan, "ANSWER", 60.0)
+
+
 @pytest.fixture
 def shown() -> list[str]:
     return []

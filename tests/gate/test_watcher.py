@@ -158,7 +158,7 @@ def test_a_calibration_that_is_lost_shuts_the_door(path: Path, damage: str) -> N
 
 
 def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -168,6 +168,7 @@ def until(happened: Callable[[], bool]) -> None:
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     """One in a hurry."""
     monkeypatch.setattr("kaimen.gate.watcher.EVERY", 0.01)
+    monkeypatch.setattr("kaimen.gate.supervisor.LEAVING", 60.0)
     monkeypatch.setattr("kaimen.gate.supervisor.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("kaimen.gate.supervisor.LONGEST_PAUSE", 0.01)
     with Supervisor() as made:

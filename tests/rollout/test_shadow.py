@@ -153,15 +153,14 @@ def test_a_slow_rival_delays_nobody_and_misses_what_it_cannot_keep_up_with(place
 
     class Slow(Pretended):
         def decide(self, samples: Samples, claim: str | None) -> Decision:
-            go.wait(10)
+            go.wait(60)
             return super().decide(samples, claim)
 
     candidate = Slow(*["anna"] * 100)
     with Shadow(place.slots, lambda folder: candidate) as shadow:
-        began = time.monotonic()
         for _ in range(100):
             shadow.hear(answer(None))
-        assert time.monotonic() - began < 5  # it decides after 10 s at the earliest
+        assert candidate.claims == []  # it has decided nothing yet
         go.set()
         until(lambda: len(candidate.claims) >= WAITING)
         time.sleep(0.05)

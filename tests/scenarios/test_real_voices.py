@@ -97,7 +97,7 @@ def visits(
                 answers = []
                 for answer in gate.listen(Recording(takes[take])):
                     answers.append(answer.decision.student)
-                    assert relay.wait_for_rest(10)
+                    assert relay.wait_for_rest(60)
                 yield Visit(speaker, answers, trace(pins, PIN))
 
 

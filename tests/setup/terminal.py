@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -44,6 +45,11 @@ SESSION = (
 )
 
 
+def of_no_width() -> dict[str, str]:
+    """The environment, without how wide readline found the terminal of the tests."""
+    return {name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
+
+
 class Terminal:
     """A setup that runs; its folder holds nothing but what setup wrote and ``before``."""
 
@@ -61,6 +67,7 @@ class Terminal:
             arguments,
             timeout=PATIENCE,
             dimensions=(50, 300),
+            env=of_no_width(),
             encoding="utf-8",
             cwd=str(Path(__file__).parents[2]),
         )
