@@ -11,6 +11,7 @@ tf = pytest.importorskip("tensorflow")
 
 from kaimen.voice import features  # noqa: E402
 from kaimen_train.encoder.rounding import LEVELS, equalise, exact_zero, limits, ranges_of  # noqa: E402
+from kaimen_train.encoder.transfer import blend  # noqa: E402
 from kaimen_train.networks import campplus  # noqa: E402
 from kaimen_train.peers import call  # noqa: E402
 from tests.sounds import spoken  # noqa: E402
@@ -71,6 +72,18 @@ def test_channels_of_one_size_make_the_same_points(
     after = np.abs(network.get_layer("xvector.block1.tdnnd1.cam_layer.linear_local").kernel)
     spread = [np.ptp(np.log(each.max(axis=(0, 1)))) for each in (sizes, after)]
     assert spread[1] < 0.7 * spread[0]
+
+
+@pytest.mark.slow
+def test_a_blend_lies_on_the_way_to_the_mean_of_the_tuned(
+    network: campplus.keras.Model,
+) -> None:
+    tuned = [campplus.build(FRAMES), campplus.build(FRAMES)]
+    for each, step in zip(tuned, (0.1, 0.3), strict=True):
+        each.set_weights([weight + step for weight in network.get_weights()])
+    found = blend(network, tuned, share=0.5).get_weights()
+    for weight, before in zip(found, network.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, before + 0.1, atol=1e-5, rtol=1e-6)
 
 
 @pytest.mark.slow

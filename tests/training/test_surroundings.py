@@ -1,6 +1,7 @@
 """What the large encoder hears in training: takes that share nothing but the voice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip("tensorflow")
 
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.voice import features
+from kaimen_train.data import surroundings
 from kaimen_train.data.corpus import Clips
 from kaimen_train.data.surroundings import (
     GROUPS,
@@ -71,6 +73,23 @@ def test_the_same_step_hears_the_same(heard: Surroundings) -> None:
     assert np.isfinite(first).all()
     np.testing.assert_array_equal(first, once())
     assert not np.array_equal(first[0], first[1])
+
+
+def test_as_many_takes_are_of_a_narrow_band_as_were_asked_for(
+    heard: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def narrowed(sound: Samples, lowest: float, highest: float) -> Samples:
+        asked.append(len(sound))
+        return sound
+
+    monkeypatch.setattr(surroundings, "narrow", narrowed)
+    for share, least, most in ((0.0, 0, 0), (0.6, 70, 110), (1.0, 150, 150)):
+        asked.clear()
+        for _ in range(150):
+            replace(heard, narrow=share)([0], 100)
+        assert least <= len(asked) <= most
 
 
 def test_takes_are_of_the_speed_that_was_drawn(heard: Surroundings) -> None:

@@ -18,19 +18,24 @@ from kaimen.voice import features
 from tests.sounds import noise, spoken, tone
 
 PHRASE = spoken(0.2) + noise(0.2, -60)
+BANDS = pytest.mark.parametrize("bands", [features.COARSE, features.FINE])
 SLOPES = st.floats(-10, 10, width=32)
 
 
-def slow_triangles() -> np.ndarray:
+def slow_triangles(bands: features.Bands = features.COARSE) -> np.ndarray:
     """Mel triangles over 257 bins, built one value at a time."""
+    count, lowest, highest = {
+        features.COARSE: (64, 60, 7600),
+        features.FINE: (80, 20, 8000),
+    }[bands]
 
     def mel(hertz: float) -> float:
         return 2595 * math.log10(1 + hertz / 700)
 
-    low, high = mel(60), mel(7600)
-    corners = [low + (high - low) * step / 65 for step in range(66)]
-    weights = np.zeros((257, 64))
-    for triangle in range(64):
+    low, high = mel(lowest), mel(highest)
+    corners = [low + (high - low) * step / (count + 1) for step in range(count + 2)]
+    weights = np.zeros((257, count))
+    for triangle in range(count):
         left, middle, right = corners[triangle : triangle + 3]
         for bin_ in range(257):
             at = mel(bin_ * 16000 / 512)
@@ -41,16 +46,24 @@ def slow_triangles() -> np.ndarray:
     return weights
 
 
-def slow_log_mel(samples: Samples) -> np.ndarray:
+def slow_log_mel(samples: Samples, bands: features.Bands = features.COARSE) -> np.ndarray:
     """Log-mel energies from a discrete Fourier transform that is written out."""
-    window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * n / 400) for n in range(400)])
+    if bands is features.COARSE:
+        window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * n / 400) for n in range(400)])
+        floor = 1e-8
+    else:  # Kaldi's feature-window.cc: "povey", and PreemphasizeInPlace
+        turns = [2 * math.pi * n / 399 for n in range(400)]
+        window = np.array([(0.5 - 0.5 * math.cos(turn)) ** 0.85 for turn in turns])
+        floor = 1e-10
+        before = np.concatenate(([0.0], samples[:-1].astype(np.float64)))
+        samples = samples - 0.97 * before
     angles = 2 * np.pi * np.outer(np.arange(257), np.arange(400)) / 512
     rows = []
     start = 0
     while start + 400 <= len(samples):
         frame = samples[start : start + 400].astype(np.float64) * window
         power = (np.cos(angles) @ frame) ** 2 + (np.sin(angles) @ frame) ** 2
-        rows.append(np.log(power @ slow_triangles() + 1e-8))
+        rows.append(np.log(power @ slow_triangles(bands) + floor))
         start += 160
     return np.array(rows)
 
@@ -68,21 +81,24 @@ def slow_deltas(values: np.ndarray) -> np.ndarray:
     return slopes
 
 
-def test_the_filters_are_the_triangles_of_the_definition() -> None:
-    np.testing.assert_allclose(features.filterbank(), slow_triangles(), atol=1e-6)
+@BANDS
+def test_the_filters_are_the_triangles_of_the_definition(bands: features.Bands) -> None:
+    np.testing.assert_allclose(features.filterbank(bands), slow_triangles(bands), atol=1e-6)
 
 
-def test_every_filter_hears_something() -> None:
-    assert (features.filterbank().sum(axis=0) > 0).all()
+@BANDS
+def test_every_filter_hears_something(bands: features.Bands) -> None:
+    assert (features.filterbank(bands).sum(axis=0) > 0).all()
 
 
+@BANDS
 @pytest.mark.parametrize(
     "samples", [PHRASE, noise(0.1, -20), tone(1000, 0.1), np.zeros(800, np.float32)]
 )
-def test_log_mel_is_what_the_definition_gives(samples: Samples) -> None:
-    found = features.log_mel(samples)
+def test_log_mel_is_what_the_definition_gives(samples: Samples, bands: features.Bands) -> None:
+    found = features.log_mel(samples, bands)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, slow_log_mel(samples), atol=2e-3)
+    np.testing.assert_allclose(found, slow_log_mel(samples, bands), atol=5e-3)
 
 
 @given(st.integers(400, 3000))
@@ -177,7 +193,7 @@ def test_the_constants_survive_being_written_to_a_card() -> None:
     assert constants["sample_rate"] == SAMPLE_RATE
 
 
-@pytest.mark.parametrize("bands", [features.COARSE, features.FINE])
+@BANDS
 def test_bands_are_known_by_their_constants(bands: features.Bands) -> None:
     assert features.bands_of(features.constants(bands)) == bands
     assert features.log_mel(PHRASE, bands).shape[1] == bands.mels
@@ -186,3 +202,11 @@ def test_bands_are_known_by_their_constants(bands: features.Bands) -> None:
 def test_no_bands_have_constants_that_were_changed() -> None:
     with pytest.raises(ValueError, match="another program"):
         features.bands_of(features.constants() | {"mels": 65})
+
+
+@pytest.mark.parametrize("of_old", ["preemphasis", "hann_power"])
+def test_fine_bands_of_plain_spectra_are_no_bands_of_today(of_old: str) -> None:
+    constants = features.constants(features.FINE)
+    del constants[of_old]
+    with pytest.raises(ValueError, match="another program"):
+        features.bands_of(constants)

@@ -1,6 +1,7 @@
 """Log-mel features and the classic 39, for training and for the gate alike.
 
-Both start from the same power spectra: frames of 25 ms every 10 ms, Hann window. The
+Both start from power spectra: frames of 25 ms every 10 ms, Hann window or Kaldi's (D. Povey et
+al., "The Kaldi Speech Recognition Toolkit", ASRU 2011; its povey window and pre-emphasis). The
 mel scale is HTK's (S. Young et al., The HTK Book, 5.4); the 39 are 13 cepstra with their
 first and second regression deltas (The HTK Book, 5.9; S. Davis and P. Mermelstein,
 "Comparison of parametric representations for monosyllabic word recognition", IEEE Trans.
@@ -25,7 +26,7 @@ FFT = 512  # points of a spectrum
 MELS = 64  # triangular filters
 LOWEST = 60.0  # Hz
 HIGHEST = 7600.0  # Hz
-FLOOR = 1e-8  # power added before the logarithm
+FLOOR = 1e-8  # power added before the logarithm, unless the bands say another
 CEPSTRA = 13  # of the classic 39
 FARTHEST = np.float32(10)  # of a centred feature from its mean: beyond is digital silence
 TOGETHER = 32  # frames transformed at a time: their spectra stay in the processor's cache
@@ -39,20 +40,24 @@ Features = NDArray[np.float32]  # (frames, values)
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """Triangular filters, equally spaced in mel."""
+    """Triangular filters, equally spaced in mel, and the spectra that they weigh."""
 
     mels: int
     lowest: float  # Hz
     highest: float  # Hz
+    floor: float = FLOOR
+    preemphasis: float = 0.0  # share of the sample before that is taken from each
+    hann_power: float = 1.0  # that the Hann window is raised to
 
 
 COARSE = Bands(MELS, LOWEST, HIGHEST)
-FINE = Bands(80, 20.0, 8_000.0)  # as Kaldi's, from which CAM++ learned
+# As Kaldi's, from which CAM++ learned.
+FINE = Bands(80, 20.0, 8_000.0, floor=1e-10, preemphasis=0.97, hann_power=0.85)
 
 
 def constants(bands: Bands = COARSE) -> dict[str, float]:
     """Return what a network must have been trained with; part of its card."""
-    return {
+    found = {
         "sample_rate": SAMPLE_RATE,
         "window": WINDOW,
         "hop": HOP,
@@ -60,8 +65,14 @@ def constants(bands: Bands = COARSE) -> dict[str, float]:
         "mels": bands.mels,
         "lowest_hz": bands.lowest,
         "highest_hz": bands.highest,
-        "floor": FLOOR,
+        "floor": bands.floor,
     }
+    # Cards of networks behind plain spectra never named these.
+    if bands.preemphasis:
+        found["preemphasis"] = bands.preemphasis
+    if bands.hann_power != 1:
+        found["hann_power"] = bands.hann_power
+    return found
 
 
 def bands_of(constants_: Mapping[str, float]) -> Bands:
@@ -91,9 +102,11 @@ def filterbank(bands: Bands = COARSE) -> NDArray[np.float32]:
 
 
 @cache
-def window() -> NDArray[np.float32]:
-    """The Hann window of a frame, (WINDOW,)."""
-    return np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic
+def window(bands: Bands = COARSE) -> NDArray[np.float32]:
+    """The window of a frame, (WINDOW,): Hann's periodic one, or a power of the symmetric one."""
+    if bands.hann_power == 1:
+        return np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    return (np.hanning(WINDOW) ** bands.hann_power).astype(np.float32)
 
 
 @cache
@@ -112,13 +125,16 @@ def log_mel(samples: Samples, bands: Bands = COARSE) -> Features:
     """
     if len(samples) < WINDOW:
         raise NoSpeech(f"shorter than {WINDOW / SAMPLE_RATE * 1000:.0f} ms; record a whole phrase")
+    if bands.preemphasis:
+        before = np.float32(bands.preemphasis) * samples[:-1]
+        samples = np.append(samples[:1], samples[1:] - before)
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     energies = np.empty((len(frames), bands.mels), np.float32)
     for start in range(0, len(frames), TOGETHER):
-        spectra = np.fft.rfft(frames[start : start + TOGETHER] * window(), FFT)
+        spectra = np.fft.rfft(frames[start : start + TOGETHER] * window(bands), FFT)
         power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
         np.matmul(power, filterbank(bands), out=energies[start : start + TOGETHER])
-    logarithms: Features = np.log(energies + np.float32(FLOOR))
+    logarithms: Features = np.log(energies + np.float32(bands.floor))
     return logarithms
 
 

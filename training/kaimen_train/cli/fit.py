@@ -24,9 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Train it, or go on with a run that was interrupted."""
     rows = read_manifest(arguments.manifest)
     if arguments.model == "large":
-        from kaimen_train.encoder.transfer import TUNING, fit_large
+        from kaimen_train.encoder.transfer import TUNINGS, fit_large
 
-        fit_large(rows, arguments.folder, replace(TUNING, steps=arguments.steps or TUNING.steps))
+        steps = arguments.steps
+        tunings = [replace(each, steps=steps or each.steps) for each in TUNINGS]
+        fit_large(rows, arguments.folder, tunings)
     else:
         from kaimen_train.encoder.fit import EncoderPlan, fit
         from kaimen_train.networks import RUNGS

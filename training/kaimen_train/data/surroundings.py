@@ -123,6 +123,7 @@ class Surroundings:
     noise: Clips
     rooms: list[Samples]
     random: np.random.Generator
+    narrow: float = NARROW
 
     def __call__(self, chosen: Sequence[int], frames: int) -> NDArray[np.float32]:
         """Return level-free features of joined clips, changed at random, (frames, MELS)."""
@@ -141,7 +142,7 @@ class Surroundings:
         if random.random() < DRIVEN:
             drive = np.float32(random.uniform(*DRIVE) / (np.abs(sound).max() + 1e-6))
             sound = np.tanh(sound * drive) / drive
-        if random.random() < NARROW:
+        if random.random() < self.narrow:
             sound = narrow(sound, *BANDS[random.integers(len(BANDS))])
             if random.random() < COMPANDED:
                 sound = companded(sound)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from kaimen_train.data.corpus import NOISE, Row, cut, of_split
 from kaimen_train.data.surroundings import (
     FRAMES,
     FRAMES_SHARE,
+    NARROW,
     SHARES,
     Pool,
     Surroundings,
@@ -61,13 +63,19 @@ class TuningPlan:
     contrast: float = 0.5  # weight of the contrast within a batch
     anchor: float = 4.0  # weight of the anchor
     averaging: float = 0.995  # of the weights
+    narrow: float = NARROW  # share of the takes that are heard through a narrow band
     seed: int = 1
     save_every: int = 100
 
 
-TUNING = TuningPlan()
+TUNINGS = (
+    TuningPlan(seed=1),
+    TuningPlan(seed=2, narrow=0.6),
+    TuningPlan(seed=3),
+    TuningPlan(seed=4, narrow=0.6),
+)
 ROUNDING = TuningPlan(steps=200, rate=4e-4, warmup=15, averaging=0.98, seed=2)
-TUNED = 0.6  # share of the tuned weights in the encoder; the rest is as it began
+TUNED = 0.7  # share of the tuned weights in the encoder; the rest is as it began
 
 
 class Tuning:
@@ -216,13 +224,16 @@ class Lesson:
 
 
 def fit_large(
-    rows: list[Row], folder: Path, tuning: TuningPlan = TUNING, rounding: TuningPlan = ROUNDING
+    rows: list[Row],
+    folder: Path,
+    tunings: Sequence[TuningPlan] = TUNINGS,
+    rounding: TuningPlan = ROUNDING,
 ) -> Path:
     """Train the large encoder on the train split of ``rows``; return the file of its weights.
 
-    First in float; then a network that computes in eight bits learns to do the same. The ranges of
-    eight bits are written beside the weights. Raises SettingsError where the peers are not
-    installed.
+    First in float, as often as there are ``tunings``, whose weights are averaged; then a network
+    that computes in eight bits learns to do the same. The ranges of eight bits are written beside
+    the weights. Raises SettingsError where the peers are not installed.
     """
     own, corpus = folder / LARGE.name, folder / "corpus"
     own.mkdir(parents=True, exist_ok=True)
@@ -240,39 +251,47 @@ def fit_large(
     lesson = Lesson.of(heard, np.load(kept))
     log.info("%d clips, %d speakers", len(speech), len(lesson.centres))
 
-    run = _learn(Tuning(tuning, network, lesson.centres, own / "tuning"), lesson)
-    network, shown = blend(network, run.encoder()), lesson.windows(SHOWN)
+    tuned = []
+    for number, plan in enumerate(tunings, 1):
+        log.info("tuning %d of %d", number, len(tunings))
+        run = _learn(Tuning(plan, network, lesson.centres, own / f"tuning{number}"), lesson)
+        tuned.append(run.encoder())
+    network, shown = blend(network, tuned), lesson.windows(SHOWN)
     equalise(network, shown)
     ranges = own / RANGES.name
     if not ranges.exists():
         ranges.write_text(json.dumps(ranges_of(network, shown), indent=0), encoding="utf-8")
     limits = json.loads(ranges.read_text(encoding="utf-8"))
-    run = _learn(Tuning(rounding, network, run.centres.numpy(), own / "rounding", limits), lesson)
+    run = _learn(Tuning(rounding, network, lesson.centres, own / "rounding", limits), lesson)
     weights = own / WEIGHTS
     save(run.encoder(), weights)
-    plans = {"tuning": asdict(tuning), "rounding": asdict(rounding)}
+    plans = {"tunings": [asdict(each) for each in tunings], "rounding": asdict(rounding)}
     (own / "plan.json").write_text(json.dumps(plans, indent=2), encoding="utf-8")
     return weights
 
 
-def blend(before: keras.Model, after: keras.Model, share: float = TUNED) -> keras.Model:
-    """Return the network between two, whose weights are ``share`` of the way from one to the other.
+def blend(before: keras.Model, after: Sequence[keras.Model], share: float = TUNED) -> keras.Model:
+    """Return the network whose weights are ``share`` of the way from one to the mean of others.
 
     What was learned of the voices of training is kept for the most part, and less is forgotten of
-    all others (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    all others (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022; of the
+    mean, "Model soups", ICML 2022).
     """
-    pairs = zip(before.get_weights(), after.get_weights(), strict=True)
+    tensors = zip(before.get_weights(), *(each.get_weights() for each in after), strict=True)
     network = campplus.build()
-    network.set_weights([first + share * (last - first) for first, last in pairs])
+    network.set_weights(
+        [first + share * (np.mean(last, axis=0) - first) for first, *last in tensors]
+    )
     return network
 
 
 def _learn(run: Tuning, lesson: Lesson) -> Tuning:
     """Go on with a run to the end of its plan."""
     plan = run.plan
+    heard = replace(lesson.heard, narrow=plan.narrow)
     loop.train(
         lambda batch: run.learn(batch.features, batch.speakers, lesson.anchors(batch)),
-        lambda steps: ahead(produce, lesson.heard, plan.seed, steps),
+        lambda steps: ahead(produce, heard, plan.seed, steps),
         plan.steps,
         kept=run.checkpoints,
         saved=plan.save_every,
