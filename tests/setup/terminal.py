@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,18 @@ class Terminal:
             self.answer(step.answer)
 
     def interrupt(self) -> None:
-        """Ctrl-C, as a key."""
-        self.process.sendintr()
+        """Ctrl-C, as a key, until it ends.
+
+        The C library prompts and then waits: a signal that falls between goes unanswered until
+        somebody presses again.
+        """
+        for _ in range(3):
+            self.process.sendintr()
+            until = time.monotonic() + PATIENCE / 3
+            while time.monotonic() < until:
+                if not self.process.isalive():
+                    return
+                time.sleep(0.05)
 
     def move(self, pin: int, level: str) -> None:
         """Move an input."""
