@@ -28,11 +28,13 @@ from kaimen.enrollment.judging import recorded
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.watcher import Watcher
 from kaimen.installation import Installation
+from kaimen.registry.replay_memory import KEPT
 from kaimen.rehearsal import RECORDINGS
 from kaimen.rehearsal.visitors import Kind, plan
 from kaimen.settings import Settings
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read
+from kaimen.voice.fingerprint import Fingerprint, coherences, fingerprint
 from kaimen.voice.utterance import Utterance
 from tests.scenarios.chaos_clock import START, Clock
 
@@ -41,6 +43,7 @@ SPARE = 4 << 20  # bytes of memory that are left when it is short
 # How certain a verdict of the rehearsal is to be: the gate hears a room's noise, and looks early.
 KNOWN, STRANGE = 0.02, 0.1  # of score
 PASSED = 0.1  # of a check's threshold
+ALIKE = 0.08  # coherence with an earlier phrase, at most: the gate hears 0.1 as a recording
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_AS)
 # What keeps others from being made, or ended: it comes last, and is over first.
 BLIND = {"killed_watcher", "odd_consent"}
@@ -77,6 +80,7 @@ class Site:
         self.ends = False  # whether the gate's process is to end
         self.output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._outside = folder
+        self._said: dict[str, list[Fingerprint]] = {}  # by whom, the latest last
         self._patch = patch
         self._refusal: int | None = None  # what opening a file for writing is answered with
 
@@ -143,15 +147,18 @@ class Site:
     def would_open(self, name: str, phrase: Samples) -> bool:
         """Return whether a student who says this for the first time is known by far."""
         utterance = Utterance(phrase, self.encoder, self._policy.gallery.band.band)
-        found = self._policy.decide(utterance)
-        decision = found.decision
+        decision = self._policy.decide(utterance).decision
         if not decision.opens or decision.student != name:
             return False
         if decision.score < decision.threshold + KNOWN:
             return False
         if any(c.score < c.threshold + PASSED * abs(c.threshold) for c in decision.checks):
             return False
-        self._policy.answered(found, utterance)
+        # The gate remembers the last that opened; which those are depends on what goes wrong.
+        said = self._said.setdefault(name, [])
+        if max(coherences(phrase, said), default=0) > ALIKE:
+            return False
+        said[:] = [*said, fingerprint(phrase)][-2 * KEPT :]
         return True
 
     def would_not_open(self, phrase: Samples) -> bool:
