@@ -128,7 +128,8 @@ def changing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise unwritten(path, error) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

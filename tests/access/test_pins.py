@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import fcntl
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,19 @@ KEPT = (
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "LOG_N", 4)
+
+
+def test_wrong_pins_are_counted_on_a_disk_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    lockout = PinLockout(tmp_path / "pins", VAULT)
+    for _ in range(FREE + 1):
+        lockout.begin("anna")
+    assert PinLockout(tmp_path / "pins", VAULT).wait("anna") > 0
 
 
 @dataclass

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 tf = pytest.importorskip("tensorflow")
 
+from kaimen.errors import SettingsError  # noqa: E402
 from kaimen.voice import features  # noqa: E402
 from kaimen_train.encoder.rounding import LEVELS, equalise, exact_zero, limits, ranges_of  # noqa: E402
-from kaimen_train.encoder.transfer import blend  # noqa: E402
+from kaimen_train.encoder.transfer import blend, fit_large  # noqa: E402
 from kaimen_train.networks import campplus  # noqa: E402
 from kaimen_train.peers import call  # noqa: E402
 from tests.sounds import spoken  # noqa: E402
@@ -46,6 +47,16 @@ def network(windows: np.ndarray) -> campplus.keras.Model:
             kernel = layer.get_weights()[0]
             layer.set_weights([kernel * np.exp(random.normal(0, 1.5, kernel.shape[-1]))])
     return made
+
+
+@pytest.mark.parametrize("kept", ["points.npy", "plan.json"])
+def test_a_folder_with_a_run_of_other_plans_is_refused_and_kept(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / kept).write_text("{}")
+    with pytest.raises(SettingsError, match="other features or plans; remove it"):
+        fit_large([], tmp_path)
+    assert [each.name for each in (tmp_path / "large").iterdir()] == [kept]
+    assert (tmp_path / "large" / kept).read_text() == "{}"
 
 
 @needs_peers

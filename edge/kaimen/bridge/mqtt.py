@@ -67,7 +67,7 @@ class MqttBridge:
         self._topics = partial(topic_of, settings)
         self._born = f"{settings.discovery}/status"  # where Home Assistant says that it began
         self._turned = -math.inf
-        self._stopped = False  # it was, since it last connected
+        self._stopped = False  # since it last connected
         self._password: str | None = None
         if settings.password:
             secret = secret_of(settings.password, "the broker's password")
@@ -93,7 +93,7 @@ class MqttBridge:
             ) from None
 
     async def _serve(self, pulse: Pulse) -> None:
-        """Serve until told to stop, or until this process was stopped: then connect anew."""
+        """Serve until told to end, or until this process stood still: it connects anew then."""
         settings, topics, mqtt = self._settings, self._topics, self._mqtt
         pulse.alive()
         self._turned, self._stopped = time.monotonic(), False
@@ -135,7 +135,7 @@ class MqttBridge:
             await asyncio.sleep(EVERY)
 
     def _was_stopped(self) -> bool:
-        """Return whether this process was stopped: what waits at this connection is not wanted."""
+        """Return whether this process stood still: what waits at its connection is not wanted."""
         now = time.monotonic()
         self._stopped = self._stopped or now - self._turned > STOPPED
         self._turned = now

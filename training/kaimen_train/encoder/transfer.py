@@ -24,6 +24,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import keras
 
+from kaimen.errors import SettingsError
 from kaimen.voice import features
 from kaimen_train import loop
 from kaimen_train.data.augment import rooms
@@ -228,10 +229,19 @@ def fit_large(
 
     First in float, as often as there are ``tunings``, whose weights are averaged; then a network
     that computes in eight bits learns to do the same. The ranges of eight bits are written beside
-    the weights. Raises SettingsError where the peers are not installed.
+    the weights. Raises SettingsError where the peers are not installed, and where the folder holds
+    a run of other features or plans.
     """
     own, corpus = folder / LARGE.name, folder / "corpus"
     own.mkdir(parents=True, exist_ok=True)
+    _require_same(
+        own,
+        {
+            "features": features.constants(features.FINE),
+            "tunings": [asdict(each) for each in tunings],
+            "rounding": asdict(rounding),
+        },
+    )
     rows = [row for row in of_split(rows, "train") if row.corpus in (*SHARES, NOISE)]
     speech = cut([row for row in rows if row.corpus != NOISE], corpus, speeds=(1.0,))
     noise = cut([row for row in rows if row.corpus == NOISE], corpus, speeds=(1.0,))
@@ -260,9 +270,18 @@ def fit_large(
     run = _learn(Tuning(rounding, network, lesson.centres, own / "rounding", limits), lesson)
     weights = own / WEIGHTS
     save(run.encoder(), weights)
-    plans = {"tunings": [asdict(each) for each in tunings], "rounding": asdict(rounding)}
-    (own / "plan.json").write_text(json.dumps(plans, indent=2), encoding="utf-8")
     return weights
+
+
+def _require_same(own: Path, plan: dict[str, Any]) -> None:
+    """Note how a run begins. Raises SettingsError where another one has begun in its folder."""
+    kept = own / "plan.json"
+    if not any(own.iterdir()):
+        kept.write_text(json.dumps(plan, indent=2), encoding="utf-8")
+    elif not kept.exists() or json.loads(kept.read_text(encoding="utf-8")) != plan:
+        raise SettingsError(
+            f"{own}: holds a run of other features or plans; remove it, or give another --folder"
+        )
 
 
 def blend(before: keras.Model, after: Sequence[keras.Model], share: float = TUNED) -> keras.Model:
