@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from types import ModuleType
 from typing import Any
 
@@ -40,12 +41,23 @@ class FakePortAudio(ModuleType):
         self.closed = False
         self.tries = 0  # to open a stream
         self.failure: Exception | None = None
+        self.beginnings: list[Exception | int | None] = []  # what each brings: an error, a signal
+        self._initialized = 1  # how often it has begun, as the binding counts it
 
     def _initialize(self) -> None:
         """Devices are listed now."""
+        brought = self.beginnings.pop(0) if self.beginnings else None
+        if isinstance(brought, Exception):
+            raise brought
+        if brought is not None:
+            signal.raise_signal(brought)
+        self._initialized += 1
 
     def _terminate(self) -> None:
         """And forgotten."""
+        if not self._initialized:
+            raise PortAudioError("Error terminating PortAudio: PortAudio not initialized")
+        self._initialized -= 1
 
     def query_devices(self, kind: str | None = None) -> Any:
         if self.failure is not None:

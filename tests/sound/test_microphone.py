@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from itertools import islice
@@ -13,7 +14,7 @@ import pytest
 from kaimen.errors import DeviceError, MicrophoneLost
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples, microphone
 from kaimen.sound.high_pass import HighPass
-from kaimen.sound.microphone import Microphone
+from kaimen.sound.microphone import Microphone, connected
 from tests.portaudio import FakePortAudio, PortAudioError, device
 from tests.sounds import pitch_of, tone
 
@@ -70,6 +71,31 @@ def test_where_no_microphone_is_connected_one_is_told_so(
 def test_a_portaudio_that_cannot_answer_is_a_device_error(portaudio: FakePortAudio) -> None:
     portaudio.failure = PortAudioError("Error querying device -1")
     with pytest.raises(DeviceError, match="Error querying device -1"):
+        Microphone()
+
+
+def test_ctrl_c_waits_until_portaudio_has_begun(portaudio: FakePortAudio) -> None:
+    portaudio.beginnings = [signal.SIGINT]
+    with pytest.raises(KeyboardInterrupt):
+        connected()
+    assert portaudio._initialized == 1  # it is ended once at exit
+
+
+def test_a_portaudio_that_did_not_begin_is_asked_again(portaudio: FakePortAudio) -> None:
+    portaudio.beginnings = [PortAudioError("Error initializing PortAudio: Insufficient memory")]
+    with pytest.raises(MicrophoneLost, match=r"does not begin: .* Insufficient memory"):
+        Microphone()
+    assert portaudio._initialized == 0
+    assert Microphone().name == "Webcam"
+
+
+def test_a_portaudio_that_fails_as_it_is_imported_is_a_lost_microphone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise Exception('Error initializing PortAudio')")
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MicrophoneLost, match="does not begin: Error initializing PortAudio"):
         Microphone()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 
 from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.interrupt import uninterrupted
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples
 from kaimen.sound.alsa import listed_as
 from kaimen.sound.channel_stream import ChannelStream
@@ -32,14 +33,24 @@ def _sounddevice() -> Any:
         raise DeviceError(
             "PortAudio is not installed; on Debian: sudo apt-get install libportaudio2"
         ) from None
+    except Exception as error:  # its own error, which cannot be named: it begins as it is imported
+        raise MicrophoneLost(f"PortAudio does not begin: {error}") from None
     return sounddevice
 
 
 def _refreshed() -> Any:
-    """PortAudio, knowing what is plugged in now: it lists devices only when it begins."""
-    portaudio = _sounddevice()
-    portaudio._terminate()
-    portaudio._initialize()
+    """PortAudio, knowing what is plugged in now: it lists devices only when it begins.
+
+    It counts its beginnings and ends them all at exit, so Ctrl-C must not fall between the two.
+    """
+    with uninterrupted():
+        portaudio = _sounddevice()
+        try:
+            if portaudio._initialized:  # not after a beginning that failed
+                portaudio._terminate()
+            portaudio._initialize()
+        except portaudio.PortAudioError as error:
+            raise MicrophoneLost(f"PortAudio does not begin: {error}") from None
     return portaudio
 
 
