@@ -41,7 +41,7 @@ FLOORS = (
     ("gallery",),
     ("access",),
     ("calibration", "gate"),
-    ("enrollment", "audit", "rehearsal", "review"),
+    ("enrollment", "audit", "rehearsal", "review", "school"),
     ("installation",),
     ("rollout", "backup", "bench", "setup", "monitoring", "microphone_enrollment"),
     ("privacy",),
@@ -51,11 +51,6 @@ FLOORS = (
     ("cli",),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-
-# Imports that still go up, and why.
-ALLOWED_UP = {
-    ("installation", "backup"): "where a school's files lie is to move below the installation",
-}
 
 # Names that said nothing of what they name: of modules, and of whatever is defined in one.
 METAPHORS = {
@@ -94,16 +89,17 @@ def modules(package: str) -> Iterator[tuple[str, Path]]:
 
 def imports(package: str) -> Iterator[Import]:
     """Every import of one of the two packages, wherever in a file it is written."""
+    files = {module for each in SOURCES for module, _ in modules(each)}
     for module, path in modules(package):
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 targets = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path}:{node.lineno} imports by dots"
-                # Of a whole package, each name is a module.
+                named = [f"{node.module}.{alias.name}" for alias in node.names]
+                # Each name may be a module; of a whole package it is taken for one.
                 whole = node.module in SOURCES
-                names = [alias.name for alias in node.names]
-                targets = [f"{node.module}.{name}" for name in names] if whole else [node.module]
+                targets = [name if whole or name in files else node.module for name in named]
             else:
                 continue
             for target in targets:
@@ -132,24 +128,22 @@ def test_every_room_has_its_floor() -> None:
 @pytest.mark.slow
 def test_no_import_goes_up() -> None:
     up = [each for each in inner() if FLOOR[each.rooms[1]] > FLOOR[each.rooms[0]]]
-    assert [each for each in up if each.rooms not in ALLOWED_UP] == []
+    assert up == []
 
 
-def test_imports_allowed_to_go_up_are_still_there() -> None:
-    gone = ALLOWED_UP.keys() - {each.rooms for each in inner()}
-    assert gone == set(), "take them out of ALLOWED_UP"
-
-
-def test_rooms_import_in_no_circle() -> None:
+@pytest.mark.parametrize("package", SOURCES)
+def test_files_import_in_no_circle(package: str) -> None:
+    """Neither when they are run nor for their types."""
+    files = {module for module, _ in modules(package)}
     below: dict[str, set[str]] = defaultdict(set)
-    for each in inner():
-        if each.rooms not in ALLOWED_UP:
-            below[each.rooms[0]].add(each.rooms[1])
+    for each in imports(package):
+        if each.target in files and "." in each.module:  # a package's face imports all of it
+            below[each.module].add(each.target)
     while below:  # whoever imports nothing that is left is in no circle
-        free = [room for room, others in below.items() if not others & below.keys()]
+        free = [file for file, others in below.items() if not others & below.keys()]
         assert free, f"a circle of {sorted(below)}"
-        for room in free:
-            del below[room]
+        for file in free:
+            del below[file]
 
 
 def test_no_room_imports_the_face_of_the_package() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kaimen.audit import Audit
-from kaimen.backup.school import SchoolFiles
 from kaimen.cli.main import main
 from kaimen.rehearsal import RECORDINGS
+from kaimen.school.files import SchoolFiles
 
 SETTINGS = """[gallery]
 path = "{folder}/data/gallery.sqlite"

@@ -23,7 +23,6 @@ from kaimen.audit import Audit, files_of
 from kaimen.backup.archive import SETTINGS, Writer, reading
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import read_through, restore
-from kaimen.backup.school import SchoolFiles
 from kaimen.backup.sealing import Cost, Opener
 from kaimen.backup.taking import take
 from kaimen.calibration.calibration import beside
@@ -34,6 +33,7 @@ from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
+from kaimen.school.files import SchoolFiles
 from kaimen.voice.fingerprint import fingerprint
 from tests.backup.machines import PASSPHRASE, Machine, Shown, takes
 from tests.gallery.points import school as points_of

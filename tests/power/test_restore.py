@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.backup.placing import journal_of
+from kaimen.school.placing import journal_of
 from tests.backup.machines import Machine, Shown, takes
 from tests.power.disk import KEPT, LOST, Disk, images, put
 from tests.power.look import Found, look

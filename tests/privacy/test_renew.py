@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaimen.backup import placing
 from kaimen.gallery.gallery import Gallery
 from kaimen.privacy import renewing
 from kaimen.registry.consents import Consent
@@ -18,6 +17,7 @@ from kaimen.registry.lock import Lock
 from kaimen.registry.permissions import give_consent, set_pin
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
+from kaimen.school import placing
 from kaimen.voice.evidence import Evidence
 from tests.damage import flip
 from tests.privacy.school import ENCODER, GONE, OTHERS, PRINT, SAID, SIZE, School, points

@@ -18,8 +18,7 @@ from kaimen.errors import GalleryError
 from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.database import MEMORY
-from kaimen.registry.journal import CHANGES, EVENTS
-from kaimen.registry.migrations import MIGRATIONS, SEALED
+from kaimen.registry.migrations import CHANGES, EVENTS, MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from kaimen.backup.school import BACKED_UP
 from kaimen.backup.sealing import CHUNK, Opener, Sealer
 from kaimen.errors import GalleryError, StorageError
+from kaimen.school.files import BACKED_UP
 
 MADE = "made.json"
 SETTINGS = "settings"

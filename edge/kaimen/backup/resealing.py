@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 
 from kaimen.backup.restoring import Content, Restored, unpacked
-from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.backup.taking import write_pieces
 from kaimen.errors import StorageError
 from kaimen.progress import Track
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.school.files import BACKED_UP, SchoolFiles
 
 
 def reseal(backup: Content, school: SchoolFiles, track: Track | None = None) -> Restored:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
-from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
@@ -22,6 +20,8 @@ from kaimen.registry.lock import Lock, alone
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.registry.vault import Vault
+from kaimen.school.files import FLEET, PHRASES, SchoolFiles
+from kaimen.school.placing import place, settle_alone
 from kaimen.storage import make_folder, write_whole
 
 STAYING = (PHRASES, FLEET, f"{FLEET}-wal", f"{FLEET}-shm")  # no restore moves them

@@ -12,7 +12,6 @@ from typing import IO
 
 from kaimen import __version__, audit
 from kaimen.backup.archive import MADE, SETTINGS, Writer
-from kaimen.backup.school import BACKED_UP, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.local_time import now_as_kept
 from kaimen.registry.accounts_file import read_accounts
@@ -20,6 +19,7 @@ from kaimen.registry.erasures import Backup
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
 from kaimen.registry.renewing import copy_database
+from kaimen.school.files import BACKED_UP, SchoolFiles
 from kaimen.storage import write_whole
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import Content, Restored, check, read_through, restore
-from kaimen.backup.school import SchoolFiles
 from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import SettingsError
 from kaimen.local_time import local
 from kaimen.registry.erased import read_erased
+from kaimen.school.files import SchoolFiles
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.terminal import GOOD, styled

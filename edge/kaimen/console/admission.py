@@ -40,7 +40,7 @@ class Admission:
 
     def __init__(self, console: Console, pages: tuple[Page, ...]) -> None:
         self._console = console
-        self._pages = pages
+        self._navigation = tuple(each.navigation for each in pages if each.navigation)
         self._settings = console.settings.console
 
     def to(self, way: Way) -> Callable[[Request], Awaitable[Response]]:
@@ -61,7 +61,13 @@ class Admission:
         if language not in LANGUAGES:
             language = preferred(request.headers.get("Accept-Language", ""))
         cookie = request.cookies.get(self.cookie_name(request), "")
-        return Exchange(request, self._console, pages=self._pages, language=language, cookie=cookie)
+        return Exchange(
+            request,
+            self._console,
+            navigation=self._navigation,
+            language=language,
+            cookie=cookie,
+        )
 
     def stray(self, request: Request) -> Exchange:
         """Return an exchange of a request that no way answers, with who makes it."""

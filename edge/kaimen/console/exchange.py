@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -19,15 +19,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from kaimen.console.accounts import Account
 from kaimen.console.console import Console
 from kaimen.console.language import CHINESE, Translator, translator
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.origin import Origin
 from kaimen.console.roles import TITLES, Role
 from kaimen.console.sessions import SignIn
 from kaimen.doctor import chinese
 from kaimen.installation import Installation
 from kaimen.local_time import local
-
-if TYPE_CHECKING:
-    from kaimen.console.page import Page
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_FIELD = 1000  # characters
@@ -52,7 +50,7 @@ class Exchange:
         request: Request,
         console: Console,
         *,
-        pages: tuple[Page, ...],
+        navigation: tuple[NavigationEntry, ...],
         language: str,
         cookie: str,
     ) -> None:
@@ -65,7 +63,7 @@ class Exchange:
         self.origin: Origin | None = None  # where the browser believes to be
         self.form = FormData()
         self.text: Translator = translator(language)
-        self._pages = pages
+        self._navigation = navigation
 
     # Who it is.
 
@@ -174,7 +172,9 @@ class Exchange:
             "exchange": self,
             "language": self.language,
             "account": self.person,
-            "pages": [each for each in self._pages if each.is_shown(self.console.settings, role)],
+            "navigation": [
+                each for each in self._navigation if each.is_shown(self.console.settings, role)
+            ],
             "path": self.request.url.path,
             "token": self.console.sessions.token(self.cookie),
         }

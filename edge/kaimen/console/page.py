@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.roles import Role
-from kaimen.settings import Settings
 
 Endpoint = Callable[[Exchange], Response | Awaitable[Response]]
 SMALL = 64 << 10  # bytes of an act's form
@@ -49,13 +49,4 @@ class Page:
 
     name: str  # of its templates' folder and of its Chinese texts
     ways: tuple[Way, ...]
-    title: str = ""  # in the navigation, in English; empty: not there
-    path: str = ""  # where the navigation leads
-    role: Role = Role.GUARD  # from which on it is in the navigation
-    applies: Callable[[Settings], bool] = lambda settings: True  # to this machine
-
-    def is_shown(self, settings: Settings, role: Role | None) -> bool:
-        """Return whether the page is in the navigation of somebody with a role."""
-        return (
-            bool(self.title) and role is not None and role >= self.role and self.applies(settings)
-        )
+    navigation: NavigationEntry | None = None  # None: not there

@@ -20,8 +20,16 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_completed, get_worker
 
-from kaimen.enrollment.judging import Judge, Judged, Task, contents_of, rules, shown, sources_of
-from kaimen.enrollment.workers import deadly
+from kaimen.enrollment.judging import (
+    Judge,
+    Judged,
+    Task,
+    contents_of,
+    reader_crashed,
+    rules,
+    shown,
+    sources_of,
+)
 from kaimen.errors import EncoderError, SettingsError
 from kaimen.voice import PHRASE, SHIPPED, beside
 from kaimen.voice.encoder import Encoder
@@ -152,7 +160,7 @@ def _result(client: Client, future: Future[Judged | None], task: Task) -> Judged
             judged = future.result(timeout=PATIENCE)
             break
         except KilledWorker:
-            return deadly(task)
+            return reader_crashed(task)
         except TimeoutError:  # who had it was killed with it: it waits for another worker
             _require_workers(client)
         except Exception as error:  # whatever a cluster may come to

@@ -201,6 +201,14 @@ def recorded(models: Models, phrase: Samples) -> Recorded:
     return Recorded(voiceprint, evidence, impairments(phrase, evidence.highest))
 
 
+def reader_crashed(task: Task) -> Judged:
+    """Return what is said of a student whose recordings end whatever program reads them."""
+    reason = "a recording of this student ends the program that reads it; export them again"
+    kind = UnreadableRecording.__name__
+    refused = [Refusal(shown(file), None, kind, reason) for file in task.entry.files]
+    return Judged(task.place, refused=tuple(refused))
+
+
 def rules(encoder: str) -> str:
     """Says by which encoder and constants was judged: by others, it is to be done again."""
     phrase = [recording.DECODED, recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]

@@ -17,8 +17,8 @@ from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from kaimen.enrollment.judging import Judge, Judged, Refusal, Task, Work, shown
-from kaimen.errors import SettingsError, UnreadableRecording
+from kaimen.enrollment.judging import Judge, Judged, Task, Work, reader_crashed
+from kaimen.errors import SettingsError
 from kaimen.voice.encoder import Encoder
 
 AHEAD = 8  # students that wait for each process
@@ -116,15 +116,7 @@ def _alone(task: Task, encoder: str, runtime: str | None) -> Judged:
         try:
             return _submit(pool, task, encoder, runtime).result()
         except BrokenProcessPool:
-            return deadly(task)
-
-
-def deadly(task: Task) -> Judged:
-    """What is said of a student whose recordings end whoever reads them."""
-    reason = "a recording of this student ends the program that reads it; export them again"
-    kind = UnreadableRecording.__name__
-    refused = [Refusal(shown(file), None, kind, reason) for file in task.entry.files]
-    return Judged(task.place, refused=tuple(refused))
+            return reader_crashed(task)
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -23,23 +23,46 @@ from kaimen.voice.models import phrase_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaimen.installation.parts import Installation
+    from kaimen.bundle.slots import SlotsState
+    from kaimen.gallery.gallery import Gallery
+    from kaimen.registry.vault import Vault
+    from kaimen.settings import Settings
+    from kaimen.voice.encoder import Encoder
 
 QUICK = 1_000  # students that are calibrated in a second or two
+
+
+class OpenedParts(Protocol):
+    """What a calibration is learned from and kept by; an ``Installation`` opens it when asked."""
+
+    settings: Settings
+
+    @property
+    def state(self) -> SlotsState: ...
+    @property
+    def encoder(self) -> Encoder: ...
+    @property
+    def gallery_or_new(self) -> Gallery: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def log_folder(self) -> Path: ...
+    @property
+    def log_key(self) -> bytes: ...
 
 
 class Arming:
     """The calibration of an installation, by the parts that the installation has open."""
 
-    def __init__(self, installation: Installation, screen: Screen) -> None:
-        self._installation = installation
+    def __init__(self, parts: OpenedParts, screen: Screen) -> None:
+        self._parts = parts
         self._screen = screen
         self._learned_from: tuple[Calibration, SchoolScores] | None = None  # the latest
 
     @property
     def path(self) -> Path:
         """Where the calibration is kept: each bundle has its own. Raises BundleError."""
-        return beside(self._installation.settings.gallery.file, self._installation.state.identity)
+        return beside(self._parts.settings.gallery.file, self._parts.state.identity)
 
     @property
     def kept(self) -> Calibration:
@@ -47,16 +70,14 @@ class Arming:
 
         Raises GalleryError with what to do.
         """
-        kept = Calibration.load(self.path, self._installation.vault)
-        kept.require(self._installation.gallery_or_new)
+        kept = Calibration.load(self.path, self._parts.vault)
+        kept.require(self._parts.gallery_or_new)
         return kept
 
     @property
     def calibration(self) -> Calibration:
         """Return the calibration as this door goes by it. Raises GalleryError with what to do."""
-        return self.kept.at_door(
-            self._installation.settings.roster, self._installation.gallery_or_new
-        )
+        return self.kept.at_door(self._parts.settings.roster, self._parts.gallery_or_new)
 
     @property
     def roster_misfit(self) -> str:
@@ -64,9 +85,7 @@ class Arming:
 
         Raises GalleryError where no door can be armed.
         """
-        return self.kept.roster_misfit(
-            self._installation.settings.roster, self._installation.gallery_or_new
-        )
+        return self.kept.roster_misfit(self._parts.settings.roster, self._parts.gallery_or_new)
 
     @property
     def disarmed(self) -> str:
@@ -86,30 +105,30 @@ class Arming:
         try:
             thresholds = self.calibration.thresholds
         except GalleryError:
-            students = max(1, len(self._installation.gallery_or_new))
+            students = max(1, len(self._parts.gallery_or_new))
             nobody = np.zeros(0, np.float32)
-            return threshold_of(nobody, students, self._installation.encoder.card.strangers, FPIR)
-        gate = self._installation.settings.gate
+            return threshold_of(nobody, students, self._parts.encoder.card.strangers, FPIR)
+        gate = self._parts.settings.gate
         if gate.policy != "voice":
             return thresholds.claimed
         return thresholds.retry.first if gate.retry and thresholds.retry else thresholds.anybody
 
     def learn(self, fpir: float | None = None) -> Calibration:
         """Calibrate and keep nothing; for the FPIR of before unless one is given."""
-        gallery, encoder = self._installation.gallery_or_new, self._installation.encoder
+        gallery, encoder = self._parts.gallery_or_new, self._parts.encoder
         if fpir is None:
-            fpir = aimed_at(self.path, self._installation.vault)
+            fpir = aimed_at(self.path, self._parts.vault)
         learned, scores = calibrate_gallery(
             gallery,
             encoder.card,
             fpir,
             self._screen.progress,
-            roster=self._installation.settings.roster,
+            roster=self._parts.settings.roster,
             heard=self._heard,
         )
         learned = with_words(learned, gallery.registry, phrase_of(encoder))
         with suppress(GalleryError):
-            before = Calibration.load(self.path, self._installation.vault)
+            before = Calibration.load(self.path, self._parts.vault)
             learned = replace(learned, drift_from=before.drift_from)
         self._learned_from = learned, scores
         return learned
@@ -119,17 +138,17 @@ class Arming:
         """What the log tells of strangers' scores at this door, since drift was mended last."""
         since = datetime.datetime.now(datetime.UTC) - WINDOW
         with suppress(GalleryError):
-            mended = Calibration.load(self.path, self._installation.vault).drift_from
+            mended = Calibration.load(self.path, self._parts.vault).drift_from
             since = max(since, datetime.datetime.fromisoformat(mended)) if mended else since
         try:
-            passages = passages_of(self._installation.log_folder, self._installation.log_key, since)
+            passages = passages_of(self._parts.log_folder, self._parts.log_key, since)
         except OSError as error:
-            why = f"{self._installation.log_folder}: cannot be read ({error.strerror})"
+            why = f"{self._parts.log_folder}: cannot be read ({error.strerror})"
             if isinstance(error, StorageError):
                 why = str(error)
             self._screen.note(f"{why}; what was heard at this door counts for nothing")
             return DoorStrangers()
-        found = list(strangers_at(passages, self._installation.encoder.identity))
+        found = list(strangers_at(passages, self._parts.encoder.identity))
         _, owners = np.unique([student for student, _ in found], return_inverse=True)
         scores = np.array([score for _, score in found], np.float64)
         return DoorStrangers(scores, owners.astype(np.int64))
@@ -139,13 +158,13 @@ class Arming:
 
         Raises GalleryError for one that arms no door, and StorageError; the one of before stays.
         """
-        learned.require(self._installation.gallery_or_new)
+        learned.require(self._parts.gallery_or_new)
         path = self.path
         if self._learned_from is not None and self._learned_from[0] is learned:
             # Scores of another calibration than the one in its place are taken for none.
             scores = self._learned_from[1]
-            scores.save(scores_beside(path), self._installation.vault, learned.thresholds.source)
-        learned.save(path, self._installation.vault)
+            scores.save(scores_beside(path), self._parts.vault, learned.thresholds.source)
+        learned.save(path, self._parts.vault)
 
     @property
     def scores(self) -> SchoolScores:
@@ -160,8 +179,8 @@ class Arming:
     @property
     def _kept_scores(self) -> SchoolScores:
         source = self.kept.thresholds.source
-        kept = SchoolScores.load(scores_beside(self.path), self._installation.vault, source)
-        return kept.only({student.number for student in self._installation.gallery_or_new.members})
+        kept = SchoolScores.load(scores_beside(self.path), self._parts.vault, source)
+        return kept.only({student.number for student in self._parts.gallery_or_new.members})
 
     def count_drift_anew(self, now: datetime.datetime) -> None:
         """Count what the scores do from now on: what made them drift was mended.
@@ -180,7 +199,7 @@ class Arming:
 
         The one of before stays where the new one would arm no door.
         """
-        students = len(self._installation.gallery_or_new)
+        students = len(self._parts.gallery_or_new)
         if not students:
             return "nobody is enrolled"
         if students > QUICK:

@@ -10,8 +10,6 @@ from typing import TypeVar
 
 from kaimen.access.checks import Checks
 from kaimen.audit import Audit, write_waiting
-from kaimen.backup.placing import settle
-from kaimen.backup.school import SchoolFiles
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.slots import Slots, SlotsState
 from kaimen.closing import Closing
@@ -28,6 +26,8 @@ from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
 from kaimen.registry.vault import Vault
+from kaimen.school.files import SchoolFiles
+from kaimen.school.placing import settle
 from kaimen.screen import Screen
 from kaimen.settings import ChecksSettings, Settings
 from kaimen.voice.encoder import Encoder

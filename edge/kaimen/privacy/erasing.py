@@ -17,7 +17,6 @@ from kaimen import __version__
 from kaimen.access.pin_lockout import PinLockout
 from kaimen.audit.chain import named
 from kaimen.audit.head import Head
-from kaimen.backup.school import SchoolFiles
 from kaimen.calibration.school_scores import scores_of
 from kaimen.errors import EncoderError, GalleryError
 from kaimen.gallery.beside import forget_beside
@@ -29,6 +28,7 @@ from kaimen.privacy.certificate import Certificate, Statement, commitment, openi
 from kaimen.registry.erasures import Erasure
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
+from kaimen.school.files import SchoolFiles
 from kaimen.storage import forget, make_folder, unwritten
 from kaimen.voice.encoder import Card
 

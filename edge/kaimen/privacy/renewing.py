@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaimen.backup.placing import place, settle_alone
-from kaimen.backup.school import FLEET, PHRASES, SchoolFiles
 from kaimen.calibration.calibration import Calibration
 from kaimen.errors import GalleryError, StorageError
 from kaimen.progress import Track
@@ -25,6 +23,8 @@ from kaimen.registry.lock import alone
 from kaimen.registry.registry import Registry
 from kaimen.registry.renewing import copy_database, renew_registry, renew_replay_memory, unlinked
 from kaimen.registry.vault import Vault
+from kaimen.school.files import FLEET, PHRASES, SchoolFiles
+from kaimen.school.placing import place, settle_alone
 from kaimen.storage import make_folder, unwritten
 
 STAYING = ("audit", "acts")  # their keys are carried over

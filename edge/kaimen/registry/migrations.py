@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-from kaimen.registry.journal import JOURNAL
+CHANGES = {  # tables, and whose a row of each is
+    "students": "{row}.number",
+    "recordings": "{row}.student",
+    "points": "(SELECT student FROM recordings WHERE number = {row}.recording)",
+    "grown": "{row}.student",
+}
+EVENTS = (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+
+# A conflict clause of the statement that fires a trigger holds in it, too: none may be needed.
+_TRIGGER = """
+    CREATE TRIGGER {table}_{event} AFTER {event} ON {table} BEGIN
+        DELETE FROM journal WHERE student = {student};
+        INSERT INTO journal (student) SELECT number FROM students WHERE number = {student};
+    END;
+"""
+JOURNAL = """
+    CREATE TABLE journal (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice
+        student INTEGER NOT NULL UNIQUE REFERENCES students ON DELETE CASCADE
+    );
+""" + "".join(
+    _TRIGGER.format(table=table, event=event, student=student.format(row=row))
+    for table, student in CHANGES.items()
+    for event, row in EVENTS
+)
 
 # Each brings the schema from one version to the next; what was released is never edited.
 MIGRATIONS: tuple[str, ...] = (

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from kaimen.audit import Record, latest
 from kaimen.console.exchange import Exchange
 from kaimen.console.language import CATALOGUES, CHINESE, later
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, view
 from kaimen.console.roles import Role
 from kaimen.language import in_chinese
@@ -65,8 +66,6 @@ def _shown(record: Record, exchange: Exchange) -> dict[str, Any]:
 
 PAGE = Page(
     name="acts",
-    title="Acts",
-    path="/acts",
-    role=Role.ADMIN,
+    navigation=NavigationEntry("Acts", "/acts", Role.ADMIN),
     ways=(view("/acts", show, role=Role.ADMIN),),
 )

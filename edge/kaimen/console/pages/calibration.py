@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from kaimen.audit.passages import passages_of
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError
@@ -78,9 +79,7 @@ async def _report(exchange: Exchange) -> CalibrationReport:
 
 PAGE = Page(
     name="calibration",
-    title="Calibration",
-    path="/calibration",
-    role=Role.ADMIN,
+    navigation=NavigationEntry("Calibration", "/calibration", Role.ADMIN),
     ways=(
         view("/calibration", show, role=Role.ADMIN),
         view("/calibration/figures", figures, role=Role.ADMIN),

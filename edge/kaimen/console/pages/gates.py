@@ -8,6 +8,7 @@ from contextlib import closing
 from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, view
 from kaimen.errors import KaimenError
 from kaimen.fleet.membership import FILE, Membership
@@ -47,8 +48,6 @@ def _is_in_fleet(settings: Settings) -> bool:
 
 PAGE = Page(
     name="gates",
-    title="Gates",
-    path="/gates",
+    navigation=NavigationEntry("Gates", "/gates", applies=_is_in_fleet),
     ways=(view("/gates", show), view("/gates/found", found)),
-    applies=_is_in_fleet,
 )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from kaimen.console.exchange import Exchange
 from kaimen.console.language import CHINESE, later
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, view
 from kaimen.doctor.chinese import told
 
@@ -51,7 +52,6 @@ def _in_chinese(finding: dict[str, Any]) -> dict[str, Any]:
 
 PAGE = Page(
     name="health",
-    title="Health",
-    path="/health",
+    navigation=NavigationEntry("Health", "/health"),
     ways=(view("/health", show), view("/health/found", found)),
 )

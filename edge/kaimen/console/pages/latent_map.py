@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from kaimen.audit import Record, pseudonyms, since
 from kaimen.console.exchange import Exchange, RefusedRequest, as_json
 from kaimen.console.language import later
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, StorageError
@@ -172,9 +173,7 @@ def _now(installation: Installation) -> LatentMap:
 
 PAGE = Page(
     name="map",
-    title="Map",
-    path="/map",
-    role=Role.REGISTRAR,
+    navigation=NavigationEntry("Map", "/map", Role.REGISTRAR),
     ways=(
         view("/map", show, role=Role.REGISTRAR),
         view("/map/places", places, role=Role.REGISTRAR),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from kaimen.console import words
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import later
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.door.by_hand import open_by_hand
@@ -97,7 +98,6 @@ def _door(told: Mapping[str, Any]) -> dict[str, Any]:
 
 PAGE = Page(
     name="live",
-    title="Live",
-    path="/live",
+    navigation=NavigationEntry("Live", "/live"),
     ways=(view("/live", show), view("/live/feed", feed), act("/live/open", open_door)),
 )

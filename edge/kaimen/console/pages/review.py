@@ -9,6 +9,7 @@ from starlette.responses import Response
 from kaimen.audit import files_of, latest, pseudonym
 from kaimen.console import words
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.enrollment.enrollment import Status
@@ -106,9 +107,7 @@ def erase(exchange: Exchange) -> Response:
 
 PAGE = Page(
     name="review",
-    title="Review",
-    path="/review",
-    role=Role.REGISTRAR,
+    navigation=NavigationEntry("Review", "/review", Role.REGISTRAR),
     ways=(
         view("/review", show, role=Role.REGISTRAR),
         view("/review/{number}/sound", sound, role=Role.REGISTRAR),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from kaimen.clock import today
 from kaimen.console.exchange import Exchange, RefusedRequest
+from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.pages import consents, erasing
 from kaimen.console.pages.one_student import ONE, list_of, pseudonym_of, student_of
@@ -128,9 +129,7 @@ RECORDING = f"{ONE}/recordings/{{recording:int}}/remove"
 
 PAGE = Page(
     name="students",
-    title="Students",
-    path="/students",
-    role=R,
+    navigation=NavigationEntry("Students", "/students", R),
     ways=(
         view("/students", show, role=R),
         view("/students/rows", rows, role=R),

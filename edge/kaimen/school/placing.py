@@ -17,9 +17,9 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from kaimen.backup.school import PLACED, SchoolFiles
 from kaimen.errors import GalleryError, StorageError
 from kaimen.registry.lock import InUse, Lock, alone
+from kaimen.school.files import PLACED, SchoolFiles
 from kaimen.storage import clear_temporary, forget, make_folder, sync, write_whole
 
 
