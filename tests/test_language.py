@@ -19,6 +19,7 @@ from kaimen import language
 from kaimen.access.decision import Decision, Verdict
 from kaimen.errors import NoSpeech
 from kaimen.gallery.match import Match
+from kaimen.monitoring.drift_watch import ENDS, MENDED
 from kaimen.screen import Screen
 
 ROOT = language.CATALOGUES.parent
@@ -40,6 +41,9 @@ JOINED = (
     "turned away most: {first}, {share} ({low} to {high}), the group in the middle {median}: "
     "{why}; like another most: {other}, {alike} ({least} to {most}), the group in the middle "
     "{middle}: {told}",
+    *(f"drift: {{why}}; {end}; {MENDED}" for end in ENDS),
+    *(f"whether scores drift is not known: {{error}}; {end}" for end in ENDS),
+    f"{{why}}; {MENDED}",
 )
 FILLED = re.compile(r"\{[^}]*\}")  # with a format
 

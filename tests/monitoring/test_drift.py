@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kaimen import language
 from kaimen.audit import Record
 from kaimen.audit.passages import WINDOW, Passage, passage_of
 from kaimen.calibration.calibration import Calibration, beside
@@ -149,6 +151,9 @@ def test_a_gate_says_that_scores_drift_and_on_request_opens_for_no_voice(
     assert said.startswith("drift: ")
     assert "--drift-mended" in said
     assert bool(watched.watch.shut) is stops
+    for each in filter(None, (said, watched.watch.shut)):
+        in_chinese = language.in_chinese(each, language.SENTENCES)
+        assert not re.search("[a-z]{3}", in_chinese.replace("kaimen calibrate --drift-mended", ""))
 
 
 def test_a_gate_that_starts_anew_knows_of_the_drift_before(
@@ -176,7 +181,7 @@ def test_mended_drift_opens_the_door_again(
     mended.save(watched.path, VAULT)
     watched.look()
     assert watched.watch.shut == ""
-    assert watched.said[-1].startswith("drift: over")
+    assert watched.said[-1].startswith("the drift is over: ")
 
 
 @pytest.mark.parametrize("stops", [False, True])

@@ -26,6 +26,7 @@ COUNTED = 60.0  # seconds between counts while people come
 PATIENCE = 30.0  # seconds a look may take without a sign of life
 BATCH = 256  # lines read between two signs of life
 
+ENDS = ("the door goes on", "the door opens for no voice")  # the latter with stop_on_drift
 MENDED = "look at the microphone and the room, then say so with 'kaimen calibrate --drift-mended'"
 
 
@@ -53,7 +54,7 @@ class DriftWatch:
         self._path = calibrated
         self._say = say
         self._stops = stops
-        self._end = "the door opens for no voice" if stops else "the door goes on"
+        self._end = ENDS[stops]
         self._now = now
         self._clock = clock
         self._passages: deque[Passage] | None = None  # oldest first; None: the log is not read
@@ -112,7 +113,7 @@ class DriftWatch:
             if found.trips and not tripped:
                 self._say(f"drift: {found.sentence}; {self._end}; {MENDED}")
             elif tripped and not found.trips:
-                self._say(f"drift: over; {found.sentence}")
+                self._say(f"the drift is over: {found.sentence}")
         self._seen, self._counted = changed, self._clock()
 
     def _cannot_read(self, error: StorageError) -> None:
