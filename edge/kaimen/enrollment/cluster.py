@@ -23,7 +23,7 @@ from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_c
 from kaimen.enrollment.judging import Judge, Judged, Task, contents_of, rules, shown, sources_of
 from kaimen.enrollment.workers import deadly
 from kaimen.errors import EncoderError, SettingsError
-from kaimen.voice import PHRASE, SHIPPED, beside
+from kaimen.voice import PHRASE, SHIPPED, model_path
 from kaimen.voice.encoder import Encoder
 
 AHEAD = 4  # students on their way to each thread of the cluster
@@ -38,7 +38,7 @@ class Judging(WorkerPlugin):
         """What belongs to the encoder is read here, since workers may not have it."""
         self._contents = {
             shipped.with_suffix(suffix).name: own.with_suffix(suffix).read_bytes()
-            for shipped, own in ((SHIPPED, path), (PHRASE, beside(path, PHRASE)))
+            for shipped, own in ((SHIPPED, path), (PHRASE, model_path(path, PHRASE)))
             for suffix in (path.suffix, ".json")
         }
         said_by = hashlib.sha256(self._contents[PHRASE.name]).hexdigest()
