@@ -18,7 +18,7 @@ import numpy as np
 from kaimen.settings.encoder import ENCODERS
 from kaimen.sound import BLOCK
 from kaimen.sound.endpoint import Endpointer
-from kaimen.voice import LOUDSPEAKER, PHRASE, beside, features
+from kaimen.voice import LOUDSPEAKER, PHRASE, features, model_path
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.fingerprint import coherences, fingerprint
 from kaimen.voice.loudspeaker import LoudspeakerDetector
@@ -32,8 +32,8 @@ def main(recording: str, model: str) -> None:
     """Do each step of a phrase twice, and say when the second time begins."""
     sound = np.load(recording)
     encoder = Encoder(ENCODERS[model])
-    words = PhraseEncoder(beside(encoder.path, PHRASE), runtime=encoder.runtime)
-    detector = LoudspeakerDetector(beside(encoder.path, LOUDSPEAKER))
+    words = PhraseEncoder(model_path(encoder.path, PHRASE), runtime=encoder.runtime)
+    detector = LoudspeakerDetector(model_path(encoder.path, LOUDSPEAKER))
     # Five takes that are a little unlike each other.
     random = np.random.default_rng(0)
     takes = [(sound + random.normal(0, 0.003, len(sound))).astype(np.float32) for _ in range(TAKES)]

@@ -25,13 +25,13 @@ from kaimen.backup.passphrase import passphrase
 from kaimen.backup.restoring import read_through, restore
 from kaimen.backup.sealing import Cost, Opener
 from kaimen.backup.taking import take
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import calibration_path
 from kaimen.cli.main import main
 from kaimen.errors import GalleryError, SettingsError, StorageError
 from kaimen.registry.erased import erasure
 from kaimen.registry.lock import Lock
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.registry.vault import Vault
 from kaimen.school.files import SchoolFiles
 from kaimen.voice.fingerprint import fingerprint
@@ -54,7 +54,7 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for voice in ("anning", "bowen"):
         machine.quietly("enroll", "--student", voice, *takes(voice))
     machine.log(5)
-    memory = ReplayMemory(replay_memory_of(machine.school.registry), machine.school.vault)
+    memory = ReplayMemory(replay_memory_path(machine.school.registry), machine.school.vault)
     for student in ("anning", "bowen"):
         memory.keep(student, fingerprint(points_of(1, 1, 16_000)[0, 0]))
     memory.close()
@@ -121,8 +121,8 @@ def test_an_empty_machine_becomes_the_school(
     assert school.key.read_bytes() == (tmp_path / "burnt/configuration/gallery.key").read_bytes()
     assert school.key.stat().st_mode & 0o777 == 0o600
     old = tmp_path / "burnt/data/gallery.sqlite"
-    assert beside(school.registry).read_bytes() == beside(old).read_bytes()
-    memory = ReplayMemory(replay_memory_of(school.registry), school.vault)
+    assert calibration_path(school.registry).read_bytes() == calibration_path(old).read_bytes()
+    memory = ReplayMemory(replay_memory_path(school.registry), school.vault)
     assert len(memory.of("anning")) == 1
     memory.close()
     with closing(Registry(school.registry, school.vault)) as registry:
@@ -161,7 +161,7 @@ def test_who_was_removed_before_leaves_no_trace_in_it(
             "SELECT voiceprint, said, fingerprint FROM recordings JOIN students "
             "ON student = students.number WHERE name = 'bowen'"
         ).fetchall()
-    with sqlite3.connect(replay_memory_of(there.school.registry)) as database:
+    with sqlite3.connect(replay_memory_path(there.school.registry)) as database:
         heard = database.execute("SELECT fingerprint FROM heard ORDER BY number").fetchall()
     database.close()
     assert there.run(capsys, "backup", tmp_path / "before") == 0
@@ -187,7 +187,7 @@ def test_who_was_removed_since_stays_so(there: Machine, file: Path, capsys: Show
     assert not any(
         b"bowen" in content for name, content in there.contents().items() if "before" not in name
     )
-    memory = ReplayMemory(replay_memory_of(there.school.registry), there.school.vault)
+    memory = ReplayMemory(replay_memory_path(there.school.registry), there.school.vault)
     assert (len(memory.of("anning")), len(memory.of("bowen"))) == (1, 0)
     memory.close()
     # And again from there: the list went over.

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from kaimen.bundle.signing import private_key
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.cli.main import main
-from kaimen.gallery.beside import indexes_of
+from kaimen.gallery.index import index_paths
 from kaimen.installation import Installation
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -194,7 +194,7 @@ def test_who_would_be_lost_is_named_and_keeps_the_bundle_out(gate: Gate) -> None
 @pytest.mark.slow
 def test_a_school_is_heard_again_and_either_encoder_knows_it(gate: Gate) -> None:
     gate.enroll(*VOICES)
-    before = beside(gate.folder / "gallery.sqlite").read_bytes()
+    before = calibration_path(gate.folder / "gallery.sqlite").read_bytes()
     # The folder may be laid out by others: recordings are known by what is in them.
     moved = gate.folder / "kept" / "2026"
     shutil.copytree(RECORDINGS, moved)
@@ -211,7 +211,7 @@ def test_a_school_is_heard_again_and_either_encoder_knows_it(gate: Gate) -> None
     assert gate.encoder == Encoder().identity
     assert [gate.listen(voice) for voice in VOICES] == [None, "bowen"]
     # One student fewer of two, so it was calibrated anew.
-    assert beside(gate.folder / "gallery.sqlite").read_bytes() != before
+    assert calibration_path(gate.folder / "gallery.sqlite").read_bytes() != before
 
 
 def test_a_bundle_that_is_given_again_goes_on_where_it_was(gate: Gate) -> None:
@@ -272,7 +272,7 @@ def test_what_no_slot_holds_is_forgotten(gate: Gate) -> None:
         file = gate.bundle(number, **changed)
         gate.install(file, "--from", RECORDINGS, "--trial", "0")
     # What ships, and two slots.
-    assert len(indexes_of(registry)) == 3
+    assert len(index_paths(registry)) == 3
     assert len(list(gate.folder.rglob("*.calibration.json"))) == 3
 
 
@@ -392,7 +392,7 @@ def test_a_new_one_that_lets_fewer_in_is_not_taken_over(
     gate.enroll(*VOICES)
     bundle = gate.bundle()
     identity = gate.install(bundle, "--from", RECORDINGS, "--trial", "2")["identity"]
-    path = beside(gate.folder / "gallery.sqlite", identity)
+    path = calibration_path(gate.folder / "gallery.sqlite", identity)
     vault = Vault.load(gate.folder / "key")
     kept = Calibration.load(path, vault)
     replace(kept, threshold=0.999, first_threshold=0.999, both_threshold=0.999).save(path, vault)

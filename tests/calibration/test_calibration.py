@@ -20,7 +20,7 @@ from kaimen.calibration.calibration import (
     UnkeyedCalibration,
     _rounded_up,
     aimed_at,
-    beside,
+    calibration_path,
 )
 from kaimen.calibration.learning import calibrate, calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out, leave_two_out
@@ -244,7 +244,7 @@ def test_what_is_traded_falls_together() -> None:
 
 
 def test_a_calibration_is_kept_beside_its_registry(tmp_path: Path) -> None:
-    path = beside(tmp_path / "gallery.sqlite")
+    path = calibration_path(tmp_path / "gallery.sqlite")
     assert path == tmp_path / "gallery.calibration.json"
     calibration = calibrate(enrolled(school(5, 2, 8)), card())
     calibration.save(path, VAULT)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaimen.calibration.calibration import GROWTH, Calibration, beside
+from kaimen.calibration.calibration import GROWTH, Calibration, calibration_path
 from kaimen.calibration.learning import calibrate, calibrate_points
 from kaimen.calibration.leave_one_out import leave_one_out
 from kaimen.calibration.roster_calibration import RosterSets
@@ -215,7 +215,7 @@ def test_a_doors_calibration_is_kept_whole_and_one_without_is_for_everybody(
     tmp_path: Path, two_groups: Gallery
 ) -> None:
     learned = calibrate(two_groups, CARD, FPIR, roster=rules("small"))
-    path = beside(tmp_path / "gallery.sqlite")
+    path = calibration_path(tmp_path / "gallery.sqlite")
     learned.save(path, VAULT)
     loaded = Calibration.load(path, VAULT)
     assert asdict(loaded) == asdict(learned)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kaimen.calibration.fairness import FEWEST, fairness
 from kaimen.calibration.intervals import share_of, wilson
 from kaimen.calibration.leave_one_out import leave_one_out
-from kaimen.calibration.school_scores import SchoolScores, scores_beside
+from kaimen.calibration.school_scores import SchoolScores, scores_path
 from kaimen.errors import GalleryError
 from kaimen.registry.vault import Vault
 from tests.gallery.points import enrolled, school
@@ -71,9 +71,9 @@ def test_scores_open_only_under_their_key_and_with_their_calibration(tmp_path: P
 
 
 def test_scores_lie_hidden_beside_their_calibration() -> None:
-    assert scores_beside(Path("/a/gallery.calibration.json")) == Path("/a/.gallery.scores")
+    assert scores_path(Path("/a/gallery.calibration.json")) == Path("/a/.gallery.scores")
     bundled = Path("/a/bundles/gallery.0123.calibration.json")
-    assert scores_beside(bundled) == Path("/a/bundles/.gallery.0123.scores")
+    assert scores_path(bundled) == Path("/a/bundles/.gallery.0123.scores")
 
 
 def test_who_was_removed_is_in_no_figure() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.cli.main import main
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.vault import Vault
@@ -193,7 +193,7 @@ def known(registry: Path) -> dict[str, list]:
     vault = Vault.load(registry.parents[1] / "key")
     gallery = Gallery.open(registry, vault, encoder.identity, encoder.card.dimension)
     return {
-        "threshold": [Calibration.load(beside(registry), vault).threshold],
+        "threshold": [Calibration.load(calibration_path(registry), vault).threshold],
         **{student: gallery.voiceprints(student).tolist() for student in gallery.students},
     }
 

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from kaimen.cli.main import main
-from kaimen.gallery.beside import index_of
-from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
+from kaimen.gallery.index import index_path
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_path
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -35,7 +35,7 @@ def config(tmp_path: Path) -> Path:
 def phrases(tmp_path: Path) -> KeptPhrases:
     vault = Vault()
     vault.save(tmp_path / "key")
-    return KeptPhrases(kept_phrases_of(tmp_path / "gallery.sqlite"), vault)
+    return KeptPhrases(kept_phrases_path(tmp_path / "gallery.sqlite"), vault)
 
 
 def run(
@@ -132,7 +132,7 @@ def test_a_phrase_becomes_a_recording_of_its_student_and_of_nobody_else(
     assert "enrolled already" in refusal["error"]
     asked = ("--student", "bowen", "--config", config)
     assert run(capsys, "review", "enroll", own, *asked)[0] == 4
-    assert index_of(config.parent / "gallery.sqlite").exists()
+    assert index_path(config.parent / "gallery.sqlite").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 from kaimen.audit import Record, pseudonym
 from kaimen.bench.synthetic import load
 from kaimen.gallery.gallery import Gallery
-from kaimen.gallery.latent_map import LatentMap, map_of
+from kaimen.gallery.latent_map import LatentMap, map_path
 from kaimen.installation import Installation
 from kaimen.registry.vault import Vault
 from kaimen.screen import Screen
@@ -48,7 +48,7 @@ def make_map(settings: Settings) -> LatentMap:
     with Installation.open(settings, Screen(as_json=True)) as installation:
         gallery = installation.gallery
         made = LatentMap.fit(gallery.encoder, *gallery.centroids())
-        made.save(map_of(settings.gallery.file), installation.vault)
+        made.save(map_path(settings.gallery.file), installation.vault)
         return made
 
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kaimen.audit import export
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.console.roles import Role
 from kaimen.installation import Installation
 from kaimen.screen import Screen
@@ -36,7 +36,9 @@ def desk(desk_of: Made, school: Settings) -> Desk:
 
 
 def kept(settings: Settings) -> Calibration:
-    return Calibration.load(beside(settings.gallery.file), key_of(settings.gallery.file.parent))
+    return Calibration.load(
+        calibration_path(settings.gallery.file), key_of(settings.gallery.file.parent)
+    )
 
 
 def test_the_page_has_every_figure_as_text(admin: TestClient, school: Settings) -> None:
@@ -91,14 +93,14 @@ def test_the_page_says_for_how_many_the_threshold_is(
 def test_another_threshold_is_asked_for_without_changing_anything(
     admin: TestClient, school: Settings
 ) -> None:
-    before = beside(school.gallery.file).read_bytes()
+    before = calibration_path(school.gallery.file).read_bytes()
     part = admin.get("/calibration/what-if", params={"threshold": "0.99"}).text
     assert "0.990" in part
     assert "100.00 %" in part
     for wrong in ("", "nan", "inf", "2", "x" * 5000):
         answer = admin.get("/calibration/what-if", params={"threshold": wrong})
         assert answer.status_code == 422
-    assert beside(school.gallery.file).read_bytes() == before
+    assert calibration_path(school.gallery.file).read_bytes() == before
 
 
 def test_drift_is_shown_and_ended_by_who_mended_it(

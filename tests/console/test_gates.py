@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from kaimen.fleet.membership import FILE, GATE_ROLE, Broker, Membership
 from kaimen.fleet.store import Store
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.settings import Settings
 
 
@@ -24,7 +24,7 @@ def put_in_a_fleet(settings: Settings) -> None:
     folder = settings.fleet.folder
     folder.mkdir()
     Membership.create("office", Broker("broker.example")).save(folder)
-    with closing(Store(store_of(settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(settings.gallery.file))) as store:
         about = {"version": "1.0", "bundle": "ab12", "students": 812, "whole_at": 3, "at": now}
         store.put_gate("canteen", {**about, "online": True, "since": now, "seen": now})
         store.put_gate(
@@ -70,7 +70,7 @@ def test_problems_are_in_chinese_for_who_reads_chinese(
             "消息代理上的学生比以前见到的旧",
     }  # fmt: skip
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    with closing(Store(store_of(settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(settings.gallery.file))) as store:
         store.put_gate(
             "north",
             {"online": False, "at": now, "refused": 3, "events_missed": 2, "problems": [*said]},

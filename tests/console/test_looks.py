@@ -27,7 +27,7 @@ from kaimen.gate.feed import Feed
 from kaimen.installation import Installation
 from kaimen.privacy.certificate import Certificate
 from kaimen.registry.erasures import Backup
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from tests.console.conftest import Seen
@@ -117,7 +117,7 @@ def test_health(seen: Seen, language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_gates(seen: Seen, settings: Settings, language: str) -> None:
     put_in_a_fleet(settings)
-    with closing(Store(store_of(settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(settings.gallery.file))) as store:
         away = {**store.gates()["north"], "students": 810}
         not_armed = "the door is not armed: nobody is enrolled; begin with 'kaimen enroll'"
         store.put_gate("north", {**away, "problems": []})

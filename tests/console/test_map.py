@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from kaimen.console.pages.latent_map import Landing
 from kaimen.console.roles import Role
-from kaimen.gallery.latent_map import map_of
+from kaimen.gallery.latent_map import map_path
 from kaimen.installation import Installation
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -50,7 +50,7 @@ def test_without_a_map_one_can_be_made(registrar: TestClient, school: Settings) 
     assert "Make the map" in registrar.get("/map").text
     assert registrar.get("/map/places").status_code == 409
     assert post(registrar, "/map/fit").status_code == 303
-    assert map_of(school.gallery.file).exists()
+    assert map_path(school.gallery.file).exists()
     places = registrar.get("/map/places").json()
     assert {name: len(values) for name, values in places.items()} == dict.fromkeys(places, 40)
     assert places["names"][0] == "s0000"

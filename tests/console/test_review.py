@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from kaimen.audit import export
 from kaimen.cli.main import main
 from kaimen.console.roles import Role
-from kaimen.registry.kept_phrases import KeptPhrases, Mark, kept_phrases_of
+from kaimen.registry.kept_phrases import KeptPhrases, Mark, kept_phrases_path
 from kaimen.rehearsal import RECORDINGS
 from kaimen.review.keeping import as_flac
 from kaimen.settings import ReviewSettings, Settings
@@ -30,7 +30,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def phrases(settings: Settings) -> KeptPhrases:
     path = settings.gallery.file
-    return KeptPhrases(kept_phrases_of(path), key_of(path.parent))
+    return KeptPhrases(kept_phrases_path(path), key_of(path.parent))
 
 
 def kept(

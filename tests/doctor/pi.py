@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from kaimen.audit import Audit
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.cli.main import main
 from kaimen.doctor import services
 from kaimen.gallery.gallery import Gallery
@@ -150,7 +150,7 @@ class Pi:
             score=RULE,
             strangers=strangers,
             grown=grown,
-        ).save(beside(self.data / "gallery.sqlite"), Vault.load(self.key))
+        ).save(calibration_path(self.data / "gallery.sqlite"), Vault.load(self.key))
 
     def written(self) -> Path:
         """The settings as a file."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from kaimen.audit import Audit, Record
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.doctor.drift import check
 from kaimen.doctor.finding import Finding, Patient
 from kaimen.installation import Installation
@@ -37,7 +37,7 @@ def lines(calibration: Calibration, *, above: int) -> Iterator[Record]:
 def found(pi: Pi, above: int) -> Finding:
     pi.enroll()
     vault = Vault.load(pi.key)
-    calibration = Calibration.load(beside(pi.data / "gallery.sqlite"), vault)
+    calibration = Calibration.load(calibration_path(pi.data / "gallery.sqlite"), vault)
     with Audit(pi.data / "audit", vault.derive("audit")) as log:
         for line in lines(calibration, above=above):
             log.write(line)
@@ -63,7 +63,7 @@ def test_a_door_that_breaks_its_promise_is_broken_and_says_what_to_do(pi: Pi) ->
 
 def test_what_was_mended_is_not_counted_any_more(pi: Pi) -> None:
     assert found(pi, 20).state == "broken"
-    vault, path = Vault.load(pi.key), beside(pi.data / "gallery.sqlite")
+    vault, path = Vault.load(pi.key), calibration_path(pi.data / "gallery.sqlite")
     now = datetime.datetime.now(datetime.UTC).isoformat()
     replace(Calibration.load(path, vault), drift_from=now).save(path, vault)
     (line,) = check(Patient(Installation.open(Settings.read(pi.written()))))

@@ -15,7 +15,7 @@ from kaimen.doctor.finding import Finding, Health, Patient
 from kaimen.fleet.membership import Broker, Membership
 from kaimen.fleet.store import Store
 from kaimen.installation import Installation
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.screen import Screen
 from kaimen.settings import FleetSettings, GallerySettings, Settings
 
@@ -39,7 +39,7 @@ def examined(patient: Patient, member: Membership, **facts: Any) -> list[Finding
     """What the doctor finds of a member that remembers facts."""
     patient.settings.fleet.folder.mkdir(exist_ok=True)
     member.save(patient.settings.fleet.folder)
-    with closing(Store(store_of(patient.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(patient.settings.gallery.file))) as store:
         for name, value in facts.items():
             store.note(name, value)
     return list(fleet.check(patient))
@@ -81,7 +81,7 @@ def test_a_gate_tells_of_a_bundle_that_it_did_not_take(patient: Patient) -> None
 
 def test_a_desk_tells_which_gates_are_not_well(patient: Patient) -> None:
     examined(patient, DESK, **LINKED)
-    with closing(Store(store_of(patient.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(patient.settings.gallery.file))) as store:
         store.put_gate("canteen", {"online": False})
     _, finding = examined(patient, DESK)
     assert finding.found == "1 of 1 are not well: canteen: no link to the broker"

@@ -23,7 +23,7 @@ from kaimen.door.by_hand import (
     PATIENCE,
     Asker,
     HandServer,
-    beside,
+    hand_socket_path,
     open_by_hand,
     show_by_hand,
 )
@@ -218,7 +218,7 @@ def test_a_busy_door_is_asked_again_and_one_that_refuses_is_not(
 ) -> None:
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(by_hand, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    with HandServer.listening(beside(tmp_path / "door")) as server:
+    with HandServer.listening(hand_socket_path(tmp_path / "door")) as server:
 
         def serve() -> None:
             for answer in answers:
@@ -247,7 +247,7 @@ def test_a_door_at_a_socket_is_opened_by_hand_while_a_gate_has_it(tmp_path: Path
     running = subprocess.Popen(command_line(DoorSettings(mock=True), "--socket", str(path)))
     try:
         wait_until_it_listens(running, path)
-        assert stat.S_IMODE(beside(path).stat().st_mode) == 0o660
+        assert stat.S_IMODE(hand_socket_path(path).stat().st_mode) == 0o660
         with Door.connect(path) as gate:
             gate.events()
             open_by_hand(path, patience=ENOUGH)
@@ -255,7 +255,7 @@ def test_a_door_at_a_socket_is_opened_by_hand_while_a_gate_has_it(tmp_path: Path
     finally:
         running.terminate()
         running.wait()
-    assert not beside(path).exists()
+    assert not hand_socket_path(path).exists()
 
 
 def test_a_panel_may_show_what_it_answers_and_nothing_that_the_gate_says_of_itself() -> None:
@@ -307,7 +307,7 @@ def test_who_keeps_no_log_opens_only_while_a_gate_does(tmp_path: Path) -> None:
 
 
 def test_a_panel_asks_for_a_light_and_waits_for_its_answer(tmp_path: Path) -> None:
-    with HandServer.listening(beside(tmp_path / "door")) as server:
+    with HandServer.listening(hand_socket_path(tmp_path / "door")) as server:
         asking = threading.Thread(target=show_by_hand, args=(tmp_path / "door", "granted"))
         asking.start()
         asker, packet = _next(server)
@@ -324,7 +324,7 @@ def test_a_door_that_does_not_answer_is_said_in_one_sentence(
         open_by_hand(path)
     for name in ("ANSWER", "LOOK"):
         monkeypatch.setattr(by_hand, name, 0.01)
-    with HandServer.listening(beside(path)):
+    with HandServer.listening(hand_socket_path(path)):
         for asks in (lambda: open_by_hand(path), lambda: show_by_hand(path, "granted")):
             with pytest.raises(DeviceError, match=r"the door cannot be asked \(timed out\)"):
                 asks()

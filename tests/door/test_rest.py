@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from kaimen.cli.main import main
 from kaimen.door import pins, process
-from kaimen.door.rest import beside, drive_to_rest, find_levels, levels_of, write_down, written_down
+from kaimen.door.rest import (
+    drive_to_rest,
+    find_levels,
+    levels_of,
+    levels_path,
+    write_down,
+    written_down,
+)
 from kaimen.errors import DeviceError, SettingsError
 from kaimen.settings import DoorSettings
 from tests.door.chips import RP1, Machine
@@ -69,7 +76,7 @@ def test_what_the_door_had_claimed_is_driven_to_rest_where_the_settings_say_noth
     config, socket = tmp_path / "kaimen.toml", tmp_path / "door"
     if text is not None:
         config.write_text(text, encoding="utf-8")
-    write_down(levels_of(DoorSettings(pin=5, active_high=False, buzzer=6)), beside(socket))
+    write_down(levels_of(DoorSettings(pin=5, active_high=False, buzzer=6)), levels_path(socket))
     given = ["--config", str(config), "--socket", str(socket)]
     assert main(["door", "--rest", *given]) == 0
     assert pi.line(5).driven == [True] and pi.line(6).driven == [False]
@@ -80,7 +87,7 @@ def test_a_pin_that_was_changed_while_the_door_ran_is_driven_to_rest_too(
 ) -> None:
     config, socket = tmp_path / "kaimen.toml", tmp_path / "door"
     config.write_text("[door]\npin = 22\n", encoding="utf-8")
-    write_down(levels_of(DoorSettings(pin=5, active_high=False)), beside(socket))
+    write_down(levels_of(DoorSettings(pin=5, active_high=False)), levels_path(socket))
     assert find_levels(config, socket) == ({5: True, 22: False}, False)
 
 
@@ -177,7 +184,7 @@ def test_whatever_stands_in_the_settings_it_is_read_or_refused(text: bytes) -> N
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"28": true}'])
 def test_what_nobody_wrote_down_like_that_is_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "door.rest").write_text(text, encoding="utf-8")
-    assert written_down(beside(tmp_path / "door")) == {}
+    assert written_down(levels_path(tmp_path / "door")) == {}
 
 
 def test_a_door_writes_down_what_it_claims_and_takes_it_away_at_rest(
@@ -187,13 +194,13 @@ def test_a_door_writes_down_what_it_claims_and_takes_it_away_at_rest(
     seen: list[Any] = []
 
     def run(self: process.DoorController) -> None:
-        seen.append(written_down(beside(socket)))
+        seen.append(written_down(levels_path(socket)))
 
     monkeypatch.setattr(process.DoorController, "run", run)
     monkeypatch.setattr(process.signal, "signal", lambda *_: None)
     settings = '{"pin": 4, "active_high": false, "red": 5}'
     assert process.main([settings, "--socket", str(socket)]) == 0
-    assert seen == [{4: True, 5: False}] and not beside(socket).exists()
+    assert seen == [{4: True, 5: False}] and not levels_path(socket).exists()
 
 
 def test_rest_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Store
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry.copying import marks
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
@@ -288,7 +288,7 @@ def new_points(number: int) -> np.ndarray[Any, Any]:
 def all_whole(site: Site, count: int, students: int) -> bool:
     """Whether so many gates that are online have the whole set."""
     time.sleep(0.2)
-    with closing(Store(store_of(site.folder / "office" / "gallery.sqlite"))) as store:
+    with closing(Store(fleet_store_path(site.folder / "office" / "gallery.sqlite"))) as store:
         if not all(kept.published for kept in store.kept().values()):
             return False
         rows = [each for each in gate_rows(store) if each.online]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.cli.main import main
 from kaimen.fleet.membership import Membership
 from kaimen.gallery.gallery import Gallery
@@ -87,7 +87,7 @@ def test_a_large_gate_calibrates_itself_where_its_roster_is_not_what_it_was_cali
     with closing(Gallery.open(path, vault, card.sha256, card.dimension)) as gallery:
         for number, own in enumerate(school(40, 3, card.dimension, spread=1.5)):
             gallery.enroll(f"s{number:02}", list(own), group="7a" if number % 2 else "7b")
-    kept = beside(path)
+    kept = calibration_path(path)
     assert main(["fleet", "settle", *gate]) == 0
     whole = Calibration.load(kept, vault)
     assert whole.roster is None

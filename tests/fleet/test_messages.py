@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from kaimen.fleet.message import MessageKind, open_message, open_report, seal, s
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Store
+from kaimen.gallery.latent_map import LatentMap, map_path
 from kaimen.registry.consents import Consent
 from kaimen.registry.copying import PointCopy, RecordingCopy, StudentCopy
 from kaimen.registry.database import MEMORY
@@ -153,6 +155,21 @@ def test_a_voice_that_is_erased_at_the_desk_is_erased_beside_the_registry_too(
     replica.hear(*said(2, STATES[-1]))
     replica.flush()
     assert replica.registry.recordings.listed("anna") == [] and not index.exists()
+
+
+def test_who_is_removed_at_the_desk_is_on_no_map_of_the_gate(replica: Replica) -> None:
+    for name in ("anna", "björn"):
+        replica.hear(*told(1, name))
+    replica.flush()
+    registry = replica.registry
+    assert isinstance(registry.path, Path)
+    number, path = registry.student("anna").number, map_path(registry.path)
+    places = np.zeros((2, 2), np.float32)
+    LatentMap("e", "pca", np.array([1, 2]), places, 1.0).save(path, registry.vault)
+    replica.hear(*removed(2))
+    replica.flush()
+    left = LatentMap.load(path, registry.vault, "e")
+    assert sorted([*left.numbers.tolist(), number]) == [1, 2]
 
 
 def test_a_pin_that_was_set_at_a_desk_fits_at_a_gate(replica: Replica) -> None:

@@ -12,7 +12,7 @@ import soundfile
 
 from kaimen.cli.main import main
 from kaimen.fleet.store import Store
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.rehearsal import RECORDINGS
 from kaimen.sound import SAMPLE_RATE
 from kaimen.sound.recording import read
@@ -76,7 +76,7 @@ def test_who_is_enrolled_at_a_desk_opens_another_gate_and_the_desk_is_told(
     assert set(opened) == {"bowen"}
 
     def told() -> bool:
-        with closing(Store(store_of(tmp_path / "office" / "gallery.sqlite"))) as store:
+        with closing(Store(fleet_store_path(tmp_path / "office" / "gallery.sqlite"))) as store:
             events = [each for each in store.events("gate") if each.get("verdict") == "open"]
         known = site.membership("office").pseudonym("bowen")
         return bool(events) and {each["student"] for each in events} == {known}

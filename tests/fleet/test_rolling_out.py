@@ -19,7 +19,7 @@ from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.orders import Orders
 from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Store
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from tests.fleet.machines import MOSQUITTO, WITHOUT
 from tests.fleet.processes import Site, until
 
@@ -130,7 +130,7 @@ def test_a_bundle_goes_to_gates_in_turn_and_stops_at_the_first_that_refuses_it(
             process.start()
 
         def online() -> bool:
-            with closing(Store(store_of(office / "gallery.sqlite"))) as store:
+            with closing(Store(fleet_store_path(office / "gallery.sqlite"))) as store:
                 return sum(row.online and bool(row.version) for row in gate_rows(store)) == 4
 
         until(online, 120)
@@ -142,7 +142,7 @@ def test_a_bundle_goes_to_gates_in_turn_and_stops_at_the_first_that_refuses_it(
         shutil.copy(tmp_path / "maker.pub", tmp_path / "b" / "trusted")
         assert main(["fleet", "roll-out", bundle, "--tag", "in", *config]) == 0
         assert "2 gates took the bundle" in capsys.readouterr().out  # a has it
-        with closing(Store(store_of(office / "gallery.sqlite"))) as store:
+        with closing(Store(fleet_store_path(office / "gallery.sqlite"))) as store:
             bundles = {row.name: row.bundle for row in gate_rows(store)}
         assert bundles["a"] == bundles["b"] == bundles["c"] != ""
         assert bundles["d"] == ""

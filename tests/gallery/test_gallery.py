@@ -12,9 +12,8 @@ import pytest
 
 from kaimen.access.decision import decide
 from kaimen.errors import GalleryError
-from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
-from kaimen.gallery.index import Index
+from kaimen.gallery.index import Index, index_path
 from kaimen.gallery.match import Match
 from kaimen.gallery.search import FEW, GLANCE, SHORTLIST
 from kaimen.gallery.search_breadth import BREADTHS, _wanted
@@ -333,7 +332,7 @@ def test_a_gallery_that_was_not_saved_is_there_when_it_is_opened_again(path: Pat
 
 @pytest.mark.parametrize("damage", ["missing", "flipped", "of nobody"])
 def test_the_index_is_made_anew_when_its_file_is_of_no_use(path: Path, damage: str) -> None:
-    index = index_of(path)
+    index = index_path(path)
     if damage == "missing":
         index.unlink()
     elif damage == "flipped":
@@ -346,13 +345,13 @@ def test_the_index_is_made_anew_when_its_file_is_of_no_use(path: Path, damage: s
 
 
 def test_an_old_index_forgets_who_was_removed_since(path: Path) -> None:
-    old = index_of(path).read_bytes()
+    old = index_path(path).read_bytes()
     opened(path).remove("s001")
-    index_of(path).write_bytes(old)
+    index_path(path).write_bytes(old)
     gallery = opened(path)
     assert [match.student for match in gallery.nearest(SMALL[1, 0], 10)].count("s001") == 0
     gallery.save()
-    assert Index.load(index_of(path), VAULT, "encoder").numbers.tolist() == [
+    assert Index.load(index_path(path), VAULT, "encoder").numbers.tolist() == [
         *range(1, 4),
         *range(7, 13),
     ]
@@ -360,7 +359,9 @@ def test_an_old_index_forgets_who_was_removed_since(path: Path) -> None:
 
 def test_who_is_removed_is_gone_from_the_index_file_at_once(path: Path) -> None:
     opened(path).remove("s001")
-    assert set(Index.load(index_of(path), VAULT, "encoder").numbers.tolist()).isdisjoint({4, 5, 6})
+    assert set(Index.load(index_path(path), VAULT, "encoder").numbers.tolist()).isdisjoint(
+        {4, 5, 6}
+    )
 
 
 def test_students_of_another_encoder_are_not_compared(path: Path) -> None:
@@ -423,7 +424,7 @@ def test_how_broadly_is_searched_is_chosen_by_what_a_scan_finds(path: Path) -> N
         gallery.registry.enroll(f"t{number:03}", own, "encoder")
     gallery = opened(path)
     gallery.save()
-    index = Index.load(index_of(path), VAULT, "encoder")
+    index = Index.load(index_path(path), VAULT, "encoder")
     assert index.tuned == len(index) > FEW
     assert index.breadth in BREADTHS[1:]
     probes, wanted = _wanted(index, gallery._held.members, SHORTLIST)

@@ -10,7 +10,7 @@ import pytest
 from kaimen.errors import GalleryError
 from kaimen.gallery import latent_map
 from kaimen.gallery.gallery import Gallery
-from kaimen.gallery.latent_map import METHODS, LatentMap, kept_neighbours, map_of
+from kaimen.gallery.latent_map import METHODS, LatentMap, kept_neighbours, map_path
 from kaimen.registry.vault import Vault
 from tests.gallery.points import school, unit
 
@@ -69,7 +69,7 @@ def test_what_is_kept_of_neighbourhoods_is_all_where_two_dimensions_are_all() ->
 def test_a_map_opens_under_its_key_and_encoder_alone(
     gallery: Gallery, vault: Vault, tmp_path: Path
 ) -> None:
-    made, path = fit(gallery), map_of(tmp_path / "gallery.sqlite")
+    made, path = fit(gallery), map_path(tmp_path / "gallery.sqlite")
     made.save(path, vault)
     back = LatentMap.load(path, vault, "encoder")
     assert np.array_equal(back.places, made.places)
@@ -112,7 +112,7 @@ def test_who_enrolls_later_lands_among_their_nearest(gallery: Gallery) -> None:
 def test_who_is_removed_is_on_no_map_that_is_kept(
     gallery: Gallery, vault: Vault, tmp_path: Path
 ) -> None:
-    path = map_of(tmp_path / "gallery.sqlite")
+    path = map_path(tmp_path / "gallery.sqlite")
     fit(gallery).save(path, vault)
     number = gallery.members[5].number
     gallery.remove("s005")
@@ -124,7 +124,7 @@ def test_who_is_removed_is_on_no_map_that_is_kept(
 def test_a_map_that_does_not_open_goes_with_a_removed_student(
     gallery: Gallery, tmp_path: Path
 ) -> None:
-    path = map_of(tmp_path / "gallery.sqlite")
+    path = map_path(tmp_path / "gallery.sqlite")
     path.write_bytes(b"torn")
     gallery.remove("s005")
     assert not path.exists()

@@ -14,7 +14,7 @@ import pytest
 
 from kaimen.access.decision import Thresholds
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import calibration_path
 from kaimen.calibration.learning import calibrate
 from kaimen.gallery.gallery import Gallery
 from kaimen.gate.supervisor import Supervisor
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
     gallery = opened(path)
     for number in range(50):
         gallery.enroll(f"s{number:02}", list(POINTS[number]))
-    calibrate(gallery, CARD, 0.05).save(beside(path), VAULT)
+    calibrate(gallery, CARD, 0.05).save(calibration_path(path), VAULT)
     return path
 
 
@@ -55,7 +55,7 @@ class Watched:
         gallery = opened(path)
         gallery.refresh()
         self.policy = AccessPolicy(gallery, Thresholds())
-        self.watcher = Watcher(self.policy, beside(path), self.said.append)
+        self.watcher = Watcher(self.policy, calibration_path(path), self.said.append)
         self.watcher.look()
         assert self.said.pop() == "50 students; the door is armed"
 
@@ -84,7 +84,7 @@ def test_a_new_student_is_known_to_a_running_gate(path: Path) -> None:
 def test_a_new_calibration_is_taken_over(path: Path) -> None:
     watched = Watched(path)
     stricter = calibrate(opened(path), CARD, 0.02)
-    stricter.save(beside(path), VAULT)
+    stricter.save(calibration_path(path), VAULT)
     watched.watcher.look()
     assert watched.policy.thresholds == stricter.thresholds
     assert watched.said == []  # nothing that it had not said before
@@ -99,7 +99,7 @@ def test_a_school_that_grew_too_much_shuts_the_door_until_it_is_calibrated(path:
     assert watched.shut
     (said,) = watched.said
     assert "stays shut" in said and "kaimen calibrate" in said
-    calibrate(opened(path), CARD, 0.05).save(beside(path), VAULT)
+    calibrate(opened(path), CARD, 0.05).save(calibration_path(path), VAULT)
     watched.watcher.look()
     assert not watched.shut
 
@@ -111,9 +111,9 @@ def test_a_roster_at_which_more_may_enter_goes_by_the_threshold_of_all_until_cal
     gallery = opened(path)
     for number in range(10):
         gallery.describe(f"s{number:02}", group="staff")
-    calibrate(gallery, CARD, 0.05, roster=roster).save(beside(path), VAULT)
+    calibrate(gallery, CARD, 0.05, roster=roster).save(calibration_path(path), VAULT)
     policy = AccessPolicy(gallery, Thresholds(), roster=roster)
-    watcher = Watcher(policy, beside(path), said.append, roster)
+    watcher = Watcher(policy, calibration_path(path), said.append, roster)
     watcher.look()
     low = policy.thresholds
     assert said == ["50 students; the door is armed for 10 who may enter at once"]
@@ -126,7 +126,7 @@ def test_a_roster_at_which_more_may_enter_goes_by_the_threshold_of_all_until_cal
         "50 students; the door is armed; 13 students may enter at once, and it was calibrated for "
         "10: until you calibrate, the threshold is that of all students; run 'kaimen calibrate'"
     )
-    calibrate(opened(path), CARD, 0.05, roster=roster).save(beside(path), VAULT)
+    calibrate(opened(path), CARD, 0.05, roster=roster).save(calibration_path(path), VAULT)
     watcher.look()
     assert low.anybody < policy.thresholds.anybody < high.anybody
     assert said.pop() == "50 students; the door is armed for 13 who may enter at once"
@@ -150,9 +150,9 @@ def test_what_a_watcher_says_of_a_roster_is_there_in_chinese() -> None:
 def test_a_calibration_that_is_lost_shuts_the_door(path: Path, damage: str) -> None:
     watched = Watched(path)
     if damage == "gone":
-        beside(path).unlink()
+        calibration_path(path).unlink()
     else:
-        flip(beside(path), 100)
+        flip(calibration_path(path), 100)
     watched.watcher.look()
     assert watched.shut
 

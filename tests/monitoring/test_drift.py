@@ -14,7 +14,7 @@ import pytest
 from kaimen import language
 from kaimen.audit import Record
 from kaimen.audit.passages import WINDOW, Passage, passage_of
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.calibration.intervals import share_of
 from kaimen.errors import GalleryError, StorageError
 from kaimen.monitoring.drift import CERTAIN, DriftAlarm, alarm, rows
@@ -140,7 +140,7 @@ class Watched:
 def test_a_gate_says_that_scores_drift_and_on_request_opens_for_no_voice(
     simulated: SimulatedSchool, drifted: list[Record], tmp_path: Path, stops: bool
 ) -> None:
-    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), stops)
+    watched = Watched(simulated.calibration, [], calibration_path(tmp_path / "g.sqlite"), stops)
     watched.look()
     assert watched.said == []
     for record in drifted:
@@ -159,7 +159,7 @@ def test_a_gate_says_that_scores_drift_and_on_request_opens_for_no_voice(
 def test_a_gate_that_starts_anew_knows_of_the_drift_before(
     simulated: SimulatedSchool, drifted: list[Record], tmp_path: Path
 ) -> None:
-    watched = Watched(simulated.calibration, drifted, beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, drifted, calibration_path(tmp_path / "g.sqlite"), True)
     watched.look()
     assert watched.watch.shut
 
@@ -167,7 +167,7 @@ def test_a_gate_that_starts_anew_knows_of_the_drift_before(
 def test_a_gate_whose_scores_do_not_drift_stays_open(
     simulated: SimulatedSchool, usual: list[Record], tmp_path: Path
 ) -> None:
-    watched = Watched(simulated.calibration, usual, beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, usual, calibration_path(tmp_path / "g.sqlite"), True)
     watched.look()
     assert (watched.watch.shut, watched.said) == ("", [])
 
@@ -175,7 +175,7 @@ def test_a_gate_whose_scores_do_not_drift_stays_open(
 def test_mended_drift_opens_the_door_again(
     simulated: SimulatedSchool, drifted: list[Record], tmp_path: Path
 ) -> None:
-    watched = Watched(simulated.calibration, drifted, beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, drifted, calibration_path(tmp_path / "g.sqlite"), True)
     watched.look()
     mended = replace(simulated.calibration, drift_from=watched.now.isoformat())
     mended.save(watched.path, VAULT)
@@ -188,7 +188,7 @@ def test_mended_drift_opens_the_door_again(
 def test_a_log_that_cannot_be_read_is_said_and_shuts_only_who_asked_for_it(
     simulated: SimulatedSchool, usual: list[Record], tmp_path: Path, stops: bool
 ) -> None:
-    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), stops)
+    watched = Watched(simulated.calibration, [], calibration_path(tmp_path / "g.sqlite"), stops)
 
     def fail() -> list[Record]:
         raise StorageError("the log cannot be read")
@@ -207,7 +207,7 @@ def test_a_log_that_cannot_be_read_is_said_and_shuts_only_who_asked_for_it(
 def test_who_asked_for_it_opens_nothing_before_the_log_is_read(
     simulated: SimulatedSchool, tmp_path: Path
 ) -> None:
-    watched = Watched(simulated.calibration, [], beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, [], calibration_path(tmp_path / "g.sqlite"), True)
     assert "still being read" in watched.watch.shut
     watched.look()
     assert watched.watch.shut == ""
@@ -216,7 +216,7 @@ def test_who_asked_for_it_opens_nothing_before_the_log_is_read(
 def test_a_calibration_that_cannot_be_read_keeps_what_was_found(
     simulated: SimulatedSchool, drifted: list[Record], tmp_path: Path
 ) -> None:
-    watched = Watched(simulated.calibration, drifted, beside(tmp_path / "g.sqlite"), True)
+    watched = Watched(simulated.calibration, drifted, calibration_path(tmp_path / "g.sqlite"), True)
     watched.look()
     watched.path.write_bytes(b"torn")
     with pytest.raises(GalleryError):

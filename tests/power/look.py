@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kaimen.audit import Audit, export, verify
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.errors import GalleryError
-from kaimen.gallery.beside import index_of
-from kaimen.gallery.index import Index
+from kaimen.gallery.index import Index, index_path
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.voice.fingerprint import fingerprint
 from tests.backup.machines import Machine, Shown
 
@@ -34,7 +33,7 @@ class Found:
     def heard(self, student: str) -> int:
         """How many phrases of a student are remembered."""
         memory = ReplayMemory(
-            replay_memory_of(self.machine.school.registry), self.machine.school.vault
+            replay_memory_path(self.machine.school.registry), self.machine.school.vault
         )
         count = len(memory.of(student))
         memory.close()
@@ -43,7 +42,7 @@ class Found:
     def remember(self, student: str) -> None:
         """A phrase of a student."""
         memory = ReplayMemory(
-            replay_memory_of(self.machine.school.registry), self.machine.school.vault
+            replay_memory_path(self.machine.school.registry), self.machine.school.vault
         )
         memory.keep(student, fingerprint(np.random.default_rng(0).standard_normal(16_000)))
         memory.close()
@@ -82,7 +81,7 @@ def look(machine: Machine, capsys: Shown) -> Found:
 
 
 def _calibration(machine: Machine) -> str | None:
-    path = beside(machine.school.registry)
+    path = calibration_path(machine.school.registry)
     return Calibration.load(path, machine.school.vault).thresholds.source if path.exists() else None
 
 
@@ -102,7 +101,7 @@ def _lines(machine: Machine) -> tuple[str, ...]:
 
 def _indexed(machine: Machine) -> int | None:
     """How many recordings are in the index; None where a gate would make it anew."""
-    path = index_of(machine.school.registry)
+    path = index_path(machine.school.registry)
     try:
         return len(Index.load(path, machine.school.vault, _encoder(machine)))
     except GalleryError:

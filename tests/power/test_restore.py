@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kaimen.school.placing import journal_of
+from kaimen.school.placing import journal_path
 from tests.backup.machines import Machine, Shown, takes
 from tests.power.disk import KEPT, LOST, Disk, images, put
 from tests.power.look import Found, look
@@ -103,7 +103,7 @@ def test_while_a_start_completes_it(
     start = Disk.of(plug.folder)
     calls = plug.calls(command)
     new = what(look(school, capsys))
-    journal = str(journal_of(school.school))
+    journal = str(journal_path(school.school))
     begun = [image for _, each, image in images(start, calls) if each == mode and journal in image]
     for image in (begun[0], begun[-1]):
         put(image, plug.folder)

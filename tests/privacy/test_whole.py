@@ -21,8 +21,8 @@ from kaimen.fleet.ledger import FleetEntry
 from kaimen.fleet.membership import Broker, Membership
 from kaimen.fleet.replica import Replica
 from kaimen.fleet.store import Kept, Store
-from kaimen.gallery.latent_map import LatentMap, map_of
-from kaimen.registry.fleet_marks import store_of
+from kaimen.gallery.latent_map import LatentMap, map_path
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.registry.vault import CARRIED, FIRST_CARRIED, Vault
 from tests.privacy.school import ENCODER, GONE, OTHERS, School, points
 from tests.privacy.test_erase import backed_up
@@ -226,7 +226,7 @@ def test_nothing_of_an_erased_student_is_left_in_a_school_that_has_everything(
         phrases = installation.kept_phrases
         assert [each.students for each in phrases.phrases()] == [(OTHERS[0],)]
 
-        path = map_of(installation.settings.gallery.file)
+        path = map_path(installation.settings.gallery.file)
         kept = LatentMap.load(path, installation.vault, ENCODER.identity)
         assert number not in kept.numbers and len(kept.numbers) == len(OTHERS)
         assert PinLockout(installation.pin_lockout_path, installation.vault).wait(GONE) == 0
@@ -237,7 +237,7 @@ def in_a_fleet(school: School) -> tuple[Membership, str]:
     registry = school.data / "gallery.sqlite"
     membership = Membership.create("gate", Broker("localhost"))
     with (
-        closing(Store(store_of(registry))) as store,
+        closing(Store(fleet_store_path(registry))) as store,
         school.installation() as installation,
     ):
         replica = Replica(membership, installation.registry, store, lambda text: None)
@@ -256,7 +256,7 @@ def test_a_machine_of_a_fleet_knows_its_students_again_after_a_renewal(whole: Sc
     membership, changed = in_a_fleet(whole)
     assert whole("renew")[0] == 0
     with (
-        closing(Store(store_of(whole.data / "gallery.sqlite"))) as store,
+        closing(Store(fleet_store_path(whole.data / "gallery.sqlite"))) as store,
         whole.installation() as installation,
     ):
         replica = Replica(membership, installation.registry, store, lambda text: None)
@@ -274,5 +274,5 @@ def test_a_machine_that_joined_a_fleet_first_is_an_empty_one_for_a_restore(whole
     whole.key.unlink()
     code, said = whole("restore", file, "--passphrase-file", secret)
     assert code == 0 and said[0]["students"] == len(OTHERS) + 1
-    assert store_of(whole.data / "gallery.sqlite").exists()
+    assert fleet_store_path(whole.data / "gallery.sqlite").exists()
     assert not list(whole.data.glob("gallery.before-*"))

@@ -11,7 +11,7 @@ from kaimen.access.pin_lockout import PinLockout
 from kaimen.console.accounts import Accounts
 from kaimen.console.acts import Acts
 from kaimen.console.roles import Role
-from kaimen.gallery.latent_map import LatentMap, map_of
+from kaimen.gallery.latent_map import LatentMap, map_path
 from kaimen.registry.kept_phrases import Mark
 from tests.privacy.school import ENCODER, GONE, OTHERS, School, points
 
@@ -36,7 +36,7 @@ def complete(school: School) -> School:
         installation.arming.keep(installation.arming.learn(0.5))
         path, vault = installation.settings.gallery.file, installation.vault
         gallery = installation.gallery
-        LatentMap.fit(gallery.encoder, *gallery.centroids()).save(map_of(path), vault)
+        LatentMap.fit(gallery.encoder, *gallery.centroids()).save(map_path(path), vault)
         phrases = installation.kept_phrases
         number = phrases.keep(SOUND, {"verdict": "retry"}, [GONE])
         phrases.mark(Mark(number, "refused", False))

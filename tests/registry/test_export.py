@@ -18,7 +18,7 @@ from kaimen.registry import pins
 from kaimen.registry.database import MEMORY
 from kaimen.registry.export import export
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.registry.vault import Vault
 from tests.registry.whole_student import AT, LI, POINTS, PRINT, SAID, enroll_whole
 
@@ -40,7 +40,7 @@ def array(found: dict[str, Any]) -> np.ndarray:
 
 
 def test_everything_is_given_with_its_numbers(registry: Registry) -> None:
-    with closing(ReplayMemory(replay_memory_of(Path(registry.path)), VAULT)) as memory:
+    with closing(ReplayMemory(replay_memory_path(Path(registry.path)), VAULT)) as memory:
         memory.keep(LI, PRINT)
         memory.keep(LI, PRINT[:1], "北京")
         memory.keep("Wang", PRINT)

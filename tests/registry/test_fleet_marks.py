@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kaimen.errors import GalleryError
-from kaimen.registry.fleet_marks import replace_marks, store_of
+from kaimen.registry.fleet_marks import fleet_store_path, replace_marks
 
 
 def marks(store: Path) -> list[str]:
@@ -18,7 +18,7 @@ def marks(store: Path) -> list[str]:
 
 
 def test_marks_of_students_are_replaced_and_all_others_stay(tmp_path: Path) -> None:
-    store = store_of(tmp_path / "gallery.sqlite")
+    store = fleet_store_path(tmp_path / "gallery.sqlite")
     assert store == tmp_path / "gallery.fleet.sqlite"
     with closing(sqlite3.connect(store)) as database, database:
         database.execute("CREATE TABLE entries (number INTEGER PRIMARY KEY, mark TEXT)")

@@ -14,7 +14,7 @@ from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry import replay_memory
 from kaimen.registry.opening import OpenDatabase, open_for_reading
-from kaimen.registry.replay_memory import KEPT, ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import KEPT, ReplayMemory, replay_memory_path
 from kaimen.registry.sqlite_errors import Failure
 from kaimen.registry.vault import Vault
 
@@ -104,7 +104,7 @@ def test_where_it_cannot_be_written_it_says_so(path: Path) -> None:
 def test_who_is_removed_is_forgotten_here_too(tmp_path: Path) -> None:
     gallery = Gallery.open(tmp_path / "gallery.sqlite", VAULT, "encoder", 4)
     gallery.enroll("Li", [np.eye(4, dtype=np.float32)[0]])
-    memory = ReplayMemory(replay_memory_of(tmp_path / "gallery.sqlite"), VAULT)
+    memory = ReplayMemory(replay_memory_path(tmp_path / "gallery.sqlite"), VAULT)
     memory.keep("Li", made(1))
     gallery.remove("Li")
     assert memory.of("Li") == []

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kaimen.errors import GalleryError
-from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.index import index_path
 from kaimen.registry.database import MEMORY
 from kaimen.registry.migrations import CHANGES, EVENTS, MIGRATIONS, SEALED
 from kaimen.registry.registry import Registry
@@ -184,7 +184,7 @@ def test_an_older_registry_copied_over_the_newer_has_its_index_made_anew(
     said.clear()
     with closing(opened(path, said)) as gallery:
         assert len(gallery) == 5 and not said
-    assert index_of(path).exists()
+    assert index_path(path).exists()
 
 
 def test_a_registry_that_was_put_in_anothers_place_is_taken_over_by_a_running_gate(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.registry import kept_phrases
-from kaimen.registry.kept_phrases import KeptPhrases, Mark, kept_phrases_of
+from kaimen.registry.kept_phrases import KeptPhrases, Mark, kept_phrases_path
 from kaimen.registry.vault import Vault
 from tests.gallery.points import school
 
@@ -131,7 +131,7 @@ def test_with_a_student_goes_every_phrase_that_may_be_theirs(tmp_path: Path, vau
     gallery = Gallery.open(path, vault, "encoder", 16)
     for number, own in enumerate(school(3, 2, 16)):
         gallery.enroll(f"s{number}", list(own))
-    phrases = KeptPhrases(kept_phrases_of(path), vault)
+    phrases = KeptPhrases(kept_phrases_path(path), vault)
     phrases.keep(SOUND, {}, {"s0", "s1"})
     other = phrases.keep(SOUND, {}, {"s1", "s2"})
     gallery.remove("s0")

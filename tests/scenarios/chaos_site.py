@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from kaimen.access.policy import AccessPolicy
-from kaimen.calibration.calibration import Calibration, beside
+from kaimen.calibration.calibration import Calibration, calibration_path
 from kaimen.calibration.learning import calibrate
 from kaimen.enrollment.entries import recordings_in
 from kaimen.enrollment.judging import recorded
@@ -109,7 +109,7 @@ class Site:
                 self._enroll(gallery, name)
             gallery.save()
             learned = calibrate(gallery, self.encoder.card)
-            learned.save(beside(self.folder / "gallery.sqlite"), self.vault)
+            learned.save(calibration_path(self.folder / "gallery.sqlite"), self.vault)
         self._rehearse(learned)
         come = [v for v in day.sessions[0].visitors if v.kind is Kind.STUDENT]
         students = [(v.name, main_phrase(v.samples).samples) for v in come if v.name in enrolled]
@@ -368,7 +368,7 @@ class Site:
 
     @contextmanager
     def lost_calibration(self) -> Iterator[None]:
-        path = beside(self.folder / "gallery.sqlite")
+        path = calibration_path(self.folder / "gallery.sqlite")
         kept = path.read_bytes()
         path.write_bytes(kept[:-20])
         yield

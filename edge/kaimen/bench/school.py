@@ -20,9 +20,8 @@ from kaimen.calibration.learning import calibrate
 from kaimen.door.pins import mock_pins
 from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError
-from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
-from kaimen.gallery.index import Index
+from kaimen.gallery.index import Index, index_path
 from kaimen.gate.gate import Gate
 from kaimen.registry.registry import Registry
 from kaimen.registry.vault import Vault
@@ -80,7 +79,7 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
         "save_seconds": saving,  # the breadth of search is chosen then, too
         "breadth": index.breadth,
         "registry_megabytes": path.stat().st_size / 1e6,
-        "index_megabytes": index_of(path).stat().st_size / 1e6,
+        "index_megabytes": index_path(path).stat().st_size / 1e6,
     }
     return School(gallery, path, key, taken)
 

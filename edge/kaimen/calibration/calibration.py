@@ -272,7 +272,7 @@ def _checksum(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def beside(registry: Path, bundle: str = "") -> Path:
+def calibration_path(registry: Path, bundle: str = "") -> Path:
     """Where the calibration of a registry's file is kept; a bundle's identity has its own.
 
     With the bundles: a backup takes them along, and whoever moves a school moves them together.

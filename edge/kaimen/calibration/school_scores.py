@@ -130,15 +130,15 @@ class SchoolScores:
         return [{"threshold": t, "fpir": p, "fnir": n} for t, p, n in rows]
 
 
-def scores_beside(calibration: Path) -> Path:
+def scores_path(calibration: Path) -> Path:
     """Where the scores of a calibration's file are kept: hidden, as no backup needs them."""
     return calibration.with_name(f".{calibration.name.removesuffix('.calibration.json')}.scores")
 
 
-def scores_of(registry: Path) -> list[Path]:
+def scores_paths(registry: Path) -> list[Path]:
     """Return the scores of all calibrations of a registry that are there."""
     others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.scores")
-    return [scores_beside(registry.with_suffix(".calibration.json")), *others]
+    return [scores_path(registry.with_suffix(".calibration.json")), *others]
 
 
 def _spaced(ordered: Scores) -> Scores:

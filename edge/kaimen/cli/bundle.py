@@ -24,7 +24,7 @@ from kaimen.rollout.install import install
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 from kaimen.storage import require_folder
-from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED, beside
+from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED, model_path
 from kaimen.voice.encoder import RUNTIMES, Encoder
 from kaimen.voice.models import Models
 
@@ -109,8 +109,8 @@ def _make(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     encoder = arguments.encoder or settings.encoder.shipped
     sources = {
         SHIPPED: encoder,
-        PHRASE: arguments.phrase or beside(encoder, PHRASE),
-        LOUDSPEAKER: arguments.loudspeaker or beside(encoder, LOUDSPEAKER),
+        PHRASE: arguments.phrase or model_path(encoder, PHRASE),
+        LOUDSPEAKER: arguments.loudspeaker or model_path(encoder, LOUDSPEAKER),
     }
     parts = {
         shipped.with_suffix(suffix).name: _content(source.with_suffix(suffix))

@@ -21,8 +21,8 @@ from kaimen.enrollment.judging import Refusal, Task, contents_of, sources_of
 from kaimen.enrollment.litter import is_litter
 from kaimen.enrollment.workers import on_cluster, workers_for
 from kaimen.errors import GalleryError, RecordingError, SettingsError
-from kaimen.gallery.beside import index_of
 from kaimen.gallery.gallery import Gallery
+from kaimen.gallery.index import index_path
 from kaimen.gallery.one_moment import MEASURED, MEND, OneMoment
 from kaimen.installation import Installation
 from kaimen.language import text
@@ -196,7 +196,7 @@ def _finish(
 ) -> None:
     """Bring index and calibration in line with the registry, and sum up."""
     gallery, path = installation.gallery_or_new, installation.settings.gallery.file
-    kept = index_of(path, gallery.space).exists()
+    kept = index_path(path, gallery.space).exists()
     if counts[Status.ENROLLED.value] or (len(gallery) and not kept):
         gallery.save(screen.progress)
     why_not = _why_not_armed(installation, counts)

@@ -29,7 +29,7 @@ from kaimen.installation import Installation
 from kaimen.installation.arming import QUICK
 from kaimen.interrupt import told_to_end
 from kaimen.local_time import local
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.screen import Screen
 from kaimen.settings import Settings
 
@@ -90,7 +90,7 @@ def _member_parts(installation: Installation, stack: ExitStack) -> tuple[Members
     if not installation.has_registry:
         _ = installation.gallery_or_new
         installation.close("gallery_or_new")
-    store = Store(store_of(installation.settings.gallery.file))
+    store = Store(fleet_store_path(installation.settings.gallery.file))
     return membership, stack.enter_context(closing(store))
 
 
@@ -163,7 +163,7 @@ def _settle(arguments: argparse.Namespace, installation: Installation, screen: S
 
 def _status(arguments: argparse.Namespace, installation: Installation, screen: Screen) -> None:
     require_desk(Membership.load(installation.settings.fleet.folder))
-    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(installation.settings.gallery.file))) as store:
         rows = gate_rows(store)
     for row in rows:
         screen.result(asdict(row))
@@ -195,7 +195,7 @@ def _roll_out(arguments: argparse.Namespace, installation: Installation, screen:
         pass
     identity = bundle.manifest.identity
     with (
-        closing(Store(store_of(installation.settings.gallery.file))) as store,
+        closing(Store(fleet_store_path(installation.settings.gallery.file))) as store,
         closing(RollingOut(membership, store, arguments.file.read_bytes(), screen.say)) as rolling,
     ):
         gates = rolling.outdated(tag, identity)
@@ -209,7 +209,7 @@ def _events(arguments: argparse.Namespace, installation: Installation, screen: S
     require_desk(membership)
     registry = installation.registry
     names = {membership.pseudonym(name): name for name in registry.names()}
-    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(installation.settings.gallery.file))) as store:
         for event in store.events(arguments.gate):
             student = event.get("student")
             shown = names.get(str(student), student)

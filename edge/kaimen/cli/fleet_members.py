@@ -17,7 +17,7 @@ from kaimen.fleet.invitation import read_invitation, write_invitation
 from kaimen.fleet.membership import DESK, FILE, GATE_ROLE, TLS_PORT, Broker, Membership
 from kaimen.fleet.store import Store
 from kaimen.installation import Installation
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.screen import Screen
 from kaimen.storage import require_folder
 
@@ -69,7 +69,7 @@ def invite(arguments: argparse.Namespace, installation: Installation, screen: Sc
     broker = replace(desk.broker, user=name, password=secrets.token_hex(16))
     role = DESK if arguments.desk else GATE_ROLE
     invited = desk.invited(name, role, broker, tuple(arguments.tag))
-    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(installation.settings.gallery.file))) as store:
         invited = replace(invited, since=int(store.fact("seen", 0)))
     files = _broker_folder(arguments, installation)
     allow(files, name, broker.password, desk.topics, desk=arguments.desk)
@@ -90,7 +90,7 @@ def withdraw(arguments: argparse.Namespace, installation: Installation, screen: 
     require_desk(Membership.load(installation.settings.fleet.folder))
     if not lock_out(_broker_folder(arguments, installation), name):
         raise FleetError(f"{name} is no user of the broker; see its file 'passwords'")
-    with closing(Store(store_of(installation.settings.gallery.file))) as store:
+    with closing(Store(fleet_store_path(installation.settings.gallery.file))) as store:
         store.forget_gate(name)
     screen.result(
         {"withdrawn": name},

@@ -7,7 +7,7 @@ import argparse
 from rich.table import Table
 
 from kaimen.cli.options import add_flag
-from kaimen.gallery.latent_map import METHODS, NEIGHBOURS, LatentMap, map_of
+from kaimen.gallery.latent_map import METHODS, NEIGHBOURS, LatentMap, map_path
 from kaimen.installation import Installation
 from kaimen.names import as_kept
 from kaimen.screen import Screen
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     """Make the map, or tell of it."""
     with Installation.open(Settings.read(arguments.config), screen) as installation:
         gallery = installation.gallery
-        path = map_of(installation.settings.gallery.file)
+        path = map_path(installation.settings.gallery.file)
         if arguments.fit:
             fitted = LatentMap.fit(gallery.encoder, *gallery.centroids(), arguments.method)
             fitted.save(path, installation.vault)

@@ -11,7 +11,7 @@ from kaimen.doctor.finding import Finding, Patient, attention, ok
 from kaimen.fleet.membership import FILE, Membership
 from kaimen.fleet.status import gate_rows
 from kaimen.fleet.store import Store
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 
 REFUSED = ("not authorized", "bad user name or password")  # by a broker, in small letters
 HEARD = "the gate goes on with the students that it has"
@@ -23,7 +23,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     if not (folder / FILE).exists():
         return
     membership = Membership.load(folder)
-    place = store_of(patient.settings.gallery.file)
+    place = fleet_store_path(patient.settings.gallery.file)
     start = f"start 'kaimen fleet {membership.role}'"
     if not place.exists():
         yield attention("fleet", f"{membership.name} never took part in it", start)

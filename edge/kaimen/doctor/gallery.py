@@ -33,8 +33,7 @@ from kaimen.doctor.finding import (
 )
 from kaimen.errors import GalleryError
 from kaimen.gallery.band import GalleryBand
-from kaimen.gallery.beside import index_of
-from kaimen.gallery.index import Index
+from kaimen.gallery.index import Index, index_path
 from kaimen.gallery.one_moment import MEASURED
 from kaimen.installation import Installation
 from kaimen.registry.database import PATIENCE
@@ -45,7 +44,7 @@ from kaimen.registry.sqlite_errors import Failure, as_error, kind_of
 from kaimen.registry.student_rows import Roll
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
-from kaimen.voice import PHRASE, beside
+from kaimen.voice import PHRASE, model_path
 from kaimen.voice.encoder import Card
 from kaimen.voice.phrase import PhraseCard
 
@@ -85,7 +84,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         if settings.checks.phrase:
             yield _words(registry, installation)
         yield from growing(registry, installation, encoder)
-        beside_it = index_of(path, registry.recordings.space(encoder))
+        beside_it = index_path(path, registry.recordings.space(encoder))
         band = GalleryBand.of(registry.recordings.highest_speech(encoder))
     if band.warning:
         found, mend = halves(band.warning)
@@ -208,7 +207,7 @@ def _seals(roll: Roll, went_back: str) -> Finding:
 
 
 def _words(registry: Registry, installation: Installation) -> Finding:
-    phrase = PhraseCard.read(beside(installation.encoder_path, PHRASE).with_suffix(".json"))
+    phrase = PhraseCard.read(model_path(installation.encoder_path, PHRASE).with_suffix(".json"))
     without = len(registry.recordings.without_words(phrase.sha256))
     if without:
         return attention(

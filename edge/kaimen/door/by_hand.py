@@ -36,7 +36,7 @@ ANSWER = 2.0  # seconds an answer is waited for
 LOOK = 0.1  # seconds an answer is waited for where only a light is asked for
 
 
-def beside(path: Path) -> Path:
+def hand_socket_path(path: Path) -> Path:
     """Return where the socket for opening by hand is, beside the door's own."""
     return path.with_name(f"{path.name}-hand")
 
@@ -104,7 +104,9 @@ def open_by_hand(door: Path, *, if_written: bool = False, patience: float = 0.0)
     latest = time.monotonic() + patience
     while True:
         until = time.monotonic() + WANTED
-        answer = _asked(beside(door), OpenIfWritten(until) if if_written else Open(until), ANSWER)
+        answer = _asked(
+            hand_socket_path(door), OpenIfWritten(until) if if_written else Open(until), ANSWER
+        )
         match answer:
             case Opened():
                 return
@@ -117,7 +119,7 @@ def open_by_hand(door: Path, *, if_written: bool = False, patience: float = 0.0)
 
 def show_by_hand(door: Path, what: str) -> None:
     """Ask it for a pattern of light and sound; wait 0.1 s at most. Raises DeviceError."""
-    _asked(beside(door), Show(what), LOOK)
+    _asked(hand_socket_path(door), Show(what), LOOK)
 
 
 def _asked(path: Path, request: Message, patience: float) -> Notice:

@@ -22,12 +22,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kaimen.door.by_hand import HandServer
-from kaimen.door.by_hand import beside as beside_hand
+from kaimen.door.by_hand import HandServer, hand_socket_path
 from kaimen.door.controller import DoorController
 from kaimen.door.pins import pins_of
 from kaimen.door.protocol import Failed
-from kaimen.door.rest import beside, drive_to_rest, levels_of, write_down
+from kaimen.door.rest import drive_to_rest, levels_of, levels_path, write_down
 from kaimen.door.server import Server
 from kaimen.errors import DeviceError, KaimenError
 from kaimen.settings.door import DoorSettings
@@ -46,7 +45,7 @@ def _journal(text: str) -> None:
 def _listening_by_hand(socket: Path) -> HandServer:
     """Return what is asked from the operator's desk; a door without it serves all the same."""
     try:
-        return HandServer.listening(beside_hand(socket))
+        return HandServer.listening(hand_socket_path(socket))
     except DeviceError as error:
         _journal(f"{error}; the door cannot be opened from the console")
         return HandServer()
@@ -58,7 +57,7 @@ def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]
     if socket is None or settings.mock:
         yield
         return
-    path = beside(socket)
+    path = levels_path(socket)
     try:
         write_down(levels_of(settings), path)
     except DeviceError as error:  # the settings' pins are driven to rest still

@@ -28,7 +28,7 @@ def levels_of(door: DoorSettings) -> Levels:
     return {door.pin: not door.active_high} | {pin: False for pin in lights if pin >= 0}
 
 
-def beside(socket: Path | str) -> Path:
+def levels_path(socket: Path | str) -> Path:
     """Return where a door that listens there writes down its levels of rest."""
     return Path(f"{socket}.rest")
 
@@ -106,7 +106,7 @@ def find_levels(settings: Path | None, socket: Path | str | None) -> tuple[Level
     What the door wrote down may be on, and what the settings name now is the next door's: both.
     Of one pin the settings know better. Raises SettingsError where neither says anything.
     """
-    stored = written_down(beside(socket)) if socket else {}
+    stored = written_down(levels_path(socket)) if socket else {}
     try:
         chosen, mock = readable(settings)
     except SettingsError:

@@ -31,7 +31,7 @@ from kaimen.enrollment.judging import (
     sources_of,
 )
 from kaimen.errors import EncoderError, SettingsError
-from kaimen.voice import PHRASE, SHIPPED, beside
+from kaimen.voice import PHRASE, SHIPPED, model_path
 from kaimen.voice.encoder import Encoder
 
 AHEAD = 4  # students on their way to each thread of the cluster
@@ -46,7 +46,7 @@ class Judging(WorkerPlugin):
         """What belongs to the encoder is read here, since workers may not have it."""
         self._contents = {
             shipped.with_suffix(suffix).name: own.with_suffix(suffix).read_bytes()
-            for shipped, own in ((SHIPPED, path), (PHRASE, beside(path, PHRASE)))
+            for shipped, own in ((SHIPPED, path), (PHRASE, model_path(path, PHRASE)))
             for suffix in (path.suffix, ".json")
         }
         said_by = hashlib.sha256(self._contents[PHRASE.name]).hexdigest()

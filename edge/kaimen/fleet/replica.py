@@ -20,7 +20,7 @@ from kaimen.fleet.membership import Membership, public_keys
 from kaimen.fleet.message import MessageKind, head_of, open_message
 from kaimen.fleet.packing import packed, unpacked
 from kaimen.fleet.store import Kept, Store
-from kaimen.gallery.beside import forget_beside
+from kaimen.gallery.forgetting import forget_beside
 from kaimen.local_time import now_as_kept
 from kaimen.registry.copying import StudentCopy, marks
 from kaimen.registry.registry import Registry

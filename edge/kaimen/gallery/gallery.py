@@ -23,11 +23,10 @@ from kaimen.clock import today
 from kaimen.closing import close_all
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.band import GalleryBand
-from kaimen.gallery.beside import forget_beside, index_of, indexes_of
 from kaimen.gallery.contents import Contents
+from kaimen.gallery.forgetting import forget_beside
 from kaimen.gallery.growth import GrownPoints, Growth
-from kaimen.gallery.index import Index
-from kaimen.gallery.latent_map import forget_place, map_of
+from kaimen.gallery.index import Index, index_path, index_paths
 from kaimen.gallery.match import Match
 from kaimen.gallery.members import Numbers
 from kaimen.gallery.search import FEW, SHORTLIST, allowed_among
@@ -41,7 +40,7 @@ from kaimen.registry.registry import Registry
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.student_rows import Student
 from kaimen.registry.vault import Vault
-from kaimen.storage import forget, unwritten
+from kaimen.storage import forget
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
 
@@ -97,7 +96,7 @@ class Gallery:
         registry = Registry(path, vault)
         if registry.database.read_only:
             say(f"{registry.database.read_only}; nobody can be enrolled or removed until then")
-        kept = index_of(path, registry.recordings.space(encoder))
+        kept = index_path(path, registry.recordings.space(encoder))
         try:
             index = Index.load(kept, vault, encoder)
         except GalleryError as error:
@@ -291,24 +290,10 @@ class Gallery:
         """
         self.registry.require(student)
         forget_beside(self.registry, [student], self._say)
-        path = self.registry.path
-        if isinstance(path, Path):
-            self._forget_place(student, map_of(path))
         self.registry.remove(student)
         self._seen = None
         with contextlib.suppress(StorageError):  # it is made anew from the registry
             self.save()
-
-    def _forget_place(self, student: str, path: Path) -> None:
-        """Take a student off the map. Raises StorageError."""
-        rows = self.registry.database.read(
-            "SELECT number FROM students WHERE name = ?", as_kept(student)
-        )
-        try:
-            for (number,) in rows:  # none of whom only refused files are known
-                forget_place(path, self.registry.vault, self.encoder, number)
-        except OSError as error:
-            raise unwritten(path, error, f"{student}, who is known as before,") from None
 
     def remove_recordings(self, student: str, numbers: Collection[int]) -> None:
         """Forget recordings of a student, in the index's file, too.
@@ -329,7 +314,7 @@ class Gallery:
             return
         members = held.members
         if held.went_back:
-            for other in indexes_of(self.registry.path):
+            for other in index_paths(self.registry.path):
                 with contextlib.suppress(OSError):
                     forget(other)
             held.went_back = False
@@ -337,7 +322,7 @@ class Gallery:
             index = held.index
             if len(index) > FEW and abs(len(index) - index.tuned) > GROWTH * len(index):
                 index.breadth, index.tuned = chosen(index, members, SHORTLIST), len(index)
-            path = index_of(self.registry.path, self.space)
+            path = index_path(self.registry.path, self.space)
             index.save(path, self.registry.vault, self.encoder)
 
     def refresh(self, track: Track | None = None, *, pause: float = 0.0) -> bool:

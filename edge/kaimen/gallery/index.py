@@ -7,6 +7,7 @@ is its checksum, too: a file that was changed anywhere does not open.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import struct
@@ -206,3 +207,19 @@ def _unseal(file: IO[bytes], vault: Vault) -> Iterator[bytes]:
             return
         # No file is longer than itself, whatever a changed length says.
         yield vault.unseal(file.read(min(length, LONGEST)), f"index at {place}")
+
+
+def index_path(registry: Path, space: str = "") -> Path:
+    """Return where the index of a registry's file is kept, of a space (``Registry.space``).
+
+    Hidden with the bundles, but for the first space's: it is made anew, and no backup needs it.
+    """
+    if not space:
+        return registry.with_suffix(".index")
+    return registry.parent / "bundles" / f".{registry.stem}{space}.index"
+
+
+def index_paths(registry: Path) -> list[Path]:
+    """Return those of all spaces that are there."""
+    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.index")
+    return [index_path(registry), *others]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.gallery.members import Numbers
 from kaimen.registry.vault import Vault
-from kaimen.storage import forget, write_whole
+from kaimen.storage import forget, unwritten, write_whole
 from kaimen.voice.score import Points
 
 METHODS = ("pca", "neighbours")
@@ -88,9 +89,9 @@ class LatentMap:
                 encoder, str(kept["method"]), kept["numbers"], kept["places"], float(kept["kept"])
             )
 
-    def without(self, student: int) -> LatentMap:
-        """Return it without a student."""
-        stays = self.numbers != student
+    def without(self, students: Collection[int]) -> LatentMap:
+        """Return it without some students, by number."""
+        stays = ~np.isin(self.numbers, list(students))
         return replace(self, numbers=self.numbers[stays], places=self.places[stays])
 
     def completed(self, numbers: Numbers, centroids: Points) -> LatentMap:
@@ -125,7 +126,7 @@ class LatentMap:
         return x, y
 
 
-def map_of(registry: Path) -> Path:
+def map_path(registry: Path) -> Path:
     """Where the map of a registry's students is kept: hidden, as no backup needs it."""
     return registry.with_name(f".{registry.stem}.map")
 
@@ -142,19 +143,21 @@ def kept_neighbours(points: Points, places: Places) -> float:
     return float(np.mean(shares))
 
 
-def forget_place(path: Path, vault: Vault, encoder: str, student: int) -> None:
-    """Take a student off a map that is kept; one that does not open is deleted.
+def forget_places(
+    path: Path, vault: Vault, encoders: Iterable[str], students: Collection[int]
+) -> None:
+    """Take students off a map of one of these encoders; one that does not open is deleted.
 
-    Raises StorageError and OSError; the map is as before then.
+    Raises StorageError; the map is as before then.
     """
-    if not path.exists():
-        return
+    for encoder in encoders:
+        with suppress(GalleryError):
+            LatentMap.load(path, vault, encoder).without(students).save(path, vault)
+            return
     try:
-        kept = LatentMap.load(path, vault, encoder)
-    except GalleryError:
         forget(path)
-    else:
-        kept.without(student).save(path, vault)
+    except OSError as error:
+        raise unwritten(path, error, "the map") from None
 
 
 def _nearest(distances: NDArray[np.float32], but: int, count: int) -> set[int]:

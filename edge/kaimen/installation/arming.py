@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from kaimen.audit.passages import WINDOW, passages_of, strangers_at
-from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, beside
+from kaimen.calibration.calibration import FPIR, Calibration, aimed_at, calibration_path
 from kaimen.calibration.door_strangers import DoorStrangers
 from kaimen.calibration.learning import calibrate_gallery
 from kaimen.calibration.phrase_threshold import with_words
-from kaimen.calibration.school_scores import SchoolScores, scores_beside
+from kaimen.calibration.school_scores import SchoolScores, scores_path
 from kaimen.calibration.thresholds import threshold_of
 from kaimen.errors import GalleryError, StorageError
 from kaimen.screen import Screen
@@ -62,7 +62,7 @@ class Arming:
     @property
     def path(self) -> Path:
         """Where the calibration is kept: each bundle has its own. Raises BundleError."""
-        return beside(self._parts.settings.gallery.file, self._parts.state.identity)
+        return calibration_path(self._parts.settings.gallery.file, self._parts.state.identity)
 
     @property
     def kept(self) -> Calibration:
@@ -163,7 +163,7 @@ class Arming:
         if self._learned_from is not None and self._learned_from[0] is learned:
             # Scores of another calibration than the one in its place are taken for none.
             scores = self._learned_from[1]
-            scores.save(scores_beside(path), self._parts.vault, learned.thresholds.source)
+            scores.save(scores_path(path), self._parts.vault, learned.thresholds.source)
         learned.save(path, self._parts.vault)
 
     @property
@@ -179,7 +179,7 @@ class Arming:
     @property
     def _kept_scores(self) -> SchoolScores:
         source = self.kept.thresholds.source
-        kept = SchoolScores.load(scores_beside(self.path), self._parts.vault, source)
+        kept = SchoolScores.load(scores_path(self.path), self._parts.vault, source)
         return kept.only({student.number for student in self._parts.gallery_or_new.members})
 
     def count_drift_anew(self, now: datetime.datetime) -> None:

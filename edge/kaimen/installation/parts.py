@@ -20,11 +20,11 @@ from kaimen.door.relay import Relay
 from kaimen.errors import GalleryError, StorageError
 from kaimen.gallery.gallery import Gallery
 from kaimen.installation.arming import Arming
-from kaimen.registry.accounts_file import accounts_of
+from kaimen.registry.accounts_file import accounts_path
 from kaimen.registry.enrolled import enrolled
-from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_path
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.registry.vault import Vault
 from kaimen.school.files import SchoolFiles
 from kaimen.school.placing import settle
@@ -217,7 +217,7 @@ class Installation(Closing):
         """The gate's checks; what opens it is remembered, for the next time."""
         memory = None
         if self.settings.checks.replay:
-            path = replay_memory_of(self.settings.gallery.file)
+            path = replay_memory_path(self.settings.gallery.file)
             memory = ReplayMemory(path, self.vault, say=self._screen.note)
         return self._checked("checks", memory)
 
@@ -241,7 +241,7 @@ class Installation(Closing):
     @property
     def kept_phrases(self) -> KeptPhrases:
         """What is kept for review. Raises GalleryError."""
-        return KeptPhrases(kept_phrases_of(self.settings.gallery.file), self.vault)
+        return KeptPhrases(kept_phrases_path(self.settings.gallery.file), self.vault)
 
     # What is switched, and what is written down.
 
@@ -298,7 +298,7 @@ class Installation(Closing):
     @property
     def accounts_path(self) -> Path:
         """The file of who may sign in to the console, beside the registry."""
-        return accounts_of(self.settings.gallery.file)
+        return accounts_path(self.settings.gallery.file)
 
     @property
     def acts_folder(self) -> Path:

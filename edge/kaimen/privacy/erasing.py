@@ -17,10 +17,9 @@ from kaimen import __version__
 from kaimen.access.pin_lockout import PinLockout
 from kaimen.audit.chain import named
 from kaimen.audit.head import Head
-from kaimen.calibration.school_scores import scores_of
-from kaimen.errors import EncoderError, GalleryError
-from kaimen.gallery.beside import forget_beside
-from kaimen.gallery.latent_map import forget_place
+from kaimen.calibration.school_scores import scores_paths
+from kaimen.errors import GalleryError
+from kaimen.gallery.forgetting import forget_beside
 from kaimen.installation import Installation
 from kaimen.local_time import now_as_kept
 from kaimen.names import as_kept
@@ -30,7 +29,6 @@ from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.school.files import SchoolFiles
 from kaimen.storage import forget, make_folder, unwritten
-from kaimen.voice.encoder import Card
 
 # What an erasure counts: recordings of the passphrase and of words, what was made of them, what was
 # taken in at the gate, what opened the door lately, phrases kept for a review, consents and a PIN.
@@ -81,7 +79,7 @@ def carry_out(installation: Installation, erasures: Sequence[Erasure]) -> list[C
     """Do all that is left of erasures, and certify them. Raises GalleryError and StorageError."""
     registry, school = installation.registry, installation.school
     students = [each.student for each in erasures]
-    _erase_from(school, registry, students, _encoder_of(installation))
+    _erase_from(school, registry, students)
     pins = PinLockout(installation.pin_lockout_path, registry.vault)
     for student in students:
         pins.forget(student)
@@ -103,7 +101,7 @@ def forget_voice(installation: Installation, student: str) -> None:
     Where it was interrupted, it can be begun again.
     """
     registry, school = installation.registry, installation.school
-    _forget_beside(school, registry, [student], _encoder_of(installation))
+    _forget_beside(school, registry, [student])
     registry.remove_voice(student)
     _compact_heard(school, registry, [student])
     registry.database.compact()
@@ -166,11 +164,9 @@ def _described(installation: Installation, student: str) -> Erasure:
     )
 
 
-def _erase_from(
-    school: SchoolFiles, registry: Registry, students: Sequence[str], encoder: str = ""
-) -> None:
+def _erase_from(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
     """Forget students in one school, and leave nothing of them in its files."""
-    _forget_beside(school, registry, students, encoder)
+    _forget_beside(school, registry, students)
     there = registry.names()
     for student in students:
         if student in there:
@@ -179,23 +175,14 @@ def _erase_from(
     registry.database.compact()
 
 
-def _forget_beside(
-    school: SchoolFiles, registry: Registry, students: Sequence[str], encoder: str
-) -> None:
-    """Forget students in all that lies beside a registry, before they go from it.
-
-    A map of another encoder than this one is deleted.
-    """
+def _forget_beside(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
+    """Forget students in all that lies beside a registry, before they go from it."""
     forget_beside(registry, students)
-    place = school.pieces["map"]
-    try:
-        for student in registry.students() if place.exists() else ():
-            if student.name in students:
-                forget_place(place, registry.vault, encoder, student.number)
-        for scores in scores_of(school.registry):  # the next calibration makes them anew
+    for scores in scores_paths(school.registry):  # the next calibration makes them anew
+        try:
             forget(scores)
-    except OSError as error:
-        raise unwritten(error.filename or place, error, "the registry") from None
+        except OSError as error:
+            raise unwritten(scores, error, "the registry") from None
 
 
 def _compact_heard(school: SchoolFiles, registry: Registry, students: Sequence[str]) -> None:
@@ -206,13 +193,6 @@ def _compact_heard(school: SchoolFiles, registry: Registry, students: Sequence[s
             for student in students:
                 memory.forget(student)
             memory.compact()
-
-
-def _encoder_of(installation: Installation) -> str:
-    """Return the identity of the encoder in use; nobody has to have it to erase somebody."""
-    with suppress(EncoderError):
-        return Card.read(installation.encoder_path.with_suffix(".json")).sha256
-    return ""
 
 
 def _erase_from_kept(school: SchoolFiles, folder: Path, students: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from kaimen.storage import write_whole
 CONTEXT = "kaimen console accounts"
 
 
-def accounts_of(registry: Path) -> Path:
+def accounts_path(registry: Path) -> Path:
     """Return where the accounts of a registry's school are kept."""
     return registry.with_suffix(".accounts")
 

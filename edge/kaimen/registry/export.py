@@ -12,7 +12,7 @@ import numpy as np
 
 from kaimen.registry.recordings import Listed
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.voice.evidence import Evidence
 
 
@@ -72,9 +72,9 @@ def _evidence(registry: Registry, name: str, listed: Listed) -> Evidence:
 
 def _heard(registry: Registry, name: str, words: list[str]) -> list[dict[str, Any]]:
     """What opened the door lately."""
-    if not isinstance(registry.path, Path) or not replay_memory_of(registry.path).exists():
+    if not isinstance(registry.path, Path) or not replay_memory_path(registry.path).exists():
         return []
-    with closing(ReplayMemory(replay_memory_of(registry.path), registry.vault)) as memory:
+    with closing(ReplayMemory(replay_memory_path(registry.path), registry.vault)) as memory:
         return [
             {"word": word or None, "fingerprint": _array(each)}
             for word in words

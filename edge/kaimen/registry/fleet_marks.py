@@ -15,7 +15,7 @@ from kaimen.registry.opening import transaction
 from kaimen.registry.sqlite_errors import as_error
 
 
-def store_of(registry: Path) -> Path:
+def fleet_store_path(registry: Path) -> Path:
     """Return where a machine remembers what it knows of its fleet, by its registry's file."""
     return registry.with_suffix(".fleet.sqlite")
 

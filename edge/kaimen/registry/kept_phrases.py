@@ -60,7 +60,7 @@ class Mark:
         return _time(self.number)
 
 
-def kept_phrases_of(registry: Path) -> Path:
+def kept_phrases_path(registry: Path) -> Path:
     """Return the folder of a registry's kept phrases."""
     return registry.with_suffix(".review")
 

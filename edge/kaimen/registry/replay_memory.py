@@ -41,7 +41,7 @@ CREATE INDEX IF NOT EXISTS heard_of ON heard (student, phrase);
 Answer = TypeVar("Answer")
 
 
-def replay_memory_of(registry: Path) -> Path:
+def replay_memory_path(registry: Path) -> Path:
     """Where the memory of a registry's gate is kept."""
     return registry.with_suffix(".heard.sqlite")
 

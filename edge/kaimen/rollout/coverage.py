@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kaimen import voice
 from kaimen.bundle.slots import Slots, SlotsState
-from kaimen.calibration.calibration import beside
-from kaimen.calibration.school_scores import scores_beside
+from kaimen.calibration.calibration import calibration_path
+from kaimen.calibration.school_scores import scores_path
 from kaimen.enrollment.rehear import ModelIds, left_behind
 from kaimen.errors import BundleError, UnfitBundle
-from kaimen.gallery.beside import index_of, indexes_of
+from kaimen.gallery.index import index_path, index_paths
 from kaimen.installation import Installation
 from kaimen.settings.encoder import ENCODERS
 from kaimen.voice.encoder import Card
@@ -28,7 +28,7 @@ def model_ids_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
 
 
 def _model_ids_beside(encoder: Path) -> ModelIds:
-    words = voice.beside(encoder, voice.PHRASE)
+    words = voice.model_path(encoder, voice.PHRASE)
     cards = encoder.with_suffix(".json"), words.with_suffix(".json")
     return ModelIds(Card.read(cards[0]).sha256, PhraseCard.read(cards[1]).sha256)
 
@@ -65,13 +65,13 @@ def forget(installation: Installation) -> None:
     registry = installation.registry
     registry.points.forget({model for each in ids for model in (each.encoder, each.said_by)})
     spaces = {registry.recordings.space(each.encoder) for each in ids} | {""}
-    kept = {index_of(path, space) for space in spaces}
-    kept |= {beside(path, identity) for identity in ("", *state.held.values())}
+    kept = {index_path(path, space) for space in spaces}
+    kept |= {calibration_path(path, identity) for identity in ("", *state.held.values())}
     calibrations = (path.parent / "bundles").glob(f"{glob.escape(path.stem)}.*.calibration.json")
-    for file in {*indexes_of(path), *calibrations} - kept:
+    for file in {*index_paths(path), *calibrations} - kept:
         file.unlink(missing_ok=True)
         if file.name.endswith(".calibration.json"):
-            scores_beside(file).unlink(missing_ok=True)
+            scores_path(file).unlink(missing_ok=True)
 
 
 def require_nobody_lost(lost: dict[str, list[str]]) -> None:

@@ -12,7 +12,7 @@ from kaimen.bundle.bundle import Bundle, Manifest
 from kaimen.bundle.selftest import require_passed
 from kaimen.bundle.slots import Slots
 from kaimen.bundle.trial import Trial
-from kaimen.calibration.calibration import FPIR, Calibration, beside
+from kaimen.calibration.calibration import FPIR, Calibration, calibration_path
 from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.enrollment.entries import entries_in
@@ -170,4 +170,5 @@ def _calibrate(
                 f"with this bundle the door could not be armed: {error} (here: --fpir)"
             ) from None
         screen.say(str(error))
-    learned.save(beside(installation.settings.gallery.file, manifest.identity), installation.vault)
+    path = calibration_path(installation.settings.gallery.file, manifest.identity)
+    learned.save(path, installation.vault)

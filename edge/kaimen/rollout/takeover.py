@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kaimen.access.checks import Checks
 from kaimen.bundle.slots import SlotsState
-from kaimen.calibration.calibration import beside
+from kaimen.calibration.calibration import calibration_path
 from kaimen.closing import Closing
 from kaimen.enrollment.rehear import ModelIds
 from kaimen.errors import KaimenError
@@ -97,7 +97,7 @@ class Takeover(Closing):
         gallery = Gallery.open(path, vault, encoder.identity, encoder.card.dimension)
         return Candidate(
             gallery,
-            beside(path, self._slots.state().held[folder.name]),
+            calibration_path(path, self._slots.state().held[folder.name]),
             Checks(models, Registry(path, vault), None, replay=settings.checks.replay),
             self._active,
             roster=settings.roster,

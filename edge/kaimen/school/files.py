@@ -13,15 +13,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kaimen.calibration.calibration import beside
-from kaimen.calibration.school_scores import scores_beside
+from kaimen.calibration.calibration import calibration_path
+from kaimen.calibration.school_scores import scores_path
 from kaimen.errors import StorageError
-from kaimen.gallery.beside import index_of
-from kaimen.gallery.latent_map import map_of
-from kaimen.registry.accounts_file import accounts_of
-from kaimen.registry.fleet_marks import store_of
-from kaimen.registry.kept_phrases import kept_phrases_of
-from kaimen.registry.replay_memory import replay_memory_of
+from kaimen.gallery.index import index_path
+from kaimen.gallery.latent_map import map_path
+from kaimen.registry.accounts_file import accounts_path
+from kaimen.registry.fleet_marks import fleet_store_path
+from kaimen.registry.kept_phrases import kept_phrases_path
+from kaimen.registry.replay_memory import replay_memory_path
 from kaimen.registry.vault import Vault
 from kaimen.settings import GallerySettings
 
@@ -50,17 +50,17 @@ class SchoolFiles:
         The phrases that are kept for a review, and what is known of a fleet, are in no backup.
         """
         folder, registry = self.registry.parent, self.registry
-        heard, fleet = replay_memory_of(registry), store_of(registry)
+        heard, fleet = replay_memory_path(registry), fleet_store_path(registry)
         return {
             "registry": registry,
             "key": self.key,
-            "calibration": beside(registry),
+            "calibration": calibration_path(registry),
             "heard": heard,
             "audit": folder / "audit",
             "bundles": folder / "bundles",
-            "accounts": accounts_of(registry),
+            "accounts": accounts_path(registry),
             "acts": folder / "acts",
-            PHRASES: kept_phrases_of(registry),
+            PHRASES: kept_phrases_path(registry),
             FLEET: fleet,
             "registry-wal": registry.with_name(f"{registry.name}-wal"),
             "registry-shm": registry.with_name(f"{registry.name}-shm"),
@@ -68,9 +68,9 @@ class SchoolFiles:
             "heard-shm": heard.with_name(f"{heard.name}-shm"),
             "fleet-wal": fleet.with_name(f"{fleet.name}-wal"),
             "fleet-shm": fleet.with_name(f"{fleet.name}-shm"),
-            "index": index_of(registry),
-            "map": map_of(registry),
-            "scores": scores_beside(beside(registry)),
+            "index": index_path(registry),
+            "map": map_path(registry),
+            "scores": scores_path(calibration_path(registry)),
         }
 
     @property

@@ -53,7 +53,7 @@ class Journal:
         return journal
 
 
-def journal_of(school: SchoolFiles) -> Path:
+def journal_path(school: SchoolFiles) -> Path:
     """Where a school's journal lies while one is put in its place."""
     return school.registry.with_suffix(".restore.json")
 
@@ -87,7 +87,7 @@ def place(
 
 def _write(journal: Journal, school: SchoolFiles) -> None:
     content = json.dumps(asdict(journal)).encode()
-    write_whole(journal_of(school), content, private=True)
+    write_whole(journal_path(school), content, private=True)
 
 
 def settle(school: SchoolFiles) -> None:
@@ -95,8 +95,8 @@ def settle(school: SchoolFiles) -> None:
 
     Raises GalleryError and StorageError.
     """
-    clear_temporary(*school.pieces.values(), journal_of(school))
-    if not (journal_of(school).exists() or school.litter):
+    clear_temporary(*school.pieces.values(), journal_path(school))
+    if not (journal_path(school).exists() or school.litter):
         return
     try:
         with alone(school.registry):
@@ -107,7 +107,7 @@ def settle(school: SchoolFiles) -> None:
 
 def settle_alone(school: SchoolFiles) -> None:
     """Return the same by somebody who is alone in the school."""
-    journal = Journal.load(journal_of(school), school)
+    journal = Journal.load(journal_path(school), school)
     try:
         if journal is not None:
             _move(school, journal)
@@ -115,7 +115,7 @@ def settle_alone(school: SchoolFiles) -> None:
                 # From here on nothing is moved: what was put in place must not be moved aside.
                 _write(replace(journal, old=[], new=[]), school)
                 _purge(school.before(journal.when))
-            forget(journal_of(school))
+            forget(journal_path(school))
     except OSError as error:
         raise _interrupted(error) from None
     # What is left over harms nobody: a gate on a disk that cannot be written goes on.

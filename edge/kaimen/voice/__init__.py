@@ -10,7 +10,7 @@ LOUDSPEAKER = MODELS / "loudspeaker.npz"  # the detector of loudspeakers
 PHRASE = MODELS / "phrase.tflite"  # the phrase encoder, the same for both
 
 
-def beside(encoder: Path, shipped: Path) -> Path:
+def model_path(encoder: Path, shipped: Path) -> Path:
     """The model of this name in an encoder's folder; the shipped one where there is none."""
     own = encoder.with_name(shipped.name)
     return own if own.exists() else shipped

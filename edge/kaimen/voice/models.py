@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kaimen.sound.bandwidth import highest_speech
-from kaimen.voice import LOUDSPEAKER, PHRASE, beside
+from kaimen.voice import LOUDSPEAKER, PHRASE, model_path
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.evidence import Evidence
 from kaimen.voice.fingerprint import fingerprint
@@ -41,9 +41,9 @@ class Models:
 
 def phrase_of(encoder: Encoder) -> PhraseEncoder:
     """The phrase encoder that comes along with an encoder. Raises EncoderError."""
-    return PhraseEncoder(beside(encoder.path, PHRASE), runtime=encoder.runtime)
+    return PhraseEncoder(model_path(encoder.path, PHRASE), runtime=encoder.runtime)
 
 
 def detector_of(encoder: Encoder) -> LoudspeakerDetector:
     """The detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
-    return LoudspeakerDetector(beside(encoder.path, LOUDSPEAKER))
+    return LoudspeakerDetector(model_path(encoder.path, LOUDSPEAKER))

@@ -14,7 +14,7 @@ from kaimen.errors import KaimenError
 from kaimen.fleet.membership import FILE, Membership
 from kaimen.fleet.status import GateRow, gate_rows
 from kaimen.fleet.store import Store
-from kaimen.registry.fleet_marks import store_of
+from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.settings import Settings
 
 
@@ -31,7 +31,7 @@ def found(exchange: Exchange) -> Response:
     try:
         if _is_in_fleet(settings):
             membership = Membership.load(settings.fleet.folder)
-        place = store_of(settings.gallery.file)
+        place = fleet_store_path(settings.gallery.file)
         if membership is not None and membership.is_desk and place.exists():
             with closing(Store(place)) as store:
                 rows = gate_rows(store)

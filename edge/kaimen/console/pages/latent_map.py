@@ -16,7 +16,7 @@ from kaimen.console.navigation import NavigationEntry
 from kaimen.console.page import Page, act, view
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, StorageError
-from kaimen.gallery.latent_map import NEIGHBOURS, LatentMap, map_of
+from kaimen.gallery.latent_map import NEIGHBOURS, LatentMap, map_path
 from kaimen.gallery.members import Numbers
 from kaimen.installation import Installation
 from kaimen.registry.student_rows import Student
@@ -71,7 +71,7 @@ def student(exchange: Exchange) -> Response:
 async def fit(exchange: Exchange) -> Response:
     """Make the map by principal components, in place of the old one: nobody waits meanwhile."""
     installation = exchange.installation
-    path = map_of(installation.settings.gallery.file)
+    path = map_path(installation.settings.gallery.file)
 
     def read() -> tuple[str, Numbers, Points, Vault]:
         gallery = installation.gallery
@@ -127,7 +127,7 @@ class Landing:
     def _keep_up(self) -> None:
         gallery = self._installation.gallery
         gallery.refresh()
-        path = map_of(self._installation.settings.gallery.file)
+        path = map_path(self._installation.settings.gallery.file)
         made = path.stat().st_mtime_ns if path.exists() else 0
         of = f"{made} {gallery.hash}"
         if of != self._of:
@@ -166,7 +166,7 @@ def _now(installation: Installation) -> LatentMap:
     """Return the map of who is enrolled now. Raises GalleryError with what to do."""
     gallery = installation.gallery
     gallery.refresh()
-    path = map_of(installation.settings.gallery.file)
+    path = map_path(installation.settings.gallery.file)
     kept = LatentMap.load(path, installation.vault, gallery.encoder)
     return kept.completed(*gallery.centroids())
 

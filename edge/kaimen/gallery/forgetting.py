@@ -1,25 +1,17 @@
-"""What lies beside a registry, of its students: indexes, and how all of it is forgotten."""
+"""How students are forgotten in what lies beside a registry."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_of
+from kaimen.gallery.index import index_paths
+from kaimen.gallery.latent_map import forget_places, map_path
+from kaimen.names import as_kept
+from kaimen.registry.kept_phrases import KeptPhrases, kept_phrases_path
 from kaimen.registry.registry import Registry
-from kaimen.registry.replay_memory import ReplayMemory, replay_memory_of
+from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.storage import forget, unwritten
-
-
-def index_of(registry: Path, space: str = "") -> Path:
-    """Where the index of a registry's file is kept, of an encoder's space (``Registry.space``).
-
-    Hidden with the bundles, but for the first space's: it is made anew, and no backup needs it.
-    """
-    if not space:
-        return registry.with_suffix(".index")
-    return registry.parent / "bundles" / f".{registry.stem}{space}.index"
 
 
 def forget_beside(
@@ -33,27 +25,32 @@ def forget_beside(
     path = registry.path
     if not isinstance(path, Path):
         return
+    students = [as_kept(each) for each in students]
     with registry.database.writing():
         pass  # a disk that cannot be written says so before anything is deleted
     try:
-        for index in indexes_of(path):  # other encoders' are made anew, too
+        for index in index_paths(path):  # other encoders' are made anew, too
             forget(index)
     except OSError as error:
         who = f"{', '.join(students)}, known as before,"
         raise unwritten(index, error, who) from None
-    if replay_memory_of(path).exists():
-        memory = ReplayMemory(replay_memory_of(path), registry.vault, say=say)
+    if replay_memory_path(path).exists():
+        memory = ReplayMemory(replay_memory_path(path), registry.vault, say=say)
         try:
             for student in students:
                 memory.forget(student)
         finally:
             memory.close()
-    kept = KeptPhrases(kept_phrases_of(path), registry.vault)
+    kept = KeptPhrases(kept_phrases_path(path), registry.vault)
     for student in students:
         kept.forget(student)
+    _forget_places(map_path(path), registry, students)
 
 
-def indexes_of(registry: Path) -> list[Path]:
-    """Those of all spaces that are there."""
-    others = (registry.parent / "bundles").glob(f".{glob.escape(registry.stem)}.*.index")
-    return [index_of(registry), *others]
+def _forget_places(path: Path, registry: Registry, students: Collection[str]) -> None:
+    if not path.exists():
+        return
+    rows = registry.database.read("SELECT number, name FROM students")
+    gone = [number for number, name in rows if name in students]
+    models = registry.database.read("SELECT encoder FROM students UNION SELECT model FROM points")
+    forget_places(path, registry.vault, [str(model) for (model,) in models], gone)
