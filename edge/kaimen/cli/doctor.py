@@ -111,7 +111,7 @@ def _table(found: Sequence[Finding]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")  # a path is shown whole
     for each in found:
         shown = (each.name, each.found, each.mend)
         name, said, mend = told(*shown) if is_chinese() else shown
