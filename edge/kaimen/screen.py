@@ -139,4 +139,4 @@ class Screen:
         else:
             from rich.progress import track
 
-            yield from track(items, what, total, console=self.beside, transient=True)
+            yield from track(items, sentence(what), total, console=self.beside, transient=True)

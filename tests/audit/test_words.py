@@ -15,6 +15,7 @@ from kaimen.audit.words import about, told, turned_away
     [
         ({"kind": "door", "event": "state forced"}, "门的消息：门被强行打开"),
         ({"kind": "gap", "lost": 3}, "这里缺 3 行：当时无法写入"),
+        ({"kind": "gate", "event": "6 students; the door is armed"}, "6 名学生；门已启用"),
         (
             {
                 "kind": "decision", "verdict": "open", "student": "ab", "score": 0.8,

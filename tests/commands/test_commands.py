@@ -69,6 +69,26 @@ def test_on_a_narrow_terminal_each_command_has_its_summary_beside_it(
     assert max(map(len, lines)) <= 60
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_on_a_narrow_terminal_help_is_wrapped_and_an_example_is_a_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    lines = capsys.readouterr().out.partition("example:\n")[2].splitlines()
+    assert max((len(line) for line in lines if not line.startswith("  ")), default=0) <= 60
+    examples = [line for line in lines if line.startswith("  ")]
+    assert all(re.match("  ((sudo )?kaimen |    [(])", line) for line in examples)
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert set(re.findall(r"^  ([a-z]+) ", capsys.readouterr().err, re.MULTILINE)) == set(COMMANDS)
+
+
 def test_the_public_commands_are_these() -> None:
     assert list(COMMANDS) == [
         "demo", "setup", "doctor", "run", "door", "listen", "enroll", "students", "erase",

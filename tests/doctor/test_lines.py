@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from kaimen import voice
 from kaimen.cli import doctor as command
@@ -291,6 +294,19 @@ def test_the_units_are_judged_by_systemds_own_tool(pi: Pi) -> None:
     pi.write(path, "[Service]\nExecStart=/bin/true\n")
     found = only(services.check(patient(pi)), "hardening")
     assert found.state is Health.BROKEN and "kaimen-gate" in found.found
+
+
+def test_without_systemd_one_line_says_so(pi: Pi) -> None:
+    shutil.rmtree(pi.root / "run/systemd/system")
+    pi.remove("etc/systemd/system/kaimen-gate.service")
+    assert [each.name for each in services.check(patient(pi))] == ["services"]
+
+
+def test_on_a_narrow_terminal_a_path_is_shown_whole() -> None:
+    path = "/home/somebody/.local/share/kaimen/gallery.calibration.json"
+    shown = Console(width=60, file=StringIO(), color_system=None)
+    shown.print(command._table([ok("key", path)]))
+    assert path in re.sub(r"\s", "", shown.file.getvalue())
 
 
 # Whatever goes wrong

@@ -16,6 +16,7 @@ from kaimen.sound.high_pass import HighPass
 from kaimen_train import progress
 from kaimen_train.data import corpus
 from kaimen_train.data.corpus import (
+    MANIFEST_PAGE,
     UNSEEN,
     Clips,
     Row,
@@ -91,6 +92,7 @@ def test_a_manifest_that_is_none_is_refused_by_name(
     with pytest.raises(SettingsError, match=hint) as caught:
         read_manifest(path)
     assert str(path) in str(caught.value)
+    assert MANIFEST_PAGE in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -90,7 +90,7 @@ def told(record: Record, named: Named) -> str:
         return text(SCHOOL[kind])
     if kind in PRIVACY:
         return f"{named(record['student'])}{text(': ')}{text(PRIVACY[kind])}{_details(record)}"
-    return str(record.get("event", kind))
+    return sentence(str(record.get("event", kind)))
 
 
 def _details(record: Record) -> str:

@@ -42,7 +42,9 @@ its student. No threshold is copied from another school."""
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
+    parser.add_argument(
+        "--fpir", type=float, help="the share of strangers that you accept, such as 0.01"
+    )
     add_flag(parser, "--dry-run", "show it, and keep nothing")
     parser.add_argument(
         "--what-if", type=float, metavar="THRESHOLD", action="append", default=[],

@@ -4,10 +4,37 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+import textwrap
 from collections.abc import Collection, Generator, Mapping, Sequence
 from importlib import import_module
 
 from kaimen.names import printable
+
+LONGEST_LINE = 100  # columns of what is read
+
+
+class CommandHelp(argparse.HelpFormatter):
+    """Wraps what is said, and leaves each line of an example as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks = re.findall(r"(?m)(?:^(?! ).+\n?)+|(?:^ .+\n?)+|^\n", text)
+        return "".join(
+            _example(block, width) if block[0] == " " else _prose(block, width) for block in blocks
+        )
+
+
+def _prose(block: str, width: int) -> str:
+    return textwrap.fill(block, min(width, LONGEST_LINE), break_on_hyphens=False) + "\n"
+
+
+def _example(block: str, width: int) -> str:
+    """Put what is said of a command below it, where both do not fit."""
+    lines = block.splitlines()
+    return "".join(
+        (line if len(line) <= width else re.sub(r"(?<=\S) {2,}(?=\()", "\n      ", line)) + "\n"
+        for line in lines
+    )
 
 
 class CommandsHelp(argparse.HelpFormatter):
@@ -39,7 +66,7 @@ def add_commands(
             parents=parents,
             help=summary,
             description=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=CommandHelp,
         )
         if name == chosen:
             module = import_module(f"{package}.{name}")
@@ -51,8 +78,11 @@ def add_commands(
 def parse(
     top: argparse.ArgumentParser, given: Sequence[str], commands: Collection[str]
 ) -> argparse.Namespace:
-    """Return what was given, or end with what was probably meant."""
-    if given and not given[0].startswith("-") and given[0] not in commands:
+    """Return what was given, or end with the help, or with what was probably meant."""
+    if not given:
+        top.print_help(sys.stderr)
+        top.exit(2)
+    if not given[0].startswith("-") and given[0] not in commands:
         known = f"the commands are {', '.join(commands)}"
         top.error(f"there is no command '{printable(given[0])}'{_meant(given[0], commands, known)}")
     chosen, unknown = top.parse_known_args(given)

@@ -98,7 +98,10 @@ def _see_to_accounts(
         accounts.remove(name)
         screen.result({"removed": name}, f"{name} is removed")
     else:
-        for account in accounts.all().values():
+        listed = accounts.all().values()
+        if not listed:
+            screen.say("nobody can sign in; begin with 'kaimen console --add-account NAME'")
+        for account in listed:
             way = "password" if account.hashed else "proxy"
             passkeys = len(account.passkeys)
             more = f", {passkeys} passkey{'s' if passkeys > 1 else ''}" if passkeys else ""

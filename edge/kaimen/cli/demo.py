@@ -26,22 +26,26 @@ EXAMPLE = """example:
   kaimen demo --synthetic
   kaimen demo --speech class/      (class/STUDENT/RECORDING.mp3)
 
-The voices that come along are real: two classes, each with a passphrase and a gate of its own, and
-strangers. A student's first recordings enroll, the others come to the gate; each student is once a
-stranger, to a gate where the rest of the class is enrolled. Who is nearly known says it once more.
-Recordings are played back by simulated loudspeakers. The exit code is 1 when more visits of a kind
-go wrong than the shipped encoder promises. --synthetic: a class spoken by espeak-ng; since a
-machine says the same thing in nearly the same way each time, as a recording does, nobody plays it
-back, and the checks for recordings and loudspeakers are off. Its voices are one voice at several
-pitches, so that nobody is a stranger: it shows the words."""
+The voices that come along are of real people: two classes, and strangers. Each class has its own
+passphrase and its own gate. A student's first recordings enroll, the others come to the gate. Each
+student comes once as a stranger, to a gate that knows only the others. Whoever is nearly known says
+it once more. Replays come out of simulated loudspeakers. The exit code is 1 if more visits of a
+kind go wrong than the shipped encoder promises.
+
+--synthetic plays a class spoken by espeak-ng. It shows the words, not the voices: all are one voice
+at several pitches, so nobody is a stranger. A machine says the same thing in nearly the same way
+each time, as a recording does; so nothing is played back, and the checks for replays and
+loudspeakers are off."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     voices = parser.add_mutually_exclusive_group()
-    voices.add_argument("--speech", type=Path, metavar="FOLDER", help="your own recordings instead")
-    add_flag(voices, "--synthetic", "synthetic voices instead")
-    add_file(parser, "--encoder", "another encoder.tflite")
+    voices.add_argument(
+        "--speech", type=Path, metavar="FOLDER", help="use your own recordings instead"
+    )
+    add_flag(voices, "--synthetic", "use synthetic voices instead")
+    add_file(parser, "--encoder", "use another encoder.tflite")
     add_file(parser, "--picture", "draw the tables as an SVG")
 
 

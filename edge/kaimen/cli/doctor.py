@@ -27,7 +27,7 @@ SECONDS = 3.0  # of listening
 
 EXAMPLE = """example:
   kaimen doctor
-  sudo kaimen doctor        (a Pi: the settings of the services, /etc/kaimen/kaimen.toml)
+  sudo kaimen doctor        (a Pi: with the services' settings)
   kaimen doctor --json | jq 'select(.state != "ok")'
   sudo kaimen doctor --report gate.json        (a file worth sending; read it first)
 
@@ -45,13 +45,16 @@ MARKS = {
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help=f"to listen (default {SECONDS:g})"
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"how long to listen, in seconds (default {SECONDS:g})",
     )
     add_file(parser, "--play", "a recording in the microphone's place")
     add_file(
         parser,
         "--report",
-        "write what is worth sending to who looks for a fault: no names, no voices",
+        "also write a report to send to whoever looks for a fault: no names, no voices",
     )
     parser.add_argument(
         "--root",
@@ -108,7 +111,7 @@ def _table(found: Sequence[Finding]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")  # a path is shown whole
     for each in found:
         shown = (each.name, each.found, each.mend)
         name, said, mend = told(*shown) if is_chinese() else shown

@@ -57,14 +57,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, help="recordings of one student")
     parser.add_argument("--student", help="whose recordings the files are")
     parser.add_argument("--group", help="the student's group, for rules of the roster")
-    parser.add_argument("--word", default="", help="they say this word, for challenges")
+    parser.add_argument("--word", default="", help="the files are this word, for challenges")
     parser.add_argument("--consent", metavar="DATE", help="the last day of the student's consent")
     parser.add_argument("--guardian", metavar="NAME", help="with --consent: who gave it")
     parser.add_argument(
         "--from", dest="place", type=Path, metavar="PLACE",
         help="a folder of students' folders, or a CSV file of recordings",
     )  # fmt: skip
-    add_flag(parser, "--accept-alike", "enroll a voice under a second name, too")
+    add_flag(parser, "--accept-alike", "enroll a voice that another student has, too")
     add_file(parser, "--report", "write what was refused, as CSV")
     again = parser.add_mutually_exclusive_group()
     add_flag(again, "--add", "add the files to what --student is enrolled with")

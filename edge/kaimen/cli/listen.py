@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--relay",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="switch the relay of this Pi, too; without, it is simulated",
+        help="switch the relay of this Pi, too; without this, it is simulated",
     )
 
 

@@ -28,33 +28,37 @@ from kaimen.output import fill_standard_descriptors, let_go, unheard
 from kaimen.screen import Screen, show_what_can_be_shown
 
 COMMANDS = {
-    "demo": "a day at the gate, without microphone, pins or anybody's data",
-    "setup": "the first run: a few questions, each tried, and the settings written",
-    "doctor": "whether everything a gate needs is well, and what to do where it is not",
-    "run": "the gate at a microphone, for years",
-    "door": "the door as a process of its own, until stopped",
-    "listen": "recordings through the whole gate",
-    "enroll": "recordings become students of the gallery",
-    "students": "who is enrolled",
-    "erase": "a student is gone for good, with a certificate that others can check",
-    "renew": "a new key and new voiceprints out of the old, without new recordings",
-    "calibrate": "the threshold that fits this school",
-    "update": "a newer Kaimen, by apt, and nothing else of the machine",
-    "attack": "attacks rehearsed at a gate, and what stops them",
-    "settings": "what the gate goes by, and whether a file of it is right",
-    "log": "who was let in, who was not, and why, in plain words",
-    "review": "doubtful phrases, where they are kept: listen, say who was right, enroll, erase",
-    "map": "all students in two dimensions: who is like whom",
-    "backup": "the school in one encrypted file",
-    "restore": "a backup becomes the school, or nothing changes",
-    "audit": "what the gate decided, and whether anybody changed the log of it",
-    "bundle": "what the gate hears with, as one signed file: make, inspect, install, roll back",
-    "fleet": "many gates with the students of one desk",
-    "embed": "recordings become points in a file, for whoever studies them",
-    "bridge": "what the gate says to other systems: panels, Home Assistant, webhooks, Prometheus",
-    "console": "the operator's desk in a browser: who was let in, and why not",
-    "bench": "how fast each part is, as ratios within one run",
+    "demo": "play a day at a gate, without microphone, pins or anybody's data",
+    "setup": "ask a few questions, try each answer, and write the settings",
+    "doctor": "examine everything a gate needs, and say how to mend it",
+    "run": "run the gate at its microphone, until stopped",
+    "door": "run the door, the process that holds the pins, until stopped",
+    "listen": "send recordings through the whole gate",
+    "enroll": "enroll students, from recordings or at the microphone",
+    "students": "show and change who is enrolled",
+    "erase": "erase a student for good, with a certificate that others can check",
+    "renew": "give the school a new key and new voiceprints, without new recordings",
+    "calibrate": "learn the threshold that fits this school",
+    "update": "install a newer Kaimen by apt, and nothing else",
+    "attack": "rehearse attacks at a gate, and show what stops them",
+    "settings": "show every setting, and check a settings file",
+    "log": "show who was let in, who was not, and why, in plain words",
+    "review": "show and mark doubtful phrases, where the settings keep them",
+    "map": "show all students in two dimensions: who is like whom",
+    "backup": "write the school into one encrypted file",
+    "restore": "make a backup the school, or change nothing",
+    "audit": "verify that nobody changed the log, or export it",
+    "bundle": "make, inspect, install and roll back signed models",
+    "fleet": "run many gates with the students of one desk",
+    "embed": "write the voiceprints of recordings into a file, for study",
+    "bridge": "connect panels, Home Assistant, webhooks and Prometheus",
+    "console": "serve the operator's desk in a browser: who was let in, and why not",
+    "bench": "measure how fast each part is, as ratios within one run",
 }
+DESCRIPTION = (
+    "A voice gate: say 芝麻开门 and the door opens. Begin with 'kaimen demo'. A gate needs setup, "
+    "enroll, calibrate, doctor and run, in this order."
+)
 
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -62,7 +66,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
     Only that one is loaded: a relay that must go off waits for no library of another command.
     """
-    top = CommandParser(prog="kaimen", description="A voice gate: say 芝麻开门 and the door opens.")
+    top = CommandParser(prog="kaimen", description=DESCRIPTION)
     top.add_argument("--version", action="version", version=f"kaimen {__version__}")
     shared = CommandParser(add_help=False)
     given = os.environ.get("KAIMEN_CONFIG")
@@ -71,9 +75,11 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         type=Path,
         default=Path(given) if given else None,
         metavar="FILE",
-        help="settings, a TOML file; $KAIMEN_CONFIG names another default than none",
+        help="a TOML file of settings; without it, the one that $KAIMEN_CONFIG names, if any",
     )
-    shared.add_argument("--json", action="store_true", help="one JSON object a line")
+    shared.add_argument(
+        "--json", action="store_true", help="print one JSON object a line, for programs"
+    )
     add_commands(top, COMMANDS, "kaimen.cli", chosen, [shared])
     return top
 

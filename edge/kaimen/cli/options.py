@@ -18,4 +18,4 @@ def add_file(options: argparse._ActionsContainer, name: str, what: str) -> None:
 
 def add_nearest(options: argparse._ActionsContainer) -> None:
     """Add ``--nearest``, which tells whom a stranger sounds like."""
-    add_flag(options, "--nearest", "say whom a voice is like that is turned away")
+    add_flag(options, "--nearest", "when a voice is turned away, say whom it is like")

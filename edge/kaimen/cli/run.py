@@ -23,9 +23,15 @@ on, and ends its lease by itself."""
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     add_nearest(parser)
-    parser.add_argument("--microphone", help="a part of its name; the default one without")
+    parser.add_argument(
+        "--microphone", help="a part of the microphone's name; without it, as in the settings"
+    )
     add_file(parser, "--play", "a recording instead of a microphone")
-    add_flag(parser, "--wait", "wait for a gallery and its calibration")
+    add_flag(
+        parser,
+        "--wait",
+        "wait for what is missing at the start: a gallery, a calibration, a key, space",
+    )
     parser.add_argument(
         "--reader",
         type=Path,

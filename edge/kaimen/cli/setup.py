@@ -35,11 +35,25 @@ somebody moves the door. Enter takes what is in brackets, ? explains. Nothing is
 end; Ctrl-C leaves everything as it was. With --yes nothing is asked and nothing tried.
 The encoder is chosen by the board, unless --model does or students are enrolled already."""
 
+VALUES = {
+    "model": "large|small",
+    "microphone": "NAME",
+    "relay": "PIN",
+    "active": "high|low",
+    "lease": "SECONDS",
+    "contact": "PIN|none",
+    "closed": "high|low",
+    "button": "PIN|none",
+    "reader": "PATH|none",
+}  # as an option takes them
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
     for question in QUESTIONS:
-        parser.add_argument(f"--{question.option}", metavar="X", help=question.text)
+        parser.add_argument(
+            f"--{question.option}", metavar=VALUES[question.option], help=question.text
+        )
     add_file(parser, "--out", "write there instead")
     add_flag(parser, "--yes", "ask nothing, try nothing, write")
     add_file(parser, "--play", "a recording in the microphone's place")

@@ -42,13 +42,15 @@ A student who is removed is gone at once: from the registry, the index and every
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("names", nargs="*", metavar="STUDENT", help="these; * stands for anything")
-    parser.add_argument("--group", help="those of this group")
-    add_flag(parser, "--count", "how many, by group and consent")
-    add_flag(parser, "--recordings", "their recordings, by number")
-    parser.add_argument("--set-group", metavar="GROUP", help="they are in this group from now on")
     parser.add_argument(
-        "--set-consent", metavar="DATE", help=f"the last day of their consent, or {ENDLESS}"
+        "names", nargs="*", metavar="STUDENT", help="only these students; * stands for anything"
+    )
+    parser.add_argument("--group", help="only students of this group")
+    add_flag(parser, "--count", "say only how many, by group and consent")
+    add_flag(parser, "--recordings", "list their recordings, by number")
+    parser.add_argument("--set-group", metavar="GROUP", help="put them into this group")
+    parser.add_argument(
+        "--set-consent", metavar="DATE", help=f"set the last day of their consent, or {ENDLESS}"
     )
     parser.add_argument(
         "--guardian", metavar="NAME", help="with --set-consent: the guardian who gave it"
@@ -61,11 +63,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--given", metavar="DATE", help="with --set-consent: the day it was given, if not today"
     )
-    add_flag(parser, "--consents", "the ledger of their consents")
-    add_flag(parser, "--withdraw-consent", "nobody is recognised by it from now on")
+    add_flag(parser, "--consents", "show the ledger of their consents")
+    add_flag(parser, "--withdraw-consent", "end their consent: the gate knows them no more")
     add_flag(parser, "--pin", "ask for a PIN of one student, or read it from stdin")
     add_flag(parser, "--new", "with --pin: the student is new, and has no voice here")
-    add_flag(parser, "--no-pin", "one student's PIN opens no more")
+    add_flag(parser, "--no-pin", "take away one student's PIN")
     parser.add_argument(
         "--remove-recording", metavar="NUMBER", type=int, action="append", default=[],
         help="forget this recording of one student; may be repeated",
@@ -75,9 +77,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--remove", metavar="STUDENT", action="append", default=[],
         help="forget a student at once; may be repeated",
     )  # fmt: skip
-    add_flag(parser, "--erased", "keyed hashes of who was removed, one a line")
-    add_flag(parser, "--grown", "their voiceprints that were taken in at the gate")
-    add_flag(parser, "--forget-grown", "forget these; what enrolled them stays")
+    add_flag(parser, "--erased", "print keyed hashes of the removed students, one a line")
+    add_flag(parser, "--grown", "list voiceprints that were taken in at the gate")
+    add_flag(parser, "--forget-grown", "forget voiceprints that were taken in at the gate")
     add_file(
         parser,
         "--carry",

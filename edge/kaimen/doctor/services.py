@@ -25,15 +25,15 @@ def check(patient: Patient) -> Iterator[Finding]:
             "no systemd runs here: nothing starts the gate, and nothing starts it again",
             "none is needed to try things out; at a door, use a system with systemd",
         )
-    else:
-        for unit in UNITS:
+        return
+    for unit in UNITS:
+        yield _unit(patient, unit)
+    for unit in CHOSEN:
+        if _is_enabled(patient, unit):
             yield _unit(patient, unit)
-        for unit in CHOSEN:
-            if _is_enabled(patient, unit):
-                yield _unit(patient, unit)
-        for unit in TIMERS:
-            if _is_enabled(patient, f"{unit}.timer"):
-                yield _timer(patient, unit)
+    for unit in TIMERS:
+        if _is_enabled(patient, f"{unit}.timer"):
+            yield _timer(patient, unit)
     yield _hardening(patient)
 
 

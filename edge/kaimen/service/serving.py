@@ -19,6 +19,7 @@ from kaimen.gate.feed import Feed
 from kaimen.gate.gate import Answer, Gate
 from kaimen.gate.heartbeat import Heartbeat
 from kaimen.gate.supervisor import Supervisor
+from kaimen.language import text
 from kaimen.review.keeping import PhraseKeeping
 from kaimen.rollout.takeover import Takeover
 from kaimen.screen import Screen
@@ -74,7 +75,7 @@ class _Service:
             growing=growing,
         )
         self._gate = gate = Gate(installation.encoder, policy, self._door, say=screen.note)
-        screen.say("Ctrl-C stops")
+        screen.say(text("Ctrl-C stops"))
         self._feed = stack.enter_context(Feed.listening(settings.console.feed_path, screen.note))
         events = installation.registry.events
         self._report = Reporter(gate, audit, events, screen, self._feed, nearest=options.nearest)
@@ -149,8 +150,8 @@ class _Service:
             self._door_seen.hear(event)
         self._feed.state("door", self._door_seen.fields)
         self._feed.state("gate", self._told_of())
-        for text in self._supervisor.events():
-            self._report.said(text)
+        for told in self._supervisor.events():
+            self._report.said(told)
         if self._pins is not None:
             self._pins.obey()
         self._report.waiting()

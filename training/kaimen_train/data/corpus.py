@@ -28,6 +28,7 @@ from kaimen.voice import features
 from kaimen_train.progress import track
 
 MANIFEST = Path("../shared/speech/manifest.csv")
+MANIFEST_PAGE = "docs/use/workshop.md"  # what a manifest is
 NOISE = "noise"
 # Corpora that are for evaluation alone, whatever the manifest says: a figure of them cannot be
 # learned by heart, and the licence of calls allows nothing else.
@@ -65,7 +66,9 @@ def read_manifest(path: Path | str) -> list[Row]:
             reader = csv.DictReader(file)
             missing = needed - set(reader.fieldnames or ())
             if missing:
-                raise SettingsError(f"{path}: no column {', '.join(sorted(missing))}; see docs")
+                raise SettingsError(
+                    f"{path}: no column {', '.join(sorted(missing))}; see {MANIFEST_PAGE}"
+                )
             return [
                 Row(
                     path=row["path"],
@@ -78,7 +81,10 @@ def read_manifest(path: Path | str) -> list[Row]:
                 for row in reader
             ]
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as a manifest ({error})") from None
+        why = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"{path}: cannot be read as a manifest ({why}); see {MANIFEST_PAGE}"
+        ) from None
 
 
 def speech_of(file: Path) -> Samples:

@@ -19,7 +19,7 @@ from kaimen.sound import Samples
 from kaimen.storage import write_whole
 from kaimen.voice import encoder, features
 from kaimen.voice.encoder import Encoder
-from kaimen_train.data.corpus import Row, of_split, speech_of
+from kaimen_train.data.corpus import MANIFEST_PAGE, Row, of_split, speech_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.peers import call, mfcc39
 from kaimen_train.processes import WORKERS, in_processes
@@ -129,7 +129,7 @@ def hear(rows: Sequence[Row]) -> EvalSpeech:
     }
     if not by_corpus:
         raise SettingsError(
-            f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see docs"
+            f"the manifest has no eval rows of {', '.join(protocols.PAIRED)}; see {MANIFEST_PAGE}"
         )
     sounds = {corpus: speech(chosen, corpus) for corpus, chosen in by_corpus.items()}
     names, phrases = protocols.joined(by_corpus.get(PHRASED, []), sounds.get(PHRASED, []))

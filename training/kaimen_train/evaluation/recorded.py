@@ -33,7 +33,7 @@ from kaimen.sound.recording import read
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.score import score_of
 from kaimen.voice.utterance import Utterance
-from kaimen_train.data.corpus import Row, phrase_in
+from kaimen_train.data.corpus import MANIFEST_PAGE, Row, phrase_in
 from kaimen_train.evaluation import amr, gate_phrases
 from kaimen_train.evaluation.evaluate import EvalSpeech
 from kaimen_train.progress import track
@@ -81,7 +81,9 @@ def schools(rows: Sequence[Row]) -> list[SpokenSchool]:
     """Return a school of each corpus there is: the phrase that most say, in a quiet room."""
     chosen = [row for row in rows if row.split == "eval" and row.corpus in CORPORA]
     if not chosen:
-        raise SettingsError(f"the manifest has no eval rows of {', '.join(CORPORA)}; see docs")
+        raise SettingsError(
+            f"the manifest has no eval rows of {', '.join(CORPORA)}; see {MANIFEST_PAGE}"
+        )
     found = []
     for each in gate_phrases.hear(chosen, EvalSpeech({}, {}, [], []))[0]:
         if each.length != WORDS:
