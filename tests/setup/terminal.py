@@ -51,10 +51,36 @@ def of_no_width() -> dict[str, str]:
     return {name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
 
 
+class Services:
+    """A systemctl that writes down what it is asked to do, and what had been written by then."""
+
+    def __init__(self, folder: Path, *, failing: str = "") -> None:
+        self.folder = folder / "systemd"
+        self.folder.mkdir()
+        self._calls = self.folder / "calls"
+        program = self.folder / "systemctl"
+        program.write_text(
+            f"""#!/bin/sh
+shift  # --no-ask-password
+if [ "$1" = is-active ]; then echo active; exit 0; fi
+if [ "$1" = "{failing}" ]; then echo "{failing}: not you" >&2; exit 4; fi
+echo "$* $(ls {folder}/etc)" >> {self._calls}
+""",
+            encoding="ascii",
+        )
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        return self._calls.read_text().splitlines() if self._calls.exists() else []
+
+
 class Terminal:
     """A setup that runs; its folder holds nothing but what setup wrote and ``before``."""
 
-    def __init__(self, folder: Path, voice: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, voice: Path, *options: str, services: Services | None = None
+    ) -> None:
         self.folder = folder / "etc"
         self.folder.mkdir(exist_ok=True)
         self.file = self.folder / "kaimen.toml"
@@ -63,12 +89,15 @@ class Terminal:
         self.moves.touch()
         arguments = ["-m", "tests.setup.rehearsed", str(self.trace), str(self.moves)]
         arguments += ["--config", str(self.file), "--play", str(voice), *options]
+        environment = of_no_width()
+        if services is not None:
+            environment["PATH"] = f"{services.folder}:{environment['PATH']}"
         self.process = pexpect.spawn(
             sys.executable,
             arguments,
             timeout=PATIENCE,
             dimensions=(50, 300),
-            env=of_no_width(),
+            env=environment,
             encoding="utf-8",
             cwd=str(Path(__file__).parents[2]),
         )

@@ -12,7 +12,7 @@ import soundfile
 
 from kaimen.settings import Settings
 from kaimen.sound import SAMPLE_RATE
-from tests.setup.terminal import PATIENCE, SESSION, Step, Terminal
+from tests.setup.terminal import PATIENCE, SESSION, Services, Step, Terminal
 from tests.sounds import in_a_room, noise, silence, spoken
 
 pytestmark = pytest.mark.slow
@@ -46,11 +46,13 @@ def setup(tmp_path: Path, voice: Path) -> Iterator[Callable[..., Terminal]]:
     """Starts setups, and ends them if need be."""
     begun: list[Terminal] = []
 
-    def start(*options: str, old: str = "", sound: Path = voice) -> Terminal:
+    def start(
+        *options: str, old: str = "", sound: Path = voice, services: Services | None = None
+    ) -> Terminal:
         if old:
             (tmp_path / "etc").mkdir()
             (tmp_path / "etc" / "kaimen.toml").write_text(old, encoding="utf-8")
-        begun.append(Terminal(tmp_path, sound, *options))
+        begun.append(Terminal(tmp_path, sound, *options, services=services))
         return begun[-1]
 
     yield start
@@ -149,6 +151,63 @@ def test_interrupted_while_somebody_speaks_nothing_is_written(
     terminal.said("nothing was written")
     assert terminal.ended() == 130
     assert files(terminal) == {}
+
+
+STOP = Step("Stop them meanwhile.*: $", "yes", "maybe", "is none of yes, no")
+
+
+def test_services_that_hold_the_pins_are_stopped_and_started_with_what_was_written(
+    setup: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    services = Services(tmp_path)
+    terminal = setup(services=services)
+    terminal.session(STOP)
+    terminal.asked(SESSION[0])
+    assert services.calls == ["stop kaimen-gate kaimen-door "]
+    terminal.answer(SESSION[0].answer)
+    terminal.session(*SESSION[1:])
+    terminal.said("kaimen-door kaimen-gate are started again")
+    assert terminal.ended() == 0
+    assert services.calls[1:] == ["start kaimen-door kaimen-gate kaimen.toml"]
+
+
+def test_services_that_were_stopped_are_started_whatever_happens(
+    setup: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    services = Services(tmp_path)
+    terminal = setup(services=services)
+    terminal.session(STOP)
+    terminal.asked(SESSION[0])
+    terminal.kill(signal.SIGTERM)
+    assert terminal.ended() == 130
+    assert services.calls == ["stop kaimen-gate kaimen-door ", "start kaimen-door kaimen-gate "]
+
+
+@pytest.mark.parametrize(
+    ("answer", "failing", "said", "calls"),
+    [
+        ("no", "", "Microphone", []),
+        ("yes", "stop", "they cannot be stopped: stop: not you", []),
+        ("yes", "start", "sudo systemctl start kaimen-door kaimen-gate", ["stop"]),
+    ],
+)
+def test_services_that_may_not_or_cannot_be_stopped_or_started_are_said(
+    setup: Callable[..., Terminal],
+    tmp_path: Path,
+    answer: str,
+    failing: str,
+    said: str,
+    calls: list[str],
+) -> None:
+    services = Services(tmp_path, failing=failing)
+    terminal = setup(services=services)
+    terminal.asked(STOP)
+    terminal.answer(answer)
+    if failing == "start":
+        terminal.asked(SESSION[0])
+        terminal.interrupt()
+    terminal.said(said)
+    assert [each.split()[0] for each in services.calls] == calls
 
 
 @pytest.mark.parametrize("how", ["hung up", "end of the answers", "SIGTERM"])

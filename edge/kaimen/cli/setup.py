@@ -6,6 +6,8 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.table import Table
@@ -22,6 +24,7 @@ from kaimen.setup.dialogue import Dialogue, shown
 from kaimen.setup.interview import Interview, unasked
 from kaimen.setup.model import model_for, unknown_to
 from kaimen.setup.questions import MODEL, QUESTIONS
+from kaimen.setup.services import running, stopped
 from kaimen.setup.trials import Trials
 from kaimen.setup.writing import FRESH, INSTALLED, before, rendered, write
 
@@ -33,6 +36,7 @@ EXAMPLE = f"""example:
 Each answer is tried: a meter for the microphone, one lease for the relay, the contact's state while
 somebody moves the door. Enter takes what is in brackets, ? explains. Nothing is written before the
 end; Ctrl-C leaves everything as it was. With --yes nothing is asked and nothing tried.
+A gate that runs holds the microphone and the pins: setup offers to stop it, and starts it again.
 The encoder is chosen by the board, unless --model does or students are enrolled already."""
 
 VALUES = {
@@ -76,13 +80,36 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
             given[MODEL.option] = model
     if arguments.yes:
         made = unasked(settings, given)
-        new = rendered(content, made)
-    else:
-        asked = _asked(arguments, screen, settings, given, content, target)
+        _write(screen, target, made, rendered(content, made), known)
+        _say_restart(screen, made)
+        return 0
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            "nobody can be asked: this is no terminal; give the answers as options, with --yes"
+        )
+    dialogue = Dialogue(screen.beside, sys.stdin)
+    # A line that is cut, or a kill, ends it as Ctrl-C does: with the relay at rest.
+    with handled(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP), ExitStack() as pause:
+        try:
+            holders = running()
+            start_again = False
+            if holders and _may_stop(holders, dialogue):
+                start_again = pause.enter_context(stopped(holders, dialogue.say))
+            asked = _asked(arguments, dialogue, settings, given, content, target)
+        except KeyboardInterrupt:
+            dialogue.say("\n" + text("stopped; nothing was written, and the relay is at rest"))
+            raise
         if asked is None:
             screen.note("nothing was written")
             return 0
         made, new = asked
+        _write(screen, target, made, new, known)
+    if not start_again:
+        _say_restart(screen, made)
+    return 0
+
+
+def _write(screen: Screen, target: Path, made: Settings, new: str, known: dict[str, int]) -> None:
     kept = write(target, new)
     told = text("{path} is written", path=target)
     if kept:
@@ -100,34 +127,46 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if unknown:
         screen.note(unknown)
     screen.say(text("next: 'kaimen doctor{where}' looks at everything", where=where))
+
+
+def _say_restart(screen: Screen, made: Settings) -> None:
     if made.door.socket:
         screen.say(
             text("the services take it up with: sudo systemctl restart kaimen-door kaimen-gate")
         )
-    return 0
+
+
+def _may_stop(holders: Sequence[str], dialogue: Dialogue) -> bool:
+    """Ask whether services that hold microphone and pins may be stopped."""
+    answer = dialogue.choose(
+        text(
+            "{names} run here and hold the microphone and the pins. Stop them meanwhile?",
+            names=" ".join(holders),
+        ),
+        "yes",
+        "no",
+        explained=text(
+            "The door stays shut while they are stopped. They are started again at the end, "
+            "whatever happens, with what was written. no: what they hold cannot be tried."
+        ),
+    )
+    return answer == "yes"
 
 
 def _asked(
     arguments: argparse.Namespace,
-    screen: Screen,
+    dialogue: Dialogue,
     settings: Settings,
     given: dict[str, str],
     content: str,
     target: Path,
 ) -> tuple[Settings, str] | None:
     """The settings and the file's text as somebody answered and confirmed; None if they did not."""
-    if not sys.stdin.isatty():
-        raise SettingsError(
-            "nobody can be asked: this is no terminal; give the answers as options, with --yes"
-        )
-    dialogue = Dialogue(screen.beside, sys.stdin)
-    trials = Trials(settings.door, play=arguments.play)
-    # A line that is cut, or a kill, ends it as Ctrl-C does: with the relay at rest.
-    with handled(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP), trials:
+    with Trials(settings.door, play=arguments.play) as trials:
         try:
             made = Interview(settings, given, dialogue, trials).run()
             new = rendered(content, made)
-            screen.beside.print(_table(settings, made))
+            dialogue.console.print(_table(settings, made))
             sure = dialogue.choose(
                 text("Write {path}?", path=target),
                 "yes",
@@ -138,10 +177,8 @@ def _asked(
                     name=before(target).name,
                 ),
             )
-        except BaseException as error:
+        except BaseException:
             trials.give_up()
-            if isinstance(error, KeyboardInterrupt):
-                dialogue.say("\n" + text("stopped; nothing was written, and the relay is at rest"))
             raise
         if sure == "no":
             trials.give_up()
