@@ -68,5 +68,5 @@ PAGE = Page(
     title="Acts",
     path="/acts",
     role=Role.ADMIN,
-    ways=(view("/acts", show, role=Role.ADMIN),),
+    routes=(view("/acts", show, role=Role.ADMIN),),
 )

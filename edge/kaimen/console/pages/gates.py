@@ -49,6 +49,6 @@ PAGE = Page(
     name="gates",
     title="Gates",
     path="/gates",
-    ways=(view("/gates", show), view("/gates/found", found)),
+    routes=(view("/gates", show), view("/gates/found", found)),
     applies=_is_in_fleet,
 )

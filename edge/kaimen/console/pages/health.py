@@ -53,5 +53,5 @@ PAGE = Page(
     name="health",
     title="Health",
     path="/health",
-    ways=(view("/health", show), view("/health/found", found)),
+    routes=(view("/health", show), view("/health/found", found)),
 )

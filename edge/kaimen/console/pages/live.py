@@ -99,5 +99,5 @@ PAGE = Page(
     name="live",
     title="Live",
     path="/live",
-    ways=(view("/live", show), view("/live/feed", feed), act("/live/open", open_door)),
+    routes=(view("/live", show), view("/live/feed", feed), act("/live/open", open_door)),
 )

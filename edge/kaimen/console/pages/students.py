@@ -131,7 +131,7 @@ PAGE = Page(
     title="Students",
     path="/students",
     role=R,
-    ways=(
+    routes=(
         view("/students", show, role=R),
         view("/students/rows", rows, role=R),
         view(ONE, one, role=R),
@@ -140,7 +140,7 @@ PAGE = Page(
         act(RECORDING, remove_recording, role=R),
         act(f"{ONE}/remove", remove, role=R),
         act(f"{ONE}/export", give, role=R),
-        *consents.WAYS,
-        *erasing.WAYS,
+        *consents.ROUTES,
+        *erasing.ROUTES,
     ),
 )
