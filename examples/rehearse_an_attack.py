@@ -4,7 +4,7 @@ from pathlib import Path
 
 import kaimen
 from kaimen.access.checks import Checks
-from kaimen.rehearsal.attack import LIVING, Range
+from kaimen.rehearsal.attack import LIVING, AttackedGate
 from kaimen.rehearsal.people import people_in
 from kaimen.voice.models import Models
 
@@ -13,7 +13,7 @@ KINDS = (LIVING, "stranger", "other words", "copy, no loudspeaker")  # simulated
 
 models = Models.shipped(kaimen.Encoder())
 people = people_in(CLASS, phrase="phrase")[:3]  # files are called TEXT-TAKE.mp3
-place = Range(people, models)
+place = AttackedGate(people, models)
 attempts = [attempt for attempt in place.attempts() if attempt.kind in KINDS]
 for name, checks in (
     ("voice alone", None),

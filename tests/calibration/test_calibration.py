@@ -385,7 +385,7 @@ def test_the_part_of_other_people_fades_without_a_step(
     counted: int, drawn: float, fpir: float
 ) -> None:
     parts = [thresholds.needed((counted + more) * fpir) for more in (0, 1)]
-    assert 0 <= parts[0] - parts[1] <= fpir / (thresholds.PLENTY - thresholds.THREE) + 1e-9
+    assert 0 <= parts[0] - parts[1] <= fpir / (thresholds.PLENTY - thresholds.RULE_OF_THREE) + 1e-9
 
 
 def test_one_student_more_moves_no_threshold_by_a_step() -> None:

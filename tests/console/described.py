@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from kaimen.console.exchange import environment
-from kaimen.console.page import Way
+from kaimen.console.page import PageRoute
 from kaimen.console.pages import PAGES
 
 Schema = dict[str, Any]
@@ -106,33 +106,33 @@ def _either(schemas: list[Schema]) -> Schema:
     return different[0] if len(different) == 1 else {"anyOf": different}
 
 
-def shape(way: Way) -> str:
+def shape(route: PageRoute) -> str:
     """Return an address with {} for what is filled in."""
-    return PLACE.sub("{}", way.path)
+    return PLACE.sub("{}", route.path)
 
 
 def description() -> Schema:
     """Return all addresses, as OpenAPI 3.1 has them."""
     paths: Schema = defaultdict(dict)
     sent = forms()
-    for way in (way for page in PAGES for way in page.ways):
-        path = PLACE.sub(r"{\1}", way.path)
-        paths[path][way.method.lower()] = _operation(way, sent.get(shape(way), {}))
+    for route in (route for page in PAGES for route in page.routes):
+        path = PLACE.sub(r"{\1}", route.path)
+        paths[path][route.method.lower()] = _operation(route, sent.get(shape(route), {}))
     info = {"title": "The console of Kaimen", "version": "1"}
     return {"openapi": "3.1.0", "info": info, "paths": dict(paths)}
 
 
-def _operation(way: Way, fields: dict[str, Schema]) -> Schema:
+def _operation(route: PageRoute, fields: dict[str, Schema]) -> Schema:
     content = {kind: {"schema": {}} for kind in KINDS}
     operation: Schema = {
-        "operationId": f"{way.method} {way.path}",
-        "parameters": [*_parameters(way)],
+        "operationId": f"{route.method} {route.path}",
+        "parameters": [*_parameters(route)],
         "responses": {
             **{str(each): {"description": "", "content": content} for each in STATUSES},
             **{str(each): {"description": ""} for each in WITHOUT_CONTENT},
         },
     }
-    if way.method != "GET":
+    if route.method != "GET":
         form = {"type": "object", "properties": fields, "required": sorted(fields)}
         has_file = any(each is TYPES["file"] for each in fields.values())
         kinds = (MULTIPART,) if has_file else (URLENCODED, MULTIPART)
@@ -140,10 +140,10 @@ def _operation(way: Way, fields: dict[str, Schema]) -> Schema:
     return operation
 
 
-def _parameters(way: Way) -> Iterator[Schema]:
-    for name, kind in PLACE.findall(way.path):
+def _parameters(route: PageRoute) -> Iterator[Schema]:
+    for name, kind in PLACE.findall(route.path):
         schema = NUMBER if kind == "int" or name == "number" else NAME
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if way.method == "GET":
-        for name, schema in ASKED.get(shape(way), {}).items():
+    if route.method == "GET":
+        for name, schema in ASKED.get(shape(route), {}).items():
             yield {"name": name, "in": "query", "schema": schema}

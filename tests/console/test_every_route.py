@@ -18,30 +18,30 @@ from hypothesis import settings as kept
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from kaimen.console.page import Way
+from kaimen.console.page import PageRoute
 from kaimen.console.pages import PAGES
 from kaimen.console.roles import Role
 from tests.console.conftest import Desk, token_of
 
-WAYS = [way for page in PAGES for way in page.ways]
-GUARDED = [way for way in WAYS if way.role is not None]
-ACTS = [way for way in WAYS if way.method != "GET"]
+ROUTES = [route for page in PAGES for route in page.routes]
+GUARDED = [route for route in ROUTES if route.role is not None]
+ACTS = [route for route in ROUTES if route.method != "GET"]
 NUMBER, TEXT = "1", "x"
 HOSTILE = ["", "../../etc/passwd", "x" * 5000, "\x00", "<script>", "'; drop", "-1", "١", "é\u0301"]
 
 
-def address(way: Way, value: str | None = None) -> str:
-    """Return an address of a way, with something in each of its places."""
+def address(route: PageRoute, value: str | None = None) -> str:
+    """Return an address of a route, with something in each of its places."""
 
     def filled(found: re.Match[str]) -> str:
         number = found[1] in (":int", ":float")
         return value if value is not None else NUMBER if number else TEXT
 
-    return re.sub(r"\{\w+(:\w+)?\}", filled, way.path)
+    return re.sub(r"\{\w+(:\w+)?\}", filled, route.path)
 
 
-def named(way: Way) -> str:
-    return f"{way.method} {way.path}"
+def named(route: PageRoute) -> str:
+    return f"{route.method} {route.path}"
 
 
 def state_of(desk: Desk) -> dict[str, str]:
@@ -54,47 +54,51 @@ def state_of(desk: Desk) -> dict[str, str]:
     }
 
 
-def send(client: TestClient, way: Way, **how: Any) -> int:
+def send(client: TestClient, route: PageRoute, **how: Any) -> int:
     """Ask, without reading a stream to its end; return the status."""
-    with client.stream(way.method, how.pop("to", address(way)), **how) as answer:
+    with client.stream(route.method, how.pop("to", address(route)), **how) as answer:
         return int(answer.status_code)
 
 
-@pytest.mark.parametrize("way", GUARDED, ids=named)
-def test_without_signing_in_nothing_is_shown_and_nothing_is_done(way: Way, desk: Desk) -> None:
+@pytest.mark.parametrize("route", GUARDED, ids=named)
+def test_without_signing_in_nothing_is_shown_and_nothing_is_done(
+    route: PageRoute, desk: Desk
+) -> None:
     token = token_of(desk.client)
     before = state_of(desk)
-    data = {"token": token} if way.method != "GET" else None
-    assert send(desk.client, way, data=data) == 401
+    data = {"token": token} if route.method != "GET" else None
+    assert send(desk.client, route, data=data) == 401
     assert state_of(desk) == before
 
 
 @pytest.mark.parametrize(
-    ("way", "role"),
-    [(way, role) for way in GUARDED for role in Role if role < (way.role or 0)],
-    ids=lambda each: named(each) if isinstance(each, Way) else str(each),
+    ("route", "role"),
+    [(route, role) for route in GUARDED for role in Role if role < (route.role or 0)],
+    ids=lambda each: named(each) if isinstance(each, PageRoute) else str(each),
 )
-def test_a_lower_role_is_refused(way: Way, role: Role, desk: Desk) -> None:
+def test_a_lower_role_is_refused(route: PageRoute, role: Role, desk: Desk) -> None:
     client = desk.signed_in(role)
     token = token_of(client)
     before = state_of(desk)
-    assert send(client, way, data={"token": token} if way.method != "GET" else None) == 403
+    assert send(client, route, data={"token": token} if route.method != "GET" else None) == 403
     assert state_of(desk) == before
 
 
-@pytest.mark.parametrize("way", ACTS, ids=named)
+@pytest.mark.parametrize("route", ACTS, ids=named)
 class TestActs:
-    def test_a_missing_forged_or_foreign_token_changes_nothing(self, way: Way, desk: Desk) -> None:
+    def test_a_missing_forged_or_foreign_token_changes_nothing(
+        self, route: PageRoute, desk: Desk
+    ) -> None:
         client = desk.signed_in(Role.ADMIN)
         tokens = [None, "", "0" * 64, token_of(desk.client), "é", "a\x00b"]
         before = state_of(desk)
         for token in tokens:
             data = {} if token is None else {"token": token}
-            assert send(client, way, data=data) == 403, token
-        assert send(client, way, headers={"X-Kaimen-Token": "0" * 64}) == 403
+            assert send(client, route, data=data) == 403, token
+        assert send(client, route, headers={"X-Kaimen-Token": "0" * 64}) == 403
         assert state_of(desk) == before
 
-    def test_a_form_of_another_page_changes_nothing(self, way: Way, desk: Desk) -> None:
+    def test_a_form_of_another_page_changes_nothing(self, route: PageRoute, desk: Desk) -> None:
         client = desk.signed_in(Role.ADMIN)
         data = {"token": token_of(client)}
         before = state_of(desk)
@@ -104,11 +108,11 @@ class TestActs:
             {"Sec-Fetch-Site": "cross-site"},
             {"Sec-Fetch-Site": "same-site"},
         ):
-            assert send(client, way, data=data, headers=headers) == 403
+            assert send(client, route, data=data, headers=headers) == 403
         assert state_of(desk) == before
 
     def test_what_is_too_large_is_refused_whether_it_says_so_or_not(
-        self, way: Way, desk: Desk
+        self, route: PageRoute, desk: Desk
     ) -> None:
         client = desk.signed_in(Role.ADMIN)
         headers = {
@@ -116,11 +120,11 @@ class TestActs:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         before = state_of(desk)
-        said = {**headers, "Content-Length": str(way.largest + 1)}
-        assert send(client, way, content=b"a=1", headers=said) == 413
+        said = {**headers, "Content-Length": str(route.largest + 1)}
+        assert send(client, route, content=b"a=1", headers=said) == 413
         chunk = b"a" * 65_536
-        chunks = (chunk for _ in range(way.largest // len(chunk) + 2))
-        assert send(client, way, content=chunks, headers=headers) == 413
+        chunks = (chunk for _ in range(route.largest // len(chunk) + 2))
+        assert send(client, route, content=chunks, headers=headers) == 413
         assert state_of(desk) == before
 
     @pytest.mark.parametrize(
@@ -135,11 +139,11 @@ class TestActs:
         ],
     )
     def test_what_is_no_form_is_refused(
-        self, kind: str, content: bytes, way: Way, desk: Desk
+        self, kind: str, content: bytes, route: PageRoute, desk: Desk
     ) -> None:
         client = desk.signed_in(Role.ADMIN)
         before = state_of(desk)
-        assert 400 <= send(client, way, content=content, headers={"Content-Type": kind}) < 500
+        assert 400 <= send(client, route, content=content, headers={"Content-Type": kind}) < 500
         assert state_of(desk) == before
 
 
@@ -163,27 +167,27 @@ def test_a_refused_upload_leaves_no_file_open(
     assert [str(each.message) for each in warned if each.category is ResourceWarning] == []
 
 
-@pytest.mark.parametrize("way", WAYS, ids=named)
-def test_other_methods_are_refused(way: Way, desk: Desk) -> None:
+@pytest.mark.parametrize("route", ROUTES, ids=named)
+def test_other_methods_are_refused(route: PageRoute, desk: Desk) -> None:
     client = desk.signed_in(Role.ADMIN)
-    both = {each.method for each in WAYS if each.path == way.path}
+    both = {each.method for each in ROUTES if each.path == route.path}
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - both:
-        assert client.request(method, address(way)).status_code == 405, method
+        assert client.request(method, address(route)).status_code == 405, method
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if "{" in way.path], ids=named)
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" in route.path], ids=named)
 @pytest.mark.parametrize("value", [each for each in HOSTILE if each.isprintable()])
-def test_hostile_places_in_an_address_are_refused(way: Way, value: str, desk: Desk) -> None:
+def test_hostile_places_in_an_address_are_refused(route: PageRoute, value: str, desk: Desk) -> None:
     client = desk.signed_in(Role.ADMIN)
-    data = {"token": token_of(client)} if way.method != "GET" else None
-    status = send(client, way, to=address(way, value), data=data)
+    data = {"token": token_of(client)} if route.method != "GET" else None
+    status = send(client, route, to=address(route, value), data=data)
     assert status in (303, 307, 200, 400, 404, 405, 409, 422)
 
 
 @pytest.mark.slow
 @kept(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(
-    way=st.sampled_from(WAYS),
+    route=st.sampled_from(ROUTES),
     role=st.sampled_from([None, *Role]),
     fields=st.dictionaries(
         st.text(max_size=10) | st.sampled_from(["name", "password", "then", "student", "group"]),
@@ -195,7 +199,7 @@ def test_hostile_places_in_an_address_are_refused(way: Way, value: str, desk: De
     language=st.text("az-;q=0.19,*", max_size=20),
 )
 def test_nothing_that_is_sent_makes_it_fail(
-    way: Way,
+    route: PageRoute,
     role: Role | None,
     fields: dict[str, str],
     with_token: bool,
@@ -204,15 +208,15 @@ def test_nothing_that_is_sent_makes_it_fail(
     desk: Desk,
 ) -> None:
     client = desk.client if role is None else desk.signed_in(role)
-    if way.path.endswith("/feed"):
+    if route.path.endswith("/feed"):
         return  # a stream has no end; its refusals are tested above
     data = None
-    if way.method != "GET":
+    if route.method != "GET":
         own = {"token": token_of(client)} if with_token else {}
         data = {**{each: it.encode("utf-8", "replace") for each, it in fields.items()}, **own}
     answer = client.request(
-        way.method,
-        address(way),
+        route.method,
+        address(route),
         params={"then": query},
         data=data,
         headers={"Accept-Language": language},

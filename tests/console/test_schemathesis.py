@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 
 from kaimen.console import examination, pages
 from kaimen.console.examination import Examined
-from kaimen.console.page import Way
+from kaimen.console.page import PageRoute
 from kaimen.console.pages import PAGES
 from kaimen.console.roles import Role
 from kaimen.settings import Settings
@@ -33,7 +33,7 @@ from tests.console.described import description, forms, shape
 from tests.console.test_every_route import state_of
 from tests.console.test_students import enrolled
 
-WAYS = {f"{way.method} {way.path}": way for page in PAGES for way in page.ways}
+ROUTES = {f"{route.method} {route.path}": route for page in PAGES for route in page.routes}
 SCHEMA = schemathesis.openapi.from_dict(description())
 OPERATIONS = {
     each.ok().definition.raw["operationId"]: each.ok() for each in SCHEMA.get_all_operations()
@@ -85,16 +85,16 @@ class Caller:
             self.client.cookies.set("kaimen", signed.cookies["kaimen"])
         self.headers = {"X-Kaimen-Token": "f" * len(token) if self.forges else token}
 
-    def may(self, way: Way) -> bool:
+    def may(self, route: PageRoute) -> bool:
         """Return whether they may go this way."""
-        if self.forges and way.method != "GET":
+        if self.forges and route.method != "GET":
             return False
-        return way.role is None or (self.role is not None and self.role >= way.role)
+        return route.role is None or (self.role is not None and self.role >= route.role)
 
     def ask(self, case: schemathesis.Case) -> None:
         """Ask; require an answer that is described, and no change by who may not, or only looks."""
-        way = WAYS[case.operation.definition.raw["operationId"]]
-        changes = self.may(way) and way.method != "GET"
+        route = ROUTES[case.operation.definition.raw["operationId"]]
+        changes = self.may(route) and route.method != "GET"
         before = {} if changes else state_of(self.desk)
         answer = case.call_and_validate(
             base_url="http://localhost",
@@ -102,11 +102,11 @@ class Caller:
             headers=self.headers,
             checks=CHECKS,
             allow_redirects=False,
-            timeout=STREAMS.get(way.path),
+            timeout=STREAMS.get(route.path),
         )
         for location in answer.headers.get("location", ()):
             assert location.startswith("/") and not location.startswith("//")
-        if not self.may(way):
+        if not self.may(route):
             assert 400 <= answer.status_code < 500, answer.status_code
         if not changes:
             assert contents(state_of(self.desk)) == contents(before)
@@ -138,7 +138,7 @@ def desk(settings: Settings, desk_of: Made, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_act_is_described_with_all_that_its_code_asks_for() -> None:
     described = forms()
-    acts = {shape(way) for way in WAYS.values() if way.method != "GET"}
+    acts = {shape(route) for route in ROUTES.values() if route.method != "GET"}
     assert acts == described.keys()
     known = {name for fields in described.values() for name in fields}
     room = Path(pages.__file__).parents[1]

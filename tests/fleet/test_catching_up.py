@@ -11,7 +11,7 @@ from kaimen.fleet import catching_up
 from kaimen.fleet.catching_up import MOST_BUCKETS, SETTLE, CatchingUp
 from kaimen.fleet.ledger import BUCKET_NAMES, FleetEntry, Ledger, News, different
 from kaimen.fleet.link import Link
-from kaimen.fleet.replica import Heard, Replica
+from kaimen.fleet.replica import Replica, StudentMessage
 
 DESK = "d" * 16
 
@@ -85,7 +85,7 @@ def test_the_next_buckets_are_asked_for_when_some_are_whole_and_nothing_is_waite
             for number, student in enumerate(replica.students[bucket]):
                 entry = FleetEntry(7, DESK, False)
                 replica.ledger.put(student, entry)
-                catching.hear(Heard(student, entry, News.NEWER))
+                catching.hear(StudentMessage(student, entry, News.NEWER))
                 if number == 0 and bucket == link.buckets[0]:
                     catching.end_proven()
                     assert bucket in link.buckets  # half of it has come
@@ -106,6 +106,6 @@ def test_what_the_broker_has_is_looked_at_in_peace_where_no_manifest_says_what_i
     bucket = link.buckets[0]
     entry = FleetEntry(7, DESK, False)
     replica.ledger.put(replica.students[bucket][0], entry)
-    catching.hear(Heard(replica.students[bucket][0], entry, News.NEWER))
+    catching.hear(StudentMessage(replica.students[bucket][0], entry, News.NEWER))
     catching.end_proven()
     assert bucket in link.buckets  # one of two has come, and is all that is known here

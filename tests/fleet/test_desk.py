@@ -18,9 +18,9 @@ from kaimen.fleet.gate import FleetGate
 from kaimen.fleet.ledger import FleetEntry, News
 from kaimen.fleet.link import Link
 from kaimen.fleet.membership import Broker, Membership
-from kaimen.fleet.replica import Heard
+from kaimen.fleet.replica import StudentMessage
 from kaimen.fleet.status import gate_rows
-from kaimen.fleet.store import Kept, Store
+from kaimen.fleet.store import KeptEntry, Store
 from tests.fleet.machines import Machine
 from tests.fleet.test_messages import student
 
@@ -147,7 +147,7 @@ def test_the_table_says_what_is_not_well_at_which_gate(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "fleet.sqlite")) as store:
         topics = [f"{number:032x}" for number in range(3)]
         store.put(
-            (topic, Kept(FleetEntry(version, "desk", False)))
+            (topic, KeptEntry(FleetEntry(version, "desk", False)))
             for version, topic in enumerate(topics, 1)
         )
         fresh = {"version": "1", "whole_at": 3, "students": 3, "seen": "s", "online": True}
@@ -176,11 +176,11 @@ def test_a_gate_says_that_students_are_behind_a_full_disk_and_loses_nothing(
         full.setattr(
             type(gate.own.copies), "put", lambda *_: (_ for _ in ()).throw(DiskFull("full"))
         )
-        member.replica.take(Heard(called, entry, News.NEWER, student("anna")))
+        member.replica.take(StudentMessage(called, entry, News.NEWER, student("anna")))
         with pytest.raises(DiskFull):
             member.replica.flush()
     assert member.replica.ledger.entries == {}  # so that it is asked for again
-    member.replica.take(Heard(called, entry, News.NEWER, student("anna")))
+    member.replica.take(StudentMessage(called, entry, News.NEWER, student("anna")))
     member.replica.flush()
     assert list(gate.students()) == ["anna"]
     gate.stop()

@@ -20,7 +20,7 @@ from kaimen.console.acts import Acts
 from kaimen.fleet.ledger import FleetEntry
 from kaimen.fleet.membership import Broker, Membership
 from kaimen.fleet.replica import Replica
-from kaimen.fleet.store import Kept, Store
+from kaimen.fleet.store import KeptEntry, Store
 from kaimen.gallery.latent_map import LatentMap, map_path
 from kaimen.registry.fleet_marks import fleet_store_path
 from kaimen.registry.vault import CARRIED, FIRST_CARRIED, Vault
@@ -246,7 +246,7 @@ def in_a_fleet(school: School) -> tuple[Membership, str]:
         entry = FleetEntry(1, membership.desk, False)
         changed = membership.pseudonym(OTHERS[0])
         store.put(
-            (each, Kept(entry, "content", "other" if each == changed else mark))
+            (each, KeptEntry(entry, "content", "other" if each == changed else mark))
             for each, mark in marks.items()
         )
     return membership, changed

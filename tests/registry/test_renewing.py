@@ -33,7 +33,7 @@ ERASURE = Erasure("one", "赵", "2026-11-28T10:00:00+00:00", {"recordings": 3}, 
 RENE = "Rene\u0301"
 
 
-class Counted(Vault):
+class CountedStudents(Vault):
     """A vault that counts how many others were drawn of it."""
 
     drawn = 0
@@ -43,7 +43,7 @@ class Counted(Vault):
         return super().renewed()
 
 
-OLD = Counted()
+OLD = CountedStudents()
 NEW = OLD.renewed()
 
 
@@ -241,7 +241,7 @@ def linked(registry: Registry, new: Vault) -> float:
 @pytest.fixture
 def crowd() -> Iterator[Registry]:
     """Return a registry in a space so small that most keys leave a little of where points were."""
-    with closing(Registry(MEMORY, Counted())) as registry:
+    with closing(Registry(MEMORY, CountedStudents())) as registry:
         registry.enroll("without a voice", [], "")
         for place, points in enumerate(school(12, 2, 8)):
             registry.enroll(f"s{place}", points, "encoder")
@@ -256,7 +256,7 @@ def test_a_key_is_drawn_that_leaves_nothing_of_where_points_were(
 ) -> None:
     monkeypatch.setattr(renewing, "DRAWS", 1000)
     vault = crowd.vault
-    assert isinstance(vault, Counted)
+    assert isinstance(vault, CountedStudents)
     for _ in range(4):
         assert linked(crowd, unlinked(crowd)) <= LINKED + 1e-6
     assert vault.drawn > 4
@@ -269,7 +269,7 @@ def test_where_no_key_is_good_the_last_of_some_is_taken(
     monkeypatch.setattr(renewing, "DRAWS", 3)
     monkeypatch.setattr(renewing, "LINKED", -1.0)
     unlinked(crowd)
-    assert isinstance(crowd.vault, Counted) and crowd.vault.drawn == 3
+    assert isinstance(crowd.vault, CountedStudents) and crowd.vault.drawn == 3
 
 
 @pytest.mark.parametrize(("recordings", "drawn"), [(0, 1), (1, 1), (2, 3)])
@@ -278,7 +278,7 @@ def test_a_school_that_nothing_can_be_said_of_gets_the_first_key(
 ) -> None:
     monkeypatch.setattr(renewing, "DRAWS", 3)
     monkeypatch.setattr(renewing, "LINKED", -1.0)
-    vault = Counted()
+    vault = CountedStudents()
     with closing(Registry(MEMORY, vault)) as registry:
         for name in range(recordings):
             registry.enroll(f"{name}", POINTS[name, :1], "encoder")

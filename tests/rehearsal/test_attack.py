@@ -12,7 +12,7 @@ from kaimen.access.checks import Checks
 from kaimen.cli.main import main
 from kaimen.errors import SettingsError
 from kaimen.rehearsal import RECORDINGS
-from kaimen.rehearsal.attack import LIVING, NOTHING, Attempt, Count, Range
+from kaimen.rehearsal.attack import LIVING, NOTHING, AttackedGate, Attempt, Count
 from kaimen.rehearsal.people import people_in
 from kaimen.voice.encoder import Encoder
 from kaimen.voice.models import Models
@@ -21,19 +21,19 @@ from tests.sounds import silence
 
 
 @pytest.fixture(scope="module")
-def place() -> Range:
+def place() -> AttackedGate:
     folder = RECORDINGS
     people = [each for each in people_in(folder, "phrase") if each.name[0] in "abcd"]
-    return Range(people, Models(Encoder(), PhraseEncoder()), count=4)
+    return AttackedGate(people, Models(Encoder(), PhraseEncoder()), count=4)
 
 
-def test_every_third_person_stays_a_stranger(place: Range) -> None:
+def test_every_third_person_stays_a_stranger(place: AttackedGate) -> None:
     assert [each.name for each in place.strangers] == ["chenxi"]
     assert set(place.gallery.students) == {"anning", "bowen", "dezhi"}
 
 
 @pytest.mark.slow
-def test_checks_keep_out_what_the_voice_alone_lets_in(place: Range) -> None:
+def test_checks_keep_out_what_the_voice_alone_lets_in(place: AttackedGate) -> None:
     kinds = ("copy, no loudspeaker", "spliced", "stranger", "noise, silence, endless")
     attempts = [each for each in place.attempts() if each.kind in kinds]
     alone = place.played(None, attempts)
@@ -48,7 +48,7 @@ def test_checks_keep_out_what_the_voice_alone_lets_in(place: Range) -> None:
     assert alone["stranger"].opened == 0
 
 
-def test_a_living_student_is_let_in_and_silence_is_no_phrase(place: Range) -> None:
+def test_a_living_student_is_let_in_and_silence_is_no_phrase(place: AttackedGate) -> None:
     student = place.students[0]
     attempts = [Attempt(LIVING, take) for take in student.takes[5:]]
     attempts.append(Attempt("silence", silence(1)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ pytest.importorskip("scipy")
 from kaimen.voice.features import MELS
 from kaimen_train.data import batches as module
 from kaimen_train.data.augment import Augmenter
-from kaimen_train.data.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, batches
+from kaimen_train.data.batches import GROUPS, SIZE, SPEAKERS, TAKES, Sampler, ahead, batches
 from kaimen_train.data.corpus import Clips
 from tests.sounds import noise, spoken
 
@@ -176,11 +178,29 @@ def test_another_seed_makes_other_batches(clips: Clips, augmenter: Augmenter) ->
 
 @pytest.mark.usefixtures("small")
 def test_the_maker_ends_when_nobody_wants_more(clips: Clips, augmenter: Augmenter) -> None:
-    import multiprocessing
-
     wanted = batches(clips, augmenter, seed=1, steps=range(1_000_000))
     next(wanted)
     (maker,) = multiprocessing.active_children()
     wanted.close()
     maker.join(30)
     assert not maker.is_alive()
+
+
+class Unfit:
+    """A batch that cannot be read where it arrives."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _no_memory, ()
+
+
+def _no_memory() -> None:
+    raise MemoryError
+
+
+def _put_unfit(queue: multiprocessing.Queue[Unfit], _: range) -> None:
+    queue.put(Unfit())
+
+
+def test_a_batch_that_cannot_be_read_is_the_error_that_it_is() -> None:
+    with pytest.raises(MemoryError):
+        next(ahead(_put_unfit, range(1)))

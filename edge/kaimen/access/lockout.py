@@ -29,7 +29,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass
-class Tries:
+class UnknownVoices:
     """How many voices stayed unknown, the last one when, and until when nobody is heard."""
 
     count: int = 0
@@ -45,7 +45,7 @@ class Lockout:
         *,
         free: int = FREE_TRIES,
         first: float = LOCKOUT,
-        tries: Tries | None = None,
+        tries: UnknownVoices | None = None,
         path: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         say: Callable[[str], None] = lambda text: None,
@@ -115,10 +115,10 @@ class Lockout:
             self._said = True
 
 
-def _kept(path: Path | None, now: float, free: int) -> Tries:
+def _kept(path: Path | None, now: float, free: int) -> UnknownVoices:
     """Return the tries that are kept at a path; all free ones used up where they are damaged."""
     if path is None or not path.exists():
-        return Tries()
+        return UnknownVoices()
     with suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         kept = json.loads(path.read_bytes())
         count, last, until = int(kept["count"]), float(kept["last"]), float(kept["until"])
@@ -126,8 +126,8 @@ def _kept(path: Path | None, now: float, free: int) -> Tries:
         if kept["boot"] != _boot() or not last <= now:
             last, until = now, now + wait
         if count >= 0 and wait <= LONGEST_LOCKOUT and not math.isnan(until):
-            return Tries(count, last, until)
-    return Tries(free, now)
+            return UnknownVoices(count, last, until)
+    return UnknownVoices(free, now)
 
 
 def _boot() -> str:

@@ -28,7 +28,7 @@ MOST = 20  # wrong ones in a row, after which the PIN is locked
 
 
 @dataclass(slots=True)
-class Wrong:
+class WrongPins:
     """A student's wrong PINs in a row."""
 
     count: int = 0
@@ -48,7 +48,7 @@ class PinLockout:
         self._lock = threading.RLock()
         self._damaged = False
         self._seen: tuple[int, int] | None = None  # which file was read last
-        self._wrong: dict[str, Wrong] = {}
+        self._wrong: dict[str, WrongPins] = {}
         self._keep_up()
 
     def wait(self, student: str) -> float:
@@ -91,10 +91,10 @@ class PinLockout:
             yield
             self._keep()
 
-    def _of(self, student: str) -> Wrong:
+    def _of(self, student: str) -> WrongPins:
         # Of a damaged file nobody knows how many were wrong: only one more is free.
         unknown = FREE - 1 if self._damaged else 0
-        return self._wrong.get(self._hash(student), Wrong(unknown))
+        return self._wrong.get(self._hash(student), WrongPins(unknown))
 
     def _hash(self, student: str) -> str:
         return hmac.digest(self._key, as_kept(student).encode(), "sha256").hex()[:32]
@@ -105,11 +105,11 @@ class PinLockout:
             self._seen = _which(self._path)
             self._wrong = self._read(self._path)
 
-    def _read(self, path: Path) -> dict[str, Wrong]:
+    def _read(self, path: Path) -> dict[str, WrongPins]:
         try:
             kept = json.loads(path.read_bytes())
             found = {
-                str(name): Wrong(int(fields["count"]), float(fields["until"]))
+                str(name): WrongPins(int(fields["count"]), float(fields["until"]))
                 for name, fields in kept["wrong"].items()
             }
             mac = self._mac(found)
@@ -135,7 +135,7 @@ class PinLockout:
         write_whole(self._path, content, private=True)
         self._damaged, self._seen = False, _which(self._path)
 
-    def _mac(self, wrong: dict[str, Wrong]) -> str:
+    def _mac(self, wrong: dict[str, WrongPins]) -> str:
         told = json.dumps({name: asdict(each) for name, each in wrong.items()}, sort_keys=True)
         return hmac.digest(self._key, told.encode(), "sha256").hex()
 

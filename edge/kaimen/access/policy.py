@@ -51,7 +51,7 @@ FEWEST = 2  # words that a student must be enrolled with to be challenged
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class EarlierTry:
     """A try that was nearly good enough."""
 
     voiceprint: Voiceprint
@@ -72,11 +72,11 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PendingDecision:
     """A decision, and what is to be remembered if it is given as the answer."""
 
     decision: Decision
-    tried: Tried | None = None
+    tried: EarlierTry | None = None
     challenge: Challenge | None = None
     word: str = ""  # that was said, of a challenge
 
@@ -119,7 +119,7 @@ class AccessPolicy:
         self._unwell = unwell
         self._growing = growing
         self._claim: tuple[str, float] | None = None
-        self._tried: Tried | None = None
+        self._tried: EarlierTry | None = None
         self._challenge: Challenge | None = None
         self._looks = 0  # at a phrase that was not at its end, and nobody's
 
@@ -149,21 +149,21 @@ class AccessPolicy:
         if self._checks is not None:
             self._checks.rehearse(utterance)
 
-    def decide(self, utterance: Utterance) -> Found:
+    def decide(self, utterance: Utterance) -> PendingDecision:
         """What to answer; nothing is remembered before ``answered``."""
         shut = self.shut
         if shut:
-            return Found(stay_shut(shut))
+            return PendingDecision(stay_shut(shut))
         if self._challenge is not None and self._waits(self._challenge.at):
             return self._word(utterance, self._challenge)
         claim = self._claimed()
         thresholds = self.thresholds
         wait = self._lockout.wait() if claim is None else 0.0
         if wait:
-            return Found(refuse(thresholds.anybody, wait))
+            return PendingDecision(refuse(thresholds.anybody, wait))
         if claim is None and self._policy != "voice":
             wanted = "this door wants to know first who you are"
-            return Found(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
+            return PendingDecision(Decision(Verdict.RETRY, thresholds.claimed, (), wanted=wanted))
         return self._phrase(utterance, claim)
 
     @property
@@ -174,12 +174,12 @@ class AccessPolicy:
         """
         return self._claimed() is not None or self._looks < self._lockout.left
 
-    def looked(self, found: Found, utterance: Utterance) -> None:
+    def looked(self, found: PendingDecision, utterance: Utterance) -> None:
         """The decision was that of a look, and the phrase went on: it counts with the answer."""
         if found.decision.claim is None and _turned_away(found.decision, utterance):
             self._looks += 1
 
-    def answered(self, found: Found, utterance: Utterance) -> None:
+    def answered(self, found: PendingDecision, utterance: Utterance) -> None:
         """The decision is the answer that was given. Raises StorageError; all else is done."""
         decision = found.decision
         if decision.shut:  # nobody tried anything: a student who waits is no unknown voice
@@ -213,7 +213,7 @@ class AccessPolicy:
     def _waits(self, since: float) -> bool:
         return self._clock() - since <= AGAIN
 
-    def _phrase(self, utterance: Utterance, claim: str | None) -> Found:
+    def _phrase(self, utterance: Utterance, claim: str | None) -> PendingDecision:
         """The passphrase: whose voice it is, and whether that is enough."""
         thresholds = self.thresholds
         retry = thresholds.retry if self._retry and claim is None else None
@@ -229,12 +229,12 @@ class AccessPolicy:
             )
             decision = refuse_for_another(decision, others)
         if not decision.nearest:
-            return Found(decision)
+            return PendingDecision(decision)
         before = self._before(utterance.voiceprint, claim)
         if before is not None and before.recording is not None and self._checks is not None:
             anew = self._checks.said_again(utterance, before.recording)
             if not anew.passed:
-                return Found(replace(decision, verdict=Verdict.REFUSED, checks=(anew,)))
+                return PendingDecision(replace(decision, verdict=Verdict.REFUSED, checks=(anew,)))
         doubtful = False
         if retry is not None and not decision.opens:
             if before is None:
@@ -253,10 +253,10 @@ class AccessPolicy:
         tried = None
         if decision.verdict is Verdict.RETRY:
             recording = None if self._checks is None else self._checks.recording(utterance)
-            tried = Tried(
+            tried = EarlierTry(
                 utterance.voiceprint, student, decision.checks, claim, self._clock(), recording
             )
-        return Found(decision, tried)
+        return PendingDecision(decision, tried)
 
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
         """Who of those who may enter now is nearest, or how near the claimed one is."""
@@ -283,7 +283,7 @@ class AccessPolicy:
             decision, self.gallery.nearest(voiceprint, 1, day=day, grown=grown)
         )
 
-    def _before(self, voiceprint: Voiceprint, claim: str | None) -> Tried | None:
+    def _before(self, voiceprint: Voiceprint, claim: str | None) -> EarlierTry | None:
         """The try before, if it was by the same voice a moment ago."""
         tried = self._tried
         if tried is None or tried.claim != claim or not self._waits(tried.at):
@@ -295,7 +295,7 @@ class AccessPolicy:
         decision: Decision,
         utterance: Utterance,
         student: str,
-        before: Tried | None = None,
+        before: EarlierTry | None = None,
         word: str = "",
     ) -> Decision:
         """The decision after the checks: they open nothing, they only keep shut."""
@@ -317,20 +317,20 @@ class AccessPolicy:
         verdict = Verdict.UNKNOWN if failed.name == "phrase" else Verdict.REFUSED
         return replace(decision, verdict=verdict)
 
-    def _challenged(self, decision: Decision, student: str) -> Found:
+    def _challenged(self, decision: Decision, student: str) -> PendingDecision:
         """A passphrase that would open asks for words instead."""
         words = [] if self._checks is None else self._checks.words(student)
         if len(words) < FEWEST:
             wanted = f"enrolled with fewer than {FEWEST} words that this door could ask for"
-            return Found(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
+            return PendingDecision(replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted))
         asked = tuple(self._draw.sample(words, min(ASKED, len(words))))
         return self._asking(decision, Challenge(student, asked, self._clock()))
 
-    def _asking(self, decision: Decision, challenge: Challenge, word: str = "") -> Found:
+    def _asking(self, decision: Decision, challenge: Challenge, word: str = "") -> PendingDecision:
         asking = replace(decision, verdict=Verdict.RETRY, ask=challenge.words)
-        return Found(asking, challenge=challenge, word=word)
+        return PendingDecision(asking, challenge=challenge, word=word)
 
-    def _word(self, utterance: Utterance, challenge: Challenge) -> Found:
+    def _word(self, utterance: Utterance, challenge: Challenge) -> PendingDecision:
         """The next word of a challenge: the student's voice, and that word more than another."""
         assert self._checks is not None
         word, *left = challenge.words
@@ -345,7 +345,7 @@ class AccessPolicy:
             decision = replace(decision, verdict=Verdict.UNKNOWN, wanted=wanted)
         if decision.opens and left:
             return self._asking(decision, Challenge(student, tuple(left), self._clock()), word)
-        return Found(decision, word=word)
+        return PendingDecision(decision, word=word)
 
 
 def _is_shut(decision: Decision) -> bool:

@@ -59,7 +59,7 @@ def readable(folder: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostRecords:
     """How many records could not be written after a line, kept where no room is needed for it."""
 
     count: int
@@ -70,7 +70,7 @@ class Lost:
         return f"{self.count:010} {self.after:020}\n".encode()
 
     @classmethod
-    def parse(cls, written: bytes) -> Lost:
+    def parse(cls, written: bytes) -> LostRecords:
         """What was written; of anything else, none."""
         try:
             return cls(*map(int, written.split()))

@@ -13,7 +13,7 @@ from kaimen.audit.chain import (
     BEGINNING,
     LOCK,
     LogEnd,
-    Lost,
+    LostRecords,
     Record,
     checked,
     files_of,
@@ -67,7 +67,7 @@ def verify(folder: Path, key: bytes, noted: str = "", *, newest: bool = False) -
                 Problem(path.name, "no file of this log; move it away") for path in foreign(folder)
             ]
             if head is not None:
-                report.lost += Lost.after_last(folder, head.last)
+                report.lost += LostRecords.after_last(folder, head.last)
             now, _ = _head_of(folder, key)
             # Otherwise the gate removed an old file meanwhile.
             if (head and head.first) == (now and now.head.first):
@@ -147,7 +147,7 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
         found.head.save(to / "head", key)
         _end_with(to, found)
     if found is not None and found.torn:  # whoever goes on with the copy tells of it, too
-        lost = Lost(1, found.head.last).rendered()
+        lost = LostRecords(1, found.head.last).rendered()
         write_whole(to / LOCK, lost, private=True)
     problems = verify(to, key).problems
     if problems:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from kaimen.audit.chain import LOCK, LogEnd, Lost, Record, end_of, files_of, hash_of, is_torn
+from kaimen.audit.chain import LOCK, LogEnd, LostRecords, Record, end_of, files_of, hash_of, is_torn
 from kaimen.audit.head import SLOTS, Head, HeadFile
 from kaimen.clock import utc_now
 from kaimen.closing import Closing
@@ -89,7 +89,7 @@ class Audit(Closing):
         if self._lock is None:
             return False
         try:
-            os.pwrite(self._lock.fileno(), Lost(lost, self._head.head.last).rendered(), 0)
+            os.pwrite(self._lock.fileno(), LostRecords(lost, self._head.head.last).rendered(), 0)
             os.fdatasync(self._lock.fileno())
         except OSError:
             return False
@@ -115,7 +115,7 @@ class Audit(Closing):
             self._head = HeadFile.load(path, self.key) or HeadFile(path, self.key)
             self._complete()
             # A line that was being written is lost, unless it was to tell of lost ones.
-            lost = Lost.after_last(self._folder, self._head.head.last)
+            lost = LostRecords.after_last(self._folder, self._head.head.last)
             self._lost += max(lost, self._head.torn)
         except BaseException as error:
             lock.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from kaimen.backup.restoring import Content, Restored, unpacked
+from kaimen.backup.restoring import BackupContent, Restored, unpacked
 from kaimen.backup.taking import write_pieces
 from kaimen.errors import StorageError
 from kaimen.progress import Track
@@ -13,7 +13,7 @@ from kaimen.registry.replay_memory import ReplayMemory
 from kaimen.school.files import BACKED_UP, SchoolFiles
 
 
-def reseal(backup: Content, school: SchoolFiles, track: Track | None = None) -> Restored:
+def reseal(backup: BackupContent, school: SchoolFiles, track: Track | None = None) -> Restored:
     """Put in a backup's place one that holds nobody who was removed since, in one step.
 
     Raises GalleryError and StorageError; the file is untouched then. What a stick's memory keeps

@@ -29,7 +29,7 @@ SPARE = 64 << 20  # bytes that a disk must have besides
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class BackupContent:
     """What is known of a backup that was read through, and is whole."""
 
     file: Path
@@ -52,7 +52,7 @@ class Restored:
     settings: Path | None = None  # where the backup's lie, if they are not this machine's
 
 
-def read_through(file: Path, passphrase: bytes) -> Content:
+def read_through(file: Path, passphrase: bytes) -> BackupContent:
     """Read all of a backup, and write nothing. Raises GalleryError and StorageError."""
     settings, made, size = None, {}, 0
     with reading(file, passphrase) as files:
@@ -63,11 +63,11 @@ def read_through(file: Path, passphrase: bytes) -> Content:
             elif name == MADE:
                 made = json.loads(content.read())
     at, identity = str(made.get("at", "")), str(made.get("identity", ""))
-    return Content(file, passphrase, at, settings, size, identity)
+    return BackupContent(file, passphrase, at, settings, size, identity)
 
 
 def check(
-    backup: Content,
+    backup: BackupContent,
     school: SchoolFiles,
     *,
     erased: Collection[str] = (),
@@ -83,7 +83,7 @@ def check(
 
 @contextlib.contextmanager
 def unpacked(
-    backup: Content,
+    backup: BackupContent,
     school: SchoolFiles,
     *,
     erased: Collection[str] = (),
@@ -104,7 +104,7 @@ def unpacked(
 
 
 def restore(
-    backup: Content,
+    backup: BackupContent,
     school: SchoolFiles,
     *,
     config: Path | None = None,
@@ -154,7 +154,7 @@ def _staying(school: SchoolFiles, unpacked: SchoolFiles) -> list[str]:
 
 
 def _prepare(
-    backup: Content,
+    backup: BackupContent,
     school: SchoolFiles,
     unpacked: SchoolFiles,
     erased: Collection[str],
@@ -170,7 +170,7 @@ def _prepare(
         return Restored(len(registry), removed, unknown, _is_revoked(school, registry.vault))
 
 
-def _unpack(backup: Content, unpacked: SchoolFiles) -> None:
+def _unpack(backup: BackupContent, unpacked: SchoolFiles) -> None:
     """Put the pieces of a backup where nothing is yet. Raises GalleryError and StorageError."""
     folder = unpacked.registry.parent
     try:

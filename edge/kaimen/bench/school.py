@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,14 +103,13 @@ def swapped(school: School, newcomer: Points, probe: Points) -> dict[str, Any]:
     elsewhere = Registry(school.path, Vault.load(school.key))
     elsewhere.enroll("newcomer", newcomer, gallery.encoder)
     elsewhere.close()
-    refreshing: list[float] = []
-    other = threading.Thread(target=lambda: refreshing.append(once(gallery.refresh)))
-    other.start()
-    searches = [once(lambda: gallery.nearest(probe))]
-    while other.is_alive():
-        searches.append(once(lambda: gallery.nearest(probe)))
-    other.join()
-    return {"swap_seconds": refreshing[0], "longest_search_meanwhile_ms": 1000 * max(searches)}
+    with ThreadPoolExecutor(1) as other:
+        refreshing = other.submit(once, gallery.refresh)
+        searches = [once(lambda: gallery.nearest(probe))]
+        while not refreshing.done():
+            searches.append(once(lambda: gallery.nearest(probe)))
+    longest = 1000 * max(searches)
+    return {"swap_seconds": refreshing.result(), "longest_search_meanwhile_ms": longest}
 
 
 def calibrated(school: School, encoder: Encoder, screen: Screen) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class UnkeyedCalibration(GalleryError):
     """A calibration of an earlier release, which holds no keyed hash."""
 
 
-class Enrolled(Protocol):
+class EnrolledStudents(Protocol):
     """A gallery, or as much of one as it takes to say whether a calibration fits."""
 
     @property
@@ -103,7 +103,7 @@ class Calibration:
             -math.inf if self.everybody is None else self.everybody,
         )
 
-    def at_door(self, roster: Iterable[Rule], gallery: Enrolled) -> Calibration:
+    def at_door(self, roster: Iterable[Rule], gallery: EnrolledStudents) -> Calibration:
         """Return it with the figures of those who may enter by a roster, where they fit.
 
         Where they do not (see ``roster_misfit``), or there is no roster, those of all students:
@@ -117,7 +117,7 @@ class Calibration:
         del own["groups"]
         return replace(self, roster=None, everybody=self.threshold, **own)
 
-    def roster_misfit(self, roster: Iterable[Rule], gallery: Enrolled) -> str:
+    def roster_misfit(self, roster: Iterable[Rule], gallery: EnrolledStudents) -> str:
         """Return why a roster's threshold is that of all students, or nothing.
 
         Nothing, too, where nobody may enter by it, or there is none.
@@ -177,7 +177,7 @@ class Calibration:
         except (ValueError, TypeError, KeyError):
             raise _damaged(path) from None
 
-    def require(self, gallery: Enrolled) -> None:
+    def require(self, gallery: EnrolledStudents) -> None:
         """Require that a door may be armed by it. Raises GalleryError with what to do."""
         if self.encoder != gallery.encoder:
             raise GalleryError("calibrated for another encoder; run 'kaimen calibrate'")

@@ -15,7 +15,7 @@ from kaimen.calibration.leave_one_out import LeftOut, Pairs
 from kaimen.voice.score import Scores
 from kaimen.voice.spread import HIGHEST, exceeded_by, spread_of
 
-THREE = 3.0  # the rule of three
+RULE_OF_THREE = 3.0  # the rule of three
 PLENTY = 10  # strangers above the threshold from which no curve is needed
 DRAWS = 200  # of the bootstrap
 FIRST_TRY = 1 / 3  # share of the FPIR that a first try may use up where a second one is asked for
@@ -29,12 +29,12 @@ Row = dict[str, float | None]
 
 def shown_by(strangers: float) -> float:
     """Return the least FPIR that this many strangers show (95 %): the rule of three."""
-    return min(1.0, THREE / strangers) if strangers else 1.0
+    return min(1.0, RULE_OF_THREE / strangers) if strangers else 1.0
 
 
 def needed(counted: float) -> float:
     """Return the part, from 1 to 0, that curves have where so many scores are to be exceeded."""
-    return float(np.clip((PLENTY - counted) / (PLENTY - THREE), 0, 1))
+    return float(np.clip((PLENTY - counted) / (PLENTY - RULE_OF_THREE), 0, 1))
 
 
 def threshold_of(strangers: Scores, students: int, others: Spread, fpir: float) -> float:
@@ -133,7 +133,7 @@ def trade_of(strangers: Scores, own: Scores) -> list[Row]:
     """Return DET points, as far down as there is evidence."""
     points: list[Row] = []
     for fpir in TRADE:
-        if len(strangers) * fpir >= THREE:
+        if len(strangers) * fpir >= RULE_OF_THREE:
             threshold = float(np.quantile(strangers, 1 - fpir))
             points.append({"threshold": threshold, "fpir": fpir, "fnir": share(own < threshold)})
     return points
@@ -153,7 +153,7 @@ def forecast_of(
         growth = size / students
         level = (1 - fpir) ** (1 / growth)
         threshold = float(np.quantile(strangers, level))
-        known = (1 - level) * len(strangers) >= THREE
+        known = (1 - level) * len(strangers) >= RULE_OF_THREE
         found.append(
             {
                 "students": size,

@@ -13,7 +13,7 @@ from rich.table import Table
 from kaimen.access.checks import Checks
 from kaimen.cli.options import add_file
 from kaimen.installation import Installation
-from kaimen.rehearsal.attack import LIVING, Count, Range
+from kaimen.rehearsal.attack import LIVING, AttackedGate, Count
 from kaimen.rehearsal.people import people_in
 from kaimen.screen import Screen
 from kaimen.settings import Settings
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     if arguments.figure:
         screen.remember()
     people = people_in(arguments.speech, arguments.phrase)
-    place = Range(people, models, count=arguments.devices, seed=arguments.seed)
+    place = AttackedGate(people, models, count=arguments.devices, seed=arguments.seed)
     attempts = list(place.attempts())
     checks = Checks(models, place.gallery.registry, None, replay=settings.checks.replay)
     count = len(attempts)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kaimen.backup.passphrase import passphrase
-from kaimen.backup.restoring import Content, Restored, check, read_through, restore
+from kaimen.backup.restoring import BackupContent, Restored, check, read_through, restore
 from kaimen.cli.options import add_file, add_flag
 from kaimen.errors import SettingsError
 from kaimen.local_time import local
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def _settings(config: Path | None, content: Content) -> Settings:
+def _settings(config: Path | None, content: BackupContent) -> Settings:
     """Those that say where the school belongs: of this machine, or else of the backup."""
     if config is not None and config.exists():
         return Settings.read(config)
@@ -70,7 +70,7 @@ def _settings(config: Path | None, content: Content) -> Settings:
     return Settings.parse(content.settings, config)
 
 
-def _tell(restored: Restored, content: Content, only_check: bool, screen: Screen) -> None:
+def _tell(restored: Restored, content: BackupContent, only_check: bool, screen: Screen) -> None:
     done = "is whole: it would bring" if only_check else "is restored:"
     screen.result(
         {

@@ -24,7 +24,7 @@ from kaimen.console.console import Console
 from kaimen.console.exchange import Exchange, RefusedRequest
 from kaimen.console.language import LANGUAGES, later, preferred
 from kaimen.console.origin import Origin, origin_of
-from kaimen.console.page import Page, Way
+from kaimen.console.page import Page, PageRoute
 from kaimen.console.sessions import SignIn
 from kaimen.errors import KaimenError, RecordingError, SettingsError
 
@@ -43,13 +43,13 @@ class Admission:
         self._navigation = tuple(each.navigation for each in pages if each.navigation)
         self._settings = console.settings.console
 
-    def to(self, way: Way) -> Callable[[Request], Awaitable[Response]]:
+    def to(self, route: PageRoute) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint of a way for Starlette."""
 
         async def answered(request: Request) -> Response:
             exchange = self.exchange(request)
             try:
-                return await self._answer(exchange, way)
+                return await self._answer(exchange, route)
             except (RefusedRequest, HTTPException, KaimenError) as error:
                 return refusal(exchange, error)
 
@@ -82,29 +82,29 @@ class Admission:
         """Return the cookie's name; the prefix lets browsers take it over TLS only."""
         return f"__Host-{COOKIE}" if self._is_secure(request) else COOKIE
 
-    async def _answer(self, exchange: Exchange, way: Way) -> Response:
+    async def _answer(self, exchange: Exchange, route: PageRoute) -> Response:
         came_with = exchange.cookie
         if len(exchange.cookie) != 43:
             exchange.cookie = secrets.token_urlsafe(32)
         exchange.session, exchange.person = self._who(exchange)
         exchange.origin = self._origin(exchange.request)
-        if way.role is not None:
+        if route.role is not None:
             if exchange.person is None:
-                return self._to_sign_in(exchange, way)
-            if exchange.person.role < way.role:
+                return self._to_sign_in(exchange, route)
+            if exchange.person.role < route.role:
                 raise RefusedRequest(
-                    403, "This needs the role {role}; ask an administrator.", role=way.role
+                    403, "This needs the role {role}; ask an administrator.", role=route.role
                 )
-        if way.method != "GET":
+        if route.method != "GET":
             self._require_same_site(exchange.request)
-            exchange.form = await self._form(exchange.request, way.largest)
+            exchange.form = await self._form(exchange.request, route.largest)
         try:
-            if way.method != "GET":
+            if route.method != "GET":
                 self._require_token(exchange)
-            if inspect.iscoroutinefunction(way.endpoint):
-                answer = await cast(Awaitable[Response], way.endpoint(exchange))
+            if inspect.iscoroutinefunction(route.endpoint):
+                answer = await cast(Awaitable[Response], route.endpoint(exchange))
             else:
-                answer = cast(Response, await exchange.work(way.endpoint, exchange))
+                answer = cast(Response, await exchange.work(route.endpoint, exchange))
         finally:
             await exchange.form.close()
         if exchange.cookie != came_with:
@@ -189,9 +189,9 @@ class Admission:
             self._settings.proxy or self._settings.proxy_secret
         )
 
-    def _to_sign_in(self, exchange: Exchange, way: Way) -> Response:
+    def _to_sign_in(self, exchange: Exchange, route: PageRoute) -> Response:
         page = "text/html" in exchange.request.headers.get("Accept", "")
-        if way.method != "GET" or not page or exchange.is_part:
+        if route.method != "GET" or not page or exchange.is_part:
             raise RefusedRequest(401, "Sign in first.")
         path = exchange.request.url.path
         return RedirectResponse(f"{SIGN_IN}?then={quote(path)}", 303)

@@ -50,7 +50,7 @@ def application(
         with console:
             yield
 
-    ways = [way for page in pages for way in page.ways]
+    routes = [route for page in pages for route in page.routes]
     chosen = installation.settings.console
     middleware = [Middleware(SecurityHeaders)]
     if chosen.is_local and not (chosen.proxy or chosen.proxy_secret):
@@ -59,7 +59,7 @@ def application(
     app = Starlette(
         routes=[
             Route("/", lambda request: RedirectResponse("/live", 303)),
-            *(Route(way.path, admission.to(way), methods=[way.method]) for way in ways),
+            *(Route(route.path, admission.to(route), methods=[route.method]) for route in routes),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=middleware,

@@ -21,7 +21,7 @@ SMALL = 64 << 10  # bytes of an act's form
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PageRoute:
     """One address of a page."""
 
     path: str  # as Starlette writes it: /students/{number:int}
@@ -31,16 +31,16 @@ class Way:
     largest: int = SMALL  # bytes of the form
 
 
-def view(path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD) -> Way:
+def view(path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD) -> PageRoute:
     """Return an address that shows something, and changes nothing."""
-    return Way(path, endpoint, "GET", role)
+    return PageRoute(path, endpoint, "GET", role)
 
 
 def act(
     path: str, endpoint: Endpoint, *, role: Role | None = Role.GUARD, largest: int = SMALL
-) -> Way:
+) -> PageRoute:
     """Return an address that changes something: a form with a token, of ``largest`` bytes."""
-    return Way(path, endpoint, "POST", role, largest)
+    return PageRoute(path, endpoint, "POST", role, largest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,5 @@ class Page:
     """One page: its addresses, and where it stands in the navigation."""
 
     name: str  # of its templates' folder and of its Chinese texts
-    ways: tuple[Way, ...]
+    routes: tuple[PageRoute, ...]
     navigation: NavigationEntry | None = None  # None: not there

@@ -19,7 +19,7 @@ from kaimen.voice.encoder import Card
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedStudents:
     """How many of an encoder's students are recognised, and in which groups."""
 
     encoder: str
@@ -28,7 +28,7 @@ class Counted:
     by_group: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, encoder: str, roll: Roll, owners: NDArray[np.int64]) -> Counted:
+    def of(cls, encoder: str, roll: Roll, owners: NDArray[np.int64]) -> CountedStudents:
         """Return the same of a registry's students; ``owners`` are those of its recordings."""
         numbers = set(owners.tolist())
         groups = Counter(student.group for student in roll.students if student.number in numbers)
@@ -43,8 +43,8 @@ def in_use(installation: Installation, vault: Vault) -> Calibration:
     kept = Calibration.load(installation.arming.path, vault)
     path, roster = installation.settings.gallery.file, installation.settings.roster
     if not roster or not path.exists():
-        return kept.at_door((), Counted(kept.encoder, kept.students))
+        return kept.at_door((), CountedStudents(kept.encoder, kept.students))
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, _, owners = registry.recognised(encoder)
-    return kept.at_door(roster, Counted.of(encoder, roll, owners))
+    return kept.at_door(roster, CountedStudents.of(encoder, roll, owners))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from kaimen import audit
 from kaimen.calibration.calibration import Calibration
-from kaimen.calibration.thresholds import THREE
+from kaimen.calibration.thresholds import RULE_OF_THREE
 from kaimen.clock import today
-from kaimen.doctor.counted import Counted
+from kaimen.doctor.counted import CountedStudents
 from kaimen.doctor.days import growing, one_moment
 from kaimen.doctor.finding import (
     Finding,
@@ -73,7 +73,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     encoder = Card.read(installation.encoder_path.with_suffix(".json")).sha256
     with closing(Registry(path, vault)) as registry:
         roll, numbers, owners = registry.recognised(encoder)
-        counted = Counted.of(encoder, roll, owners)
+        counted = CountedStudents.of(encoder, roll, owners)
         yield _students(registry, counted, installation)
         if settings.roster:
             yield _roster(registry, settings.roster)
@@ -118,7 +118,7 @@ def _damage(path: Path) -> Finding | None:
     return None
 
 
-def _students(registry: Registry, counted: Counted, installation: Installation) -> Finding:
+def _students(registry: Registry, counted: CountedStudents, installation: Installation) -> Finding:
     everybody = [student for student in registry.students() if student.encoder]
     day = today()
     ended = sum(not student.consents(day) for student in everybody)
@@ -235,7 +235,9 @@ def _index(
     return index, ok("index", f"{len(index)} recordings, those of the registry")
 
 
-def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Rule]) -> Finding:
+def _calibration(
+    path: Path, vault: Vault, counted: CountedStudents, roster: Sequence[Rule]
+) -> Finding:
     try:
         kept = Calibration.load(path, vault)
         kept.require(counted)
@@ -255,7 +257,7 @@ def _calibration(path: Path, vault: Vault, counted: Counted, roster: Sequence[Ru
     if kept.fpir > RISKY:
         mend = "enroll more students or recordings, then 'kaimen calibrate --fpir 0.01'"
     elif kept.shown > RISKY:
-        enough = math.ceil(THREE / RISKY)
+        enough = math.ceil(RULE_OF_THREE / RISKY)
         mend = f"enroll more: {enough} recordings of several students show {RISKY:.0%}"
     elif misfit:
         said, mend = f"{said}; {misfit}", "kaimen calibrate"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kaimen.enrollment.entries import Entry
 from kaimen.enrollment.judging import Refusal, Task, Work, contents_of, source_of
-from kaimen.registry.recordings import Known
+from kaimen.registry.recordings import KnownRecording
 from kaimen.registry.registry import Registry
 
 Whose = tuple[str, str]  # a student, and the word of a challenge or nothing
@@ -43,7 +43,7 @@ class Rehearing:
     def __init__(self, registry: Registry, models: ModelIds) -> None:
         self._registry = registry
         self._models = models
-        self._missing: dict[str, list[Known]] = {}  # by the SHA-256 of their files
+        self._missing: dict[str, list[KnownRecording]] = {}  # by the SHA-256 of their files
         for known in registry.recordings.known(models.encoder, models.said_by):
             if known.source and not (known.placed and known.said):
                 self._missing.setdefault(known.source, []).append(known)

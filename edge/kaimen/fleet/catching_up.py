@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kaimen.fleet.ledger import BUCKET_NAMES, BUCKETS, FleetEntry, News, bucket_of, digest_of
 from kaimen.fleet.link import Link
-from kaimen.fleet.replica import Heard, Replica
+from kaimen.fleet.replica import Replica, StudentMessage
 
 SETTLE = 0.3  # seconds in which what is on its way arrives
 QUIET = 3.0  # seconds without a message, after which nothing more comes
@@ -27,7 +27,7 @@ class Fetch:
 
     heard_at: float
     offered: dict[str, FleetEntry] = field(default_factory=dict)
-    held: dict[str, Heard] = field(default_factory=dict)  # that nobody attests yet
+    held: dict[str, StudentMessage] = field(default_factory=dict)  # that nobody attests yet
 
 
 class CatchingUp:
@@ -59,7 +59,7 @@ class CatchingUp:
         waiting = self._since.keys() - self._tried
         return bool(self._fetches or waiting or self._unverified)
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: StudentMessage) -> None:
         """Note a student's message."""
         self._heard_at = time.monotonic()
         if heard.news is News.OLDER:

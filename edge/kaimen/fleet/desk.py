@@ -19,7 +19,7 @@ from kaimen.fleet.membership import Membership
 from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.packing import packed
 from kaimen.fleet.reports import Reports
-from kaimen.fleet.store import Kept, Store
+from kaimen.fleet.store import KeptEntry, Store
 from kaimen.local_time import now_as_kept
 from kaimen.registry.registry import Registry
 
@@ -117,7 +117,7 @@ class Desk(Member):
                 continue
             clock += 1
             entry = FleetEntry(clock, self.membership.desk, student is None)
-            entries[pseudonym] = Kept(entry, content, mark, published=False, at=now_as_kept())
+            entries[pseudonym] = KeptEntry(entry, content, mark, published=False, at=now_as_kept())
         if entries:
             self.replica.keep(entries)
         self._note_registry()
@@ -196,7 +196,7 @@ class Desk(Member):
         if entries:
             self.replica.keep(entries)
 
-    def _anew(self, kept: Kept) -> Kept:
+    def _anew(self, kept: KeptEntry) -> KeptEntry:
         self.replica.ledger.clock += 1
         entry = FleetEntry(self.replica.ledger.clock, self.membership.desk, kept.entry.removed)
         return replace(kept, entry=entry, published=False, at=now_as_kept())

@@ -19,7 +19,7 @@ from kaimen.fleet.manifest import FleetManifest, read_manifest
 from kaimen.fleet.membership import Membership, public_keys
 from kaimen.fleet.message import MessageKind, head_of, open_message
 from kaimen.fleet.packing import packed, unpacked
-from kaimen.fleet.store import Kept, Store
+from kaimen.fleet.store import KeptEntry, Store
 from kaimen.gallery.forgetting import forget_beside
 from kaimen.local_time import now_as_kept
 from kaimen.registry.copying import StudentCopy, marks
@@ -31,7 +31,7 @@ MOST = 500  # changes that wait to be written
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class StudentMessage:
     """A student's message, as far as it was looked at."""
 
     pseudonym: str
@@ -63,7 +63,7 @@ class Replica:
 
     def load(self) -> None:
         """Read what is remembered, and who is here."""
-        self._waiting: dict[str, Heard] = {}
+        self._waiting: dict[str, StudentMessage] = {}
         self.kept = self.store.kept()  # what is remembered of entries, by pseudonym
         self._unpublished = {each for each, kept in self.kept.items() if not kept.published}
         entries = {topic: kept.entry for topic, kept in self.kept.items()}
@@ -80,7 +80,7 @@ class Replica:
 
     # What desks say.
 
-    def hear(self, topic: str, payload: bytes) -> Heard | None:
+    def hear(self, topic: str, payload: bytes) -> StudentMessage | None:
         """Take a student's message; None for what is none. Raises MessageError of every kind."""
         pseudonym = self.membership.topics.pseudonym_of(topic)
         if not pseudonym or not payload:
@@ -91,19 +91,19 @@ class Replica:
         entry = FleetEntry(version, desk, kind is MessageKind.REMOVED)
         news = self.ledger.judge(pseudonym, entry)
         if news in (News.KNOWN, News.OLDER):
-            return Heard(pseudonym, entry, news)
+            return StudentMessage(pseudonym, entry, news)
         message = open_message(topic, payload, self.membership.message_key, self.desk_keys)
         student = None
         if not entry.removed:
             student = unpacked(message.content)
             if self.membership.pseudonym(student.name) != pseudonym:
                 raise ForgedMessage("a student on the topic of another")
-        heard = Heard(pseudonym, entry, news, student)
+        heard = StudentMessage(pseudonym, entry, news, student)
         if news is News.NEWER:
             self.take(heard)
         return heard
 
-    def take(self, heard: Heard) -> None:
+    def take(self, heard: StudentMessage) -> None:
         """Take an entry over; ``flush`` writes it."""
         self.ledger.put(heard.pseudonym, heard.entry)
         self._waiting[heard.pseudonym] = heard
@@ -202,11 +202,13 @@ class Replica:
         self._waiting.clear()
         self.written += 1
 
-    def _kept_of(self, heard: Heard) -> Kept:
+    def _kept_of(self, heard: StudentMessage) -> KeptEntry:
         if heard.student is None:
-            return Kept(heard.entry, at=now_as_kept())
+            return KeptEntry(heard.entry, at=now_as_kept())
         mark = marks(self.registry.database, heard.student.name).get(heard.student.name, "")
-        return Kept(heard.entry, self.content_of(packed(heard.student)), mark, at=now_as_kept())
+        return KeptEntry(
+            heard.entry, self.content_of(packed(heard.student)), mark, at=now_as_kept()
+        )
 
     def _remove(self, names: list[str]) -> None:
         if not names:
@@ -290,7 +292,7 @@ class Replica:
         found = [(each, self.kept[each].entry) for each in self._unpublished]
         return sorted(found, key=lambda each: each[1])
 
-    def keep(self, entries: Mapping[str, Kept]) -> None:
+    def keep(self, entries: Mapping[str, KeptEntry]) -> None:
         """Remember entries of this desk, before anybody is told. Raises StorageError."""
         self.store.put(entries.items())
         for each, kept in entries.items():

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS events (
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptEntry:
     """An entry, and how it lies in this machine's registry."""
 
     entry: FleetEntry
@@ -105,10 +105,10 @@ class Store:
         with self.writing():
             self._database.execute(statement, values)
 
-    def kept(self) -> dict[str, Kept]:
+    def kept(self) -> dict[str, KeptEntry]:
         """Return all entries by topic."""
         return {
-            topic: Kept(
+            topic: KeptEntry(
                 FleetEntry(version, desk, bool(removed)), content, mark, bool(published), at
             )
             for topic, version, desk, removed, content, mark, published, at in self._read(
@@ -116,7 +116,7 @@ class Store:
             )
         }
 
-    def put(self, entries: Iterable[tuple[str, Kept]]) -> None:
+    def put(self, entries: Iterable[tuple[str, KeptEntry]]) -> None:
         """Write entries in place of those of before, all or none."""
         with self.writing():
             self._database.executemany(

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from kaimen.access.decision import Decision
-from kaimen.access.policy import AccessPolicy, Found
+from kaimen.access.policy import AccessPolicy, PendingDecision
 from kaimen.errors import OpeningRefused, StorageError
 from kaimen.sound import SAMPLE_RATE, Samples, Source
 from kaimen.sound.endpoint import Endpointer, Phrase
@@ -80,7 +80,7 @@ class Gate:
         self._endpointer = Endpointer(floor=floor)
         self._answered: int | None = None  # where the phrase began that has its answer
         self._looked: tuple[int, Utterance] | None = None  # where a phrase ended, what was found
-        self._glimpsed: Found | None = None  # what was decided there, if it is no answer yet
+        self._glimpsed: PendingDecision | None = None  # what was decided there, if no answer yet
         self.policy.forget()
 
     def rehearse(self) -> None:
@@ -128,7 +128,7 @@ class Gate:
         early = not looked and not answered and glimpse.seconds >= EARLIEST
         return early and self.policy.may_look
 
-    def _decide(self, phrase: Phrase) -> Found:
+    def _decide(self, phrase: Phrase) -> PendingDecision:
         """What to answer; what was computed of a phrase that was looked at early is kept."""
         if self._looked is None or self._looked[0] != phrase.end:
             if self._glimpsed is not None and self._looked is not None:
@@ -140,7 +140,7 @@ class Gate:
     def _utterance(self, samples: Samples) -> Utterance:
         return Utterance(samples, self.encoder, self.policy.gallery.band.band)
 
-    def _answer(self, phrase: Phrase, found: Found, began: float) -> Answer:
+    def _answer(self, phrase: Phrase, found: PendingDecision, began: float) -> Answer:
         not_opened = ""
         if found.decision.opens:
             try:

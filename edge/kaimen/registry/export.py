@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kaimen.registry.recordings import Listed
+from kaimen.registry.recordings import ListedRecording
 from kaimen.registry.registry import Registry
 from kaimen.registry.replay_memory import ReplayMemory, replay_memory_path
 from kaimen.voice.evidence import Evidence
@@ -48,7 +48,7 @@ def export(registry: Registry, name: str) -> dict[str, Any]:
     }
 
 
-def _recording(registry: Registry, name: str, listed: Listed) -> dict[str, Any]:
+def _recording(registry: Registry, name: str, listed: ListedRecording) -> dict[str, Any]:
     by_another = registry.database.read(
         "SELECT 1 FROM recordings WHERE number = ? AND voiceprint = x''", listed.number
     )  # a word of a student whose own encoder never heard it
@@ -64,7 +64,7 @@ def _recording(registry: Registry, name: str, listed: Listed) -> dict[str, Any]:
     }
 
 
-def _evidence(registry: Registry, name: str, listed: Listed) -> Evidence:
+def _evidence(registry: Registry, name: str, listed: ListedRecording) -> Evidence:
     of_word = [each for each in registry.recordings.listed(name) if each.word == listed.word]
     kept = registry.recordings.evidence(name, listed.said_by, listed.word)
     return kept[of_word.index(listed)]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from kaimen.errors import GalleryError
 from kaimen.registry.database import Database
-from kaimen.registry.recordings import Known, Recordings, context_of
+from kaimen.registry.recordings import KnownRecording, Recordings, context_of
 from kaimen.registry.space_map import SpaceMap
 from kaimen.voice.encoder import Voiceprint
 from kaimen.voice.evidence import Evidence
@@ -20,7 +20,9 @@ class Points:
         self._database = database
         self._recordings = recordings
 
-    def add(self, points: Iterable[tuple[Known, Voiceprint, Evidence]], encoder: str) -> None:
+    def add(
+        self, points: Iterable[tuple[KnownRecording, Voiceprint, Evidence]], encoder: str
+    ) -> None:
         """Write what other models than their students' make of recordings, all of it or nothing.
 
         Of a model that knows a recording already nothing is written, nor of recordings that are

@@ -32,7 +32,7 @@ SAID = f"(said_by = ? AND said IS NOT NULL OR {_ELSEWHERE})"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRecording:
     """A recording that somebody is enrolled with, and which of two models know it."""
 
     number: int
@@ -44,7 +44,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedRecording:
     """A recording of one student."""
 
     number: int
@@ -71,7 +71,7 @@ class Recordings:
         ((first,),) = self._database.read("SELECT encoder FROM vault")
         return "" if first in ("", encoder) else f".{encoder[:SHORT]}"
 
-    def known(self, encoder: str, said_by: str = "") -> list[Known]:
+    def known(self, encoder: str, said_by: str = "") -> list[KnownRecording]:
         """All recordings, and whether an encoder and a phrase encoder know them.
 
         Where no phrase encoder is named, or nothing was kept of what was said, nothing is missed.
@@ -83,11 +83,11 @@ class Recordings:
             encoder, encoder, said_by, said_by, said_by,
         )  # fmt: skip
         return [
-            Known(number, str(name), str(word), str(source), bool(placed), bool(said))
+            KnownRecording(number, str(name), str(word), str(source), bool(placed), bool(said))
             for number, name, word, source, placed, said in rows
         ]
 
-    def listed(self, name: str) -> list[Listed]:
+    def listed(self, name: str) -> list[ListedRecording]:
         """A student's recordings, the passphrase's first."""
         rows = self._database.read(
             "SELECT recordings.number, word, source, said_by FROM recordings "
@@ -96,7 +96,7 @@ class Recordings:
             as_kept(name),
         )
         return [
-            Listed(number, str(word), str(source), str(said_by))
+            ListedRecording(number, str(word), str(source), str(said_by))
             for number, word, source, said_by in rows
         ]
 

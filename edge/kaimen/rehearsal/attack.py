@@ -97,7 +97,7 @@ def calibrated(
     return gallery, learned.thresholds
 
 
-class Range:
+class AttackedGate:
     """A gate with simulated pins, its students, and everybody who attacks it."""
 
     def __init__(

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import sleep
 
 from kaimen import systemd
-from kaimen.access.lockout import Lockout, Tries
+from kaimen.access.lockout import Lockout, UnknownVoices
 from kaimen.bundle.slots import SlotsState
 from kaimen.errors import DeviceError, KaimenError, SettingsError
 from kaimen.installation import Installation
@@ -30,7 +30,7 @@ class Ready:
     lockout: Lockout
 
 
-def opened(options: ServiceOptions, screen: Screen, tries: Tries | None = None) -> Ready:
+def opened(options: ServiceOptions, screen: Screen, tries: UnknownVoices | None = None) -> Ready:
     """Read and open everything; ``tries`` are those of a lockout before this one."""
     with ExitStack() as stack:
         installation = Installation.open(Settings.read(options.config), screen)

@@ -7,7 +7,7 @@ recordings each; the eval speakers say the same phrase and are measured by the p
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from kaimen_train.evaluation.protocols import ENROLLED, PROBES, Points, VoiceTri
 
 STUDENTS = 20
 FPIR = 0.05
-Say = Callable[[Points], VoiceTrials]
 
 
 @dataclass(frozen=True)

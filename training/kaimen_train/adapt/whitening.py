@@ -121,19 +121,17 @@ def gain(points: Points, students: Names) -> Gain:
     )
 
 
-def learned(old: Points, new: Points, ridge: float = 1.0) -> Map:
+def learned(old: Points, new: Points) -> Map:
     """The map between two spaces where none is known, from recordings that have points in both.
 
-    Least squares that rather turn little: the penalty ``ridge`` counts recordings of length one,
-    and pulls towards the rotation that fits best (P. Schoenemann, Psychometrika 31, 1966).
+    Least squares that rather turn little: a penalty as of one recording pulls towards the rotation
+    that fits best (P. Schoenemann, Psychometrika 31, 1966).
     """
     left, _, right = np.linalg.svd(old.T.astype(np.float64) @ new)
     turn = left @ right
     square = old.T.astype(np.float64) @ old
     missing = old.T @ (new - old @ turn)
-    way: Map = (turn + np.linalg.solve(square + ridge * np.eye(len(square)), missing)).astype(
-        np.float32
-    )
+    way: Map = (turn + np.linalg.solve(square + np.eye(len(square)), missing)).astype(np.float32)
     return way
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def batches(clips: Clips, augmenter: Augmenter, *, seed: int, steps: range) -> I
 
 
 def ahead(produce: Callable[..., None], *arguments: Any, kept: int = AHEAD) -> Iterator[Any]:
-    """What ``produce`` puts into a queue, ``kept`` ready, one for each of its last argument.
+    """Yield what ``produce`` puts into a queue, ``kept`` ready, one for each of its last argument.
 
     It runs in a process of its own, and gets the queue before the arguments.
     """
@@ -107,7 +108,7 @@ def ahead(produce: Callable[..., None], *arguments: Any, kept: int = AHEAD) -> I
                 try:
                     yield queue.get(timeout=20)
                     break
-                except Exception:
+                except Empty:
                     if not maker.is_alive():
                         raise RuntimeError("the process that makes batches died") from None
     finally:

@@ -45,6 +45,7 @@ from kaimen_train.encoder.begin import LONGEST, begin, points_of
 from kaimen_train.encoder.rounding import equalise, ranges_of
 from kaimen_train.networks import LARGE, WEIGHTS, campplus
 from kaimen_train.networks.campplus import RANGES
+from kaimen_train.points import unit
 
 log = logging.getLogger(__name__)
 
@@ -197,12 +198,12 @@ class Lesson:
         """Return the lesson of unit-length points (clips, DIMENSION)."""
         pool = heard.pool
         known = points * np.sqrt(np.minimum(pool.seconds, LONGEST))[:, np.newaxis]
-        return cls(heard, known, _unit(np.stack([known[each].sum(0) for each in pool.own])))
+        return cls(heard, known, unit(np.stack([known[each].sum(0) for each in pool.own])))
 
     def anchors(self, batch: TakeBatch) -> NDArray[np.float32]:
         """Return where each take should stay near: half its own clips, half its speaker."""
-        said = _unit(np.stack([self.known[each].sum(0) for each in batch.clips]))
-        return _unit(said + self.centres[batch.speakers])
+        said = unit(np.stack([self.known[each].sum(0) for each in batch.clips]))
+        return unit(said + self.centres[batch.speakers])
 
     def windows(self, count: int) -> NDArray[np.float32]:
         """Return windows for the quantizer, (count, frames, MELS): every other one undisturbed."""
@@ -219,12 +220,7 @@ class Lesson:
         return np.stack(found[:count])
 
 
-def fit_large(
-    rows: list[Row],
-    folder: Path,
-    tunings: Sequence[TuningPlan] = TUNINGS,
-    rounding: TuningPlan = ROUNDING,
-) -> Path:
+def fit_large(rows: list[Row], folder: Path, tunings: Sequence[TuningPlan] = TUNINGS) -> Path:
     """Train the large encoder on the train split of ``rows``; return the file of its weights.
 
     First in float, as often as there are ``tunings``, whose weights are averaged; then a network
@@ -239,7 +235,7 @@ def fit_large(
         {
             "features": features.constants(features.FINE),
             "tunings": [asdict(each) for each in tunings],
-            "rounding": asdict(rounding),
+            "rounding": asdict(ROUNDING),
         },
     )
     rows = [row for row in of_split(rows, "train") if row.corpus in (*SHARES, NOISE)]
@@ -267,7 +263,7 @@ def fit_large(
     if not ranges.exists():
         ranges.write_text(json.dumps(ranges_of(network, shown), indent=0), encoding="utf-8")
     limits = json.loads(ranges.read_text(encoding="utf-8"))
-    run = _learn(Tuning(rounding, network, lesson.centres, own / "rounding", limits), lesson)
+    run = _learn(Tuning(ROUNDING, network, lesson.centres, own / "rounding", limits), lesson)
     weights = own / WEIGHTS
     save(run.encoder(), weights)
     return weights
@@ -328,7 +324,3 @@ def save(network: keras.Model, path: Path) -> None:
                     half.require_group(name)
 
             exact.visititems(copy)
-
-
-def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)

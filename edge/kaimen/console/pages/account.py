@@ -90,7 +90,7 @@ def remove(exchange: Exchange) -> Response:
 
 PAGE = Page(
     name="account",
-    ways=(
+    routes=(
         view("/account", show),
         act("/account/passkeys/challenge", ask_for_new),
         act("/account/passkeys", add),

@@ -67,5 +67,5 @@ def _shown(record: Record, exchange: Exchange) -> dict[str, Any]:
 PAGE = Page(
     name="acts",
     navigation=NavigationEntry("Acts", "/acts", Role.ADMIN),
-    ways=(view("/acts", show, role=Role.ADMIN),),
+    routes=(view("/acts", show, role=Role.ADMIN),),
 )

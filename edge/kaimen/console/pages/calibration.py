@@ -80,7 +80,7 @@ async def _report(exchange: Exchange) -> CalibrationReport:
 PAGE = Page(
     name="calibration",
     navigation=NavigationEntry("Calibration", "/calibration", Role.ADMIN),
-    ways=(
+    routes=(
         view("/calibration", show, role=Role.ADMIN),
         view("/calibration/figures", figures, role=Role.ADMIN),
         view("/calibration/what-if", what_if, role=Role.ADMIN),

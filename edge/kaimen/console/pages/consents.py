@@ -63,7 +63,7 @@ def _consent(exchange: Exchange) -> Consent:
     )
 
 
-WAYS = (
+ROUTES = (
     act(f"{ONE}/consent", give, role=Role.REGISTRAR),
     act(f"{ONE}/consent/withdraw", withdraw, role=Role.REGISTRAR),
 )

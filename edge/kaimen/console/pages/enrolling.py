@@ -167,7 +167,7 @@ R = Role.REGISTRAR
 
 PAGE = Page(
     name="enrolling",
-    ways=(
+    routes=(
         view("/enrolling", show, role=R),
         view("/enrolling/new", ask, role=R),
         view("/enrolling/feed", feed, role=R),

@@ -94,7 +94,7 @@ def _certificate(exchange: Exchange) -> Certificate:
 
 
 ERASED = "/students/erased/{identity:str}"
-WAYS = (
+ROUTES = (
     view(f"{ONE}/remove", confirm, role=Role.REGISTRAR),
     act(f"{ONE}/erase", with_proof, role=Role.ADMIN),
     view(ERASED, show, role=Role.ADMIN),

@@ -49,5 +49,5 @@ def _is_in_fleet(settings: Settings) -> bool:
 PAGE = Page(
     name="gates",
     navigation=NavigationEntry("Gates", "/gates", applies=_is_in_fleet),
-    ways=(view("/gates", show), view("/gates/found", found)),
+    routes=(view("/gates", show), view("/gates/found", found)),
 )

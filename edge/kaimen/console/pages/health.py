@@ -53,5 +53,5 @@ def _in_chinese(finding: dict[str, Any]) -> dict[str, Any]:
 PAGE = Page(
     name="health",
     navigation=NavigationEntry("Health", "/health"),
-    ways=(view("/health", show), view("/health/found", found)),
+    routes=(view("/health", show), view("/health/found", found)),
 )

@@ -174,7 +174,7 @@ def _now(installation: Installation) -> LatentMap:
 PAGE = Page(
     name="map",
     navigation=NavigationEntry("Map", "/map", Role.REGISTRAR),
-    ways=(
+    routes=(
         view("/map", show, role=Role.REGISTRAR),
         view("/map/places", places, role=Role.REGISTRAR),
         view("/map/student/{number:int}", student, role=Role.REGISTRAR),

@@ -99,5 +99,5 @@ def _door(told: Mapping[str, Any]) -> dict[str, Any]:
 PAGE = Page(
     name="live",
     navigation=NavigationEntry("Live", "/live"),
-    ways=(view("/live", show), view("/live/feed", feed), act("/live/open", open_door)),
+    routes=(view("/live", show), view("/live/feed", feed), act("/live/open", open_door)),
 )

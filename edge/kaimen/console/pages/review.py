@@ -108,7 +108,7 @@ def erase(exchange: Exchange) -> Response:
 PAGE = Page(
     name="review",
     navigation=NavigationEntry("Review", "/review", Role.REGISTRAR),
-    ways=(
+    routes=(
         view("/review", show, role=Role.REGISTRAR),
         view("/review/{number}/sound", sound, role=Role.REGISTRAR),
         act("/review/{number}/mark", mark, role=Role.REGISTRAR),

@@ -89,7 +89,7 @@ def _local(path: str) -> str:
 
 PAGE = Page(
     name="sign_in",
-    ways=(
+    routes=(
         view("/sign-in", show, role=None),
         act("/sign-in", sign_in, role=None),
         act("/sign-in/passkey/challenge", ask_for_passkey, role=None),

@@ -130,7 +130,7 @@ RECORDING = f"{ONE}/recordings/{{recording:int}}/remove"
 PAGE = Page(
     name="students",
     navigation=NavigationEntry("Students", "/students", R),
-    ways=(
+    routes=(
         view("/students", show, role=R),
         view("/students/rows", rows, role=R),
         view(ONE, one, role=R),
@@ -139,7 +139,7 @@ PAGE = Page(
         act(RECORDING, remove_recording, role=R),
         act(f"{ONE}/remove", remove, role=R),
         act(f"{ONE}/export", give, role=R),
-        *consents.WAYS,
-        *erasing.WAYS,
+        *consents.ROUTES,
+        *erasing.ROUTES,
     ),
 )
