@@ -21,6 +21,7 @@ from kaimen.registry.lock import alone
 from kaimen.registry.vault import Vault
 from kaimen.voice.score import score_of
 from tests.damage import flip
+from tests.gallery.exact import nearest_exactly
 from tests.gallery.points import Near, enrolled, school, unit
 
 VAULT = Vault()
@@ -52,7 +53,7 @@ def test_an_empty_gallery_knows_nobody() -> None:
     assert gallery.recordings == 0
     assert gallery.students == []
     assert gallery.nearest(SMALL[0, 0]) == []
-    assert gallery.nearest_exactly(SMALL[0, 0]) == []
+    assert nearest_exactly(gallery, SMALL[0, 0]) == []
 
 
 def test_students_are_counted_and_named_in_order() -> None:
@@ -158,7 +159,7 @@ def test_scores_are_those_of_the_recordings_there_are_whatever_changed(path: Pat
                 operator.enroll(name, list(own))
         assert running.refresh()
         for gallery in (operator, running, opened(path)):
-            found = gallery.nearest_exactly(probe, 30)
+            found = nearest_exactly(gallery, probe, 30)
             assert [match.student for match in found] == [name for name, _ in expected(there)]
             np.testing.assert_allclose(
                 [match.score for match in found],
@@ -198,7 +199,7 @@ def test_the_shortlist_finds_every_student_that_an_exact_search_finds() -> None:
     gallery = enrolled(points)
     probes = (points[:, 0] + 0.3 * school(500, 1, 32, seed=1)[:, 0])[:100]
     for probe in unit(probes.astype(np.float64)):
-        (approximate,), (exact,) = gallery.nearest(probe, 1), gallery.nearest_exactly(probe, 1)
+        (approximate,), (exact,) = gallery.nearest(probe, 1), nearest_exactly(gallery, probe, 1)
         assert alike([approximate], [exact])
 
 
@@ -206,7 +207,7 @@ def test_the_shortlist_finds_every_student_that_an_exact_search_finds() -> None:
 def test_the_shortlist_never_scores_higher_than_an_exact_search() -> None:
     gallery = enrolled(school(500, 5, 32))
     for probe in school(100, 1, 32, seed=2)[:, 0]:  # strangers
-        (approximate,), (exact,) = gallery.nearest(probe, 1), gallery.nearest_exactly(probe, 1)
+        (approximate,), (exact,) = gallery.nearest(probe, 1), nearest_exactly(gallery, probe, 1)
         assert approximate.score <= exact.score + ROUNDING
 
 
@@ -254,7 +255,7 @@ def test_a_student_with_many_recordings_alike_crowds_nobody_out() -> None:
     # Near the crowd, and nearer to one of its own.
     probe = unit(points[1, 0] + 0.99 * points[0, 0].astype(np.float64))
     found = {match.student: match.score for match in gallery.nearest(probe, 8)}
-    exact = {match.student: match.score for match in gallery.nearest_exactly(probe, len(gallery))}
+    exact = {match.student: match.score for match in nearest_exactly(gallery, probe, len(gallery))}
     assert len(found) == 8 and found["s001"] == pytest.approx(exact["s001"], abs=ROUNDING)
     # The graph is built by several threads, each time another: of a crowd it may miss the nearest.
     assert all(score <= exact[student] + ROUNDING for student, score in found.items())

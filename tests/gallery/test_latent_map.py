@@ -12,6 +12,7 @@ from kaimen.gallery import latent_map
 from kaimen.gallery.gallery import Gallery
 from kaimen.gallery.latent_map import METHODS, LatentMap, kept_neighbours, map_path
 from kaimen.registry.vault import Vault
+from tests.gallery.exact import nearest_exactly
 from tests.gallery.points import school, unit
 
 DIMENSION = 16
@@ -87,7 +88,7 @@ def test_a_probe_lands_at_its_student_without_a_voiceprint(gallery: Gallery) -> 
     made = fit(gallery)
     numbers = {each.name: each.number for each in gallery.members}
     probe = gallery.voiceprints("s007")[0]
-    nearest = [(numbers[each.student], each.score) for each in gallery.nearest_exactly(probe)]
+    nearest = [(numbers[each.student], each.score) for each in nearest_exactly(gallery, probe)]
     landed = made.land(nearest)
     assert landed is not None
     apart = np.abs(made.places - np.array(landed)).max(axis=1)

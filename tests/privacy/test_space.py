@@ -16,6 +16,7 @@ from kaimen.registry.vault import Vault
 from kaimen.rehearsal import RECORDINGS
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice.encoder import Encoder
+from tests.gallery.exact import nearest_exactly
 from tests.registry.test_rotation import SIZE, equal_error_rate, pairs, school
 
 STUDENTS, EACH = 150, 4
@@ -40,8 +41,8 @@ def test_a_kept_gallery_finds_whom_an_unmoved_one_finds_with_the_same_scores(
             near = np.asarray(probe + points[3] * 0.8, np.float32)
             near /= np.linalg.norm(near)
             for each in (probe, near):
-                expected = plain.nearest_exactly(each, 5)
-                for found in (kept.nearest_exactly(each, 5), kept.nearest(each, 5)):
+                expected = nearest_exactly(plain, each, 5)
+                for found in (nearest_exactly(kept, each, 5), kept.nearest(each, 5)):
                     assert found[0].student == expected[0].student
                     assert found[0].score == pytest.approx(expected[0].score, abs=1e-5)
 

@@ -17,6 +17,7 @@ from kaimen.sound import SAMPLE_RATE
 from kaimen_train.data.corpus import Row, speech_of
 from kaimen_train.evaluation import protocols
 from kaimen_train.evaluation.protocols import OpenSet, TextTakes
+from tests.gallery.exact import nearest_exactly
 from tests.sounds import in_a_room, silence, spoken
 
 WORDS = ("北京", "背景", "上海")  # the first two are near-alike
@@ -64,7 +65,7 @@ def test_the_scores_of_trials_are_those_of_the_gate() -> None:
         match.score
         for speaker in texts[0].takes
         for probe in texts[0].probes(speaker, (6, 7, 8))
-        for match in gallery.nearest_exactly(probe, 3)
+        for match in nearest_exactly(gallery, probe, 3)
     }
     found = protocols.verifications(texts, (6, 7, 8)).scores
     np.testing.assert_allclose(np.sort(found), sorted(at_the_gate), atol=1e-6)

@@ -1,8 +1,8 @@
 """Patience with unknown voices: a few tries are free, then each costs a longer wait.
 
-Guessing needs tries. Three are free; the next one that stays unknown shuts the gate's ears
-for half a minute, and each after that for twice as long. Who says who they are is compared with
-one student alone and need not wait, and the exit button knows nothing of all this.
+Guessing needs tries. Three are free; after the next one that stays unknown the gate hears nobody
+for half a minute, and after each further one for twice as long. Who says who they are is compared
+with one student alone and need not wait, and the exit button knows nothing of all this.
 
 The tries outlive the program in a file. Its times are of the clock that no operator and no
 network sets, CLOCK_MONOTONIC, which begins anew with each boot: after one, the last wait begins

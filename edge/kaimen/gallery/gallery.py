@@ -380,13 +380,6 @@ class Gallery:
         with held.lock:
             return held.search.nearest(probe, 2, np.full(len(held.members.students), True))
 
-    def nearest_exactly(self, probe: Voiceprint, count: int = 3) -> list[Match]:
-        """Return the same by scoring everybody: what the shortlist is measured against."""
-        held = self._current()
-        probe = held.rotation.apply(probe)
-        with held.lock:
-            return held.search.exactly(probe, np.arange(len(held.members.students)), count)
-
     def claimed(
         self,
         student: str,
