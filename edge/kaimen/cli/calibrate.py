@@ -41,7 +41,7 @@ its student. No threshold is copied from another school."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("--fpir", type=float, help="share of strangers let in that is aimed at")
     add_flag(parser, "--dry-run", "show it, and keep nothing")
     parser.add_argument(

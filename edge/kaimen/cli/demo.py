@@ -37,7 +37,7 @@ pitches, so that nobody is a stranger: it shows the words."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     voices = parser.add_mutually_exclusive_group()
     voices.add_argument("--speech", type=Path, metavar="FOLDER", help="your own recordings instead")
     add_flag(voices, "--synthetic", "synthetic voices instead")

@@ -21,7 +21,7 @@ on, and ends its lease by itself."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     add_nearest(parser)
     parser.add_argument("--microphone", help="a part of its name; the default one without")
     add_file(parser, "--play", "a recording instead of a microphone")

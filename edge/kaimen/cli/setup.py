@@ -37,7 +37,7 @@ The encoder is chosen by the board, unless --model does or students are enrolled
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     for question in QUESTIONS:
         parser.add_argument(f"--{question.option}", metavar="X", help=question.text)
     add_file(parser, "--out", "write there instead")
@@ -136,7 +136,7 @@ def _asked(
 
 
 def _known(settings: Settings, screen: Screen) -> dict[str, int]:
-    """How many students each model enrolled; nothing where no model is to be chosen."""
+    """Return how many students each model enrolled; nothing where no model is to be chosen."""
     if settings.encoder.path:
         return {}
     try:

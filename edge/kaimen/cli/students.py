@@ -41,7 +41,7 @@ A student who is removed is gone at once: from the registry, the index and every
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("names", nargs="*", metavar="STUDENT", help="these; * stands for anything")
     parser.add_argument("--group", help="those of this group")
     add_flag(parser, "--count", "how many, by group and consent")

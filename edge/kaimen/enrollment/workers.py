@@ -120,7 +120,7 @@ def _alone(task: Task, encoder: str, runtime: str | None) -> Judged:
 
 
 def deadly(task: Task) -> Judged:
-    """What is said of a student whose recordings end whoever reads them."""
+    """Return what is said of a student whose recordings end whoever reads them."""
     reason = "a recording of this student ends the program that reads it; export them again"
     kind = UnreadableRecording.__name__
     refused = [Refusal(shown(file), None, kind, reason) for file in task.entry.files]
