@@ -23,13 +23,13 @@ INTERRUPTED = 130  # exit code
 
 
 def end_at_once() -> None:
-    """From now on Ctrl-C ends the process at once, unless something else was to be done."""
+    """Let Ctrl-C end the process at once from now on, unless something else was to be done."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
 
 def end_in_order() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt again."""
+    """Let Ctrl-C raise KeyboardInterrupt again from now on."""
     if signal.getsignal(signal.SIGINT) is _end:
         sys.unraisablehook = _raise_again
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -67,20 +67,20 @@ class Screen:
 
     @cached_property
     def out(self) -> Terminal:
-        """Standard output, for a person."""
+        """Return standard output, for a person."""
         from kaimen.terminal import Terminal
 
         return Terminal()
 
     @cached_property
     def beside(self) -> Terminal:
-        """Standard error, for a person."""
+        """Return standard error, for a person."""
         from kaimen.terminal import Terminal
 
         return Terminal(stderr=True)
 
     def result(self, fields: dict[str, Any], line: str | Text | Table | None = None) -> None:
-        """One result: an object for a program, a line or a table for a person."""
+        """Show one result: an object for a program, a line or a table for a person."""
         if self.as_json:
             _write(fields)
         elif line is not None:
@@ -92,19 +92,19 @@ class Screen:
             self.out.print(shown)
 
     def say(self, text: str | Text) -> None:
-        """Something worth knowing that is no result; a program is spared it."""
+        """Show something worth knowing that is no result; a program is spared it."""
         if not self.as_json:
             self.beside.print(sentence(text) if isinstance(text, str) else text)
 
     def note(self, text: str) -> None:
-        """Something that happened by itself, which a program must know, too."""
+        """Show something that happened by itself, which a program must know, too."""
         if self.as_json:
             self.result({"note": text})
         else:
             self.say(text)
 
     def error(self, error: KaimenError) -> None:
-        """An error: one sentence, or an object with the file and the kind."""
+        """Show an error: one sentence, or an object with the file and the kind."""
         if self.as_json:
             fields: dict[str, str | None] = {"error": str(error), "kind": type(error).__name__}
             if isinstance(error, RecordingError):

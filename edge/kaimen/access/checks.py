@@ -48,17 +48,17 @@ class Checks:
         close_all(*(each.close for each in held if each is not None))
 
     def words(self, student: str) -> list[str]:
-        """The words of a challenge that a student is enrolled with."""
+        """Return the words of a challenge that a student is enrolled with."""
         return self._registry.recordings.words(student, self.models.encoder.identity)
 
     def word_voiceprints(self, student: str, word: str) -> Sequence[Voiceprint]:
-        """The voiceprints of one of them."""
+        """Return the voiceprints of one of them."""
         return list(self._registry.recordings.of_word(student, word, self.models.encoder.identity))
 
     def of(
         self, utterance: Utterance, student: str, thresholds: Thresholds, word: str = ""
     ) -> tuple[Check, ...]:
-        """The checks of a phrase in a student's voice, up to the first that fails for good.
+        """Return the checks of a phrase in a student's voice, up to the first that fails for good.
 
         A student who was enrolled without what a check compares with passes it unasked; one of
         whom something stored was changed passes nothing.
@@ -121,12 +121,12 @@ class Checks:
         return fingerprint(utterance.samples) if self._replay else None
 
     def said_again(self, utterance: Utterance, before: Fingerprint) -> Check:
-        """The check whether a second try is said anew, and not the first one's recording."""
+        """Return the check whether a second try is said anew, and not the first one's recording."""
         (alike,) = coherences(utterance.samples, [before])
         return Check("replay", -alike, -HEARD_BEFORE)
 
     def remember(self, utterance: Utterance, student: str, word: str = "") -> None:
-        """What was said to open the door opens it no second time. Raises StorageError."""
+        """Remember what opened the door: it opens no second time. Raises StorageError."""
         if self._memory is not None:
             self._memory.keep(student, fingerprint(utterance.samples), word)
 

@@ -51,7 +51,7 @@ class Check:
 
     @property
     def figures(self) -> str:
-        """The score and what it had to reach, for a person: of what is bad, how much at most."""
+        """Return the score and what it had to reach, in words: of what is bad, how much at most."""
         if self.name in TOO_MUCH:
             return text(
                 "{score}, at most {most} may be",
@@ -101,22 +101,22 @@ class Decision:
 
     @property
     def student(self) -> str | None:
-        """Who was let in."""
+        """Return who was let in."""
         return self.nearest[0].student if self.opens else None
 
     @property
     def score(self) -> float | None:
-        """The nearest student's score; None in an empty gallery."""
+        """Return the nearest student's score; None in an empty gallery."""
         return self.nearest[0].score if self.nearest else None
 
     @property
     def failed(self) -> Check | None:
-        """The check that was not passed."""
+        """Return the check that was not passed."""
         return next((check for check in self.checks if not check.passed), None)
 
     @property
     def cause(self) -> str:
-        """Why it was decided so, in a word for programs; of a failed check, the check's name."""
+        """Return why it was decided so, in a word for programs; of a failed check, its name."""
         if self.shut or self.wait or self.ask or self.wanted:
             given = {"shut": self.shut, "wait": self.wait, "asked": self.ask, "more": self.wanted}
             return next(name for name, there in given.items() if there)
@@ -132,7 +132,7 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """One sentence for a person, with no name that whoever is turned away did not give."""
+        """Return a sentence for a person, with no name that who is turned away did not give."""
         return self.told()
 
     def told(self, *, nearest: bool = False) -> str:
@@ -276,7 +276,7 @@ def refuse_for_nearer(decision: Decision, others: Sequence[Match]) -> Decision:
 
 
 def pooled_point(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The point in the middle of two tries: what spoilt one of them counts half.
+    """Return the point in the middle of two tries: what spoilt one of them counts half.
 
     Both of shape (..., dimension) and unit length, as is the result.
     """
@@ -287,10 +287,10 @@ def pooled_point(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
 
 
 def refuse(threshold: float, wait: float) -> Decision:
-    """Nobody is looked for, for ``wait`` more seconds."""
+    """Return that nobody is looked for, for ``wait`` more seconds."""
     return Decision(Verdict.REFUSED, threshold, (), wait=wait)
 
 
 def stay_shut(why: str) -> Decision:
-    """Nobody is looked for: the door is not to open for anybody now."""
+    """Return that nobody is looked for: the door is not to open for anybody now."""
     return Decision(Verdict.REFUSED, math.inf, (), shut=why)

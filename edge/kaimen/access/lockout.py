@@ -76,11 +76,11 @@ class Lockout:
         return not self.tries.count or self._forgotten()
 
     def wait(self) -> float:
-        """Seconds until the door hears again; 0 while it does."""
+        """Return seconds until the door hears again; 0 while it does."""
         return max(0.0, self.tries.until - self._clock())
 
     def unknown(self, times: int = 1) -> None:
-        """Voices were heard that nobody knows."""
+        """Count voices that nobody knows."""
         tries, now = self.tries, self._clock()
         if self._forgotten():
             tries.count = 0
@@ -93,7 +93,7 @@ class Lockout:
         self._keep()
 
     def opened(self) -> None:
-        """A student was let in: whoever came before need not be remembered."""
+        """Forget who came before: a student was let in."""
         if self.tries.count:
             self.tries.count = 0
             self._keep(flush=False)  # a power cut may bring the tries back, and lets nobody in

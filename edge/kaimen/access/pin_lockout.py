@@ -72,7 +72,7 @@ class PinLockout:
             self._wrong[self._hash(student)] = wrong
 
     def forget(self, student: str) -> None:
-        """The PIN was right, or is another one now, or the student left. Raises StorageError."""
+        """Forget wrong PINs: one was right, or it is another, or the student left. StorageError."""
         with self._lock:
             self._keep_up()
             if self._hash(student) in self._wrong:

@@ -129,17 +129,17 @@ class AccessPolicy:
         return self._unwell() or ("" if self.thresholds.armed else "it is not armed")
 
     def claim(self, student: str) -> None:
-        """Somebody says who they are; the next phrase is theirs. From any thread."""
+        """Take the next phrase as that of somebody who says who they are. From any thread."""
         self._claim = (as_kept(student), self._clock())
 
     def withdraw_claim(self, student: str) -> None:
-        """Whoever said who they are is in by another way: the next phrase is anybody's."""
+        """Take the next phrase as anybody's: who said who they are is in by another way."""
         claim = self._claim
         if claim is not None and claim[0] == as_kept(student):
             self._claim = None
 
     def forget(self) -> None:
-        """A new stream of sound begins: nobody is in the middle of anything."""
+        """Begin a new stream of sound: nobody is in the middle of anything."""
         self._tried = self._challenge = None
         self._looks = 0
 
@@ -150,7 +150,7 @@ class AccessPolicy:
             self._checks.rehearse(utterance)
 
     def decide(self, utterance: Utterance) -> PendingDecision:
-        """What to answer; nothing is remembered before ``answered``."""
+        """Return what to answer; nothing is remembered before ``answered``."""
         shut = self.shut
         if shut:
             return PendingDecision(stay_shut(shut))
@@ -175,12 +175,12 @@ class AccessPolicy:
         return self._claimed() is not None or self._looks < self._lockout.left
 
     def looked(self, found: PendingDecision, utterance: Utterance) -> None:
-        """The decision was that of a look, and the phrase went on: it counts with the answer."""
+        """Remember the decision of a look while the phrase goes on: it counts with the answer."""
         if found.decision.claim is None and _turned_away(found.decision, utterance):
             self._looks += 1
 
     def answered(self, found: PendingDecision, utterance: Utterance) -> None:
-        """The decision is the answer that was given. Raises StorageError; all else is done."""
+        """Remember the decision that was given as answer. Raises StorageError; all else is done."""
         decision = found.decision
         if decision.shut:  # nobody tried anything: a student who waits is no unknown voice
             return
@@ -214,7 +214,7 @@ class AccessPolicy:
         return self._clock() - since <= AGAIN
 
     def _phrase(self, utterance: Utterance, claim: str | None) -> PendingDecision:
-        """The passphrase: whose voice it is, and whether that is enough."""
+        """Return the passphrase: whose voice it is, and whether that is enough."""
         thresholds = self.thresholds
         retry = thresholds.retry if self._retry and claim is None else None
         anybody = thresholds.anybody if retry is None else retry.first
@@ -259,7 +259,7 @@ class AccessPolicy:
         return PendingDecision(decision, tried)
 
     def _nearest(self, voiceprint: Voiceprint, claim: str | None, sure: float) -> list[Match]:
-        """Who of those who may enter now is nearest, or how near the claimed one is."""
+        """Return who of those who may enter now is nearest, or how near the claimed one is."""
         now, grown = self._now(), self.thresholds.grown
         groups, day = groups_at(self._roster, now), now.date()
         if now.astimezone(datetime.UTC) + BEHIND < self.gallery.newest:
@@ -270,12 +270,12 @@ class AccessPolicy:
         return self.gallery.nearest(voiceprint, groups=groups, day=day, sure=sure, grown=grown)
 
     def _pooled(self, voiceprint: Voiceprint, retry: Retry) -> Decision:
-        """Two tries, neither of them enough alone, looked for as one."""
+        """Return two tries, neither of them enough alone, looked for as one."""
         decision = decide(self._nearest(voiceprint, None, retry.pooled), retry.pooled)
         return self._nearest_of_all(replace(decision, pooled=decision.score), voiceprint)
 
     def _nearest_of_all(self, decision: Decision, voiceprint: Voiceprint) -> Decision:
-        """The decision, where not everybody may enter, after a look at all who consent today."""
+        """Return the decision after a look at all who consent today, may they enter or not."""
         if not self._roster or not decision.opens:
             return decision
         day, grown = self._now().date(), self.thresholds.grown
@@ -284,7 +284,7 @@ class AccessPolicy:
         )
 
     def _before(self, voiceprint: Voiceprint, claim: str | None) -> EarlierTry | None:
-        """The try before, if it was by the same voice a moment ago."""
+        """Return the try before, if it was by the same voice a moment ago."""
         tried = self._tried
         if tried is None or tried.claim != claim or not self._waits(tried.at):
             return None
@@ -298,7 +298,7 @@ class AccessPolicy:
         before: EarlierTry | None = None,
         word: str = "",
     ) -> Decision:
-        """The decision after the checks: they open nothing, they only keep shut."""
+        """Return the decision after the checks: they open nothing, they only keep shut."""
         if self._checks is None:
             return decision
         checks = self._checks.of(utterance, student, self.thresholds, word)
@@ -318,7 +318,7 @@ class AccessPolicy:
         return replace(decision, verdict=verdict)
 
     def _challenged(self, decision: Decision, student: str) -> PendingDecision:
-        """A passphrase that would open asks for words instead."""
+        """Ask for words where a passphrase would open."""
         words = [] if self._checks is None else self._checks.words(student)
         if len(words) < FEWEST:
             wanted = f"enrolled with fewer than {FEWEST} words that this door could ask for"
@@ -331,7 +331,7 @@ class AccessPolicy:
         return PendingDecision(asking, challenge=challenge, word=word)
 
     def _word(self, utterance: Utterance, challenge: Challenge) -> PendingDecision:
-        """The next word of a challenge: the student's voice, and that word more than another."""
+        """Judge the next word of a challenge: the student's voice, that word more than another."""
         assert self._checks is not None
         word, *left = challenge.words
         student = challenge.student

@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a log, oldest first. Raises OSError."""
+    """Return the files of a log, oldest first. Raises OSError."""
     try:
         with os.scandir(folder) as entries:
             names = [each.name for each in entries if FILE.fullmatch(each.name) and each.is_file()]
@@ -34,13 +34,13 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def foreign(folder: Path) -> list[Path]:
-    """What is called like a file of a log, and is none. Raises OSError."""
+    """Return what is called like a file of a log, and is none. Raises OSError."""
     ours = files_of(folder)
     return [path for path in sorted(folder.glob("audit-*.jsonl")) if path not in ours]
 
 
 def number_of(path: Path) -> int:
-    """The number of a file's first line."""
+    """Return the number of a file's first line."""
     return int(path.stem.removeprefix("audit-"))
 
 
@@ -66,12 +66,12 @@ class LostRecords:
     after: int  # number of the line that was the last
 
     def rendered(self) -> bytes:
-        """As it is written: always as long, so that it takes no more of a full disk."""
+        """Return it as it is written: always as long, so that it takes no more of a full disk."""
         return f"{self.count:010} {self.after:020}\n".encode()
 
     @classmethod
     def parse(cls, written: bytes) -> LostRecords:
-        """What was written; of anything else, none."""
+        """Return what was written; of anything else, none."""
         try:
             return cls(*map(int, written.split()))
         except (ValueError, TypeError):
@@ -79,7 +79,7 @@ class LostRecords:
 
     @classmethod
     def after_last(cls, folder: Path, last: int) -> int:
-        """How many records are lost after the last line, by its number. Raises OSError."""
+        """Return how many records are lost after the last line, by its number. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), (folder / LOCK).open("rb") as file:
             lost = cls.parse(file.read(100))
             return lost.count if lost.after == last else 0
@@ -87,12 +87,12 @@ class LostRecords:
 
 
 def hash_of(key: bytes, content: bytes) -> str:
-    """The keyed hash that a line ends with."""
+    """Return the keyed hash that a line ends with."""
     return hmac.digest(key, content, "sha256").hex()
 
 
 def named(number: int, hashed: str) -> str:
-    """A line, as somebody may note it down."""
+    """Return a line, as somebody may note it down."""
     return f"{number}:{hashed}"
 
 
@@ -132,7 +132,7 @@ def _end_in(content: bytes, lines: tuple[bytes, ...]) -> tuple[int, tuple[bytes,
 
 
 def lines_of(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """Where each line stands, and its bytes; of files that are removed meanwhile, none."""
+    """Yield where each line stands, and its bytes; of files that are removed meanwhile, none."""
     for path in files:
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             # A line of ours is some kilobytes long; whatever else may be there fills no memory.
@@ -142,7 +142,7 @@ def lines_of(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 
 
 def checked(content: bytes, key: bytes) -> Record | None:
-    """The record of a line whose bytes are as they were written."""
+    """Return the record of a line whose bytes are as they were written."""
     body, tail = content[:-TAIL] + b"}", content[-TAIL:]
     if tail != f',"hash":"{hash_of(key, body)}"}}\n'.encode():
         return None

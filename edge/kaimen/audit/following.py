@@ -49,7 +49,7 @@ class Cursor:
 
     @classmethod
     def after(cls, record: Record) -> Cursor:
-        """The cursor of one who has dealt with a record."""
+        """Return the cursor of one who has dealt with a record."""
         return cls(record["number"], record["hash"], record["at"])
 
     @classmethod

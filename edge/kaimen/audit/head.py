@@ -36,7 +36,7 @@ class Head:
 
     @classmethod
     def load(cls, path: Path, key: bytes) -> Head | None:
-        """None where there is none. Raises ValueError for one that was changed, and OSError."""
+        """Read it; None without one. Raises ValueError for one that was changed, and OSError."""
         found = HeadFile.load(path, key)
         return None if found is None else found.head
 
@@ -45,7 +45,7 @@ class Head:
         HeadFile(path, key).put(self)
 
     def packed(self, key: bytes, *slot: int) -> bytes:
-        """As it is written into a slot, with a keyed hash of its own."""
+        """Return it as it is written into a slot, with a keyed hash of its own."""
         values = [*slot, self.first, self.origin, self.last, self.hash, self.line]
         return json.dumps([*values, hash_of(key, json.dumps(values).encode())]).encode()
 
@@ -64,7 +64,7 @@ class HeadFile:
 
     @classmethod
     def load(cls, path: Path, key: bytes) -> HeadFile | None:
-        """None where there is none. Raises ValueError for one that was changed, and OSError.
+        """Read it; None without one. Raises ValueError for one that was changed, and OSError.
 
         What a gate may be writing at this moment is read again.
         """
@@ -115,7 +115,7 @@ class HeadFile:
         return there and len(head.packed(self._key, head.last % SLOTS)) <= self._slot
 
     def put(self, head: Head) -> None:
-        """Have the next head on the disk. Raises StorageError and OSError.
+        """Put the next head on the disk. Raises StorageError and OSError.
 
         Where it cannot be written over a slot, the file is made anew, and has that line alone.
         """

@@ -33,7 +33,7 @@ class Passage:
 
     @property
     def week(self) -> str:
-        """The week of the calendar (ISO 8601), like 2026-W48, by the clock on the wall."""
+        """Return the week of the calendar (ISO 8601), like 2026-W48, by the clock on the wall."""
         year, week, _ = self.at.astimezone().isocalendar()
         return f"{year}-W{week:02}"
 

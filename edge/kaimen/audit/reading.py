@@ -81,7 +81,7 @@ def export(folder: Path, key: bytes) -> Iterator[Record]:
 
 
 def latest(folder: Path, key: bytes) -> Iterator[Record]:
-    """The records, the latest first, as far as they can be read.
+    """Yield the records, the latest first, as far as they can be read.
 
     Lines that the head alone has are among them. Raises StorageError where there is no log.
     """

@@ -14,7 +14,7 @@ from kaimen.sound.quality import clipped_share
 
 
 def grown_record(taken: GrowthCandidate, key: bytes) -> Record:
-    """The record of a voiceprint that was taken in at the gate."""
+    """Return the record of a voiceprint that was taken in at the gate."""
     return {
         "kind": "grown",
         "student": pseudonym(key, taken.student),
@@ -32,7 +32,7 @@ def record_of(
     calibration: str,
     microphone: str = "",
 ) -> Record:
-    """The record of a decision by an encoder, a gallery and a calibration with these hashes.
+    """Return the record of a decision by an encoder, a gallery and a calibration with these hashes.
 
     ``microphone``: what was listened to.
     """
@@ -68,7 +68,7 @@ def record_of(
 
 
 def pin_record_of(answer: PinAnswer, *, key: bytes, not_opened: str = "") -> Record:
-    """The record of a card and a PIN, without the PIN."""
+    """Return the record of a card and a PIN, without the PIN."""
     return {
         "kind": "pin",
         "verdict": "open" if answer.opens else "refused",

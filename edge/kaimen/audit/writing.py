@@ -153,14 +153,14 @@ class Audit(Closing):
             self._append()
 
     def _flush(self) -> None:
-        """Have on the disk what is in the file that is being written."""
+        """Put on the disk what is in the file that is being written."""
         path, _ = self._end()
         if path is not None:
             sync(path)
         self._flushed = self._head.head.last - len(self._missing)
 
     def _old(self, files: list[Path]) -> list[Path]:
-        """The files that go, oldest first: what is left must begin where they end."""
+        """Return the files that go, oldest first: what is left must begin where they end."""
         surplus = len(files[: -1 - self._kept])
         if self._days:
             first = (self._now() - datetime.timedelta(days=self._days)).timestamp()
@@ -218,6 +218,6 @@ class Audit(Closing):
             self._append()
 
     def _end(self) -> tuple[Path | None, int]:
-        """The file that is being written, and its size."""
+        """Return the file that is being written, and its size."""
         files = files_of(self._folder)
         return (files[-1], files[-1].stat().st_size) if files else (None, 0)

@@ -33,11 +33,11 @@ class Writer:
         self._tar = tarfile.open(fileobj=sealed, mode="w|")  # noqa: SIM115  # see ``finish``
 
     def add(self, name: str, content: bytes) -> None:
-        """A small file."""
+        """Add a small file."""
         self._add(name, len(content), io.BytesIO(content))
 
     def add_path(self, name: str, path: Path) -> None:
-        """A file, or all files of a folder but what is being written there. Raises OSError."""
+        """Add a file, or all files of a folder but what is being written there. Raises OSError."""
         if path.is_dir():
             for each in sorted(path.iterdir()):
                 if FILE.fullmatch(each.name):

@@ -73,7 +73,7 @@ def check(
     erased: Collection[str] = (),
     track: Track | None = None,
 ) -> Restored:
-    """What ``restore`` would bring; nothing changes, and a gate may run meanwhile.
+    """Return what ``restore`` would bring; nothing changes, and a gate may run meanwhile.
 
     Raises GalleryError and StorageError.
     """
@@ -197,7 +197,7 @@ def _unpack(backup: BackupContent, unpacked: SchoolFiles) -> None:
 
 
 def _put_settings(config: Path | None, settings: bytes | None) -> Path | None:
-    """Where the backup's settings lie, if not in the file ``config``. Raises StorageError.
+    """Return where the backup's settings lie, if not in the file ``config``. Raises StorageError.
 
     They are there before the school is: settings without a school harm nobody.
     """

@@ -38,7 +38,7 @@ class Cost:
 
     @property
     def memory(self) -> int:
-        """Bytes."""
+        """Return bytes."""
         return (128 * self.r) << self.log_n
 
     def key(self, passphrase: bytes, salt: bytes) -> bytes:
@@ -107,7 +107,7 @@ class Opener:
         self._ended = False
 
     def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end. Raises GalleryError for what was changed."""
+        """Read up to ``size`` bytes; none at the end. Raises GalleryError for what was changed."""
         while not self._open and not self._ended:
             self._next()
         given, self._open = self._open[:size], self._open[size:]

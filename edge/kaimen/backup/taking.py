@@ -97,7 +97,7 @@ def _list(school: SchoolFiles, backup: Backup) -> bool:
 
 
 def _freeze(school: SchoolFiles, snapshot: SchoolFiles) -> int:
-    """Copies of one moment of what others write meanwhile; how many students there are."""
+    """Copy what others write, as of one moment; return how many students there are."""
     with closing(Registry(school.registry, school.vault)) as registry:
         students = len(registry)
     for name in ("registry", "heard"):

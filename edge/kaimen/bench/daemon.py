@@ -84,7 +84,7 @@ def _stream(sounds: Sequence[Samples]) -> Samples:
 
 
 def _processor_seconds() -> float:
-    """What this process and its door have used so far."""
+    """Return what this process and its door have used so far."""
     numbers = [os.getpid(), *map(int, Path("/proc/thread-self/children").read_text().split())]
     # Times are the 14th and 15th field; the second may hold anything, but ends with a bracket.
     fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in numbers]
@@ -93,6 +93,6 @@ def _processor_seconds() -> float:
 
 
 def _switched_on(trace: Path) -> list[float]:
-    """When the relay went on, in monotonic seconds."""
+    """Return when the relay went on, in monotonic seconds."""
     changes = [line.split() for line in trace.read_text().splitlines()]
     return [float(at) for at, pin, level in changes if int(pin) == PIN and level == "1"]

@@ -48,7 +48,7 @@ def faiss_flat(points: Points) -> Engine:
 
 
 def usearch(points: Points) -> Engine:
-    """A graph of neighbours by usearch. Raises ImportError."""
+    """Return a graph of neighbours by usearch. Raises ImportError."""
     library: Any = importlib.import_module("usearch.index")
     index = library.Index(
         ndim=points.shape[1],
@@ -69,7 +69,7 @@ def usearch(points: Points) -> Engine:
 
 
 def plain_hnswlib(points: Points) -> Engine:
-    """A graph of neighbours by hnswlib, with nothing around it."""
+    """Return a graph of neighbours by hnswlib, with nothing around it."""
     import hnswlib
 
     index = hnswlib.Index("ip", points.shape[1])

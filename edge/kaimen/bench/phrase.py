@@ -54,7 +54,7 @@ def _spoken(files: Sequence[Path]) -> list[Samples]:
 
 
 def voice(encoder: Path | str, sound: Samples, screen: Screen) -> dict[str, float]:
-    """Seconds from a phrase to its point, in each runtime that is there."""
+    """Return seconds from a phrase to its point, in each runtime that is there."""
     taken = {}
     for runtime in RUNTIMES:
         try:
@@ -99,7 +99,7 @@ def checks(sound: Samples, others: Sequence[Samples], screen: Screen) -> dict[st
 
 
 def bulk(encoder: Encoder, files: Sequence[Path], screen: Screen) -> dict[str, Any]:
-    """Recordings a second, one after another: decoded and their features, and enrolled."""
+    """Return recordings a second, one after another: decoded and their features, and enrolled."""
     judge = Judge.by(encoder)
 
     def listen(file: Path) -> None:

@@ -85,7 +85,7 @@ def enroll(points: Points, folder: Path, encoder: Encoder, screen: Screen) -> Sc
 
 
 def opened(school: School, encoder: Path | str, runtime: str) -> dict[str, Any]:
-    """What opening it costs a process of its own. Raises GalleryError if that fails."""
+    """Return what opening it costs a process of its own. Raises GalleryError if that fails."""
     asked = [sys.executable, "-m", "kaimen.bench.opened", school.path, school.key, encoder, runtime]
     began = time.perf_counter()
     done = subprocess.run([str(each) for each in asked], capture_output=True, text=True)
@@ -121,7 +121,7 @@ def calibrated(school: School, encoder: Encoder, screen: Screen) -> dict[str, An
 def decided(
     school: School, encoder: Encoder, files: Sequence[Path], screen: Screen
 ) -> dict[str, Any]:
-    """From the end of speech to the relay, which is switched for everybody here."""
+    """Return what it takes from the end of speech to the relay, switched for everybody."""
     taken: list[float] = []
     sounds = [read(file) for file in files]
     with Relay(PIN, pins=mock_pins(), lease=LEASE) as relay:

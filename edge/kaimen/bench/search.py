@@ -24,7 +24,7 @@ TURN = 20  # probes of a turn: long enough that an engine finds its own data in 
 
 
 def name_of(place: int) -> str:
-    """What a synthetic student is called."""
+    """Return what a synthetic student is called."""
     return f"s{place:07}"
 
 
@@ -122,7 +122,7 @@ def _tune(
 
 
 def _times(asked: Sequence[tuple[Engine, Points]], screen: Screen) -> dict[str, list[float]]:
-    """Seconds of every search; the engines take turns, so that all meet the same machine."""
+    """Return seconds of every search; the engines take turns, so that all meet the same machine."""
     taken: dict[str, list[float]] = {engine.name: [] for engine, _ in asked}
     for turn in screen.progress(range(TURNS), "timing searches", TURNS):
         for engine, probes in asked:

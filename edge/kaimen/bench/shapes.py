@@ -26,7 +26,7 @@ BEND = 5  # more of the steps where it is quiet
 
 
 def forward(layers: Layers, values: Points) -> Points:
-    """A network with swish between its layers: values (n, inputs) to (n, outputs)."""
+    """Return a network with swish between its layers: values (n, inputs) to (n, outputs)."""
     *hidden, (kernel, bias) = layers
     for each, shift in hidden:
         values = values @ each + shift
@@ -44,7 +44,7 @@ def seen_by_denoiser(noisy: Points, noise: Points, given: Points | None) -> Poin
 def diffusion(
     layers: Layers, students: int, random: np.random.Generator, given: Points | None = None
 ) -> Points:
-    """Numbers (students, k) of nobody known, or what recordings (students, k) leave open."""
+    """Return numbers (students, k) of nobody known, or what recordings (students, k) leave open."""
     *_, drawn = diffusing(layers, students, random, given)
     return drawn
 
@@ -52,7 +52,7 @@ def diffusion(
 def diffusing(
     layers: Layers, students: int, random: np.random.Generator, given: Points | None = None
 ) -> Iterator[Points]:
-    """The way there from noise, (students, k) a step; the last are the numbers.
+    """Yield the way there from noise, (students, k) a step; the last are the numbers.
 
     Second-order steps (Heun) along the probability flow, noise levels and preconditioning as
     in Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", 2022;
@@ -83,7 +83,7 @@ def diffusing(
 
 
 def gan(layers: Layers, students: int, random: np.random.Generator) -> Points:
-    """Numbers (students, k): normal ones, and what the generator adds to them."""
+    """Return numbers (students, k): normal ones, and what the generator adds to them."""
     *generator, (kernel, bias) = layers
     start = random.standard_normal((students, len(kernel)), np.float32)
     return (start + forward(generator, start) + bias) @ kernel

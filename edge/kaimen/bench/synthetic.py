@@ -58,7 +58,7 @@ class Population:
 
     @property
     def dimension(self) -> int:
-        """Of a voiceprint."""
+        """Return the dimension of a voiceprint."""
         return len(self.mean)
 
     def draw(self, students: int, recordings: int, seed: int) -> Points:
@@ -118,7 +118,7 @@ class Population:
         return self._record(numbers, recordings, random)
 
     def _record(self, numbers: Points, recordings: int, random: np.random.Generator) -> Points:
-        """Recordings (students, recordings, dimension) of students of these numbers."""
+        """Return recordings (students, recordings, dimension) of students of these numbers."""
         students, rank = len(numbers), self.within.shape[1]
 
         def normal(*shape: int) -> Points:

@@ -12,14 +12,14 @@ LEAST = 5  # times that it is done
 
 
 def once(work: Callable[[], object]) -> float:
-    """Seconds of a piece of work."""
+    """Return seconds of a piece of work."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def median(work: Callable[[], object]) -> float:
-    """Median seconds of a piece of work, after it was done once."""
+    """Return median seconds of a piece of work, after it was done once."""
     work()
     taken: list[float] = []
     while len(taken) < LEAST or sum(taken) < SECONDS:
@@ -28,6 +28,6 @@ def median(work: Callable[[], object]) -> float:
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median and 99th percentile, in milliseconds."""
+    """Return median and 99th percentile, in milliseconds."""
     half, most = np.percentile(seconds, (50, 99)) * 1000
     return {"p50_ms": float(half), "p99_ms": float(most)}

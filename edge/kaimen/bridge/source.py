@@ -34,7 +34,7 @@ class GateLog:
 
     @classmethod
     def of(cls, settings: BridgeSettings, folder: Path, school_key: Path) -> GateLog:
-        """The one that settings name. Raises SettingsError with what to do."""
+        """Return the one that settings name. Raises SettingsError with what to do."""
         key = read_key(settings.key_file(school_key))
         cards = Cards.read(Path(settings.cards), key) if settings.cards else Cards()
         return cls(folder, key, cards, Path(settings.doctor) if settings.doctor else None)

@@ -74,7 +74,7 @@ class DataLines(Closing):
 
     @property
     def pair(self) -> tuple[OutputDevice, OutputDevice]:
-        """The line of a 0, and that of a 1."""
+        """Return the line of a 0, and that of a 1."""
         return self._devices[0], self._devices[1]
 
     def close(self) -> None:

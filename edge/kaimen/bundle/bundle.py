@@ -92,23 +92,23 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all parts."""
+        """Return bytes of all parts."""
         return sum(part.size for part in self.parts)
 
     @property
     def identity(self) -> str:
-        """The SHA-256 of the manifest, and so of all that is in the bundle."""
+        """Return the SHA-256 of the manifest, and so of all that is in the bundle."""
         return hashlib.sha256(self.rendered()).hexdigest()
 
     def rendered(self) -> bytes:
-        """As it is signed: JSON in one form only."""
+        """Return it as it is signed: JSON in one form only."""
         return json.dumps(
             asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
         ).encode()
 
     @classmethod
     def read(cls, content: bytes) -> Manifest:
-        """What ``rendered`` wrote, byte for byte. Raises ValueError."""
+        """Return what ``rendered`` wrote, byte for byte. Raises ValueError."""
         try:
             found: dict[str, Any] = json.loads(content)
             parts = tuple(Part(**part) for part in found.pop("parts"))
@@ -239,7 +239,7 @@ class Bundle:
         return cls(path, manifest, signer, start + rest)
 
     def parts(self) -> Iterator[tuple[Part, bytes]]:
-        """The parts of a file, each checked. Raises BundleError."""
+        """Yield the parts of a file, each checked. Raises BundleError."""
         try:
             with self.path.open("rb") as file:
                 file.seek(len(self.head))
@@ -270,7 +270,7 @@ def _cut_short(path: Path) -> TruncatedBundle:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """A version as numbers. Raises ValueError."""
+    """Return a version as numbers. Raises ValueError."""
     try:
         return tuple(int(number) for number in text.split("."))
     except (ValueError, AttributeError):

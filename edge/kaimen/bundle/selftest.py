@@ -43,7 +43,7 @@ class Take:
 
 
 def takes_in(folder: Path) -> list[tuple[Path, str, str]]:
-    """Recordings with their voices and words, of a folder laid out as that of the demo."""
+    """Return recordings with their voices and words, of a folder laid out as that of the demo."""
     voices = sorted(each for each in folder.iterdir() if each.is_dir())[:VOICES]
     return [
         (voice / name, voice.name, name.partition("-")[0]) for voice in voices for name in TAKES
@@ -51,7 +51,7 @@ def takes_in(folder: Path) -> list[tuple[Path, str, str]]:
 
 
 def parts_of(models: Models, takes: Sequence[tuple[Path, str, str]]) -> dict[str, bytes]:
-    """The parts of a bundle that test these models. Raises RecordingError."""
+    """Return the parts of a bundle that test these models. Raises RecordingError."""
     parts: dict[str, bytes] = {}
     table = []
     for path, voice, words in takes:
@@ -64,7 +64,7 @@ def parts_of(models: Models, takes: Sequence[tuple[Path, str, str]]) -> dict[str
 
 
 def models_in(folder: Path, runtime: str | None = None) -> Models:
-    """The models of an unpacked bundle. Raises UnfitBundle."""
+    """Return the models of an unpacked bundle. Raises UnfitBundle."""
     try:
         for name in MODELS:
             (folder / name).stat()
@@ -75,7 +75,7 @@ def models_in(folder: Path, runtime: str | None = None) -> Models:
 
 
 def require_passed(folder: Path, runtime: str | None = None) -> Models:
-    """The models of an unpacked bundle that did all they should.
+    """Return the models of an unpacked bundle that did all they should.
 
     Raises UnfitBundle and FailedSelfTest.
     """

@@ -58,7 +58,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def shown(key: bytes) -> str:
-    """What people compare of a public key: the beginning of its SHA-256."""
+    """Return what people compare of a public key: the beginning of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:16]
 
 
@@ -69,7 +69,7 @@ class Trusted:
         self.folder = folder
 
     def read(self) -> dict[bytes, Ed25519PublicKey]:
-        """By their bytes. Raises BundleError for a file that is no public key."""
+        """Return keys by their bytes. Raises BundleError for a file that is no public key."""
         found = {}
         try:
             for path in sorted(self.folder.glob(f"*{PUBLIC}")):

@@ -43,16 +43,16 @@ class SlotsState:
 
     @property
     def identity(self) -> str:
-        """Of the active bundle; empty for what ships."""
+        """Return that of the active bundle; empty for what ships."""
         return self.held[self.active] if self.active else ""
 
     @property
     def idle(self) -> str:
-        """The slot that the next bundle goes into."""
+        """Return the slot that the next bundle goes into."""
         return SLOTS[1] if self.active == SLOTS[0] else SLOTS[0]
 
     def without(self, slot: str) -> SlotsState:
-        """Nothing refers to a slot any more that is not active."""
+        """Return the state with nothing in a slot that is not active."""
         return replace(
             self,
             back=None if self.back == slot else self.back,
@@ -61,7 +61,7 @@ class SlotsState:
         )
 
     def switched(self, slot: str, version: int, said: str = "") -> SlotsState:
-        """A slot is active, and what was before is the way back."""
+        """Return the state with a slot active; what was before is the way back."""
         return replace(
             self,
             active=slot,
@@ -72,12 +72,12 @@ class SlotsState:
         )
 
     def rendered(self) -> str:
-        """As it is written."""
+        """Return it as it is written."""
         return json.dumps(asdict(self))
 
     @classmethod
     def read(cls, content: str) -> SlotsState:
-        """What was written. Raises ValueError, TypeError and KeyError."""
+        """Return what was written. Raises ValueError, TypeError and KeyError."""
         found: dict[str, Any] = json.loads(content)
         trial = found.pop("trial")
         state = cls(trial=None if trial is None else Trial(**trial), **found)
@@ -146,7 +146,7 @@ class Slots:
             yield
 
     def path(self, slot: str) -> Path:
-        """The folder of a slot."""
+        """Return the folder of a slot."""
         return self.folder / slot
 
     def opened(self, slot: str, state: SlotsState, *, whole: bool = True) -> Bundle:
@@ -162,7 +162,7 @@ class Slots:
         return bundle
 
     def encoder(self) -> Path:
-        """The encoder of the active bundle, with its other models beside it; or what ships.
+        """Return the encoder of the active bundle, with its other models beside it; or what ships.
 
         Raises BundleError for a bundle that was changed, or whose key is trusted no longer.
         """

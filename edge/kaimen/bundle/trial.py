@@ -25,7 +25,7 @@ class Trial:
     without: int = 0  # students whom it need not know: their operator said so
 
     def after(self, active: str | None, new: str | None) -> Trial:
-        """The trial after a phrase: whom each of the two let in."""
+        """Return the trial after a phrase: whom each of the two let in."""
         return replace(
             self,
             left=max(0, self.left - 1),
@@ -47,7 +47,7 @@ class Trial:
 
     @property
     def told(self) -> str:
-        """How it went, for a person."""
+        """Return how it went, for a person."""
         if self.another:
             return "it would have let somebody in as another student"
         more = f", and for {self.more} others" if self.more else ""

@@ -39,18 +39,18 @@ class EnrolledStudents(Protocol):
 
     @property
     def encoder(self) -> str:
-        """Identity of the encoder whose points it holds."""
+        """Return identity of the encoder whose points it holds."""
 
     @property
     def left_out(self) -> int:
-        """How many more are enrolled, and not recognised: their rows were changed by hand."""
+        """Return how many more are enrolled, and unrecognised: their rows were changed by hand."""
 
     @property
     def by_group(self) -> Mapping[str, int]:
-        """How many students of each group can be recognised."""
+        """Return how many students of each group can be recognised."""
 
     def __len__(self) -> int:
-        """How many students can be recognised."""
+        """Return how many students can be recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Calibration:
 
     @property
     def thresholds(self) -> Thresholds:
-        """What a gate needs of it."""
+        """Return what a gate needs of it."""
         first = self.first_threshold
         return Thresholds(
             self.threshold,
@@ -132,7 +132,7 @@ class Calibration:
 
     @property
     def for_whom(self) -> str:
-        """For how many students the threshold is, in the language of who reads."""
+        """Tell for how many students the threshold is, in the language of who reads."""
         if self.at_once:
             return text(
                 "{count} of {students} students, who may enter at once",
@@ -198,12 +198,12 @@ class Calibration:
 
     @property
     def shown(self) -> float:
-        """The least FPIR that the school's own strangers show, without anybody else's."""
+        """Return the least FPIR that the school's own strangers show, without anybody else's."""
         return shown_by(self.strangers)
 
     @property
     def evidence(self) -> str:
-        """What is aimed at, and what stands behind it, in a sentence."""
+        """Return what is aimed at, and what stands behind it, in a sentence."""
         if self.shown <= self.fpir:
             return (
                 f"at most {self.fpir:.1%} of strangers are let in, as {self.strangers} of its own "
@@ -273,7 +273,7 @@ def _checksum(content: str) -> str:
 
 
 def calibration_path(registry: Path, bundle: str = "") -> Path:
-    """Where the calibration of a registry's file is kept; a bundle's identity has its own.
+    """Return where the calibration of a registry's file is kept; a bundle's identity has its own.
 
     With the bundles: a backup takes them along, and whoever moves a school moves them together.
     """

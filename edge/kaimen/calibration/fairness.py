@@ -52,7 +52,7 @@ class FairnessCard:
 
     @property
     def sentence(self) -> str:
-        """What it comes to, for a person."""
+        """Return what it comes to, for a person."""
         if self.fnir is None or self.fpir is None:
             return f"fewer than two groups of {FEWEST} students: nothing to compare"
         turned_away, let_in = _told(self.fnir, "turned away"), _told(self.fpir, "like another")

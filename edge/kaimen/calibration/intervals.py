@@ -23,12 +23,12 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """The share itself; None of nothing."""
+        """Return the share itself; None of nothing."""
         return self.counted / self.of if self.of else None
 
     @property
     def fields(self) -> dict[str, float | int | None]:
-        """It as a program reads it."""
+        """Return it as a program reads it."""
         return {
             "share": self.value,
             "low": self.low,

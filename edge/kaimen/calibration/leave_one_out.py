@@ -70,7 +70,7 @@ def leave_one_out(
     grown: GrownPoints | None = None,
     at_once: Sequence[NDArray[np.bool_]] = (),
 ) -> LeftOut:
-    """Scores of points (recordings, dimension), each student's ``counts`` of them together.
+    """Return scores of points (recordings, dimension), each student's ``counts`` of them together.
 
     Those at other students are raised by their ``grown`` voiceprints. ``at_once`` are sets of
     students, each of shape (students,), that strangers are compared with beside all of them.
@@ -87,7 +87,7 @@ def leave_two_out(
     grown: GrownPoints | None = None,
     at_once: Sequence[NDArray[np.bool_]] = (),
 ) -> Pairs:
-    """Scores of points as of ``leave_one_out``, in pairs; of many, PAIRS evenly chosen."""
+    """Return scores of points as of ``leave_one_out``, in pairs; of many, PAIRS evenly chosen."""
     school = _School.of(points, counts, grown, at_once)
     first = np.flatnonzero(school.owners[1:] == school.owners[:-1])
     if len(first) > PAIRS:
@@ -134,7 +134,7 @@ class _School:
         return cls(points, starts, owners, places, centroids_of(points, starts), at_once, grown)
 
     def block(self, rows: NDArray[np.int64]) -> tuple[Scores, Scores, Scores, Scores]:
-        """What LeftOut has of some recordings that follow each other."""
+        """Return what LeftOut has of some recordings that follow each other."""
         every, own = self._apart(self.points[rows], rows, rows[:, None])
         random = np.random.default_rng((SEED, int(rows[0]) if len(rows) else 0))
         others = min(CLAIMS, len(self.starts) - 1)
@@ -158,7 +158,7 @@ class _School:
     def _apart(
         self, probes: Scores, rows: NDArray[np.int64], without: NDArray[np.int64]
     ) -> tuple[Scores, Scores]:
-        """Scores of probes at all students but their own, which is -inf, and at their own.
+        """Return scores of probes at all students but their own, which is -inf, and at their own.
 
         Probe n is of the student of recording ``rows[n]``, whose recordings ``without[n]`` are
         left out: a probe is no evidence for itself. NaN where none is left.

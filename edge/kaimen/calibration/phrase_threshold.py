@@ -24,7 +24,7 @@ LOOSER = 0.15  # than the phrase encoder's own threshold a school's may be
 
 
 def with_words(learned: Calibration, registry: Registry, phrase: PhraseEncoder) -> Calibration:
-    """The calibration with the threshold for the words, if anybody has any."""
+    """Return the calibration with the threshold for the words, if anybody has any."""
     students = registry.students()
     everybody = []
     for student in students[:: max(1, len(students) // STUDENTS)]:
@@ -52,6 +52,6 @@ def with_words(learned: Calibration, registry: Registry, phrase: PhraseEncoder) 
 
 
 def in_common(everybody: Iterable[Sequence[PhraseEmbedding]]) -> PhraseEmbedding | None:
-    """How all say it, from each student's recordings; None where too few do."""
+    """Return how all say it, from each student's recordings; None where too few do."""
     middles = [middle_of(said) for said in everybody if len(said)]
     return middle_of(middles) if len(middles) >= COMMON else None

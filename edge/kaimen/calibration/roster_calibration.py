@@ -41,12 +41,12 @@ class RosterSets:
 
     @property
     def sizes(self) -> list[int]:
-        """How many students each has."""
+        """Return how many students each has."""
         return [int(who.sum()) for who in self.students]
 
     @property
     def busiest(self) -> int:
-        """The place of the largest."""
+        """Return the place of the largest."""
         return int(np.argmax(self.sizes))
 
     @property

@@ -131,7 +131,7 @@ class SchoolScores:
 
 
 def scores_path(calibration: Path) -> Path:
-    """Where the scores of a calibration's file are kept: hidden, as no backup needs them."""
+    """Return where the scores of a calibration's file are kept: hidden, as no backup needs them."""
     return calibration.with_name(f".{calibration.name.removesuffix('.calibration.json')}.scores")
 
 

@@ -103,7 +103,7 @@ def missed(own: Scores, pairs: Pairs, first: float, pooled: float) -> float | No
 
 
 def _visits(alone: Scores, pairs: Pairs, together: Scores, first: float) -> Scores:
-    """What two tries come to: beyond every threshold if either is enough, or too little."""
+    """Return what two tries come to: beyond every threshold if either is enough, or too little."""
     one, other = alone[pairs.first], alone[pairs.first + 1]
     asked = one >= first - GREY
     enough = (one >= first) | (asked & (other >= first))

@@ -29,7 +29,7 @@ only, and with the checks of the settings. Replays are simulated. Nothing of it 
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("--speech", type=Path, required=True, metavar="FOLDER", help="recordings")
     parser.add_argument("--phrase", required=True, help="the passphrase's text, or TEXT+TEXT")
     parser.add_argument("--devices", type=int, default=16, help="that play back (default 16)")

@@ -36,7 +36,7 @@ COLUMNS = (  # those of a decision, then of what the door said, then of a gap
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("what", choices=("verify", "export"), help="check it, or print its lines")
     add_flag(parser, "--acts", "the log of what people did at the console")
     parser.add_argument("--noted", default="", metavar="END", help="an end that must be in it")
@@ -114,7 +114,7 @@ def _everybody(record: Record) -> set[str | None]:
 
 
 def _as_table(records: Iterator[Record], path: Path, screen: Screen) -> None:
-    """One row a line of the log, in a file that appears whole."""
+    """Write one row a line of the log, in a file that appears whole."""
 
     def write(file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding=ENCODING, newline="")

@@ -25,7 +25,7 @@ the new one is whole."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("file", type=Path, help="where to, best on another disk")
     add_file(parser, "--passphrase-file", "its first line, instead of asking")
 

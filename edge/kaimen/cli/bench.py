@@ -43,7 +43,7 @@ Figures = dict[str, Any]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "--points", type=int, default=LARGEST, help=f"of the largest school (default {LARGEST})"
     )
@@ -109,7 +109,7 @@ def _population(encoder: Encoder, screen: Screen) -> synthetic.Population:
 
 
 def _sizes(largest: int) -> list[int]:
-    """The usual sizes up to the largest, and that one."""
+    """Return the usual sizes up to the largest, and that one."""
     smaller = [size for size in SIZES if size < largest]
     return [*smaller, largest // ENROLLED * ENROLLED]
 
@@ -123,7 +123,7 @@ def _measure(
     files: Sequence[Path],
     screen: Screen,
 ) -> tuple[list[Figures], Figures]:
-    """One school: how it is searched, and what it costs to keep."""
+    """Measure one school: how it is searched, and what it costs to keep."""
     students = points // ENROLLED
     takes = min(TAKES, -(-arguments.probes // students))
     screen.say(f"a synthetic school of {students:,} students")

@@ -28,7 +28,7 @@ LOOK = 1.0  # seconds between two looks at the threads
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     add_flag(parser, "--write-key", "keep the log's key where the bridge finds it, and end")
 
 

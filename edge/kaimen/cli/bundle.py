@@ -43,7 +43,7 @@ WHAT = ("key", "make", "inspect", "install", "rollback")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("what", choices=WHAT, help="what to do")
     parser.add_argument("file", nargs="?", type=Path, help="the bundle, or the new key")
     making = parser.add_argument_group("make")
@@ -160,7 +160,7 @@ def _write(folder: Path, parts: dict[str, bytes]) -> None:
 
 
 def _runtimes(folder: Path) -> list[str]:
-    """Those that are installed here. Raises EncoderError where none runs the encoder."""
+    """Return those that are installed here. Raises EncoderError where none runs the encoder."""
     found = []
     for runtime in RUNTIMES:
         try:
@@ -219,7 +219,7 @@ def _show(fields: Mapping[str, object], screen: Screen) -> None:
 
 
 def _named(slots: Slots, state: SlotsState, slot: str | None) -> str:
-    """What is in a slot, for a person; what is wrong with it, if something is."""
+    """Return what is in a slot, for a person; what is wrong with it, if something is."""
     if slot is None:
         return "what ships with the program"
     try:

@@ -41,7 +41,7 @@ its student. No threshold is copied from another school."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "--fpir", type=float, help="the share of strangers that you accept, such as 0.01"
     )

@@ -31,7 +31,7 @@ NEEDED = ("argon2", "jinja2", "python_multipart", "starlette", "uvicorn", "webau
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("--host", help="the address to listen at, instead of the settings'")
     parser.add_argument("--port", type=int, help="the port, instead of the settings'")
     ways = parser.add_mutually_exclusive_group()

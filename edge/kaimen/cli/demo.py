@@ -39,7 +39,7 @@ loudspeakers are off."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     voices = parser.add_mutually_exclusive_group()
     voices.add_argument(
         "--speech", type=Path, metavar="FOLDER", help="use your own recordings instead"

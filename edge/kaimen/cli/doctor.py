@@ -43,7 +43,7 @@ MARKS = {
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "--seconds",
         type=float,

@@ -23,7 +23,7 @@ starts. With --socket it knows what that door had claimed, too, whatever the set
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("--socket", type=Path, metavar="PATH", help="where to be asked")
     add_flag(parser, "--rest", "switch the relay off, whatever became of the door")
 

@@ -27,7 +27,7 @@ that cannot be used are named and left out, and the exit code is then 3."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("files", nargs="*", type=Path, help="recordings")
     parser.add_argument("--manifest", type=Path, help="a CSV file with the columns path and split")
     parser.add_argument("--split", help="only these rows of the manifest")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _embed(encoder: Encoder, path: Path, whole_if_silent: bool) -> tuple[Voiceprint, bool]:
-    """The point, and whether the whole recording went into it."""
+    """Return the point, and whether the whole recording went into it."""
     samples = read(path)
     try:
         return encoder.embed(main_phrase(samples).samples), False

@@ -53,7 +53,7 @@ recording that cannot be used is named and left out; the others count, and the e
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("files", nargs="*", type=Path, help="recordings of one student")
     parser.add_argument("--student", help="whose recordings the files are")
     parser.add_argument("--group", help="the student's group, for rules of the roster")

@@ -34,7 +34,7 @@ any more. The log keeps its keyed hashes. An interrupted erasure goes on by itse
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("student", nargs="?", help="whom to erase")
     add_file(parser, "--certificate", "write the student's copy there")
     add_flag(parser, "--ended", "erase the voices of all whose consent ended")

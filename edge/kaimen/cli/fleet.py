@@ -49,7 +49,7 @@ its students from the desks alone."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("what", choices=tuple(DOING), help="what to do")
     parser.add_argument("file", nargs="?", type=Path, help="the invitation, or the bundle")
     parser.add_argument("--name", help="what the machine is called in the fleet")

@@ -27,7 +27,7 @@ gate. The relay is simulated unless --relay is given."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("files", nargs="+", type=Path, help="recordings (WAV, FLAC, MP3 and more)")
     add_nearest(parser)
     parser.add_argument("--claim", metavar="STUDENT", help="who the speaker claims to be")

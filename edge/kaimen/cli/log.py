@@ -35,7 +35,7 @@ STYLES = {verdict.value: style for verdict, (_, style) in MARKS.items()}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("--student", help="only the lines about this student")
     parser.add_argument(
         "--last", type=int, metavar="N", help=f"so many lines, {LAST} unless --since is given"
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _names(installation: Installation, arguments: argparse.Namespace) -> dict[str, str]:
-    """Names by keyed hash: of the student who is asked for, or of everybody."""
+    """Return names by keyed hash: of the student who is asked for, or of everybody."""
     names = {as_kept(arguments.student)} if arguments.student else set()
     if arguments.names and installation.has_registry:
         names |= set(installation.registry.names())

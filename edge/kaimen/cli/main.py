@@ -62,7 +62,7 @@ DESCRIPTION = (
 
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The command line; whole for the command that was chosen.
+    """Return the command line; whole for the command that was chosen.
 
     Only that one is loaded: a relay that must go off waits for no library of another command.
     """

@@ -23,7 +23,7 @@ The map is kept encrypted beside the gallery. Whoever enrolls later lands on it 
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     add_flag(parser, "--fit", "make the map, in place of the old one")
     parser.add_argument(
         "--method", choices=METHODS, default="pca",

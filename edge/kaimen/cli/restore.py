@@ -27,7 +27,7 @@ there, or is on a list given with --erased, is not brought back. --check may run
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("file", type=Path, help="a file that 'kaimen backup' wrote")
     add_file(parser, "--passphrase-file", "its first line, instead of asking")
     add_flag(parser, "--check", "check the file, and change nothing")
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _settings(config: Path | None, content: BackupContent) -> Settings:
-    """Those that say where the school belongs: of this machine, or else of the backup."""
+    """Return those that say where the school belongs: of this machine, or else of the backup."""
     if config is not None and config.exists():
         return Settings.read(config)
     if config is None and content.settings is not None:

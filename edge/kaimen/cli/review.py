@@ -47,7 +47,7 @@ MARKED = {True: "right", False: "wrong", None: ""}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument("what", nargs="?", choices=WHAT, default="list", help="list without one")
     parser.add_argument("phrases", nargs="*", metavar="PHRASE", help="numbers, as the list says")
     add_file(parser, "--out", "save: a FLAC file to listen to")

@@ -21,7 +21,7 @@ on, and ends its lease by itself."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     add_nearest(parser)
     parser.add_argument(
         "--microphone", help="a part of the microphone's name; without it, as in the settings"

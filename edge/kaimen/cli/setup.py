@@ -53,7 +53,7 @@ VALUES = {
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     for question in QUESTIONS:
         parser.add_argument(
             f"--{question.option}", metavar=VALUES[question.option], help=question.text
@@ -187,7 +187,7 @@ def _asked(
 
 
 def _known(settings: Settings, screen: Screen) -> dict[str, int]:
-    """How many students each model enrolled; nothing where no model is to be chosen."""
+    """Return how many students each model enrolled; nothing where no model is to be chosen."""
     if settings.encoder.path:
         return {}
     try:

@@ -41,7 +41,7 @@ A student who is removed is gone at once: from the registry, the index and every
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "names", nargs="*", metavar="STUDENT", help="only these students; * stands for anything"
     )

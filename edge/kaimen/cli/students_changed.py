@@ -51,7 +51,7 @@ def take_pin(student: str, installation: Installation, screen: Screen) -> None:
 
 
 def _typed_pin() -> str:
-    """A PIN from somebody at a terminal, twice, or the first line of standard input."""
+    """Return a PIN from somebody at a terminal, twice, or the first line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
     pin = getpass.getpass("PIN: ")

@@ -25,7 +25,7 @@ School, key, settings and log stay as they are. Nothing else of the machine is u
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     add_flag(parser, "--check", "only say whether there is a newer one")
     add_flag(parser, "--yes", "install it without asking")
 

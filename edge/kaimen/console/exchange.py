@@ -69,7 +69,7 @@ class Exchange:
 
     @property
     def account(self) -> Account:
-        """Who has signed in; only where the address asks for a role."""
+        """Return who has signed in; only where the address asks for a role."""
         assert self.person is not None
         return self.person
 
@@ -98,7 +98,7 @@ class Exchange:
 
     @property
     def installation(self) -> Installation:
-        """The gate's parts: on the worker thread only, so not in an async endpoint."""
+        """Return the gate's parts: on the worker thread only, so not in an async endpoint."""
         return self.console.installation
 
     async def work(self, function: Callable[..., Result], *arguments: Any) -> Result:

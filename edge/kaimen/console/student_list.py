@@ -45,7 +45,7 @@ class StudentList:
 
     @property
     def groups(self) -> list[str]:
-        """All groups, in order."""
+        """Return all groups, in order."""
         return sorted({each.group for each in self._students if each.group})
 
     def student(self, number: int) -> Student | None:

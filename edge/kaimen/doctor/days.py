@@ -68,7 +68,7 @@ def growing(registry: Registry, installation: Installation, encoder: str) -> Ite
 
 
 def _counted(path: Path, vault: Vault) -> int:
-    """The number up to which they count; 0 where the calibration is of no use."""
+    """Return the number up to which they count; 0 where the calibration is of no use."""
     try:
         return Calibration.load(path, vault).grown
     except GalleryError:

@@ -59,7 +59,7 @@ def _pins(patient: Patient, door: DoorSettings) -> Finding:
 
 
 def _boot(door: DoorSettings) -> Finding:
-    """What the relay does from power-up until kaimen-rest drives its pin."""
+    """Return what the relay does from power-up until kaimen-rest drives its pin."""
     pin, on = door.pin, "high" if door.active_high else "low"
     if pin in EEPROM:
         return broken(
@@ -123,7 +123,7 @@ def _door(patient: Patient, door: DoorSettings) -> Finding:
 
 
 def _asked(path: Path) -> Finding:
-    """What a door that runs says as it greets; nothing is asked of it."""
+    """Return what a door that runs says as it greets; nothing is asked of it."""
     try:
         with Door.connect(path, timeout=GREETING) as found:
             events = found.events()

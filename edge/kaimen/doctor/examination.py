@@ -46,7 +46,7 @@ MACHINE: Mapping[str, Check] = {
 
 
 def examine(patient: Patient, checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """What the checks find; one that raises is a finding, too, and ends nothing."""
+    """Yield what the checks find; one that raises is a finding, too, and ends nothing."""
     for name, check in checks:
         try:
             yield from check(patient)

@@ -40,17 +40,17 @@ class Finding:
 
 
 def ok(name: str, found: str, **measured: Measured) -> Finding:
-    """All is well."""
+    """Return that all is well."""
     return Finding(name, Health.OK, found, measured=measured)
 
 
 def attention(name: str, found: str, mend: str, **measured: Measured) -> Finding:
-    """The gate works; somebody should look at it all the same."""
+    """Return that the gate works; somebody should look at it all the same."""
     return Finding(name, Health.ATTENTION, found, mend, measured)
 
 
 def broken(name: str, found: str, mend: str, **measured: Measured) -> Finding:
-    """The gate cannot do its work, or is not safe."""
+    """Return that the gate cannot do its work, or is not safe."""
     return Finding(name, Health.BROKEN, found, mend, measured)
 
 
@@ -68,7 +68,7 @@ def halves(sentence: str) -> tuple[str, str]:
 
 
 def of_error(name: str, error: Exception) -> Finding:
-    """What became of a check that could not be made."""
+    """Return what became of a check that could not be made."""
     if isinstance(error, KaimenError):  # one sentence: what is wrong; what to do
         return broken(name, *halves(str(error)))
     if isinstance(error, PermissionError):
@@ -89,7 +89,7 @@ class Patient:
 
     @property
     def settings(self) -> Settings:
-        """The gate's settings."""
+        """Return the gate's settings."""
         return self.installation.settings
 
     @property
@@ -98,7 +98,7 @@ class Patient:
         return is_pi(board_of(self.root))
 
     def text(self, path: str) -> str | None:
-        """What is in a file of the machine; None where there is none."""
+        """Return what is in a file of the machine; None where there is none."""
         try:
             text = (self.root / path).read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):

@@ -95,7 +95,7 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 
 def _damage(path: Path) -> Finding | None:
-    """What is wrong with the file, by SQLite's own check, which changes nothing."""
+    """Return what is wrong with the file, by SQLite's own check, which changes nothing."""
     restore = "restore the folder from its copy, or enroll again into a new gallery"
     try:
         with closing(open_file(path, (), PATIENCE).connection) as database:

@@ -90,7 +90,7 @@ def _wear(patient: Patient) -> Finding:
 
 
 def power(patient: Patient) -> Iterator[Finding]:
-    """The Pi's own record of undervoltage, heat and throttling."""
+    """Yield the Pi's own record of undervoltage, heat and throttling."""
     if not patient.is_pi:
         yield ok("power", "not a Pi")
         return
@@ -118,7 +118,7 @@ def power(patient: Patient) -> Iterator[Finding]:
 
 
 def _throttled(patient: Patient) -> int | None:
-    """The bits, from the kernel or from the firmware's own program."""
+    """Return the bits, from the kernel or from the firmware's own program."""
     kernel = sorted(patient.root.glob("sys/devices/platform/soc*/**/get_throttled"))
     said = patient.text(str(kernel[0].relative_to(patient.root))) if kernel else None
     said = said or (patient.call("vcgencmd", "get_throttled") or "").partition("=")[2]

@@ -61,7 +61,7 @@ def _floor(found: Loudness) -> Finding:
 
 
 def _speech(sound: Samples) -> Iterator[Finding]:
-    """What costs score in what was said, if anybody spoke."""
+    """Yield what costs score in what was said, if anybody spoke."""
     for phrase in said(sound):
         if is_voice(phrase.samples):
             for sentence in impairments(phrase.samples):
@@ -83,7 +83,7 @@ def _rate(rate: int, overruns: int, seconds: float) -> Finding:
 
 
 def _not_heard(patient: Patient, error: DeviceError) -> Finding:
-    """A microphone that is taken is not broken where the gate has it."""
+    """Tell a microphone that the gate has from one that is broken."""
     holder = held_by(patient)
     if holder is None:
         found, mend = halves(str(error))

@@ -22,7 +22,7 @@ KINDS = (
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """The reader, and who may enter by card and PIN."""
+    """Yield the reader, and who may enter by card and PIN."""
     settings = patient.settings
     yield _reader(patient, settings)
     with_pin = _students_with_pin(settings.gallery.file)

@@ -18,7 +18,7 @@ INSTALL = "sudo deploy/install.sh, then sudo systemctl enable --now " + " ".join
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Each unit of a gate, what else is enabled, and how exposed the most exposed one is."""
+    """Yield each unit of a gate, what else is enabled, and how exposed the most exposed one is."""
     if not (patient.root / "run/systemd/system").exists():
         yield attention(
             "services",
@@ -60,7 +60,7 @@ def _is_enabled(patient: Patient, unit: str) -> bool:
 
 
 def _timer(patient: Patient, unit: str) -> Finding:
-    """A timer that is enabled, and how what it starts ended the last time."""
+    """Tell whether a timer is enabled, and how what it starts ended the last time."""
     if patient.call("systemctl", "is-active", unit) == "failed":
         return broken(
             f"{unit}.timer", "what it started failed", f"read why: journalctl -u {unit} -n 20"

@@ -85,7 +85,7 @@ class Door(Closing):
 
     @classmethod
     def connect(cls, path: Path | str, *, timeout: float = GREETING) -> Door:
-        """The door that listens at a path, greeting within ``timeout`` seconds.
+        """Return the door that listens at a path, greeting within ``timeout`` seconds.
 
         Raises DeviceError with what to do.
         """
@@ -107,7 +107,7 @@ class Door(Closing):
     def start(
         cls, settings: DoorSettings, *, trace: Path | None = None, timeout: float = GREETING
     ) -> Door:
-        """A door as a child of this process; it ends, the relay off first, when this one does.
+        """Start a door as a child of this process; it ends, relay off first, when this one does.
 
         ``trace``: a file for what mock pins do. Raises DeviceError with what to do.
         """
@@ -165,7 +165,7 @@ class Door(Closing):
         self._send(Show(what))
 
     def alive(self) -> None:
-        """A sign of life, due every few seconds. Raises DeviceError for a door that gives none."""
+        """Give a sign of life, due every few seconds. Raises DeviceError for a door without one."""
         self._hear()
         now = time.monotonic()
         with self._lock:
@@ -282,7 +282,7 @@ class Door(Closing):
             _end(child, self._to_rest)
 
     def _be_greeted(self, timeout: float) -> None:
-        """The door says how it is, its state last; or why it cannot serve."""
+        """Wait until the door says how it is, its state last; or why it cannot serve."""
 
         def greeting() -> Notice | Gone | None:
             ends = (DoorState, Failed, Busy)

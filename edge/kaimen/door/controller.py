@@ -132,7 +132,7 @@ class DoorController(Closing):
             notify("WATCHDOG=1")
 
     def close(self) -> None:
-        """The relay off first, then everything else."""
+        """Switch the relay off first, then close everything else."""
         close_all(
             self.relay.rest,
             lambda: notify("STOPPING=1"),
@@ -143,7 +143,7 @@ class DoorController(Closing):
         )
 
     def _greet(self, now: float) -> None:
-        """A voice came: nothing that an earlier one said holds any more."""
+        """Greet a voice that came: nothing that an earlier one said holds any more."""
         self._heard, self._asked = now, "idle"
         self._fault(Event.MICROPHONE_FOUND, now)
         self._fault(Event.VOICE_FOUND, now)
@@ -172,7 +172,7 @@ class DoorController(Closing):
         self._fault(Event.VOICE_FOUND, now)
 
     def _open_for_voice(self, until: float | None, now: float) -> None:
-        """One lease, if it is wanted still and the voice has not held the relay for too long."""
+        """Begin a lease, if it is wanted still and the voice has not held the relay too long."""
         if self._late if until is None else not in_time(until, now):
             self._say(NotOpened(TOO_LATE))
         elif not self._bound.allows(now):
@@ -184,7 +184,7 @@ class DoorController(Closing):
             self._open(Event.VOICE, "voice", now)
 
     def _open_by_hand(self, now: float) -> Opened | NotOpened:
-        """As by the exit button: the voice cannot end this lease."""
+        """Open as the exit button does: the voice cannot end this lease."""
         return self._open(Event.BUTTON, "hand", now)
 
     def _open(self, event: Event, who: str, now: float) -> Opened | NotOpened:
@@ -219,7 +219,7 @@ class DoorController(Closing):
             self._fault(Event.VOICE_LOST, now)
 
     def _look(self, now: float) -> None:
-        """The inputs; each is optional."""
+        """Look at the inputs; each is optional."""
         panel = self.panel
         if panel.button is not None and panel.button.changed(now) and panel.button.low:
             self._open(Event.BUTTON, "button", now)

@@ -18,7 +18,7 @@ ABOUT = {
 
 
 def arrows() -> list[str]:
-    """One line of Mermaid for each two states, with all events that lead from one to the other."""
+    """Return a line of Mermaid for each two states, with all events from one to the other."""
     events: dict[tuple[State, State], list[str]] = {}
     for (state, event), target in TRANSITIONS.items():
         events.setdefault((state, target), []).append(event.value)
@@ -29,7 +29,7 @@ def arrows() -> list[str]:
 
 
 def page() -> str:
-    """The whole page, as Markdown."""
+    """Return the whole page, as Markdown."""
     rows = [
         f"| {state.value} | {'on' if state in LEASED else 'off'} | {ABOUT[state]} | "
         f"{ENDS[state].value if state in ENDS else ''} |"

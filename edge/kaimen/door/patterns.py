@@ -67,7 +67,7 @@ def is_on(blink: Blink, since: float) -> bool:
 
 
 def chosen(state: State, asked: str, faults: Collection[Fault]) -> str:
-    """Which pattern is played: alarms first, then an open door, then what the voice asks for."""
+    """Return which pattern is played: alarms first, then an open door, then the voice's."""
     if state is State.FORCED:
         return "forced"
     if state is State.HELD:

@@ -80,7 +80,7 @@ class Change:
 
 
 def trace(pins: MockFactory, pin: int) -> list[Change]:
-    """Everything a mock pin did since it was made or forgotten, its first state included."""
+    """Return everything a mock pin did since it was made or forgotten, its first state included."""
     return [Change(float(at), bool(state)) for at, state in pins.pin(f"GPIO{pin}").states]
 
 

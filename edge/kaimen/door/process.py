@@ -34,7 +34,7 @@ from kaimen.settings.section import filled
 
 
 def _journal(text: str) -> None:
-    """One line to standard error, unless whoever should read it does not: never wait."""
+    """Write a line to standard error, unless whoever should read it does not: never wait."""
     ready = select.poll()
     ready.register(2, select.POLLOUT)
     if [event for _, event in ready.poll(0) if event == select.POLLOUT]:

@@ -32,7 +32,7 @@ class Server:
 
     @classmethod
     def inherited(cls, descriptor: int) -> Server:
-        """The talk with the process that started this one. Raises DeviceError."""
+        """Return the talk with the process that started this one. Raises DeviceError."""
         try:
             peer = socket.socket(fileno=descriptor)
         except OSError as error:

@@ -127,7 +127,7 @@ class Machine:
         return self.state in LEASED and self._now < self._opened + self._hold
 
     def handle(self, event: Event, now: float) -> list[State]:
-        """Something happened at ``now``; the states that were entered, in their order."""
+        """Take in what happened at ``now``; return the states that were entered, in order."""
         entered = self.tick(now)
         if event in FAULTS:
             fault, there = FAULTS[event]
@@ -149,12 +149,12 @@ class Machine:
         return entered
 
     def rest(self, now: float) -> list[State]:
-        """The voice gives up its lease at ``now``; what the exit button opened stays open."""
+        """Give up the voice's lease at ``now``; what the exit button opened stays open."""
         self._lease_ends = min(self._lease_ends, max(now, self._button_ends))
         return self.tick(now)
 
     def _end(self) -> float:
-        """When the state ends by itself."""
+        """Return when the state ends by itself."""
         if self.state in LEASED:
             return self._lease_ends
         if self.state is State.LOCKING:

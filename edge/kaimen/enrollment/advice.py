@@ -24,10 +24,10 @@ class Advice(Enum):
 
     @property
     def english(self) -> str:
-        """The sentence in English."""
+        """Return the sentence in English."""
         return str(self.value)
 
     @property
     def chinese(self) -> str:
-        """The sentence in Chinese."""
+        """Return the sentence in Chinese."""
         return catalogue()[self.value]

@@ -134,7 +134,7 @@ def _next(client: Client, done: as_completed, running: dict[Any, Task]) -> Judge
 
 
 def _carrying(task: Task) -> Task | Judged:
-    """The task with the files' contents; what comes of it where nothing is to be judged."""
+    """Return the task with the files' contents; what comes of it where nothing is to be judged."""
     contents = tuple(map(contents_of, task.entry.files))
     sources = sources_of(contents)
     if task.unchanged(sources):

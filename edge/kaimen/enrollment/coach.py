@@ -90,7 +90,7 @@ class Coach:
 
     @property
     def progress(self) -> int:
-        """How far it is, in percent."""
+        """Return how far it is, in percent."""
         return 100 if self.complete else min(99, 100 * len(self.takes) // self._wanted)
 
     @property
@@ -125,7 +125,7 @@ class Coach:
         )
 
     def _unlike(self, take: GoodTake, others: Sequence[GoodTake]) -> Advice | None:
-        """What is to be said of a take that is not like others; None of one that is."""
+        """Return what is to be said of a take that is not like others; None of one that is."""
         if not np.isfinite(take.recorded.voiceprint).all():
             return Advice.SAME_VOICE
         points = [each.recorded.voiceprint for each in others]

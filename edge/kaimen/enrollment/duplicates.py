@@ -54,7 +54,7 @@ class EnrolledVoices:
         self._means[place] = _mean(points)
 
     def alike(self, student: str, voiceprints: Sequence[Voiceprint]) -> str | None:
-        """Who else has the student's voice, if anybody has."""
+        """Return who else has the student's voice, if anybody has."""
         points = np.stack(voiceprints)
         cosines = self._means[: len(self)] @ _mean(points)
         others = len(self) - (student in self._places)
@@ -86,7 +86,7 @@ def _upper_spread(cosines: NDArray[np.float32]) -> dict[str, float]:
 
 
 def _score(enrolled: NDArray[np.float32], points: NDArray[np.float32]) -> float:
-    """The gate's score of points against a student's, on average; below 1."""
+    """Return the gate's score of points against a student's, on average; below 1."""
     return min(HIGHEST, float(score_of(enrolled, points).mean()))
 
 

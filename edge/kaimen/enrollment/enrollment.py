@@ -116,7 +116,7 @@ class _Enrollment:
             self._voices.add(student.name, own)
 
     def tasks(self, entries: Sequence[Entry]) -> Iterator[Task]:
-        """What is to be judged."""
+        """Yield what is to be judged."""
         for place, entry in enumerate(entries):
             if entry.word or entry.student in self._again:
                 yield Task(place, entry)
@@ -183,7 +183,7 @@ class _Enrollment:
     def _fitting(
         self, student: str, usable: Sequence[Usable]
     ) -> tuple[tuple[Usable, ...], tuple[Refusal, ...]]:
-        """Recordings that may be added to a student's, and those that may not."""
+        """Return recordings that may be added to a student's, and those that may not."""
         own = self._gallery.voiceprints(student)
         kept, refused = [], []
         for each in usable:
@@ -201,7 +201,7 @@ class _Enrollment:
         return tuple(kept), tuple(refused)
 
     def _write_word(self, entry: Entry, judged: Judged) -> Outcome:
-        """A word of challenges, beside the passphrase of a student who is enrolled."""
+        """Write a word of challenges, beside the passphrase of a student who is enrolled."""
         name = f"{entry.student} {entry.word}"
         usable, refused = judged.usable, judged.refused
         if entry.student not in self._gallery and entry.student not in self._would:

@@ -32,7 +32,7 @@ class Entry:
 
 
 def entries_in(place: Path) -> list[Entry]:
-    """The students of a folder laid out as student/recording.mp3, or of a CSV file.
+    """Return the students of a folder laid out as student/recording.mp3, or of a CSV file.
 
     A folder in a student's, student/word/recording.mp3, is of a word of challenges: an entry of
     its own, after the student's.

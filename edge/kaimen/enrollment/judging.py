@@ -126,7 +126,7 @@ class Judge:
 
     @classmethod
     def by(cls, encoder: Encoder) -> Judge:
-        """The judge that a loaded encoder makes, with the phrase encoder that comes along."""
+        """Return the judge by a loaded encoder, with the phrase encoder that comes along."""
         models = Models.shipped(encoder)
 
         def hear(contents: bytes) -> Recorded:
@@ -210,14 +210,14 @@ def reader_crashed(task: Task) -> Judged:
 
 
 def rules(encoder: str) -> str:
-    """Says by which encoder and constants was judged: by others, it is to be done again."""
+    """Tell by which encoder and constants was judged: by others, it is to be done again."""
     phrase = [recording.DECODED, recording.PAUSE, recording.FAR_WEAKER, recording.ANOTHER]
     told = [encoder, quality.constants(), phrase, LARGEST, TOGETHER, LIKE_STRANGERS, RULE]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def source_of(contents: bytes) -> str:
-    """The SHA-256 that a file is remembered by."""
+    """Return the SHA-256 that a file is remembered by."""
     return hashlib.sha256(contents).hexdigest()
 
 
@@ -227,7 +227,7 @@ def sources_of(contents: Iterable[bytes | Refusal]) -> list[str | None]:
 
 
 def contents_of(path: Path) -> bytes | Refusal:
-    """A file as it is, or why it cannot be read."""
+    """Return a file as it is, or why it cannot be read."""
     try:
         with opened(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
             contents = file.read(LARGEST + 1)
@@ -243,7 +243,7 @@ def contents_of(path: Path) -> bytes | Refusal:
 
 
 def shown(path: Path) -> str:
-    """A path that can be written anywhere, whatever its file system holds."""
+    """Return a path that can be written anywhere, whatever its file system holds."""
     return os.fsencode(path).decode(errors="replace")
 
 
@@ -257,7 +257,7 @@ def _contents(task: Task, at: int) -> bytes | Refusal:
 
 
 def decode(contents: bytes) -> Samples:
-    """The samples of a file's contents, like ``read``. Raises RecordingError."""
+    """Return the samples of a file's contents, like ``read``. Raises RecordingError."""
     with os.fdopen(os.memfd_create("kaimen-recording", os.MFD_CLOEXEC), "wb") as file:
         file.write(contents)
         file.flush()
@@ -265,7 +265,7 @@ def decode(contents: bytes) -> Samples:
 
 
 def _alike(usable: Sequence[Usable], least: float) -> tuple[list[Usable], list[Usable]]:
-    """Recordings that are like each other, and those that are not: the worst goes first."""
+    """Return recordings that are like each other, and those that are not: the worst goes first."""
     kept: list[Usable] = []
     others: list[Usable] = []
     for each in usable:  # a point that is no number is like nothing

@@ -61,7 +61,7 @@ class Rehearing:
                         found[path] = source
 
     def __len__(self) -> int:
-        """How many students' passphrases and words were found."""
+        """Return how many students' passphrases and words were found."""
         return len(self._files)
 
     def hear(self, work: Work) -> Iterator[Reheard]:
@@ -87,7 +87,7 @@ class Rehearing:
 
 
 def left_behind(registry: Registry, now: ModelIds, then: ModelIds) -> dict[str, list[str]]:
-    """Students who are known now, and what of them would not be known then.
+    """Return students who are known now, and what of them would not be known then.
 
     By name: "voice" for all of it, "phrase" for what they say, or words of a challenge.
     """

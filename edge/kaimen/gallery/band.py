@@ -32,7 +32,7 @@ class GalleryBand:
 
     @property
     def warning(self) -> str:
-        """What is to be said of it, and what to do; nothing of wide recordings."""
+        """Return what is to be said of it, and what to do; nothing of wide recordings."""
         if self.band is not None:
             more = f", and {self.others} students are known less well by it" if self.others else ""
             return (
@@ -47,7 +47,7 @@ class GalleryBand:
         return ""
 
     def warning_of(self, highest: float) -> str:
-        """What is to be said of a phrase at the gate that reaches so high (Hz), or nothing."""
+        """Return what is to be said of a phrase that reaches so high (Hz), or nothing."""
         band = band_of(highest)
         if band is None or (self.band is not None and self.band <= band):
             return ""

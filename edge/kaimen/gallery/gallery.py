@@ -88,7 +88,7 @@ class Gallery:
         *,
         say: Callable[[str], None] = lambda text: None,
     ) -> Gallery:
-        """The gallery of a registry's file, which is made if need be, with the index beside it.
+        """Open the gallery of a registry's file, made if need be, with the index beside it.
 
         While it is open, no backup is restored over it. Raises GalleryError and StorageError.
         """
@@ -113,7 +113,7 @@ class Gallery:
         close_all(self.registry.close, *leaving)
 
     def __len__(self) -> int:
-        """How many students can be recognised."""
+        """Return how many students can be recognised."""
         return len(self._current().members.students)
 
     def __contains__(self, student: object) -> bool:
@@ -121,33 +121,33 @@ class Gallery:
 
     @property
     def left_out(self) -> int:
-        """How many are enrolled and not recognised: something else changed their rows."""
+        """Return how many are enrolled and not recognised: something else changed their rows."""
         return self._current().left_out
 
     @property
     def members(self) -> list[Student]:
-        """Everybody who can be recognised."""
+        """Return everybody who can be recognised."""
         return self._current().members.students
 
     @property
     def by_group(self) -> dict[str, int]:
-        """How many students of each group can be recognised."""
+        """Return how many students of each group can be recognised."""
         return self._current().members.by_group
 
     @property
     def students(self) -> list[str]:
-        """Their names, in order."""
+        """Return their names, in order."""
         return sorted(self._current().members.places)
 
     @property
     def hash(self) -> str:
-        """Says which gallery it is: of which recordings of whom, and of which encoder."""
+        """Return which gallery it is: of which recordings of whom, and of which encoder."""
         recordings = self._current().members.hash
         return hashlib.sha256(f"{self.encoder} {recordings}".encode()).hexdigest()
 
     @property
     def newest(self) -> datetime.datetime:
-        """When somebody was enrolled last, in UTC: no clock that is right is before it."""
+        """Return when somebody was enrolled last, in UTC: no clock that is right is before it."""
         return self._current().members.newest
 
     @property
@@ -157,12 +157,12 @@ class Gallery:
 
     @property
     def band(self) -> GalleryBand:
-        """How high the recordings reach: a probe is compared as if it reached no higher."""
+        """Return how high the recordings reach: a probe is compared as if it reached no higher."""
         return self._current().band
 
     @property
     def space(self) -> str:
-        """What the names of its files hold besides the registry's: see ``Registry.space``."""
+        """Return what names of its files hold besides the registry's: see ``Registry.space``."""
         return self.registry.recordings.space(self.encoder)
 
     @property
@@ -172,18 +172,18 @@ class Gallery:
 
     @property
     def recordings(self) -> int:
-        """How many voiceprints there are."""
+        """Return how many voiceprints there are."""
         return len(self._current().members.recordings)
 
     def voiceprints(self, student: str) -> NDArray[np.float32]:
-        """A student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
+        """Return a student's voiceprints, shape (recordings, dimension). Raises GalleryError."""
         held = self._current()
         with held.lock:
             kept = held.index.points(held.members.of_student(self._place(student)))
         return held.rotation.undo(kept)
 
     def everything(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """All points, each student's together, and how many each student has."""
+        """Return all points, each student's together, and how many each student has."""
         held = self._current()
         with held.lock:
             kept = held.index.points(held.members.recordings)
@@ -191,14 +191,14 @@ class Gallery:
         return held.rotation.undo(kept), counts
 
     def centroids(self) -> tuple[Numbers, NDArray[np.float32]]:
-        """All students' numbers in the registry, and their centroids, (students, dimension)."""
+        """Return students' numbers in the registry, and their centroids, (students, dimension)."""
         held = self._current()
         members = held.members
         numbers = np.array([each.number for each in members.students], np.int64)
         return numbers, held.rotation.undo(members.centroids)
 
     def students_near(self, student: str, count: int) -> list[tuple[Student, float]]:
-        """The students whose centroids are nearest to one's own, and the cosines between them.
+        """Return whose centroids are nearest to a student's own, and the cosines between them.
 
         Raises GalleryError.
         """
@@ -209,7 +209,7 @@ class Gallery:
         return [(members.students[at], float(cosines[at])) for at in best]
 
     def grown_of_all(self) -> GrownPoints:
-        """All grown voiceprints, beside what ``everything`` returns."""
+        """Return all grown voiceprints, beside what ``everything`` returns."""
         held = self._current()
         kept = held.growth.beside(held.members.students, self.dimension)
         return replace(kept, points=held.rotation.undo(kept.points))
@@ -357,7 +357,7 @@ class Gallery:
         sure: float = math.inf,
         grown: int = 0,
     ) -> list[Match]:
-        """The nearest students, best first: scored by an HNSW shortlist and their centroids.
+        """Return the nearest students, best first: scored by an HNSW shortlist and their centroids.
 
         Only students of ``groups`` (of any, without) who consent on ``day`` (today, without).
         A glance is enough where it finds a score of at least ``sure``: a gate that would open
@@ -374,7 +374,7 @@ class Gallery:
             return held.search.nearest(probe, count, allowed, sure=sure, grown=grown)
 
     def nearest_enrolled(self, probe: Voiceprint) -> list[Match]:
-        """The two nearest of all students, whether they may enter or not, by what enrolled them."""
+        """Return the two nearest of all students, may they enter or not, by what enrolled them."""
         held = self._current()
         probe = held.rotation.apply(probe)
         with held.lock:
@@ -389,7 +389,7 @@ class Gallery:
         day: datetime.date | None = None,
         grown: int = 0,
     ) -> list[Match]:
-        """How well a probe fits the one student somebody claims to be.
+        """Return how well a probe fits the one student somebody claims to be.
 
         Nothing for one who is not enrolled or whom ``nearest`` would not look for.
         """

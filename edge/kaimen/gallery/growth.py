@@ -48,12 +48,12 @@ class Growth:
         return cls({owner: own for owner, own in of_each if owner in students})
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return sum(len(numbers) for numbers, _ in self.by_student.values())
 
     @property
     def latest(self) -> int:
-        """The highest number; 0 of none."""
+        """Return the highest number; 0 of none."""
         return max((int(numbers[-1]) for numbers, _ in self.by_student.values()), default=0)
 
     def beside(self, students: Sequence[Student], dimension: int) -> GrownPoints:

@@ -61,7 +61,7 @@ class Index:
 
     @property
     def numbers(self) -> Numbers:
-        """The numbers of all points, ascending."""
+        """Return the numbers of all points, ascending."""
         return self._numbers
 
     @property
@@ -108,7 +108,7 @@ class Index:
     def search(
         self, probe: NDArray[np.float32], count: int, *, part: int = 1
     ) -> tuple[Numbers, NDArray[np.float32]]:
-        """The numbers of about the ``count`` nearest points and their cosines, nearest first.
+        """Return the numbers of about ``count`` nearest points and their cosines, nearest first.
 
         Only a ``part`` of the breadth is searched: one divided by it.
         """
@@ -126,7 +126,7 @@ class Index:
         return np.asarray(found[0], np.int64), 1 - distances[0] / 2
 
     def points(self, numbers: Numbers) -> NDArray[np.float32]:
-        """Points by number, (numbers, dimension)."""
+        """Return points by number, (numbers, dimension)."""
         found = np.empty((len(numbers), self.dimension), np.float32)
         # hnswlib makes an object of each coordinate first, of 32 bytes.
         for start in range(0, len(numbers), FETCHED):
@@ -186,7 +186,7 @@ class Index:
 
 
 def _nowhere() -> IO[bytes]:
-    """A file in memory alone: points are written unsealed to no disk."""
+    """Return a file in memory alone: points are written unsealed to no disk."""
     return os.fdopen(os.memfd_create("kaimen-index", os.MFD_CLOEXEC), "w+b")
 
 

@@ -127,7 +127,7 @@ class LatentMap:
 
 
 def map_path(registry: Path) -> Path:
-    """Where the map of a registry's students is kept: hidden, as no backup needs it."""
+    """Return where the map of a registry's students is kept: hidden, as no backup needs it."""
     return registry.with_name(f".{registry.stem}.map")
 
 

@@ -40,13 +40,13 @@ class Members:
 
     @cached_property
     def hash(self) -> str:
-        """Of whose recordings are which; recordings' numbers are never used twice."""
+        """Return whose recordings are which, hashed; recordings' numbers are never used twice."""
         owners = self.columns[:, 0][self.owners]
         return hashlib.sha256(self.ascending.tobytes() + owners.tobytes()).hexdigest()
 
     @cached_property
     def by_group(self) -> dict[str, int]:
-        """How many students each group has; groups of nobody are left out."""
+        """Return how many students each group has; groups of nobody are left out."""
         counts = np.bincount(self.columns[:, 1], minlength=len(self.groups)).tolist()
         return {name: counts[number] for name, number in self.groups.items() if counts[number]}
 
@@ -58,7 +58,7 @@ class Members:
 
     @classmethod
     def of(cls, recognised: Iterable[tuple[Student, Numbers]], dimension: int) -> Members:
-        """From students and their recordings, ascending.
+        """Make it of students and their recordings, ascending.
 
         Centroids of this dimension are still to be filled in.
         """
@@ -137,7 +137,7 @@ class Members:
         return same and np.array_equal(self.of_student(place), recordings)
 
     def of_student(self, place: int) -> Numbers:
-        """A student's recordings."""
+        """Return a student's recordings."""
         return self.recordings[self.starts[place] : self.starts[place + 1]]
 
     def of_students(self, places: Places) -> tuple[Numbers, NDArray[np.int64]]:
@@ -145,13 +145,13 @@ class Members:
         return _gathered(self.recordings, self.starts, places)
 
     def owners_of(self, recordings: Numbers) -> Places:
-        """Whose recordings these are; -1 for those of nobody."""
+        """Return whose recordings these are; -1 for those of nobody."""
         at = np.searchsorted(self.ascending, recordings)
         at = np.minimum(at, len(self.ascending) - 1)
         return np.where(self.ascending[at] == recordings, self.owners[at], -1)
 
     def allowed(self, groups: Collection[str] | None, day: datetime.date) -> NDArray[np.bool_]:
-        """Which students consent on a day and belong to one of the groups (to any: None)."""
+        """Return which students consent on a day and belong to one of the groups (to any: None)."""
         allowed: NDArray[np.bool_] = self.columns[:, 2] >= day.toordinal()
         if groups is not None:
             known = [self.groups[each] for each in groups if each in self.groups]

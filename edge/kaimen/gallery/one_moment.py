@@ -36,7 +36,7 @@ class OneMoment:
 
     @property
     def warning(self) -> str:
-        """What is to be said of it; nothing where takes differ, or are too few to tell."""
+        """Return what is to be said of it; nothing where takes differ, or are too few to tell."""
         if self.students < FEWEST or self.alike <= MANY * self.students:
             return ""
         return (

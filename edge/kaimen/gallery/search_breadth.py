@@ -18,7 +18,7 @@ BREADTHS = (64, 128, 256, 512, 1024, 2048)
 
 
 def chosen(index: Index, members: Members, shortlist: int) -> int:
-    """The breadth of search for an index of all the members' recordings."""
+    """Return the breadth of search for an index of all the members' recordings."""
     probes, wanted = _wanted(index, members, shortlist)
     sample = index.points(probes)
     kept = index.breadth
@@ -36,7 +36,7 @@ def chosen(index: Index, members: Members, shortlist: int) -> int:
 
 
 def _wanted(index: Index, members: Members, shortlist: int) -> tuple[Numbers, Numbers]:
-    """Probes, and the recording of the same student that each must find."""
+    """Return probes, and the recording of the same student that each must find."""
     everything = index.points(members.recordings)
     owners = np.repeat(np.arange(len(members.students)), np.diff(members.starts))
     several = np.flatnonzero(np.diff(members.starts)[owners] > 1)

@@ -158,7 +158,7 @@ def _is_our_own(descriptor: int) -> bool:
 
 
 def _grab(descriptor: int) -> None:
-    """Have a keyboard for ourselves. Raises OSError where it is none, or somebody else has it."""
+    """Take a keyboard for ourselves. Raises OSError where it is none, or somebody else has it."""
     try:
         fcntl.ioctl(descriptor, GRAB, 1)
     except OSError as error:

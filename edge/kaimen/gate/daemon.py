@@ -41,7 +41,7 @@ class Listener(Protocol):
 
     @property
     def name(self) -> str:
-        """What is listened to, with its channel where there are several."""
+        """Return what is listened to, with its channel where there are several."""
 
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks as they are heard. Raises MicrophoneLost; ends if there is no more."""

@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def latency(self) -> float:
-        """Seconds from the last speech sample to the relay.
+        """Return seconds from the last speech sample to the relay.
 
         The wait for the end of the phrase is counted in the sound's own time, so that a
         recording played faster than it lasts gives the latency a microphone would.
@@ -76,7 +76,7 @@ class Gate:
             gallery.nearest(gallery.voiceprints(gallery.students[0])[0])
 
     def begin(self, floor: float | None) -> None:
-        """A new stream of sound begins; ``floor`` is its room's level in dB where it is known."""
+        """Begin a new stream of sound; ``floor`` is its room's level in dB where it is known."""
         self._endpointer = Endpointer(floor=floor)
         self._answered: int | None = None  # where the phrase began that has its answer
         self._looked: tuple[int, Utterance] | None = None  # where a phrase ended, what was found
@@ -93,7 +93,7 @@ class Gate:
         return self._endpointer.speaking
 
     def claim(self, student: str) -> None:
-        """Somebody says who they are; the next phrase is theirs. From any thread."""
+        """Take the next phrase as that of somebody who says who they are. From any thread."""
         self.policy.claim(student)
 
     def listen(self, source: Source) -> Iterator[Answer]:
@@ -129,7 +129,7 @@ class Gate:
         return early and self.policy.may_look
 
     def _decide(self, phrase: Phrase) -> PendingDecision:
-        """What to answer; what was computed of a phrase that was looked at early is kept."""
+        """Return what to answer; what was computed of a phrase that was looked at early is kept."""
         if self._looked is None or self._looked[0] != phrase.end:
             if self._glimpsed is not None and self._looked is not None:
                 self.policy.looked(self._glimpsed, self._looked[1])  # the phrase went on
@@ -158,5 +158,5 @@ class Gate:
 
 
 def seconds_into(samples: int) -> float:
-    """A place in a stream in seconds."""
+    """Return a place in a stream in seconds."""
     return samples / SAMPLE_RATE

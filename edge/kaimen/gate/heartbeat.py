@@ -27,7 +27,7 @@ class Heartbeat:
         self._last = -float("inf")
 
     def __call__(self) -> None:
-        """Called for every block: beats when it is time."""
+        """Beat when it is time; called for every block."""
         now = self._clock()
         if now - self._last >= self._every:
             self._rehearse()

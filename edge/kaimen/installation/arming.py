@@ -61,12 +61,12 @@ class Arming:
 
     @property
     def path(self) -> Path:
-        """Where the calibration is kept: each bundle has its own. Raises BundleError."""
+        """Return where the calibration is kept: each bundle has its own. Raises BundleError."""
         return calibration_path(self._parts.settings.gallery.file, self._parts.state.identity)
 
     @property
     def kept(self) -> Calibration:
-        """The calibration that a door may be armed by, as it is kept: with and without its roster.
+        """Return the calibration that may arm a door, as it is kept: with and without its roster.
 
         Raises GalleryError with what to do.
         """
@@ -135,7 +135,7 @@ class Arming:
 
     @property
     def _heard(self) -> DoorStrangers:
-        """What the log tells of strangers' scores at this door, since drift was mended last."""
+        """Return what the log tells of strangers' scores here, since drift was mended last."""
         since = datetime.datetime.now(datetime.UTC) - WINDOW
         with suppress(GalleryError):
             mended = Calibration.load(self.path, self._parts.vault).drift_from
@@ -168,7 +168,7 @@ class Arming:
 
     @property
     def scores(self) -> SchoolScores:
-        """The scores that the calibration was learned from, of those who are still enrolled.
+        """Return the scores that the calibration was learned from, of those who are still enrolled.
 
         Of those who may enter at once, where this door goes by their threshold. Raises
         GalleryError with what to do.

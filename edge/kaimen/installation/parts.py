@@ -79,7 +79,7 @@ class Installation(Closing):
 
     @cached_property
     def slots(self) -> Slots:
-        """Where bundles are installed."""
+        """Return where bundles are installed."""
         settings = self.settings
         return Slots(
             settings.bundle.folder, Trusted(settings.bundle.keys), shipped=settings.encoder.shipped
@@ -87,7 +87,7 @@ class Installation(Closing):
 
     @property
     def state(self) -> SlotsState:
-        """Which bundles are installed now; none where the settings name an encoder.
+        """Return which bundles are installed now; none where the settings name an encoder.
 
         Raises BundleError.
         """
@@ -95,7 +95,7 @@ class Installation(Closing):
 
     @property
     def encoder_path(self) -> Path:
-        """Where the encoder is: named, of the active bundle, or the model that comes along.
+        """Return where the encoder is: named, of the active bundle, or the model that comes along.
 
         Raises BundleError for a bundle that was changed since it was installed.
         """
@@ -104,25 +104,25 @@ class Installation(Closing):
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder. Raises EncoderError and BundleError."""
+        """Return the encoder. Raises EncoderError and BundleError."""
         return Encoder(self.encoder_path, runtime=self.settings.encoder.runtime or None)
 
     @property
     def model(self) -> str:
-        """Which model that comes along is the gate's; empty for a named or a bundle's."""
+        """Return which model that comes along is the gate's; empty for a named or a bundle's."""
         settings = self.settings.encoder
         return settings.model if self.encoder.path == settings.shipped else ""
 
     @cached_property
     def models(self) -> Models:
-        """The encoder, and the models of the checks that the settings ask for."""
+        """Return the encoder, and the models of the checks that the settings ask for."""
         return models_of(self.settings.checks, self.encoder)
 
     # Who is enrolled.
 
     @cached_property
     def school(self) -> SchoolFiles:
-        """The pieces of the school, once whatever was interrupted is finished or undone.
+        """Return the pieces of the school, once whatever was interrupted is finished or undone.
 
         Everything that opens the gallery or its log comes through here. Raises GalleryError and
         StorageError.
@@ -133,12 +133,12 @@ class Installation(Closing):
 
     @cached_property
     def vault(self) -> Vault:
-        """The key, read once: its file may lie on a stick that was pulled. Raises GalleryError."""
+        """Read the key, once: its file may lie on a stick that was pulled. Raises GalleryError."""
         return self.school.vault
 
     @property
     def vault_or_new(self) -> Vault:
-        """The key, made where neither it nor a registry is there yet. Raises GalleryError."""
+        """Return the key, made where neither it nor a registry is there. Raises GalleryError."""
         school = self.school
         if not school.registry.exists() and not school.key.exists():
             Vault().save(school.key)
@@ -151,14 +151,14 @@ class Installation(Closing):
 
     @cached_property
     def registry(self) -> Registry:
-        """The registry. Raises GalleryError where there is none."""
+        """Return the registry. Raises GalleryError where there is none."""
         self._require_registry()
         registry = Registry(self.school.registry, self.vault)
         return self._to_close("registry", registry, registry.close)
 
     @cached_property
     def gallery(self) -> Gallery:
-        """The gallery. Raises GalleryError where there is none or it knows nobody any more."""
+        """Return the gallery. Raises GalleryError where there is none or it knows nobody."""
         self._require_registry()
         gallery = self.gallery_or_new
         others = gallery.registry.with_voice - len(gallery) - gallery.left_out
@@ -172,7 +172,7 @@ class Installation(Closing):
 
     @cached_property
     def gallery_or_new(self) -> Gallery:
-        """The gallery, made with its key where there is none yet."""
+        """Return the gallery, made with its key where there is none yet."""
         school, encoder = self.school, self.encoder
         gallery = Gallery.open(
             school.registry,
@@ -209,12 +209,12 @@ class Installation(Closing):
 
     @cached_property
     def arming(self) -> Arming:
-        """The calibration: read, learned and kept."""
+        """Return the calibration: read, learned and kept."""
         return Arming(self, self._screen)
 
     @cached_property
     def checks(self) -> Checks:
-        """The gate's checks; what opens it is remembered, for the next time."""
+        """Return the gate's checks; what opens it is remembered, for the next time."""
         memory = None
         if self.settings.checks.replay:
             path = replay_memory_path(self.settings.gallery.file)
@@ -240,7 +240,7 @@ class Installation(Closing):
 
     @property
     def kept_phrases(self) -> KeptPhrases:
-        """What is kept for review. Raises GalleryError."""
+        """Return what is kept for review. Raises GalleryError."""
         return KeptPhrases(kept_phrases_path(self.settings.gallery.file), self.vault)
 
     # What is switched, and what is written down.
@@ -258,7 +258,7 @@ class Installation(Closing):
 
     @cached_property
     def relay(self) -> Relay:
-        """The door's relay alone: real on a Pi unless mock pins are asked for."""
+        """Return the door's relay alone: real on a Pi unless mock pins are asked for."""
         settings = self.settings.door
         self._say_if_simulated()
         relay = Relay(
@@ -275,17 +275,17 @@ class Installation(Closing):
 
     @property
     def lockout_path(self) -> Path:
-        """Where a gate keeps how many unknown voices it heard, beside the registry."""
+        """Return where a gate keeps how many unknown voices it heard, beside the registry."""
         return self.settings.gallery.file.with_suffix(".lockout.json")
 
     @property
     def pin_lockout_path(self) -> Path:
-        """Where wrong PINs are counted, beside the registry."""
+        """Return where wrong PINs are counted, beside the registry."""
         return self.settings.gallery.file.with_suffix(".pins.json")
 
     @property
     def certificates_folder(self) -> Path:
-        """Where certificates of erasures are kept, beside the registry."""
+        """Return where certificates of erasures are kept, beside the registry."""
         return self.settings.gallery.file.parent / "certificates"
 
     def tell_log(self) -> None:
@@ -297,27 +297,27 @@ class Installation(Closing):
 
     @property
     def accounts_path(self) -> Path:
-        """The file of who may sign in to the console, beside the registry."""
+        """Return the file of who may sign in to the console, beside the registry."""
         return accounts_path(self.settings.gallery.file)
 
     @property
     def acts_folder(self) -> Path:
-        """The folder of the log of what people did at the console, beside the registry."""
+        """Return the folder of the log of what people did at the console, beside the registry."""
         return self.settings.gallery.file.parent / "acts"
 
     @property
     def acts_key(self) -> bytes:
-        """The key of that log, another than the gate's. Raises GalleryError."""
+        """Return the key of that log, another than the gate's. Raises GalleryError."""
         return self.vault.acts_key
 
     @property
     def log_folder(self) -> Path:
-        """The folder of the log of what the gate decides, beside the registry."""
+        """Return the folder of the log of what the gate decides, beside the registry."""
         return self.settings.gallery.file.parent / "audit"
 
     @property
     def log_key(self) -> bytes:
-        """The key of that log. Raises GalleryError."""
+        """Return the key of that log. Raises GalleryError."""
         return self.vault.log_key
 
     @cached_property

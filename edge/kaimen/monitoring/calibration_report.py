@@ -42,7 +42,7 @@ class CalibrationReport:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """It as a program reads it."""
+        """Return it as a program reads it."""
         learned = asdict(self.calibration)
         learned.pop("phrase_common")  # a point, and no figure
         return {
@@ -131,12 +131,12 @@ def read_groups(path: Path) -> Groups:
 
 
 def what_if_fields(found: WhatIf) -> dict[str, Any]:
-    """What a threshold would do, as a program reads it."""
+    """Return what a threshold would do, as a program reads it."""
     return {"threshold": found.threshold, "fpir": found.fpir.fields, "fnir": found.fnir.fields}
 
 
 def card_fields(card: FairnessCard) -> dict[str, Any]:
-    """A fairness card as a program reads it."""
+    """Return a fairness card as a program reads it."""
     return {
         "threshold": card.threshold,
         "groups": [_group_fields(each) for each in card.groups],

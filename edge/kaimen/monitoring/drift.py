@@ -37,7 +37,7 @@ class DriftRow:
 
     @property
     def fields(self) -> dict[str, object]:
-        """It as a program reads it."""
+        """Return it as a program reads it."""
         return {
             "name": self.name,
             "phrases": self.phrases,
@@ -63,7 +63,7 @@ class DriftAlarm:
 
     @property
     def sentence(self) -> str:
-        """What was found, for a person."""
+        """Return what was found, for a person."""
         if not self.above.of:
             return "no opening tells of strangers' scores yet"
         share = (

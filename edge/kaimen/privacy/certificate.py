@@ -91,7 +91,7 @@ class Certificate:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what was signed."""
+        """Return the SHA-256 of what was signed."""
         return hashlib.sha256(self.statement.rendered()).hexdigest()
 
     def opened(self, vault: Vault) -> Certificate:

@@ -99,7 +99,7 @@ def _marks(path: Path, vault: Vault) -> dict[str, str]:
 
 
 def _renew_calibration(path: Path, to: Path, old: Vault, new: Vault) -> None:
-    """One that cannot be read armed no door, and is left out."""
+    """Seal a calibration anew; one that cannot be read armed no door, and is left out."""
     with contextlib.suppress(GalleryError):
         Calibration.load(path, old).save(to, new)
 

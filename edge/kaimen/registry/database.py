@@ -76,7 +76,7 @@ class Database:
 
     @property
     def read_only(self) -> str:
-        """Why nothing can be written; empty where it can."""
+        """Return why nothing can be written; empty where it can."""
         why = self._opened.read_only
         return "" if why is None else str(error_of(why, self.path))
 

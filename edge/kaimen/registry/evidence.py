@@ -14,17 +14,17 @@ SHAPE = struct.Struct("<HH")
 
 
 def pack(values: NDArray[np.float16] | Fingerprint) -> bytes:
-    """A table of numbers as bytes, to be sealed."""
+    """Return a table of numbers as bytes, to be sealed."""
     return SHAPE.pack(*values.shape) + values.tobytes()
 
 
 def unpack_said(packed: bytes) -> PhraseEmbedding:
-    """What ``pack`` made of a phrase encoder's point in half precision."""
+    """Return what ``pack`` made of a phrase encoder's point in half precision."""
     return np.frombuffer(packed, "<f2", offset=SHAPE.size).reshape(_shape(packed)).astype("<f4")
 
 
 def unpack_fingerprint(packed: bytes) -> Fingerprint:
-    """What ``pack`` made of a fingerprint."""
+    """Return what ``pack`` made of a fingerprint."""
     return np.frombuffer(packed, np.uint8, offset=SHAPE.size).reshape(_shape(packed))
 
 

@@ -71,7 +71,7 @@ def _evidence(registry: Registry, name: str, listed: ListedRecording) -> Evidenc
 
 
 def _heard(registry: Registry, name: str, words: list[str]) -> list[dict[str, Any]]:
-    """What opened the door lately."""
+    """Return what opened the door lately."""
     if not isinstance(registry.path, Path) or not replay_memory_path(registry.path).exists():
         return []
     with closing(ReplayMemory(replay_memory_path(registry.path), registry.vault)) as memory:

@@ -42,7 +42,7 @@ class KeptPhrase:
 
     @property
     def at(self) -> datetime.datetime:
-        """When it was heard, in UTC."""
+        """Return when it was heard, in UTC."""
         return _time(self.number)
 
 
@@ -56,7 +56,7 @@ class Mark:
 
     @property
     def at(self) -> datetime.datetime:
-        """When the phrase was heard, in UTC."""
+        """Return when the phrase was heard, in UTC."""
         return _time(self.number)
 
 

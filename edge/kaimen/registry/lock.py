@@ -55,7 +55,7 @@ def alone(registry: Path) -> Iterator[None]:
 
 
 def _try(registry: Path, how: int) -> int | None:
-    """A descriptor that holds the lock; None while others hold it otherwise.
+    """Return a descriptor that holds the lock; None while others hold it otherwise.
 
     Raises StorageError where it cannot be held. A disk that cannot be written holds it on what is
     there: the lock's file, or the folder.

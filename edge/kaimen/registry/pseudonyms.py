@@ -10,7 +10,7 @@ SHORT = 16  # characters of a hash that only tells apart
 
 
 def pseudonym(key: bytes, student: str) -> str:
-    """What a student is called in the log: nobody finds out who it is without the key.
+    """Return what a student is called in the log: nobody finds out who it is without the key.
 
     64 bits tell 20,000 students apart with a chance of one in 10^11 of confusing any two.
     """

@@ -67,12 +67,12 @@ class Recordings:
         return Rotation.of(self._vault, encoder, dimension)
 
     def space(self, encoder: str) -> str:
-        """What tells files derived of an encoder's points from others': nothing for the first's."""
+        """Return what tells files of an encoder's points from others': nothing for the first's."""
         ((first,),) = self._database.read("SELECT encoder FROM vault")
         return "" if first in ("", encoder) else f".{encoder[:SHORT]}"
 
     def known(self, encoder: str, said_by: str = "") -> list[KnownRecording]:
-        """All recordings, and whether an encoder and a phrase encoder know them.
+        """Return all recordings, and whether an encoder and a phrase encoder know them.
 
         Where no phrase encoder is named, or nothing was kept of what was said, nothing is missed.
         """
@@ -88,7 +88,7 @@ class Recordings:
         ]
 
     def listed(self, name: str) -> list[ListedRecording]:
-        """A student's recordings, the passphrase's first."""
+        """Return a student's recordings, the passphrase's first."""
         rows = self._database.read(
             "SELECT recordings.number, word, source, said_by FROM recordings "
             "JOIN students ON student = students.number WHERE name = ? "
@@ -101,7 +101,7 @@ class Recordings:
         ]
 
     def sources(self) -> dict[str, set[str]]:
-        """SHA-256 of the files that each student was enrolled from."""
+        """Return SHA-256 of the files that each student was enrolled from."""
         found: dict[str, set[str]] = {}
         for name, source in self._database.read(
             "SELECT name, source FROM recordings JOIN students ON student = students.number "
@@ -111,7 +111,7 @@ class Recordings:
         return found
 
     def numbers(self, encoder: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of an encoder's recordings, ascending, and of the students they belong to."""
+        """Return numbers of an encoder's recordings, ascending, and of the students they are of."""
         with self._database.reading():
             rows = self._database.each(
                 "SELECT recordings.number, student FROM recordings "
@@ -166,7 +166,7 @@ class Recordings:
     def voiceprints(
         self, numbers: Sequence[int] | NDArray[np.int64], encoder: str | None = None
     ) -> NDArray[np.float32]:
-        """The voiceprints of recordings, (recordings, dimension). Raises GalleryError.
+        """Return the voiceprints of recordings, (recordings, dimension). Raises GalleryError.
 
         Those of an encoder; each student's own one's without. As the encoder made them.
         """
@@ -203,7 +203,7 @@ class Recordings:
             yield by, np.frombuffer(self._vault.unseal(sealed, context), "<f4")
 
     def words(self, name: str, encoder: str | None = None) -> list[str]:
-        """The words of a challenge that a student is enrolled with, in order.
+        """Return the words of a challenge that a student is enrolled with, in order.
 
         Those that an encoder knows; all of them without.
         """
@@ -215,7 +215,7 @@ class Recordings:
         return [str(word) for (word,) in rows]
 
     def of_word(self, name: str, word: str, encoder: str) -> NDArray[np.float32]:
-        """Voiceprints of a word of a student, (recordings, dimension). Raises GalleryError."""
+        """Return voiceprints of a student's word, (recordings, dimension). Raises GalleryError."""
         rows = self._database.read(
             "SELECT recordings.number FROM recordings JOIN students ON student = students.number "
             f"WHERE name = ? AND word = ? AND {PLACED} ORDER BY recordings.number",
@@ -224,7 +224,7 @@ class Recordings:
         return self.voiceprints([number for (number,) in rows], encoder)
 
     def evidence(self, name: str, said_by: str, word: str = "") -> list[Evidence]:
-        """What is kept of a student's recordings; what another phrase encoder made is left out.
+        """Return what is kept of a student's recordings, but what other phrase encoders made.
 
         Raises GalleryError.
         """
@@ -281,7 +281,7 @@ class Recordings:
                     self._vault.unseal(sealed, f"said, {context}")
 
     def without_words(self, said_by: str) -> set[str]:
-        """Students with no recording that a phrase encoder could compare a phrase with."""
+        """Return students with no recording that a phrase encoder could compare a phrase with."""
         rows = self._database.read(
             "SELECT name FROM students WHERE encoder != '' "
             "AND NOT EXISTS (SELECT 1 FROM recordings "
@@ -326,5 +326,5 @@ class Recordings:
 
 
 def context_of(student: int, recording: int, encoder: str) -> str:
-    """What something sealed is of: it opens as nothing else."""
+    """Return what something sealed is of: it opens as nothing else."""
     return f"recording {recording} of student {student} by encoder {encoder[:SHORT]}"

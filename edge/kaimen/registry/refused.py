@@ -32,7 +32,7 @@ class RefusedFiles:
             replace_refused(database, as_kept(name), refused)
 
     def by_rules(self, rules: str) -> dict[str, list[Refused]]:
-        """What was refused by these rules, by the names of students."""
+        """Return what was refused by these rules, by the names of students."""
         found: dict[str, list[Refused]] = {}
         for name, source, kind, reason in self._database.read(
             "SELECT student, source, kind, reason FROM refused WHERE rules = ?", rules

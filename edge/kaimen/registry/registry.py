@@ -61,12 +61,12 @@ class Registry:
         self.database.close()
 
     def __len__(self) -> int:
-        """How many students are enrolled, by whichever encoder."""
+        """Return how many students are enrolled, by whichever encoder."""
         return int(self.database.read("SELECT count(*) FROM students")[0][0])
 
     @property
     def with_voice(self) -> int:
-        """How many of them have recordings; the others enter by card and PIN alone."""
+        """Return how many of them have recordings; the others enter by card and PIN alone."""
         return int(self.database.read("SELECT count(*) FROM students WHERE encoder != ''")[0][0])
 
     def roll(self) -> Roll:
@@ -263,7 +263,7 @@ class Registry:
         return bool(self.database.read("SELECT 1 FROM students WHERE name = ?", as_kept(name)))
 
     def require(self, name: str) -> None:
-        """Raises GalleryError where nothing is known of a student."""
+        """Require that something is known of a student. Raises GalleryError."""
         if as_kept(name) not in self.names():
             raise GalleryError(f"{name} is not enrolled; see 'kaimen students'")
 
@@ -278,7 +278,7 @@ class Registry:
         self.database.try_to_truncate_log()
 
     def names(self) -> set[str]:
-        """Everybody of whom something is known, enrolled or refused."""
+        """Return everybody of whom something is known, enrolled or refused."""
         rows = self.database.read("SELECT name FROM students UNION SELECT student FROM refused")
         return {str(name) for (name,) in rows}
 
@@ -292,7 +292,7 @@ class Registry:
         return {str(name): str(other) for name, other in rows}
 
     def erased(self) -> set[str]:
-        """Keyed hashes of who was removed and is not enrolled again."""
+        """Return keyed hashes of who was removed and is not enrolled again."""
         return {str(hashed) for (hashed,) in self.database.read("SELECT student FROM erased")}
 
     def list_erased(self, hashes: Collection[str]) -> None:

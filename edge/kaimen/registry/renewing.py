@@ -124,7 +124,7 @@ class _Reseal:
         return self._new.seal(moved.astype("<f4").tobytes(), context)
 
     def recordings(self, database: sqlite3.Connection) -> None:
-        """The voiceprints of students' own encoders, what was said, and fingerprints."""
+        """Reseal voiceprints of students' own encoders, what was said, and fingerprints."""
         for number, student, encoder, point, said, heard in database.execute(
             "SELECT recordings.number, student, encoder, voiceprint, said, fingerprint "
             "FROM recordings JOIN students ON student = students.number"
@@ -141,7 +141,7 @@ class _Reseal:
             )
 
     def points(self, database: sqlite3.Connection) -> None:
-        """What other encoders and phrase encoders made of recordings."""
+        """Reseal what other encoders and phrase encoders made of recordings."""
         for number, model, student, sealed in database.execute(
             "SELECT recording, model, student, sealed FROM points "
             "JOIN recordings ON number = recording"
@@ -157,7 +157,7 @@ class _Reseal:
             )
 
     def grown(self, database: sqlite3.Connection) -> None:
-        """Voiceprints of phrases at the gate."""
+        """Reseal voiceprints of phrases at the gate."""
         for number, student, encoder, at, sealed in database.execute(
             "SELECT number, student, encoder, at, voiceprint FROM grown"
         ).fetchall():
@@ -168,7 +168,7 @@ class _Reseal:
             )
 
     def others(self, database: sqlite3.Connection) -> None:
-        """Consents, PINs, events and erasures."""
+        """Reseal consents, PINs, events and erasures."""
         kinds: Iterable[tuple[str, str, Callable[[Row], str]]] = (
             ("consents", "number, student", lambda row: f"consent {row[0]} of student {row[1]}"),
             ("pins", "student", lambda row: f"pin of student {row[0]}"),

@@ -42,7 +42,7 @@ Answer = TypeVar("Answer")
 
 
 def replay_memory_path(registry: Path) -> Path:
-    """Where the memory of a registry's gate is kept."""
+    """Return where the memory of a registry's gate is kept."""
     return registry.with_suffix(".heard.sqlite")
 
 
@@ -142,7 +142,7 @@ class ReplayMemory:
         self._database.close()
 
     def of(self, student: str, word: str = "") -> list[Fingerprint]:
-        """A student's, the latest first; what was changed is left out.
+        """Return a student's, the latest first; what was changed is left out.
 
         Raises GalleryError and StorageError where it cannot be read now.
         """
@@ -201,7 +201,7 @@ class ReplayMemory:
                 )
 
     def forget(self, student: str) -> None:
-        """Nothing of a student stays in the file. Raises GalleryError and StorageError."""
+        """Leave nothing of a student in the file. Raises GalleryError and StorageError."""
         hashes = [hash_of(self._vault, form) for form in forms_of(student)]
         for key in [key for key in self._unwritten if key[0] in hashes]:
             del self._unwritten[key]

@@ -33,7 +33,7 @@ class RegistryState:
 
     @property
     def packed(self) -> bytes:
-        """The total as it is stored."""
+        """Return the total as it is stored."""
         return self.total.to_bytes(BYTES, "big")
 
     def is_sum_of(self, seals: Iterable[int]) -> bool:

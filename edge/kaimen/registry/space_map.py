@@ -26,7 +26,7 @@ class SpaceMap:
     way: NDArray[np.float32]
 
     def __call__(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Voiceprints (recordings, dimension) in the new space, unit length."""
+        """Return voiceprints (recordings, dimension) in the new space, unit length."""
         moved = points @ self.way
         lengths = np.linalg.norm(moved, axis=-1, keepdims=True)
         carried: NDArray[np.float32] = moved / np.maximum(lengths, np.float32(1e-12))

@@ -48,11 +48,11 @@ class Vault:
 
     @property
     def identity(self) -> str:
-        """Says which key it is, and nothing of what it is."""
+        """Return which key it is, and nothing of what it is."""
         return hashlib.sha256(HEADER.encode() + self._key).hexdigest()[:16]
 
     def derive(self, purpose: str) -> bytes:
-        """A key of 32 bytes for something else; of no use for anything sealed."""
+        """Return a key of 32 bytes for something else; of no use for anything sealed."""
         if purpose in self._carried:
             return self._carried[purpose]
         return hmac.digest(self._key, f"kaimen {purpose}".encode(), "sha256")

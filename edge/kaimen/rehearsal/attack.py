@@ -68,12 +68,12 @@ class Count:
 
     @property
     def share(self) -> float:
-        """Of attempts that opened."""
+        """Return the share of attempts that opened."""
         return self.opened / self.attempts if self.attempts else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of that share (E. Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+        """Return 95 % interval of that share (E. Wilson, J. Am. Stat. Assoc. 22, 1927)."""
         n, z = max(self.attempts, 1), WILSON
         centre = (self.share + z * z / (2 * n)) / (1 + z * z / n)
         spread = (
@@ -116,7 +116,7 @@ class AttackedGate:
         self.gallery, self.thresholds = calibrated(enrolling, models)
 
     def attempts(self) -> Iterator[Attempt]:
-        """Everything that is tried, in a fixed order."""
+        """Yield everything that is tried, in a fixed order."""
         for person in self.students:
             for take in person.takes[ENROLLED:]:
                 yield Attempt(LIVING, take)
@@ -191,7 +191,7 @@ class AttackedGate:
 
 
 def _in_a_room(sound: Samples, seed: int) -> Samples:
-    """The sound in a quiet room, the same one at every gate."""
+    """Return the sound in a quiet room, the same one at every gate."""
     around = round(ROOM * SAMPLE_RATE)
     noise = np.random.default_rng(seed).standard_normal(len(sound) + 2 * around)
     heard = (noise * 10 ** (QUIET / 20)).astype(np.float32)
@@ -200,7 +200,7 @@ def _in_a_room(sound: Samples, seed: int) -> Samples:
 
 
 def stopped_by(decision: Decision | None) -> str:
-    """What kept somebody outside."""
+    """Return what kept somebody outside."""
     if decision is None:
         return NOTHING
     if decision.failed is not None:

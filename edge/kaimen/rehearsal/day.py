@@ -55,7 +55,7 @@ class Visit:
 
     @property
     def stopped_by(self) -> str:
-        """What kept the visitor outside; empty where nothing did."""
+        """Return what kept the visitor outside; empty where nothing did."""
         return (
             "" if self.opened else stopped_by(self.answers[-1].decision if self.answers else None)
         )
@@ -135,7 +135,7 @@ def _visit(visitor: Visitor, gate: Gate, relay: Relay, pins: MockFactory) -> Vis
 
 
 def counted(visits: Sequence[Visit]) -> dict[Kind, Count]:
-    """Who was let in, and what kept the others outside, by kind.
+    """Return who was let in, and what kept the others outside, by kind.
 
     A student who is let in as somebody else counts as not let in.
     """

@@ -32,7 +32,7 @@ class Person:
 
     @cached_property
     def takes(self) -> list[Samples]:
-        """All takes of the passphrase, in their order."""
+        """Return all takes of the passphrase, in their order."""
         return list(self._said(self.phrase))
 
     @cached_property
@@ -71,7 +71,7 @@ class Person:
 
 
 def people_in(folder: Path, phrase: str) -> list[Person]:
-    """Everybody who says the passphrase at least twice. Raises SettingsError."""
+    """Return everybody who says the passphrase at least twice. Raises SettingsError."""
     texts = tuple(as_kept(text) for text in phrase.split("+"))
     try:
         students = sorted(

@@ -33,17 +33,17 @@ class Limit:
     wrong: int
 
     def allowed(self, visits: int) -> int:
-        """How many of so many."""
+        """Return how many of so many."""
         return visits * self.wrong // self.visits
 
 
 def wrong(kind: Kind, count: Count) -> int:
-    """How many visits went wrong: students who were not let in, others who were."""
+    """Return how many visits went wrong: students who were not let in, others who were."""
     return count.attempts - count.opened if kind is Kind.STUDENT else count.opened
 
 
 def measured(counts: Mapping[Kind, Count]) -> dict[Kind, Limit]:
-    """What can be promised after a day."""
+    """Return what can be promised after a day."""
     found = {}
     for kind, count in counts.items():
         of_wrong = Count(kind.value, count.attempts, wrong(kind, count))
@@ -53,7 +53,7 @@ def measured(counts: Mapping[Kind, Count]) -> dict[Kind, Limit]:
 
 
 def load(path: Path = PROMISE) -> dict[Kind, Limit]:
-    """The limits that come along."""
+    """Return the limits that come along."""
     written = json.loads(path.read_text(encoding="utf-8"))
     return {kind: Limit(**written[kind.value]) for kind in Kind}
 

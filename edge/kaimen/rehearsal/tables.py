@@ -35,7 +35,7 @@ STOPPED = (
 
 
 def visits_table(visits: Sequence[Visit], width: int) -> Table:
-    """Some visits of each kind, one that went wrong among them if any did."""
+    """Return some visits of each kind, one that went wrong among them if any did."""
     chosen = [visit for kind in Kind for visit in _some(visits, kind)]
     table = Table(
         title=text("{shown} of {count} visits", shown=len(chosen), count=len(visits)),
@@ -100,7 +100,7 @@ def _cells(visit: Visit, wide: bool) -> list[str | Text]:
 
 
 def _said(visitor: Visitor) -> str:
-    """What a recording is called, as it is; a noise in the reader's language."""
+    """Return what a recording is called, as it is; a noise in the reader's language."""
     return text(visitor.said) if visitor.kind is Kind.NO_VOICE else visitor.said
 
 
@@ -109,13 +109,13 @@ def _mark(right: bool) -> Text:
 
 
 def _drawn(changes: Sequence[Change]) -> Text:
-    """A pin's trace as a line: low, high, low again."""
+    """Return a pin's trace as a line: low, high, low again."""
     low, high = ("▁▁", "dim"), ("▔▔", "green")
     return styled(low, *(high if change.on else low for _, change in pairwise(changes)))
 
 
 def counts_table(counts: Mapping[Kind, Count], promise: Mapping[Kind, Limit], width: int) -> Table:
-    """How many of each kind were let in, and whether that is what was promised."""
+    """Return how many of each kind were let in, and whether that is what was promised."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column(text("at the gate"), no_wrap=True)
     for name in (text("visits"), text("let in"), "95 %", text("promised")):
@@ -158,7 +158,7 @@ def _kept_by(count: Count) -> str:
 
 
 def visit_fields(visit: Visit) -> dict[str, Any]:
-    """A visit, for a program."""
+    """Return a visit, for a program."""
     decision = visit.answers[-1].decision if visit.answers else None
     return {
         "who": visit.visitor.name,
@@ -178,7 +178,7 @@ def visit_fields(visit: Visit) -> dict[str, Any]:
 
 
 def count_fields(kind: Kind, count: Count, limit: Limit) -> dict[str, Any]:
-    """What became of the visits of a kind, for a program."""
+    """Return what became of the visits of a kind, for a program."""
     return {
         "visits": count.attempts,
         "let_in": count.opened,

@@ -64,7 +64,7 @@ class Visitor:
 
     @property
     def samples(self) -> Samples:
-        """The first try."""
+        """Return the first try."""
         return next(self.tries())
 
 
@@ -119,7 +119,7 @@ def plan(people: dict[str, list[Path]], *, replays: bool = True) -> Day:
 
 
 def _spoken(name: str, kind: Kind, files: Sequence[Path]) -> Iterator[Visitor]:
-    """A visit for each recording; a second try is the next one."""
+    """Yield a visit for each recording; a second try is the next one."""
     for place, file in enumerate(files):
         yield Visitor(name, kind, file.stem, partial(map, read, _tries(files, place)))
 
@@ -127,14 +127,14 @@ def _spoken(name: str, kind: Kind, files: Sequence[Path]) -> Iterator[Visitor]:
 def _replayed(
     name: str, kind: Kind, files: Sequence[Path], players: Iterable[Device]
 ) -> Iterator[Visitor]:
-    """A visit for each player; a second try plays the next recording."""
+    """Yield a visit for each player; a second try plays the next recording."""
     for place, player in zip(range(len(files)), players, strict=False):
         said = f"{files[place].stem}, {player.kind}"
         yield Visitor(name, kind, said, partial(_played, _tries(files, place), player))
 
 
 def _tries(files: Sequence[Path], place: int) -> Sequence[Path]:
-    """A recording, and the ones that follow it round the list."""
+    """Return a recording, and the ones that follow it round the list."""
     return [*files[place:], *files[:place]][:TRIES]
 
 

@@ -33,7 +33,7 @@ class Estimate:
 
     @property
     def fields(self) -> dict[str, float | None]:
-        """It as a program reads it."""
+        """Return it as a program reads it."""
         return {"share": self.value, "low": self.low, "high": self.high}
 
 
@@ -58,7 +58,7 @@ class MeasuredErrors:
 
     @property
     def fields(self) -> dict[str, object]:
-        """It as a program reads it."""
+        """Return it as a program reads it."""
         return {
             "since": self.since and self.since.isoformat(),
             "strata": {name.value: asdict(each) for name, each in self.strata.items()},

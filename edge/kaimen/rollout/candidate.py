@@ -45,7 +45,7 @@ class Candidate:
         self._policy = AccessPolicy(gallery, thresholds, roster=roster, checks=checks, retry=retry)
 
     def decide(self, samples: Samples, claim: str | None) -> Decision:
-        """What it would have answered to a phrase; with a challenge, before any word."""
+        """Return what it would have answered to a phrase; with a challenge, before any word."""
         self._gallery.refresh()
         if claim is not None:
             self._policy.claim(claim)
@@ -55,7 +55,7 @@ class Candidate:
         return found.decision
 
     def refusal(self, trial: Trial) -> str:
-        """Why it must not become active: somebody would be lost, or no door armed."""
+        """Return why it must not become active: somebody would be lost, or no door armed."""
         try:
             self._gallery.refresh()
             vault = self._gallery.registry.vault

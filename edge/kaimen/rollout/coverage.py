@@ -19,7 +19,7 @@ from kaimen.voice.phrase import PhraseCard
 
 
 def model_ids_of(slots: Slots, state: SlotsState, slot: str | None) -> ModelIds:
-    """The identities of a slot's models, or of those that ship. Raises BundleError."""
+    """Return the identities of a slot's models, or of those that ship. Raises BundleError."""
     if slot is None:
         return _model_ids_beside(slots.shipped)
     manifest = slots.opened(slot, state, whole=False).manifest
@@ -34,7 +34,7 @@ def _model_ids_beside(encoder: Path) -> ModelIds:
 
 
 def lost(installation: Installation, before: SlotsState, after: SlotsState) -> dict[str, list[str]]:
-    """Who is known by what was active and not by what is, as ``left_behind``.
+    """Return who is known by what was active and not by what is, as ``left_behind``.
 
     Nobody, where what was active cannot be read any more.
     """

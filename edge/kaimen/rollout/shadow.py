@@ -59,7 +59,7 @@ class Shadow(Closing):
         self._thread.join(PATIENCE)
 
     def hear(self, answer: Answer) -> None:
-        """A phrase was answered. Returns at once."""
+        """Take in a phrase that was answered. Returns at once."""
         word, self._asked = self._asked, bool(answer.decision.ask)
         # Who was not looked for, or said a word of a challenge, is nothing to compare by.
         if answer.decision.nearest and not word and self._thread.is_alive():
@@ -131,7 +131,7 @@ class Shadow(Closing):
     def _conclude(
         self, refusal: str, trial: Trial | None = None, manifest: Manifest | None = None
     ) -> None:
-        """The candidate becomes the active one, unless there is a reason why not."""
+        """Make the candidate the active one, unless there is a reason why not."""
 
         def end(state: SlotsState, _: Trial) -> SlotsState:
             if refusal or trial is None or manifest is None:

@@ -60,7 +60,7 @@ class Takeover(Closing):
         self._tell()
 
     def hear(self, answer: Answer) -> None:
-        """A phrase was answered."""
+        """Take in a phrase that was answered."""
         if answer.decision.opens:
             self._quiet_at = time.monotonic() + self._settings.door.lease
         if self._shadow is not None:

@@ -40,7 +40,7 @@ class SchoolFiles:
 
     @classmethod
     def of(cls, settings: GallerySettings) -> SchoolFiles:
-        """The one that settings name."""
+        """Return the one that settings name."""
         return cls(settings.file.absolute(), settings.key_file.absolute())
 
     @property
@@ -75,39 +75,39 @@ class SchoolFiles:
 
     @property
     def there(self) -> list[str]:
-        """Names of the pieces that are there."""
+        """Return names of the pieces that are there."""
         return [name for name, path in self.pieces.items() if os.path.lexists(path)]
 
     @property
     def vault(self) -> Vault:
-        """Its key. Raises GalleryError."""
+        """Return its key. Raises GalleryError."""
         return Vault.load(self.key)
 
     @property
     def log_key(self) -> bytes:
-        """The key of its audit log. Raises GalleryError."""
+        """Return the key of its audit log. Raises GalleryError."""
         return self.vault.log_key
 
     @property
     def acts_key(self) -> bytes:
-        """The key of the log of what people did at the console. Raises GalleryError."""
+        """Return the key of the log of what people did at the console. Raises GalleryError."""
         return self.vault.acts_key
 
     def unpacked(self) -> SchoolFiles:
-        """Where a backup is unpacked, each piece on the disk that it will lie on."""
+        """Return where a backup is unpacked, each piece on the disk that it will lie on."""
         folder = self.registry.with_suffix(".restored")
         return SchoolFiles(
             folder / self.registry.name, self.key.with_name(f"{self.key.name}.restored")
         )
 
     def before(self, when: str) -> SchoolFiles:
-        """Where this school is kept once another was put in its place."""
+        """Return where this school is kept once another was put in its place."""
         folder = self.registry.with_suffix(f".before-{when}")
         key = self.key.with_name(f"{self.key.name}.before-{when}")
         return SchoolFiles(folder / self.registry.name, key)
 
     def now(self) -> str:
-        """The time, UTC, that nothing of before is kept under yet."""
+        """Return the time, UTC, that nothing of before is kept under yet."""
         moment = datetime.datetime.now(datetime.UTC)
         while True:
             when = f"{moment:%Y%m%dT%H%M%SZ}"
@@ -118,7 +118,7 @@ class SchoolFiles:
 
     @property
     def kept(self) -> list[Path]:
-        """Folders of schools of before, which nobody has deleted yet."""
+        """Return folders of schools of before, which nobody has deleted yet."""
         named = self.registry.parent.glob(f"{self.registry.stem}.before-*")
         return sorted(path for path in named if path.is_dir())
 
@@ -129,7 +129,7 @@ class SchoolFiles:
 
     @property
     def snapshot_prefix(self) -> str:
-        """How folders are called in which backups are being taken."""
+        """Return how folders are called in which backups are being taken."""
         return f".{self.registry.stem}.snapshot-"
 
     def aside(self) -> tempfile.TemporaryDirectory[str]:
@@ -147,7 +147,7 @@ class SchoolFiles:
 
     @property
     def litter(self) -> list[Path]:
-        """What was unpacked, or was being backed up, when it was interrupted."""
+        """Return what was unpacked, or was being backed up, when it was interrupted."""
         unpacked = self.unpacked()
         snapshots = self.registry.parent.glob(f"{self.snapshot_prefix}*")
         nothing_kept = [path for path in self.kept if not any(path.iterdir())]

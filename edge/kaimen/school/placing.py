@@ -34,7 +34,7 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path, school: SchoolFiles) -> Journal | None:
-        """None where nothing was interrupted. Raises GalleryError."""
+        """Read it; None where nothing was interrupted. Raises GalleryError."""
         try:
             journal = cls(**json.loads(path.read_bytes()))
             if not re.fullmatch(r"\d{8}T\d{6}Z", journal.when) or not (
@@ -54,7 +54,7 @@ class Journal:
 
 
 def journal_path(school: SchoolFiles) -> Path:
-    """Where a school's journal lies while one is put in its place."""
+    """Return where a school's journal lies while one is put in its place."""
     return school.registry.with_suffix(".restore.json")
 
 

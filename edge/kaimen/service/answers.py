@@ -23,7 +23,7 @@ MARKS = {
 
 
 def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
-    """One answer as an object: what was said when, and every score behind the decision.
+    """Return an answer as an object: what was said when, and every score behind the decision.
 
     Without ``nearest``, nobody is named whom a voice is like that is turned away.
     """
@@ -57,7 +57,7 @@ def as_fields(answer: Answer, *, nearest: bool) -> dict[str, Any]:
 
 
 def for_watchers(answer: Answer) -> dict[str, Any]:
-    """Why it was decided so, in a word; and how well the phrase was heard.
+    """Return why it was decided so, in a word; and how well the phrase was heard.
 
     That is its seconds, its peak in dB of full scale, and the share of it that was cut off.
     """
@@ -77,7 +77,7 @@ def for_watchers(answer: Answer) -> dict[str, Any]:
 
 
 def as_line(answer: Answer, *, nearest: bool) -> Text:
-    """One answer in a line."""
+    """Return an answer in a line."""
     decision = answer.decision
     at = f"{seconds_into(answer.phrase.start):7.2f} s"
     took = (f"  {answer.latency * 1000:.0f} ms", "dim")

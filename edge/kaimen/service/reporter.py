@@ -64,12 +64,12 @@ class Reporter:
         return record
 
     def door(self, text: str) -> None:
-        """One event of the door's."""
+        """Report one event of the door's."""
         self._write({"kind": "door", "event": text})
         self._screen.result({"door": text})
 
     def pin(self, answer: PinAnswer, not_opened: str = "") -> None:
-        """What became of a PIN, which itself is written nowhere."""
+        """Report what became of a PIN, which itself is written nowhere."""
         record = pin_record_of(answer, key=self._audit.key, not_opened=not_opened)
         self._write(record)
         verdict, student = record["verdict"], answer.student if answer.opens else ""
@@ -81,12 +81,12 @@ class Reporter:
         )
 
     def said(self, text: str) -> None:
-        """What became of the gate's threads, and what they said."""
+        """Report what became of the gate's threads, and what they said."""
         self._write({"kind": "gate", "event": text})
         self._screen.note(text)
 
     def waiting(self) -> None:
-        """What commands left for the log; asked for often, and looked at once a second."""
+        """Report what commands left for the log; called often, it looks once a second."""
         if monotonic() < self._look_at:
             return
         self._look_at = monotonic() + LOOK
@@ -95,11 +95,11 @@ class Reporter:
             write_waiting(self._audit, self._events, AT_ONCE)
 
     def grown(self, taken: GrowthCandidate) -> None:
-        """A voiceprint that was taken in."""
+        """Report a voiceprint that was taken in."""
         self._write(grown_record(taken, self._audit.key))
 
     def bundle(self, text: str) -> None:
-        """How the trial of a bundle ended."""
+        """Report how the trial of a bundle ended."""
         self._write({"kind": "bundle", "event": text})
         self._screen.note(text)
 

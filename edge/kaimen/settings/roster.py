@@ -24,7 +24,7 @@ class Rule:
 
     @classmethod
     def read(cls, table: Any, where: str) -> Rule:
-        """From a table of a TOML file. Raises SettingsError."""
+        """Read it from a table of a TOML file. Raises SettingsError."""
         known = ("groups", "days", "opens", "closes")
         if not isinstance(table, dict) or set(table) - set(known):
             raise SettingsError(f"{where} is a table of {', '.join(known)}")
@@ -48,7 +48,7 @@ class Rule:
 
 
 def groups_at(roster: tuple[Rule, ...], now: datetime.datetime) -> frozenset[str] | None:
-    """The groups that may enter now; None, for everybody, where there is no roster."""
+    """Return the groups that may enter now; None, for everybody, where there is no roster."""
     if not roster:
         return None
     return frozenset(group for rule in roster if rule.holds(now) for group in rule.groups)

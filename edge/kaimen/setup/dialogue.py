@@ -28,13 +28,13 @@ class Dialogue:
         self._answers = answers
 
     def say(self, said: str) -> None:
-        """Something worth knowing."""
+        """Show something worth knowing."""
         self.console.print(sentence(said))
 
     def ask(
         self, question: str, read: Callable[[str], Value], *, default: str, explained: str
     ) -> Value:
-        """The answer as ``read`` takes it, which raises SettingsError for a wrong one."""
+        """Return the answer as ``read`` takes it, which raises SettingsError for a wrong one."""
         while True:
             self.console.print(f"{question} [{shown(default)}]: ", end="")
             answer = _in_english(self._line().strip())
@@ -47,7 +47,7 @@ class Dialogue:
                 self.say(f"  ✗ {sentence(str(error))}")
 
     def choose(self, question: str, *words: str, explained: str) -> str:
-        """One of the words, the first without an answer; their beginnings will do."""
+        """Ask for one of the words, the first without an answer; their beginnings will do."""
         asked = f"{question} ({'/'.join(map(shown, words))})"
         return self.ask(asked, one_of(*words), default=words[0], explained=explained)
 
@@ -76,7 +76,7 @@ def _in_english(answer: str) -> str:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """A reader of one of these words, or of a beginning that only one of them has."""
+    """Return a reader of one of these words, or of a beginning that only one of them has."""
 
     def read(answer: str) -> str:
         begun = [word for word in words if word.startswith(answer.lower())]

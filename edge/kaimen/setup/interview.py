@@ -46,7 +46,7 @@ FREE_PINS = later(
 
 
 def unasked(settings: Settings, given: Mapping[str, str]) -> Settings:
-    """The settings with the answers that were given, by option. Raises SettingsError."""
+    """Return the settings with the answers that were given, by option. Raises SettingsError."""
     made = _unwired(settings)
     for question in QUESTIONS:
         if question.option in given:
@@ -60,7 +60,7 @@ def unasked(settings: Settings, given: Mapping[str, str]) -> Settings:
 
 
 def _unwired(settings: Settings) -> Settings:
-    """Without what is asked after the relay: its pin may become the relay's."""
+    """Leave out what is asked after the relay: its pin may become the relay's."""
     door = replace(settings.door, contact=NOT_WIRED, button=NOT_WIRED)
     return replace(settings, door=door)
 
@@ -149,7 +149,7 @@ class Interview:
                 return
 
     def _heard(self, name: str) -> bool:
-        """The meter; whether this microphone is to be kept."""
+        """Show the meter; return whether this microphone is to be kept."""
         self._dialogue.say(
             text(
                 "Say the passphrase a few times, as at the gate ({seconds} s)",

@@ -32,22 +32,22 @@ class Question:
     show: Callable[[Any], str] = str  # what ``read`` takes
 
     def current(self, settings: Settings) -> Any:
-        """What the settings say."""
+        """Return what the settings say."""
         return getattr(getattr(settings, self.section), self.setting)
 
     def taken(self, settings: Settings, value: Any) -> Settings:
-        """The settings with this answer. Raises SettingsError for one that does not fit."""
+        """Return the settings with this answer. Raises SettingsError for one that does not fit."""
         section = replace(getattr(settings, self.section), **{self.setting: value})
         return replace(settings, **{self.section: section})
 
 
 def microphone(text: str) -> str:
-    """A part of a microphone's name; empty for the system's default."""
+    """Return a part of a microphone's name; empty for the system's default."""
     return "" if text == DEFAULT else text
 
 
 def microphone_of(names: list[str]) -> Callable[[str], str]:
-    """A reader that takes the number of a microphone, or a part of a name that is there."""
+    """Return a reader that takes the number of a microphone, or a part of a name that is there."""
 
     def read(text: str) -> str:
         if text == DEFAULT or not names:
@@ -72,7 +72,7 @@ def lasting_name(name: str, names: list[str]) -> str:
 
 
 def pin(text: str) -> int:
-    """A BCM number; that it is from 0 to 27 and free is the settings' to say."""
+    """Return a BCM number; that it is from 0 to 27 and free is the settings' to say."""
     digits = text.upper().removeprefix("GPIO")
     if not digits.isdecimal():
         raise SettingsError(
@@ -87,12 +87,12 @@ def pin_or_none(text: str) -> int:
 
 
 def show_pin(value: int) -> str:
-    """A pin, or none."""
+    """Return a pin, or none."""
     return NONE if value == NOT_WIRED else str(value)
 
 
 def seconds(text: str) -> float:
-    """Seconds; how many there may be is the settings' to say."""
+    """Return seconds; how many there may be is the settings' to say."""
     try:
         value = float(text.lower().removesuffix("s"))
     except ValueError:

@@ -57,7 +57,7 @@ class Trials(Closing):
             return f"✗ {error}"
 
     def microphones(self) -> list[str]:
-        """Names of the microphones that are connected. Raises DeviceError."""
+        """Return names of the microphones that are connected. Raises DeviceError."""
         return [str(self._play)] if self._play else connected()
 
     def listen(self, name: str, show: Callable[[Samples], object]) -> Loudness:
@@ -77,7 +77,7 @@ class Trials(Closing):
             started.wait_for_rest(LEASE + 1)
 
     def input(self, pin: int, name: str) -> Input:
-        """A contact or a button, for looking at. Raises DeviceError."""
+        """Return a contact or a button, for looking at. Raises DeviceError."""
         if self._pins is None:
             self._pins = mock_pins() if self.simulated else real_pins()
         return Input(pin, name, pins=self._pins)

@@ -36,12 +36,12 @@ VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^#]*?)"""
 
 
 def before(path: Path) -> Path:
-    """Where the file is kept that was there before."""
+    """Return where the file is kept that was there before."""
     return path.with_name(f"{path.name}.before")
 
 
 def rendered(text: str, settings: Settings) -> str:
-    """The text with the questions' answers. Raises SettingsError where it cannot be changed."""
+    """Return the text with the answers. Raises SettingsError where it cannot be changed."""
     lines = text.removesuffix("\n").split("\n")  # no other character ends a line of TOML
     wanted = tomllib.loads(text)
     for question in QUESTIONS:
@@ -81,7 +81,7 @@ def _says(text: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def _set(lines: Sequence[str], section: str, setting: str, value: Any, comment: str) -> list[str]:
-    """The lines with one setting in its section, the section made where there is none."""
+    """Return the lines with one setting in its section, the section made where there is none."""
     made = list(lines)
     said = f"{setting} = {json.dumps(value, ensure_ascii=False)}"
     header = re.compile(rf"\s*\[\s*{section}\s*\]\s*(#.*)?")

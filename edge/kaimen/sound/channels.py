@@ -34,7 +34,7 @@ class ChannelLevels:
 
     @property
     def best(self) -> int:
-        """The index of the channel that is heard.
+        """Return the index of the channel that is heard.
 
         The clearest channel is taken: the one whose sound rises furthest above its own noise,
         where noise below QUIETEST counts as that. So a dead channel, hum or hiss is not taken for a
@@ -59,7 +59,7 @@ def clearness(heard: Samples) -> float:
 
 
 def _voice_and_noise(heard: Samples) -> tuple[float, float]:
-    """The levels in dB of what rises above a channel's noise, and of the noise."""
+    """Return the levels in dB of what rises above a channel's noise, and of the noise."""
     if not len(heard):
         return NOTHING, NOTHING
     power: NDArray[np.float64] = 10 ** (heard.astype(np.float64) / 10)

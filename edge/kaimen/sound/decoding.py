@@ -87,7 +87,7 @@ def _of_parts(descriptor: int, parts: list[tuple[int, int]]) -> Blocks:
 
 
 def _of_unfinished(mended: bytes, descriptor: int, place: int) -> Blocks:
-    """The sound of a WAV whose first ``place`` bytes were mended."""
+    """Return the sound of a WAV whose first ``place`` bytes were mended."""
     os.lseek(descriptor, place, os.SEEK_SET)
     with os.fdopen(os.dup(descriptor), "rb") as file:
         rest = iter(lambda: file.read(HEAD), b"")

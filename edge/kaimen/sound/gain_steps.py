@@ -36,7 +36,7 @@ def has_gain_step(phrase: Samples) -> bool:
 
 
 def _even(bright: Samples) -> list[tuple[int, bool]]:
-    """Samples at which all frequencies rise or fall alike, and whether they rise."""
+    """Return samples at which all frequencies rise or fall alike, and whether they rise."""
     bands = _bands(bright)
     total = 10 * np.log10(bands.sum(axis=1))
     decibels = 10 * np.log10(bands)

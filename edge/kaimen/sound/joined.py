@@ -32,7 +32,7 @@ def parts(descriptor: int, head: bytes) -> list[tuple[int, int]]:
 
 
 def _links(descriptor: int) -> Iterator[int]:
-    """Where each Ogg stream begins that is not beside another one."""
+    """Yield where each Ogg stream begins that is not beside another one."""
     beginning = False
     for start, mark in _found(OGG, descriptor):
         first = bool(mark[-1] & FIRST_PAGE)

@@ -39,7 +39,7 @@ class Loudness:
 
     @classmethod
     def of(cls, sound: Samples) -> Loudness:
-        """The loudness of a sound, shape (n,); of less than a block, that of silence."""
+        """Return the loudness of a sound, shape (n,); of less than a block, that of silence."""
         blocks = sound[: len(sound) // BLOCK * BLOCK].reshape(-1, BLOCK)
         if not len(blocks):
             return cls(0.0, SILENCE, SILENCE, SILENCE, 0.0)
@@ -71,7 +71,7 @@ class Loudness:
 def listened(
     source: Source, seconds: float, show: Callable[[Samples], object] | None = None
 ) -> Samples:
-    """What is heard in so many seconds, or until the source ends; ``show`` gets every block.
+    """Return what is heard in so many seconds, or until the source ends; ``show`` gets every block.
 
     Raises MicrophoneLost.
     """

@@ -112,7 +112,7 @@ class Microphone:
         return dict(matching[0])
 
     def _default(self, devices: list[dict[str, Any]]) -> dict[str, Any]:
-        """The system's; where a service has none, the first card."""
+        """Return the system's; where a service has none, the first card."""
         try:
             return dict(self._portaudio.query_devices(kind="input"))
         except self._portaudio.PortAudioError:

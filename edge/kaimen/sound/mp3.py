@@ -43,7 +43,7 @@ class Frame:
 
     @property
     def end(self) -> int:
-        """Where the next frame begins."""
+        """Return where the next frame begins."""
         return self.start + self.length
 
 
@@ -67,13 +67,13 @@ class Stream:
 
     @property
     def most_bits(self) -> float:
-        """Bits that a sample of a channel has where the bit rate is highest."""
+        """Return bits that a sample of a channel has where the bit rate is highest."""
         _, mono = self.first.form
         return 8 * self.largest / self.first.samples / (1 if mono else 2)
 
     @property
     def before(self) -> int:
-        """Samples that are decoded before its own begin."""
+        """Return samples that are decoded before its own begin."""
         return self.first.samples - DECODER_DELAY if self.delay is None else 0
 
     def written(self, content: bytes) -> Iterator[bytes | memoryview]:
@@ -95,7 +95,7 @@ class Stream:
         yield bytes(max(0, end - len(content)))  # of a last frame that was cut
 
     def _front(self, content: bytes) -> bytes:
-        """A header of a frame that is long enough for an info frame."""
+        """Return a header of a frame that is long enough for an info frame."""
         header = bytearray(content[self.first.start : self.first.start + 4])
         header[1] |= 1  # without a checksum
         for bit_rate in range(1, 15):
@@ -155,7 +155,7 @@ def _frames(content: bytes) -> Iterator[Frame]:
 
 
 def _proven(content: bytes, start: int) -> Frame | None:
-    """The frame at a place, if so many follow it that it is no chance, or the file ends."""
+    """Return the frame at a place, if so many follow it that it is no chance, or the file ends."""
     first = frame = _frame(content[start : start + 4], start)
     for _ in range(IN_A_ROW - 1):
         if frame is None or frame.end > len(content):
@@ -196,7 +196,7 @@ def _info_of(content: bytes, frame: Frame) -> tuple[int | None, bytes | None] | 
 
 
 def _after_tag(content: bytes, position: int) -> int:
-    """Where the tag at a place ends (ID3v2); the place itself without one."""
+    """Return where the tag at a place ends (ID3v2); the place itself without one."""
     size = content[position + 6 : position + 10]
     if not content.startswith(b"ID3", position) or len(size) < 4 or max(size) > 0x7F:
         return position

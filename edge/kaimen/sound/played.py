@@ -23,12 +23,12 @@ class Played:
 
     @classmethod
     def open(cls, path: Path) -> Played:
-        """From a file, as long as a stream may be. Raises RecordingError."""
+        """Open it from a file, as long as a stream may be. Raises RecordingError."""
         return cls(read(path, longest=None), str(path))
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Return how long it lasts."""
         return self._recording.seconds
 
     def blocks(self) -> Iterator[Samples]:

@@ -67,7 +67,7 @@ def voiced_seconds(phrase: Samples, enough: float = math.inf) -> float:
 
 
 def _energy(sound: Samples) -> NDArray[np.float64]:
-    """Energy of each window around its mean, from the sums over hops."""
+    """Return energy of each window around its mean, from the sums over hops."""
     hops = sound[: len(sound) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
     ones = np.ones(WINDOW // HOP)
     sums = np.convolve(hops.sum(axis=1), ones, "valid")
@@ -89,12 +89,12 @@ def _periodic(frames: Samples, energy: NDArray[np.float64]) -> NDArray[np.bool_]
 
 
 def clipped_share(phrase: Samples) -> float:
-    """Share of a phrase's samples at full scale."""
+    """Return share of a phrase's samples at full scale."""
     return float(np.mean(np.abs(phrase) >= FULL_SCALE))
 
 
 def signal_to_noise(samples: Samples, phrase: Phrase) -> float:
-    """How far the phrase of a recording stands out from the rest of it, in dB.
+    """Return how far the phrase of a recording stands out from the rest of it, in dB.
 
     Levels after pre-emphasis, as the endpointer hears them. Where hardly anything surrounds
     the phrase, its quietest moment is the room.
@@ -109,7 +109,7 @@ def signal_to_noise(samples: Samples, phrase: Phrase) -> float:
 
 
 def constants() -> dict[str, float]:
-    """What decides whether a recording is good enough."""
+    """Return what decides whether a recording is good enough."""
     return {
         "periodic": PERIODIC,
         "loud": LOUD,
@@ -127,7 +127,7 @@ def is_voice(phrase: Samples) -> bool:
 
 
 def require_voice(phrase: Samples, enough: float = VOICED) -> float:
-    """Seconds of voice, as far as ``enough``; raises NoSpeech where there is hardly any."""
+    """Return seconds of voice, as far as ``enough``; raises NoSpeech where there is hardly any."""
     voiced = voiced_seconds(phrase, enough)
     if voiced < VOICED:
         raise NoSpeech("there is sound in it but hardly a voice; record it in a quieter place")

@@ -11,6 +11,6 @@ PHRASE = MODELS / "phrase.tflite"  # the phrase encoder, the same for both
 
 
 def model_path(encoder: Path, shipped: Path) -> Path:
-    """The model of this name in an encoder's folder; the shipped one where there is none."""
+    """Return the model of this name in an encoder's folder; the shipped one where there is none."""
     own = encoder.with_name(shipped.name)
     return own if own.exists() else shipped

@@ -55,7 +55,7 @@ Reals = NDArray[np.float32]
 
 
 def fingerprint(phrase: Samples) -> Fingerprint:
-    """The fingerprint of a phrase: 3.7 kB a second."""
+    """Return the fingerprint of a phrase: 3.7 kB a second."""
     spectra = _spectra(_frames(np.clip(np.nan_to_num(phrase), -1, 1), HOP * STORED))
     magnitudes = np.maximum(np.abs(spectra), LEVEL)
     steps = (20 / STEP) * np.log10(magnitudes.max() / magnitudes)
@@ -108,7 +108,7 @@ def coherences(phrase: Samples, stored: Sequence[Fingerprint]) -> list[float]:
 
 
 def _around(heard: NDArray[Any], late: int, more: int = 0) -> NDArray[Any]:
-    """Silence before and after, where there may be more of it."""
+    """Return silence before and after, where there may be more of it."""
     both = np.zeros((len(heard) + 2 * late + more, heard.shape[1]), heard.dtype)
     both[late : late + len(heard)] = heard
     return both
@@ -142,14 +142,14 @@ def _closely(
 
 
 def _size(values: Spectra) -> Reals:
-    """The root of the energy along the second of three axes, never zero."""
+    """Return the root of the energy along the second of three axes, never zero."""
     parts = values.view(np.float32).reshape(*values.shape, 2)
     size: Reals = np.sqrt(np.einsum("ftpc,ftpc->fp", parts, parts)) + np.float32(LEVEL)
     return size
 
 
 def _levelled(frames: Reals, apart: int = 1) -> tuple[Spectra, Reals]:
-    """Spectra by bins so many apart, of magnitude one, and how clear these are, (bins,)."""
+    """Return spectra by bins so many apart, of magnitude one, and how clear these are, (bins,)."""
     heard = _spectra(frames, apart)
     magnitudes = np.maximum(_magnitudes(heard), LEVEL)
     parts = heard.view(np.float32).reshape(*heard.shape, 2)
@@ -158,7 +158,7 @@ def _levelled(frames: Reals, apart: int = 1) -> tuple[Spectra, Reals]:
 
 
 def _clear(magnitudes: Reals) -> Reals:
-    """How far each bin stands out of the noise, as shares of one, (bins,).
+    """Return how far each bin stands out of the noise, as shares of one, (bins,).
 
     What is lost in noise says nothing of the phrase, and would drown what the rest says. The
     noise is told from the quietest moments: a tenth of exponentially distributed powers lie
@@ -180,13 +180,13 @@ def _magnitudes(values: NDArray[Any]) -> Reals:
 
 
 def _every(values: NDArray[Any], length: int) -> NDArray[Any]:
-    """All alignments' values, (columns, alignments, length), of (spectra, columns)."""
+    """Return all alignments' values, (columns, alignments, length), of (spectra, columns)."""
     columns = np.ascontiguousarray(values.T)
     return np.ascontiguousarray(sliding_window_view(columns, length, axis=1))
 
 
 def _frames(phrase: Samples, hop: int) -> Reals:
-    """What spectra are of, (spectra, WINDOW)."""
+    """Return what spectra are of, (spectra, WINDOW)."""
     if len(phrase) < WINDOW:
         phrase = np.pad(phrase, (0, WINDOW - len(phrase)))
     return np.ascontiguousarray(sliding_window_view(phrase, WINDOW)[::hop], np.float32)
@@ -216,7 +216,7 @@ def _window() -> Reals:
 
 @cache
 def _transform(apart: int) -> Reals:
-    """Cosines and sines of some BINS, (WINDOW / step, 2 bins): few bins need no FFT."""
+    """Return cosines and sines of some BINS, (WINDOW / step, 2 bins): few bins need no FFT."""
     times = np.arange(WINDOW // _step(apart))
     angles = 2 * np.pi / WINDOW * np.outer(times, BINS[::apart])
     both: Reals = np.concatenate((np.cos(angles), -np.sin(angles)), axis=1).astype(np.float32)

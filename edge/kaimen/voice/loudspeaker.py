@@ -124,7 +124,7 @@ class LoudspeakerDetector:
 
     @property
     def identity(self) -> str:
-        """The SHA-256 of the weights."""
+        """Return the SHA-256 of the weights."""
         return self.card.sha256
 
     def knows(self, encoder: Encoder) -> bool:
@@ -134,7 +134,7 @@ class LoudspeakerDetector:
     def suspect(
         self, heard: Features, point: Voiceprint | None = None, known: Sequence[Voiceprint] = ()
     ) -> Suspicion:
-        """How much a phrase sounds like a loudspeaker.
+        """Return how much a phrase sounds like a loudspeaker.
 
         ``heard`` are its log-mel features, (frames, MELS). ``point`` is its voiceprint, by an
         encoder that the detector ``knows``, and ``known`` are those of recordings in which the same

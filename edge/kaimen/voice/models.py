@@ -24,26 +24,26 @@ class Models:
 
     @classmethod
     def shipped(cls, encoder: Encoder) -> Models:
-        """An encoder, with the phrase encoder and the detector that come along with it."""
+        """Return an encoder, with the phrase encoder and the detector that come along with it."""
         return cls(encoder, phrase_of(encoder), detector_of(encoder))
 
     @property
     def said_by(self) -> str:
-        """The identity of the phrase encoder; empty without one."""
+        """Return the identity of the phrase encoder; empty without one."""
         return "" if self.phrase is None else self.phrase.identity
 
     def evidence(self, heard: Utterance) -> Evidence:
-        """What is kept of a recording that enrolls somebody. Raises NoSpeech."""
+        """Return what is kept of a recording that enrolls somebody. Raises NoSpeech."""
         said = None if self.phrase is None else self.phrase.embed_features(heard.features)
         samples = heard.samples
         return Evidence(said, self.said_by, fingerprint(samples), highest_speech(samples))
 
 
 def phrase_of(encoder: Encoder) -> PhraseEncoder:
-    """The phrase encoder that comes along with an encoder. Raises EncoderError."""
+    """Return the phrase encoder that comes along with an encoder. Raises EncoderError."""
     return PhraseEncoder(model_path(encoder.path, PHRASE), runtime=encoder.runtime)
 
 
 def detector_of(encoder: Encoder) -> LoudspeakerDetector:
-    """The detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
+    """Return the detector of loudspeakers that comes along with an encoder. Raises EncoderError."""
     return LoudspeakerDetector(model_path(encoder.path, LOUDSPEAKER))

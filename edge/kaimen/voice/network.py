@@ -57,11 +57,11 @@ class Network:
 
     @property
     def runtime(self) -> str:
-        """Which of the runtimes runs it."""
+        """Return which of the runtimes runs it."""
         return type(self._network).__module__.partition(".")[0]
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the network makes of values of the shape it takes."""
+        """Return what the network makes of values of the shape it takes."""
         self._network.set_tensor(self._input["index"], _quantize(values[np.newaxis], self._input))
         self._network.invoke()
         return _dequantize(self._network.get_tensor(self._output["index"])[0], self._output)
@@ -84,7 +84,7 @@ def _interpreter(content: bytes, runtime: str | None) -> Any:
 
 
 def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
-    """Values as the tensor wants them; float32 networks take them as they are."""
+    """Return values as the tensor wants them; float32 networks take them as they are."""
     if tensor["dtype"] == np.float32:
         return values
     scale, zero = tensor["quantization"]

@@ -91,7 +91,7 @@ class PhraseEncoder:
         return self.card.sha256
 
     def embed(self, phrase: Samples) -> PhraseEmbedding:
-        """What is said in each part of a phrase, (parts, dimension).
+        """Return what is said in each part of a phrase, (parts, dimension).
 
         Raises NoSpeech for less than one frame.
         """
@@ -134,7 +134,7 @@ def stretched(heard: Features, frames: int) -> Features:
 
 
 def similarity(said: PhraseEmbedding, others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How alike a phrase is to each of others, (n,), from (n, parts, dimension).
+    """Return how alike a phrase is to each of others, (n,), from (n, parts, dimension).
 
     Nearly the least of the parts' cosines: the smooth minimum -t log(mean(exp(-c / t))).
     """
@@ -147,7 +147,7 @@ def similarity(said: PhraseEmbedding, others: NDArray[np.float32]) -> NDArray[np
 
 
 def middle_of(many: Sequence[PhraseEmbedding]) -> PhraseEmbedding:
-    """What is, part by part, in the middle of several."""
+    """Return what is, part by part, in the middle of several."""
     return unit_rows(np.mean(np.stack(many), axis=0))
 
 
@@ -169,6 +169,6 @@ def phrase_score(
 
 
 def unit_rows(parts: NDArray[np.float32]) -> PhraseEmbedding:
-    """Rows brought to unit length; a row of nothing stays nothing."""
+    """Return rows brought to unit length; a row of nothing stays nothing."""
     lengths = np.linalg.norm(parts, axis=-1, keepdims=True)
     return parts / np.where(lengths > 0, lengths, 1).astype(np.float32)

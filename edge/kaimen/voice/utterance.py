@@ -22,11 +22,11 @@ class Utterance:
 
     @cached_property
     def features(self) -> Features:
-        """Log-mel features in coarse bands, (frames, MELS). Raises NoSpeech."""
+        """Return log-mel features in coarse bands, (frames, MELS). Raises NoSpeech."""
         return features.log_mel(self.samples)
 
     @cached_property
     def voiceprint(self) -> Voiceprint:
-        """Whose voice it is, as a point, heard no higher than ``band``. Raises NoSpeech."""
+        """Return whose voice it is, as a point, heard no higher than ``band``. Raises NoSpeech."""
         heard = self.samples if self.band is None else limited(self.samples, self.band)
         return self.encoder.embed(heard)

@@ -50,7 +50,7 @@ class SchoolRecordings:
 
     @classmethod
     def read(cls, folder: Path) -> SchoolRecordings:
-        """The passphrase's recordings, laid out as for ``kaimen enroll --from``.
+        """Return the passphrase's recordings, laid out as for ``kaimen enroll --from``.
 
         Raises SettingsError.
         """
@@ -67,7 +67,7 @@ class SchoolRecordings:
         return cls(sounds, np.array(students, str), len(files) - len(sounds))
 
     def points(self, encoder: Encoder) -> Points:
-        """Their points, (recordings, dimension)."""
+        """Return their points, (recordings, dimension)."""
         sounds = track(self.sounds, "embedding")
         return np.array([encoder.embed(long_enough(sound)) for sound in sounds])
 
@@ -140,6 +140,6 @@ def adapt(
 
 
 def _windows(sounds: Sequence[Samples], encoder: Encoder) -> NDArray[np.float32]:
-    """What the quantizer is shown: the recordings as they are, and at other speeds."""
+    """Return what the quantizer is shown: the recordings as they are, and at other speeds."""
     shown = [long_enough(at_speed(sound, speed)) for sound in sounds for speed in SPEEDS]
     return np.concatenate([encoder.windows(encoder.features_of(sound)) for sound in shown])

@@ -43,7 +43,7 @@ class ManyVoices:
 
     @property
     def speakers(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self.starts) // TAKES
 
     def points(self, kernel: NDArray[np.float32] | None = None) -> Points:

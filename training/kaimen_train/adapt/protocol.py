@@ -46,12 +46,12 @@ class RecordedRows:
         return RecordedRows([row for row, _ in kept], [sound for _, sound in kept])
 
     def of(self, field: str) -> NDArray[np.str_]:
-        """Speakers, or texts, (recordings,)."""
+        """Return speakers, or texts, (recordings,)."""
         return np.array([getattr(row, field) for row in self.rows])
 
 
 def check(rows: Sequence[Row], folder: Path, encoder: Path, weights: Path) -> dict[str, Any]:
-    """Figures by condition and protocol, and what carrying voiceprints costs."""
+    """Return figures by condition and protocol, and what carrying voiceprints costs."""
     visitors = _eval(rows)
     students = _students(_train(rows, folder), visitors)
     visitors = {name: said for name, said in visitors.items() if name in students}

@@ -130,7 +130,7 @@ def _own(points: Points, school: Numbers) -> tuple[Points, NDArray[np.str_]]:
 
 
 def _mapped(learn: Learn, voices: ManyVoices, points: Points, school: Numbers) -> Points:
-    """A linear map of the points; the school chooses how far it is shrunk."""
+    """Return a linear map of the points; the school chooses how far it is shrunk."""
     own, names = _own(points, school)
     return unit(points @ learn(own, names, _best_share(learn, own, names)))
 

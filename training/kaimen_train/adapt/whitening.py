@@ -62,7 +62,7 @@ class Gain:
 
 
 def fit(points: Points, students: Names, share: float) -> Map:
-    """The map for a school's unit-length points (recordings, dimension); share in (0, 1]."""
+    """Return the map for a school's unit-length points (recordings, dimension); share in (0, 1]."""
     wide = points.astype(np.float64)
     _, who = np.unique(students, return_inverse=True)
     means = means_of(wide, who)
@@ -77,7 +77,7 @@ def fit(points: Points, students: Names, share: float) -> Map:
 
 
 def move(points: Points, way: Map) -> Points:
-    """Points (recordings, dimension) after the map, of unit length again."""
+    """Return points (recordings, dimension) after the map, of unit length again."""
     return unit(points @ way)
 
 
@@ -136,7 +136,7 @@ def learned(old: Points, new: Points) -> Map:
 
 
 def _strangers(points: Points, who: NDArray[np.int_]) -> list[float]:
-    """Scores of every recording at every other student, enrolled with the first few."""
+    """Return scores of every recording at every other student, enrolled with the first few."""
     every = {name: points[who == name] for name in np.unique(who)}
     return [
         score
@@ -148,7 +148,7 @@ def _strangers(points: Points, who: NDArray[np.int_]) -> list[float]:
 
 
 def _best_share(points: Points, students: Names) -> float:
-    """The share whose map separates students it was not fitted to best."""
+    """Return the share whose map separates students it was not fitted to best."""
     errors = []
     for share in SHARES:
         scores, same = [], []
@@ -174,7 +174,7 @@ def _pairs(who: NDArray[Any]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
 
 
 def _folds(students: Names, splits: int) -> Iterator[NDArray[np.bool_]]:
-    """Which recordings are of a fold, (recordings,): students, not recordings, are split."""
+    """Yield which recordings are of a fold, (recordings,): students, not recordings, are split."""
     random = np.random.default_rng(0)
     names = np.unique(students)
     for _ in range(splits):

@@ -85,16 +85,16 @@ class Autoencoder:
         )
 
     def windows(self, heard: Features) -> Windows:
-        """Log-mel features of a phrase (frames, MELS) as ``encode`` takes them, (n, ...)."""
+        """Return log-mel features of a phrase (frames, MELS) as ``encode`` takes them, (n, ...)."""
         level_free = features.level_free(heard)
         return np.stack(features.fit_frames(level_free, self.shape.frames))
 
     def encode(self, windows: Windows) -> Points:
-        """The means of the windows' posteriors, (n, dimension)."""
+        """Return the means of the windows' posteriors, (n, dimension)."""
         return self._posterior(windows)[0]
 
     def decode(self, points: Points) -> Windows:
-        """Level-free log-mel features of points, (n, frames, MELS)."""
+        """Return level-free log-mel features of points, (n, frames, MELS)."""
         return _in_parts(self._decoded, points)
 
     def embed_features(self, heard: Features) -> Points:
@@ -102,7 +102,7 @@ class Autoencoder:
         return np.asarray(self.encode(self.windows(heard)).mean(axis=0), np.float32)
 
     def novelty(self, heard: Features) -> Novelty:
-        """How unlike the speech that was learned from a phrase is, given by its features."""
+        """Return how unlike the speech that was learned from a phrase is, given by its features."""
         windows = self.windows(heard)
         means, logarithms = self._posterior(windows)
         error = float(np.mean((self.decode(means) - windows) ** 2))
@@ -143,7 +143,7 @@ class Autoencoder:
 
 
 def load(path: Path = WEIGHTS, shape: AutoencoderShape | None = None) -> Autoencoder:
-    """The autoencoder that was trained. Raises EncoderError."""
+    """Return the autoencoder that was trained. Raises EncoderError."""
     made = Autoencoder(shape or AutoencoderShape())
     made.restore(path)
     return made
@@ -169,7 +169,7 @@ class Pictures:
         self._heard: dict[int, NDArray[np.float16]] = {}
 
     def draw(self, count: int) -> Windows:
-        """Windows as the gate's features, (count, frames, MELS)."""
+        """Return windows as the gate's features, (count, frames, MELS)."""
         return np.stack([self._window() for _ in range(count)])
 
     def _window(self) -> Features:
@@ -202,7 +202,7 @@ def _piece(values: Features, frames: int, random: np.random.Generator) -> Featur
 def pictures(
     rows: Sequence[Row], folder: Path, shape: AutoencoderShape, *, held: bool, seed: int = 0
 ) -> Pictures:
-    """Windows of the train split: of its held-out speakers as spoken, or of all others.
+    """Return windows of the train split: of its held-out speakers as spoken, or of all others.
 
     Raises SettingsError where there are none.
     """

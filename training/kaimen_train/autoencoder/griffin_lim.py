@@ -30,13 +30,13 @@ Magnitudes = NDArray[np.float64]  # (frames, BINS)
 
 
 def spectra_of(samples: Samples) -> Spectra:
-    """Short-time spectra in the frames of ``kaimen.voice.features.log_mel``."""
+    """Return short-time spectra in the frames of ``kaimen.voice.features.log_mel``."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     return np.asarray(np.fft.rfft(frames * window(), FFT), np.complex128)
 
 
 def sound_of(spectra: Spectra) -> Samples:
-    """The sound whose short-time spectra are nearest, ((frames - 1) HOP + WINDOW,).
+    """Return the sound whose short-time spectra are nearest, ((frames - 1) HOP + WINDOW,).
 
     Nearest in least squares: equation 6 of Griffin and Lim. At its ends, where hardly a window
     reaches, it fades instead: what is divided by next to nothing would outshout all else.
@@ -64,7 +64,7 @@ def magnitudes_of(log_mel: Features) -> Magnitudes:
 def griffin_lim(
     magnitudes: Magnitudes, iterations: int = ITERATIONS, begun: Spectra | None = None
 ) -> Samples:
-    """A sound with about these magnitudes, from the phases of ``begun`` or random ones."""
+    """Return a sound with about these magnitudes, from the phases of ``begun`` or random ones."""
     drawn = np.random.default_rng(0).uniform(0, 2 * np.pi, (len(magnitudes), BINS))
     if begun is not None:
         drawn = np.angle(begun)
@@ -77,7 +77,7 @@ def griffin_lim(
 
 
 def sound(log_mel: Features, contour: PitchContour | None = None) -> Samples:
-    """Log-mel features (frames, MELS) of any level as sound with a peak of PEAK.
+    """Return log-mel features (frames, MELS) of any level as sound with a peak of PEAK.
 
     With a ``contour`` (frames,) it has its pitch; without, whatever the picture shows of one.
     """

@@ -36,7 +36,7 @@ class Map:
 
 
 def flat(name: str, points: NDArray[np.float32], speakers: Sequence[str]) -> Map:
-    """The first two principal components of points (n, d); neighbours are those in all d.
+    """Return the first two principal components of points (n, d); neighbours are those in all d.
 
     Neighbours are told by the cosine.
     """
@@ -52,7 +52,7 @@ def flat(name: str, points: NDArray[np.float32], speakers: Sequence[str]) -> Map
 
 
 def recordings(folder: Path) -> list[Path]:
-    """The recordings of a folder, as speaker/recording. Raises SettingsError for too few."""
+    """Return the recordings of a folder, as speaker/recording. Raises SettingsError for too few."""
     found = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if len({path.parent for path in found}) < 2:
         raise SettingsError(f"{folder}: a map needs folders of two speakers or more")
@@ -60,7 +60,7 @@ def recordings(folder: Path) -> list[Path]:
 
 
 def maps(autoencoder: Autoencoder, encoder: Encoder, paths: Sequence[Path]) -> list[Map]:
-    """Both spaces. Raises RecordingError and NoSpeech."""
+    """Return both spaces. Raises RecordingError and NoSpeech."""
     heard = [features.log_mel(main_phrase(read(path)).samples) for path in paths]
     speakers = [path.parent.name for path in paths]
     placed = {"autoencoder": autoencoder.embed_features, "encoder": encoder.embed_features}

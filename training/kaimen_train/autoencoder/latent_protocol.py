@@ -32,7 +32,7 @@ Figures = dict[str, Any]
 
 
 def evaluate(rows: Sequence[Row], folder: Path, autoencoder: Autoencoder | None = None) -> Figures:
-    """All figures. Raises SettingsError and EncoderError."""
+    """Return all figures. Raises SettingsError and EncoderError."""
     autoencoder = autoencoder or load()
     heard = hear(rows)
     encoder = Encoder(SMALL)  # it reads the bands that the autoencoder draws
@@ -80,7 +80,7 @@ def pairs(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech) -> Figu
 
 
 def walks(autoencoder: Autoencoder, encoder: Encoder, heard: EvalSpeech, seed: int = 0) -> Figures:
-    """Distances to the encoder along walks between joined phrases, and what is lost before.
+    """Return distances to the encoder along walks between joined phrases, and what is lost before.
 
     "takes" are of one speaker and phrase, "speakers" say the same phrase, "phrases" are of one
     speaker. ``contrast`` is the deviation of the bins in the middle of the way over that at its

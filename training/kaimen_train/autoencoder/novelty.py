@@ -37,7 +37,7 @@ Scores = dict[str, NDArray[np.float64]]  # by score, the higher the less usual
 def novelty(
     autoencoder: Autoencoder, components: Components, heard: EvalSpeech, noise: Sequence[Samples]
 ) -> Figures:
-    """AUC and the share found at ALARMS, by kind of sound and score.
+    """Return AUC and the share found at ALARMS, by kind of sound and score.
 
     Against speech as it was recorded, and against speech said at simulated gates.
     """
@@ -64,7 +64,7 @@ def scores_of(
     detector: LoudspeakerDetector,
     phrase: Samples,
 ) -> dict[str, float]:
-    """The autoencoder's scores of a phrase, PCA's, and those that the gate already has."""
+    """Return the autoencoder's scores of a phrase, PCA's, and those that the gate already has."""
     heard = features_of(phrase)
     windows = autoencoder.windows(heard)
     _, left = components.errors(windows)
@@ -159,7 +159,7 @@ def some(heard: EvalSpeech, seed: int = 0) -> Iterator[tuple[str, str, Samples]]
 
 
 def features_of(samples: Samples) -> Features:
-    """Log-mel features of a phrase, however short."""
+    """Return log-mel features of a phrase, however short."""
     return features.log_mel(long_enough(samples))
 
 

@@ -22,7 +22,7 @@ class Components:
 
     @classmethod
     def of(cls, windows: Windows, dimension: int, seed: int = 0) -> Components:
-        """The first components, by a random projection and power iteration.
+        """Return the first components, by a random projection and power iteration.
 
         N. Halko, P. Martinsson and J. Tropp, "Finding structure with randomness", SIAM Review
         53(2), 2011, algorithm 4.4.
@@ -39,7 +39,7 @@ class Components:
         return cls(mean, (turned @ span.T)[:dimension])
 
     def errors(self, windows: Windows) -> tuple[float, float]:
-        """Mean squared errors a bin: of the mean alone, and of all components."""
+        """Return mean squared errors a bin: of the mean alone, and of all components."""
         centred = windows.reshape(len(windows), -1) - self.mean
         left = centred - (centred @ self.axes.T) @ self.axes
         return float(np.mean(centred**2)), float(np.mean(left**2))

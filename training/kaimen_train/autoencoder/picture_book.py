@@ -88,7 +88,7 @@ def write(rows: Sequence[Row], out: Path) -> Page:
 
 
 def _spaces(rows: Sequence[Row]) -> list[Space]:
-    """The speech of the eval split in the space of every rung."""
+    """Return the speech of the eval split in the space of every rung."""
     heard = hear(list(rows))
     if not heard.names:
         raise SettingsError(f"the manifest has no eval rows of {PHRASED} to join phrases of")
@@ -100,7 +100,7 @@ def _spaces(rows: Sequence[Row]) -> list[Space]:
 
 
 def _sound(samples: Samples) -> Page:
-    """A phrase as a wave, as a picture, as 39 numbers a frame, and to listen to."""
+    """Return a phrase as a wave, as a picture, as 39 numbers a frame, and to listen to."""
     phrase = main_phrase(samples).samples
     pieces = np.array_split(phrase, CURVE)
     wave = [[float(piece.min()), float(piece.max())] for piece in pieces]
@@ -126,14 +126,14 @@ def picture(values: NDArray[Any], deviations: float = 0.0) -> Page:
 
 
 def wav(samples: Samples) -> str:
-    """A sound as a page may play it."""
+    """Return a sound as a page may play it."""
     content = io.BytesIO()
     soundfile.write(content, np.clip(samples, -1, 1), SAMPLE_RATE, format="MP3")
     return "data:audio/mpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def _voices(made: Embedded) -> Page:
-    """Who said which phrase, point by point, as numbers: names are nobody's business."""
+    """Return who said which phrase, point by point, as numbers: names are nobody's business."""
     texts, who, takes, _ = zip(*_takes(made), strict=True)
     speakers, phrases = sorted(set(who)), sorted(set(texts))
     return {
@@ -154,7 +154,7 @@ def _takes(made: Embedded) -> Iterator[tuple[str, str, int, Points]]:
 
 
 def _space(space: Space) -> Page:
-    """A rung: how large it is, how well it tells voices apart, and a map of its space."""
+    """Return a rung: how large it is, how well it tells voices apart, and a map of its space."""
     made, card = space.made, Encoder(space.encoder).card
     points = np.stack([point for *_, point in _takes(made)])
     cosines = points @ points.T
@@ -184,7 +184,7 @@ def _map(points: Points) -> NDArray[np.float64]:
 
 
 def _straight(points: Points) -> NDArray[np.float64]:
-    """A map that keeps straight lines: the two directions of most spread, (n, 2)."""
+    """Return a map that keeps straight lines: the two directions of most spread, (n, 2)."""
     centred = points.astype(np.float64) - points.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     return _framed(left[:, :2] * sizes[:2])
@@ -197,7 +197,7 @@ def _framed(flat: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _schools() -> Page:
-    """Why 20,000 is harder than 20: the best score of strangers, by the size of a school.
+    """Return why 20,000 is harder than 20: the best score of strangers, by the size of a school.
 
     Schools and strangers are synthetic. Whole distributions, so that a threshold can be moved.
     """
@@ -261,12 +261,12 @@ def _drawn(made: Embedded) -> Page:
 
 
 def _within(numbers: Points) -> Points:
-    """Numbers as deviations, whatever noise is among them."""
+    """Return numbers as deviations, whatever noise is among them."""
     return np.asarray(numbers / numbers.std(axis=0), np.float32)
 
 
 def _shares(cosines: Points) -> list[float]:
-    """How many of a hundred lie in each of COSINES' bins."""
+    """Return how many of a hundred lie in each of COSINES' bins."""
     counts, _ = np.histogram(cosines, COSINES)
     shares: list[float] = _rounded(100 * counts / len(cosines))
     return shares
@@ -277,5 +277,5 @@ def _rounded_values(values: dict[int, float]) -> dict[str, float]:
 
 
 def _rounded(values: Any) -> Any:
-    """Numbers as short as a page needs them."""
+    """Return numbers as short as a page needs them."""
     return np.round(np.asarray(values, np.float64), DIGITS).tolist()

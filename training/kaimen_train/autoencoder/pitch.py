@@ -28,7 +28,7 @@ PitchContour = NDArray[np.float64]  # (frames,): Hz, 0 where nothing is voiced
 
 
 def contour(samples: Samples) -> PitchContour:
-    """The pitch in each frame of ``kaimen.voice.features.log_mel``, by autocorrelation."""
+    """Return the pitch in each frame of ``kaimen.voice.features.log_mel``, by autocorrelation."""
     around = (HEARD - WINDOW) // 2
     padded = np.pad(samples.astype(np.float64), around)
     frames = np.lib.stride_tricks.sliding_window_view(padded, HEARD)[::HOP]
@@ -64,7 +64,7 @@ def between(first: PitchContour, last: PitchContour, share: float, frames: int) 
 
 
 def _level(pitches: PitchContour) -> PitchContour:
-    """Logarithms of pitches, with what lies between them for where there is none."""
+    """Return logarithms of pitches, with what lies between them for where there is none."""
     at = np.flatnonzero(pitches)
     if not len(at):
         return np.zeros(len(pitches))
@@ -72,7 +72,7 @@ def _level(pitches: PitchContour) -> PitchContour:
 
 
 def source(pitches: PitchContour) -> Samples:
-    """Pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
+    """Return pulses and noise of even spectra, ((frames - 1) HOP + WINDOW,)."""
     length = (len(pitches) - 1) * HOP + WINDOW
     nearest = ((np.arange(length) - WINDOW / 2) / HOP).round().astype(int)
     each = pitches[np.clip(nearest, 0, len(pitches) - 1)]
@@ -94,7 +94,7 @@ def source(pitches: PitchContour) -> Samples:
 
 
 def _above(noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What of it is higher than HISS."""
+    """Return what of it is higher than HISS."""
     spectrum = np.fft.rfft(noise)
     spectrum[: round(HISS / SAMPLE_RATE * len(noise))] = 0
     return np.fft.irfft(spectrum, len(noise))

@@ -38,7 +38,7 @@ Distances = NDArray[np.float64]  # (steps, 2), to the first end and to the last
 
 
 def walk(first: Points, last: Points, steps: int) -> Points:
-    """Points from ``first`` to ``last``, both (dimension,); (steps, dimension).
+    """Return points from ``first`` to ``last``, both (dimension,); (steps, dimension).
 
     Along the arc between their directions, at lengths that change evenly (K. Shoemake, "Animating
     rotation with quaternion curves", SIGGRAPH 1985). Points of many dimensions lie around a sphere
@@ -56,7 +56,7 @@ def walk(first: Points, last: Points, steps: int) -> Points:
 
 
 def straight(first: Points, last: Points, steps: int) -> Points:
-    """The straight line in as many steps, to compare with."""
+    """Return the straight line in as many steps, to compare with."""
     shares = np.linspace(0, 1, steps, dtype=np.float32)[:, np.newaxis]
     return (1 - shares) * first + shares * last
 
@@ -70,7 +70,7 @@ class Walk:
     melodies: list[PitchContour] | None = None  # of each step, where the ends are voices
 
     def sounds(self) -> list[Samples]:
-        """What each step sounds like."""
+        """Return what each step sounds like."""
         if self.melodies is None:
             return [sound(picture) for picture in self.pictures]
         sung = zip(self.pictures, self.melodies, strict=True)
@@ -120,7 +120,7 @@ def distances(
 
 
 def files(paths: Sequence[Path], steps: int) -> list[Samples]:
-    """Both ends of a walk, the phrases of recordings; none for a walk anywhere.
+    """Return both ends of a walk, the phrases of recordings; none for a walk anywhere.
 
     Raises SettingsError for what is no walk, RecordingError and NoSpeech.
     """
@@ -143,7 +143,7 @@ def write(walked: Walk, folder: Path) -> None:
 
 
 def _strip(walked: Walk) -> bytes:
-    """The steps side by side, on one scale of colours."""
+    """Return the steps side by side, on one scale of colours."""
     count = len(walked.pictures)
     figure = Figure(figsize=(1.5 * count, 2.4), layout="constrained")
     places = figure.subplots(1, count, sharey=True, squeeze=False)[0]
@@ -187,7 +187,7 @@ def _animation(walked: Walk) -> bytes:
 
 
 def _sound(walked: Walk) -> bytes:
-    """The steps one after another."""
+    """Return the steps one after another."""
     pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     parts = [part for heard in walked.sounds() for part in (heard, pause)]
     content = io.BytesIO()
@@ -209,6 +209,6 @@ def _plot(walked: Walk) -> bytes:
 
 
 def _scale(walked: Walk) -> tuple[float, float]:
-    """The faintest and the loudest that is told apart."""
+    """Return the faintest and the loudest that is told apart."""
     high = max(float(picture.max()) for picture in walked.pictures)
     return high - FAINTEST, high

@@ -72,7 +72,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Table]:
-    """The figures for a person."""
+    """Yield the figures for a person."""
     from kaimen_train.autoencoder.latent_protocol import STEPS as OF_A_WALK
     from kaimen_train.autoencoder.novelty import ALARMS
 

@@ -72,7 +72,7 @@ class Augmenter:
     random: np.random.Generator
 
     def __call__(self, clip: Samples, frames: int) -> NDArray[np.float32]:
-        """Level-free log-mel features of the clip, changed at random, (frames, MELS)."""
+        """Return level-free log-mel features of the clip, changed at random, (frames, MELS)."""
         length = (frames - 1) * features.HOP + features.WINDOW
         sound = self._piece(clip, length)
         if self.random.random() < IN_A_ROOM:
@@ -107,7 +107,7 @@ class Augmenter:
         return sound * np.float32(wanted / (np.std(sound) + 1e-5))
 
     def _microphone(self) -> NDArray[np.float32]:
-        """A smooth curve added to log energies: what a filter does to a spectrum."""
+        """Return a smooth curve added to log energies: what a filter does to a spectrum."""
         knots = self.random.normal(0, MICROPHONE * np.log(10) / 10, KNOTS)
         knots *= self.random.random()
         places = np.linspace(0, KNOTS - 1, features.MELS)

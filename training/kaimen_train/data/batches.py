@@ -56,7 +56,7 @@ class Sampler:
         self._shares = shares / shares.sum()
 
     def draw(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Indices of SIZE clips."""
+        """Return indices of SIZE clips."""
         corpora = random.choice(self._corpora, GROUPS, p=self._shares)
         return np.concatenate([self._group(random, self._voices[name]) for name in corpora])
 

@@ -32,7 +32,7 @@ Change = Callable[[Samples], Samples]
 def under_conditions(
     made: Embedded, embed: protocols.Embed, rows: Sequence[Row], folder: Path
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """EER by condition: of pairs by corpus, one side changed; of phrases, probes cut short.
+    """Return EER by condition: of pairs by corpus, one side changed; of phrases, probes cut short.
 
     ``made`` is what ``embed`` made of all as it was recorded, ``rows`` hold the noise.
     """
@@ -51,7 +51,7 @@ def under_conditions(
 
 
 def changes(voices: Sequence[Samples], noise: Sequence[Samples], folder: Path) -> dict[str, Change]:
-    """What may happen to speech, by name; kinds for which there is no sound are left out."""
+    """Return what may happen to speech, by name; kinds for which there is no sound are left out."""
     random = np.random.default_rng(0)
     answers = rooms(folder, UNSEEN_ROOMS)
     found: dict[str, Change] = {}

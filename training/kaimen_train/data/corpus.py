@@ -52,13 +52,13 @@ class Row:
 
     @property
     def take(self) -> int:
-        """The number at the end of the file's name: word-07.flac is take 7; 0 if none."""
+        """Return the number at the end of the file's name: word-07.flac is take 7; 0 if none."""
         number = self.file.stem.rpartition("-")[2]
         return int(number) if number.isdigit() else 0
 
 
 def read_manifest(path: Path | str) -> list[Row]:
-    """The rows of a manifest, in its order. Raises SettingsError with what is wrong."""
+    """Return the rows of a manifest, in its order. Raises SettingsError with what is wrong."""
     path = Path(path)
     needed = {"path", "corpus", "split", "speaker", "text"}
     try:
@@ -93,7 +93,7 @@ def speech_of(file: Path) -> Samples:
 
 
 def phrase_in(samples: Samples) -> Samples:
-    """The phrase of a recording; all of it where no phrase is found, so no trial is lost."""
+    """Return the phrase of a recording; all of it where no phrase is found, so no trial is lost."""
     try:
         return main_phrase(samples).samples
     except NoSpeech:
@@ -101,7 +101,7 @@ def phrase_in(samples: Samples) -> Samples:
 
 
 def at_speed(samples: Samples, speed: float) -> Samples:
-    """The samples played ``speed`` times as fast, pitch and all."""
+    """Return the samples played ``speed`` times as fast, pitch and all."""
     if speed == 1:
         return samples
     return np.asarray(soxr.resample(samples, SAMPLE_RATE * speed, SAMPLE_RATE), np.float32)
@@ -129,7 +129,7 @@ class Clips:
         return piece.astype(np.float32) / np.float32(32768)
 
     def only(self, indices: NDArray[np.int64]) -> Clips:
-        """Some of the clips, over the same samples."""
+        """Return some of the clips, over the same samples."""
         labels = [self.labels[i] for i in indices]
         return Clips(self.samples, self.starts[indices], self.ends[indices], labels)
 
@@ -192,5 +192,5 @@ def _fingerprint(rows: Sequence[Row], speeds: Sequence[float]) -> str:
 
 
 def of_split(rows: Iterable[Row], split: str) -> list[Row]:
-    """The rows of one split."""
+    """Return the rows of one split."""
     return [row for row in rows if row.split == split]

@@ -46,13 +46,13 @@ Random = np.random.Generator
 
 
 def tone(random: Random) -> Samples:
-    """A sine."""
+    """Return a sine."""
     at = _times(random)
     return _levelled(np.sin(2 * np.pi * random.uniform(*TONE) * at), random)
 
 
 def hum(random: Random) -> Samples:
-    """A transformer or a motor: the mains' harmonics, each at some height and phase."""
+    """Return a transformer or a motor: the mains' harmonics, each at some height and phase."""
     at, ground = _times(random), MAINS[random.integers(len(MAINS))]
     numbers = np.arange(1, HARMONICS + 1)
     heights = random.exponential(1, HARMONICS) / numbers
@@ -61,7 +61,7 @@ def hum(random: Random) -> Samples:
 
 
 def music(random: Random) -> Samples:
-    """Chords of a plucked instrument, in equal temperament."""
+    """Return chords of a plucked instrument, in equal temperament."""
     at = _times(random)
     sound = np.zeros(len(at))
     for begins in np.linspace(0, at[-1], random.integers(*NOTES), endpoint=False):
@@ -93,7 +93,7 @@ def _levelled(sound: NDArray[np.float64], random: Random) -> Samples:
 
 
 def clipped(speech: Samples, random: Random) -> Samples:
-    """Speech so loud that a share of its samples is cut off."""
+    """Return speech so loud that a share of its samples is cut off."""
     height = float(np.quantile(np.abs(speech), 1 - random.uniform(*CLIPPED)))
     return np.clip(speech * np.float32(FULL_SCALE / max(height, 1e-6)), -1, 1)
 
@@ -108,7 +108,7 @@ def at(gate: MicrophonePath, speech: Samples, random: Random) -> Samples:
 def kinds(
     speech: Sequence[Samples], noise: Sequence[Samples], seed: int = 0
 ) -> Iterator[tuple[str, Samples]]:
-    """Every kind of sound by name, as the endpointing cuts it.
+    """Yield every kind of sound by name, as the endpointing cuts it.
 
     ``speech`` are phrases, trimmed; ``noise`` are whole recordings. "speech" and "live" are the
     usual ones: as recorded, and said at a simulated gate.
@@ -130,7 +130,7 @@ def kinds(
 
 
 def cut(kind: str, sound: Samples) -> Iterator[tuple[str, Samples]]:
-    """The phrase of a sound; none where the endpointing finds none."""
+    """Yield the phrase of a sound; none where the endpointing finds none."""
     try:
         phrase = main_phrase(sound).samples
     except NoSpeech:

@@ -189,7 +189,7 @@ class Surroundings:
         return sound * np.float32(wanted / (np.std(sound) + 1e-5))
 
     def _microphone(self) -> NDArray[np.float32]:
-        """A smooth curve and a tilt, added to log energies."""
+        """Return a smooth curve and a tilt, added to log energies."""
         random, unit = self.random, np.log(10) / 10
         knots = random.normal(0, MICROPHONE * unit, KNOTS) * random.random()
         knots += random.normal(0, TILT * unit) * random.random() * np.linspace(-0.5, 0.5, KNOTS)

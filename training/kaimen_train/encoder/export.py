@@ -104,7 +104,7 @@ def agreeing(
     sounds: Sequence[Samples],
     least: float = RUNTIMES_AGREE,
 ) -> tuple[bytes, Card]:
-    """A network as an int8 file on which both runtimes agree, and its card.
+    """Return a network as an int8 file on which both runtimes agree, and its card.
 
     ``sounds`` are compared. Raises EncoderError when the runtimes or the precisions agree in no
     rotation.
@@ -149,7 +149,7 @@ def quantizing(rung: Rung, windows: NDArray[np.float32]) -> Callable[[tf.keras.M
 
 
 def card_of(rung: Rung, network: tf.keras.Model, content: bytes, training: dict[str, Any]) -> Card:
-    """The card of a rung's file, before anything was measured of it."""
+    """Return the card of a rung's file, before anything was measured of it."""
     return Card(
         name=rung.name,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -166,7 +166,7 @@ def card_of(rung: Rung, network: tf.keras.Model, content: bytes, training: dict[
 
 
 def load(rung: Rung, folder: Path) -> tf.keras.Model:
-    """A trained rung, float32. Raises EncoderError where it was not trained."""
+    """Return a trained rung, float32. Raises EncoderError where it was not trained."""
     network = rung.builder(folder)(FRAMES)
     if rung.trained:
         weights = folder / rung.name / WEIGHTS
@@ -204,7 +204,7 @@ def float_network(weights: Path, card: Card) -> tf.keras.Model:
 def agree(
     trial: Path, float32: Path, sounds: Sequence[Samples], least: float = RUNTIMES_AGREE
 ) -> dict[str, float]:
-    """Cosines between the runtimes, and between int8 and float32.
+    """Return cosines between the runtimes, and between int8 and float32.
 
     Raises EncoderError where the runtimes' are below ``least`` anywhere, or the precisions' in
     the mean.
@@ -230,7 +230,7 @@ def agree(
 
 
 def development_strangers(encoder: Encoder, clips: Clips) -> dict[str, float]:
-    """How strangers' scores among speakers that training never heard are distributed.
+    """Return how strangers' scores among speakers that training never heard are distributed.
 
     Five recordings of a text enroll a speaker; whoever else says the same text is a stranger, as
     at a gate, where all say the same phrase.

@@ -96,7 +96,7 @@ class Fit:
     def learn(
         self, heard: NDArray[Any], labels: NDArray[np.int32], taught: NDArray[np.float32]
     ) -> dict[str, float]:
-        """One step on features (batch, frames, MELS), labels (batch,), teacher's points."""
+        """Take one step on features (batch, frames, MELS), labels (batch,), teacher's points."""
         found = self._learn(
             tf.constant(heard, tf.float32), tf.constant(labels, tf.int32), tf.constant(taught)
         )
@@ -135,7 +135,7 @@ class Fit:
         return found
 
     def encoder(self, frames: int | None = None) -> keras.Model:
-        """The network with averaged weights, in float32."""
+        """Return the network with averaged weights, in float32."""
         network = self.build(frames)
         network.set_weights([weight.numpy() for weight in self.averaged])
         return network
@@ -243,7 +243,7 @@ def fit(
 
 
 def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:
-    """A number for each speaker at each speed, UNKNOWN for voices without a name."""
+    """Return a number for each speaker at each speed, UNKNOWN for voices without a name."""
     numbers: dict[tuple[str, str, float], int] = {}
     labels = np.full(len(clips), UNKNOWN, np.int32)
     for index, label in enumerate(clips.labels):
@@ -256,7 +256,7 @@ def _classes(clips: Clips) -> tuple[NDArray[np.int32], int]:
 def _towards_speaker(
     taught: NDArray[np.float32], labels: NDArray[np.int32], classes: int, share: float
 ) -> NDArray[np.float32]:
-    """The teachers' point of the clip, and a share of its speaker's mean: words blur it."""
+    """Return the teachers' point of the clip, and a share of its speaker's mean: words blur it."""
     sums = np.zeros((classes, taught.shape[1]), np.float32)
     np.add.at(sums, labels[labels >= 0], taught[labels >= 0])
     means = unit(sums)

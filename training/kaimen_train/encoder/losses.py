@@ -11,7 +11,7 @@ TEMPERATURE = 0.08  # of the contrast within a batch
 def margin_softmax(
     points: tf.Tensor, centres: tf.Tensor, labels: tf.Tensor, margin: tf.Tensor
 ) -> tf.Tensor:
-    """Additive angular margin softmax; labels of -1 do not count.
+    """Return additive angular margin softmax; labels of -1 do not count.
 
     points (batch, d) and centres (classes, d) are unit-length, margin in radians.
     J. Deng et al., "ArcFace", CVPR 2019.
@@ -42,7 +42,7 @@ def contrast(points: tf.Tensor, voices: tf.Tensor) -> tf.Tensor:
 
 
 def similarity(points: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Squared difference of all pairs' cosines, the student's and the teacher's."""
+    """Return squared difference of all pairs' cosines, the student's and the teacher's."""
     ours, theirs = (every @ tf.transpose(every) for every in (points, teacher))
     return tf.reduce_mean(tf.square(ours - theirs))
 

@@ -22,7 +22,7 @@ USUAL = 0.25  # share of the windows, the least extreme, that set the scales
 
 
 def quantize(network: tf.keras.Model, shown: NDArray[np.float32]) -> bytes:
-    """A fully integer-quantized TFLite file; ``shown`` is (windows, frames, MELS)."""
+    """Return a fully integer-quantized TFLite file; ``shown`` is (windows, frames, MELS)."""
     shown = shown[usual(network, shown)]
     converter = _converter(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -89,7 +89,7 @@ def _converted(converter: tf.lite.TFLiteConverter) -> bytes:
 
 
 def usual(network: tf.keras.Model, shown: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which windows drive no activation to an extreme, (windows,); at least one does not.
+    """Return which windows drive no activation to an extreme, (windows,); at least one does not.
 
     The largest value shown sets the scale of a tensor, and a few odd windows reach twice as far
     as all others. Left out, their own activations are clipped; all others gain a bit.

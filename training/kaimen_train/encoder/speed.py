@@ -27,7 +27,7 @@ IN_A_ROW = 10  # calls a round, as a peer is called: a first one finds none of i
 
 
 def measure(encoder: Path, float32: Path, peers: list[str]) -> dict[str, float]:
-    """Median milliseconds by name, sound to point; the network alone where it says so."""
+    """Return median milliseconds by name, sound to point; the network alone where it says so."""
     asked = [sys.executable, "-m", "kaimen_train.encoder.speed"]
     asked += [str(encoder), str(float32), str(ROUNDS)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -21,7 +21,7 @@ BATCH = 2_000  # clips a call
 
 
 def points(clips: Clips, folder: Path) -> list[NDArray[np.float32]]:
-    """Each teacher's unit-length points, of shape (clips, dimension of the teacher).
+    """Return each teacher's unit-length points, of shape (clips, dimension of the teacher).
 
     Raises SettingsError where the teachers are not installed.
     """

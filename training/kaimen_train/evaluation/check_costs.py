@@ -24,7 +24,7 @@ VISITS = 28  # at most
 
 
 def measure(names: Sequence[Name], phrases: Sequence[Samples]) -> list[dict[str, Any]]:
-    """Median milliseconds by runtime, and the checks' shares of the encoder's time.
+    """Return median milliseconds by runtime, and the checks' shares of the encoder's time.
 
     Of phrases that fill one of the encoder's windows at most, and of longer ones, which take it
     twice the time.

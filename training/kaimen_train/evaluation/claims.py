@@ -46,12 +46,12 @@ class Claims:
 
     @classmethod
     def of(cls, galleries: Sequence[Mapping[str, Points]]) -> Claims:
-        """Every claim of every probe, of takes by speaker; galleries of one have none."""
+        """Return every claim of every probe, of takes by speaker; galleries of one have none."""
         parts = [each for each in map(_claims, galleries) if each is not None]
         return cls(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
     def figures(self, fmr: float, rule: str | float) -> dict[str, Any]:
-        """Shares of true claims that are turned away, and of false ones that open."""
+        """Return shares of true claims that are turned away, and of false ones that open."""
         threshold = float(np.quantile(self.score[~self.true], 1 - fmr))
         opens = (self.score >= threshold) & ~self.another(rule)
         return {
@@ -91,7 +91,7 @@ def _claims(
 
 
 def compare(rows: Sequence[Row], folder: Path, encoder: Path) -> list[dict[str, Any]]:
-    """Figures of every rule at every threshold, by corpus."""
+    """Return figures of every rule at every threshold, by corpus."""
     spoken = [row for row in of_split(rows, "eval") if row.corpus in CORPORA]
     loaded = Encoder(encoder)
     clips = cut(spoken, folder / "corpus", speeds=(1.0,))

@@ -63,12 +63,12 @@ class DrawnEnrollment:
 
     @property
     def points(self) -> Points:
-        """Voiceprints of the takes that enroll, (takes, dimension)."""
+        """Return voiceprints of the takes that enroll, (takes, dimension)."""
         return self.student.points[self.chosen, self.worse]
 
     @property
     def qualities(self) -> list[TakeQuality]:
-        """Their qualities."""
+        """Return their qualities."""
         rows = self.student.qualities[self.chosen, self.worse].tolist()
         return [TakeQuality(*row) for row in rows]
 

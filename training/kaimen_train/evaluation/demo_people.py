@@ -55,7 +55,7 @@ class Class:
 
     @property
     def folder(self) -> str:
-        """Its name."""
+        """Return its name."""
         return _name(self.phrase)
 
 
@@ -97,7 +97,7 @@ class SpokenWords:
         self._said: dict[Pair, list[Samples]] = {}
 
     def says(self, pair: Pair) -> list[Samples]:
-        """Both words, joined, from every take of them that holds a voice."""
+        """Return both words, joined, from every take of them that holds a voice."""
         if pair not in self._said:
             first, second = ({take for text, take in self._files if text == each} for each in pair)
             self._said[pair] = list(self._takes(pair, sorted(first & second)))
@@ -172,7 +172,7 @@ def everybody(rows: Sequence[Row], ages: str) -> Iterator[tuple[str, dict[str, S
 
 
 def _by_hash(rows: Sequence[Row]) -> list[SpokenWords]:
-    """The speakers, in an order that nobody chose."""
+    """Return the speakers, in an order that nobody chose."""
     own: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         own[row.speaker].append(row)
@@ -192,7 +192,7 @@ def _name(pair: Pair) -> str:
 
 
 def cut(samples: Samples, *, before: float = MARGIN, after: float = MARGIN) -> Samples:
-    """Where somebody speaks, and so many seconds around it. Raises NoSpeech."""
+    """Return where somebody speaks, and so many seconds around it. Raises NoSpeech."""
     phrase = main_phrase(samples)
     start = max(0, phrase.start - round(before * SAMPLE_RATE))
     return samples[start : phrase.end + round(after * SAMPLE_RATE)]

@@ -125,7 +125,7 @@ def record(voice: Voice, folder: Path) -> None:
 
 
 def take(voice: Voice, text: str, random: np.random.Generator) -> Samples:
-    """One take of ``text`` in a room: float32 at 16 kHz, shape (samples,)."""
+    """Return a take of ``text`` in a room: float32 at 16 kHz, shape (samples,)."""
     speed = voice.speed * random.uniform(1 - SPEED, 1 + SPEED)
     speech = speak(voice, text, speed, voice.pitch + int(random.integers(-PITCH, PITCH + 1)))
     level = LEVEL + random.uniform(-LOUDNESS, LOUDNESS)
@@ -137,7 +137,7 @@ def take(voice: Voice, text: str, random: np.random.Generator) -> Samples:
 
 
 def speak(voice: Voice, text: str, speed: float, pitch: int) -> Samples:
-    """The bare speech of espeak-ng at 16 kHz. Raises SettingsError where it is missing."""
+    """Return the bare speech of espeak-ng at 16 kHz. Raises SettingsError where it is missing."""
     program = shutil.which("espeak-ng")
     if program is None:
         raise SettingsError("espeak-ng is missing; install it with 'apt-get install espeak-ng'")
@@ -155,7 +155,7 @@ def speak(voice: Voice, text: str, speed: float, pitch: int) -> Samples:
 
 
 def pink(length: int, random: np.random.Generator) -> Samples:
-    """Noise with the same power in every octave above 40 Hz, RMS 1, shape (length,)."""
+    """Return noise with the same power in every octave above 40 Hz, RMS 1, shape (length,)."""
     spectrum = np.fft.rfft(random.standard_normal(length))
     frequencies = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
     noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(frequencies, 40)), length)

@@ -49,7 +49,7 @@ Change = Callable[[Samples, NDArray[np.bool_], np.random.Generator], Samples]
 
 
 def speech_frames(samples: Samples) -> NDArray[np.bool_]:
-    """Which of the whole frames of a recording are speech, shape (frames,)."""
+    """Return which of the whole frames of a recording are speech, shape (frames,)."""
     brighter = np.diff(samples, prepend=samples[:1])
     framed = brighter[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
     level = 10 * np.log10(np.mean(np.square(framed, dtype=np.float64), axis=1) + 1e-12)
@@ -66,13 +66,13 @@ def speech_frames(samples: Samples) -> NDArray[np.bool_]:
 
 
 def _ends(speech: NDArray[np.bool_]) -> tuple[int, int]:
-    """The first and one past the last sample of the speech."""
+    """Return the first and one past the last sample of the speech."""
     (where,) = np.nonzero(speech)
     return int(where[0]) * FRAME, (int(where[-1]) + 1) * FRAME
 
 
 def trimmed(samples: Samples) -> Samples:
-    """The energy trim: from the first to the last frame of speech, with a margin."""
+    """Return the energy trim: from the first to the last frame of speech, with a margin."""
     first, last = _ends(speech_frames(samples))
     return samples[max(0, first - MARGIN) : last + MARGIN]
 
@@ -126,7 +126,7 @@ def _through_a_file(samples: Samples) -> Samples:
 
 
 def cuts(row: Row, noise: Sequence[Row]) -> dict[str, Cut]:
-    """What becomes of a recording under each condition."""
+    """Return what becomes of a recording under each condition."""
     samples = read(row.file, longest=None)
     speech = speech_frames(samples)
     first, last = _ends(speech)
@@ -150,7 +150,7 @@ def cuts(row: Row, noise: Sequence[Row]) -> dict[str, Cut]:
 
 
 def every(rows: Sequence[Row], nth: int) -> list[Row]:
-    """The rows of every nth text of a corpus: a quick look, with whole pairs."""
+    """Return the rows of every nth text of a corpus: a quick look, with whole pairs."""
     texts = sorted({(row.corpus, row.text) for row in rows})
     firsts = {corpus: number for number, (corpus, _) in reversed(list(enumerate(texts)))}
     kept = {pair for number, pair in enumerate(texts) if (number - firsts[pair[0]]) % nth == 0}
@@ -160,7 +160,7 @@ def every(rows: Sequence[Row], nth: int) -> list[Row]:
 def measure(
     rows: Sequence[Row], embed: protocols.Embed, *, nth: int = 1
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures by corpus and condition, of every ``nth`` text.
+    """Return figures by corpus and condition, of every ``nth`` text.
 
     EER only where a text is said by several. Raises SettingsError where there is nothing to
     measure.

@@ -144,7 +144,7 @@ def embedded(heard: EvalSpeech, embed: protocols.Embed) -> Embedded:
 
 
 def evaluate(made: Embedded) -> dict[str, Any]:
-    """Figures by protocol and corpus; protocols whose corpora are missing are left out."""
+    """Return figures by protocol and corpus; protocols whose corpora are missing are left out."""
     found: dict[str, Any] = {"pair": {}, "phrase": {}, "open_set": {}, "wrong_phrase": {}}
     for corpus, points in made.points.items():
         rows = made.heard.rows[corpus]

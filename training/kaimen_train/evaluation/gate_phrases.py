@@ -42,7 +42,7 @@ class SpeakerFacts:
 
 
 def hear(rows: Sequence[Row], heard: EvalSpeech) -> tuple[list[GatePhrases], SpeakerFacts]:
-    """All phrases that are tried, and what is known of who says them.
+    """Return all phrases that are tried, and what is known of who says them.
 
     ``heard`` is what was read of ``rows`` before; the corpora that it has not are read here.
     """
@@ -134,7 +134,7 @@ def _of_calls(rows: Sequence[Row], sounds: Sequence[Samples]) -> Iterator[GatePh
 
 
 def _call(row: Row) -> int:
-    """The number before the take: word-02-01.opus is of call 2."""
+    """Return the number before the take: word-02-01.opus is of call 2."""
     return int(row.file.stem.split("-")[-2])
 
 
@@ -148,7 +148,7 @@ def _known(rows: Sequence[Row]) -> SpeakerFacts:
 
 
 def _table(rows: Sequence[Row], corpus: str, name: str) -> list[dict[str, str]]:
-    """A table beside the recordings of a corpus; empty where there is none."""
+    """Return a table beside the recordings of a corpus; empty where there is none."""
     for row in rows:
         if row.corpus == corpus:
             path = Path(str(row.file).removesuffix(row.path), corpus, name)

@@ -47,7 +47,7 @@ def evaluate(
 
 
 def _sentences(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dict[str, Any]:
-    """The protocol *sentences*: takes 1 to 5 enroll, the others come; EER by group."""
+    """Return the protocol *sentences*: takes 1 to 5 enroll, the others come; EER by group."""
     found = {}
     (said,) = protocols.by_phrase(phrases.names, points)
     last = max(take for _, _, take in phrases.names)
@@ -61,7 +61,7 @@ def _sentences(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dic
 
 
 def figures(trials: VoiceTrials) -> dict[str, Any]:
-    """EER, and FNIR at each of the FMRS: counted where it can be, else by the tail."""
+    """Return EER, and FNIR at each of the FMRS: counted where it can be, else by the tail."""
     every, sides = trials.scores.astype(np.float64), trials.sides
     errors = Errors(every, *sides)
     counted, fitted = errors.fnir(FMRS)
@@ -85,7 +85,7 @@ def figures(trials: VoiceTrials) -> dict[str, Any]:
 
 
 def left_by_four_words(by_corpus: Mapping[str, Any]) -> dict[str, float]:
-    """FNIR of four words over that of one at the USUAL FMR, by corpus and their mean."""
+    """Return FNIR of four words over that of one at the USUAL FMR, by corpus and their mean."""
     found = {}
     for corpus, groups in by_corpus.items():
         lengths = next(iter(groups.values()))
@@ -97,7 +97,7 @@ def left_by_four_words(by_corpus: Mapping[str, Any]) -> dict[str, float]:
 
 
 def tried(phrases: GatePhrases, points: Points, known: SpeakerFacts) -> dict[str, VoiceTrials]:
-    """Trials by group; groups without both kinds of trials are left out."""
+    """Return trials by group; groups without both kinds of trials are left out."""
     if phrases.corpus == CALLS:
         found = _days(phrases, points, known)
     else:

@@ -13,7 +13,7 @@ Numbers = NDArray[np.int_]  # of speakers, from zero
 
 
 def det_curve(targets: Scores, strangers: Scores) -> tuple[Scores, Scores, Scores]:
-    """Thresholds, and the shares missed and let in when scores at or above them pass.
+    """Return thresholds, and the shares missed and let in when scores at or above them pass.
 
     All three have one entry a distinct score, and one more above them all; rising thresholds.
     """
@@ -26,7 +26,7 @@ def det_curve(targets: Scores, strangers: Scores) -> tuple[Scores, Scores, Score
 
 
 def equal_error_rate(targets: Scores, strangers: Scores) -> float:
-    """The error where as many are missed as let in, between the two nearest thresholds."""
+    """Return the error where as many are missed as let in, between the two nearest thresholds."""
     _, missed, let_in = det_curve(targets, strangers)
     at = int(np.argmax(missed >= let_in))
     if at == 0:
@@ -38,7 +38,7 @@ def equal_error_rate(targets: Scores, strangers: Scores) -> float:
 
 
 def equal_error_threshold(targets: Scores, strangers: Scores) -> float:
-    """The lowest threshold at which at least as many are missed as let in."""
+    """Return the lowest threshold at which at least as many are missed as let in."""
     thresholds, missed, let_in = det_curve(targets, strangers)
     return float(thresholds[int(np.argmax(missed >= let_in))])
 
@@ -51,7 +51,7 @@ def minimum_cost(targets: Scores, strangers: Scores, p_target: float = 0.01) -> 
 
 
 def threshold_at(strangers: Scores, share: float) -> float:
-    """The lowest threshold at which at most ``share`` of the strangers' scores pass."""
+    """Return the lowest threshold at which at most ``share`` of the strangers' scores pass."""
     ordered = np.sort(strangers)[::-1]
     allowed = int(np.floor(share * len(ordered)))
     if allowed >= len(ordered):
@@ -61,7 +61,7 @@ def threshold_at(strangers: Scores, share: float) -> float:
 
 
 def misses_at(targets: Scores, strangers: Scores, let_in: Scores) -> Scores:
-    """Share of targets missed where at most these shares of strangers are let in."""
+    """Return share of targets missed where at most these shares of strangers are let in."""
     thresholds = np.array([threshold_at(strangers, float(share)) for share in let_in])
     return np.searchsorted(np.sort(targets), thresholds, "left") / len(targets)
 
@@ -82,7 +82,7 @@ def interval(drawn: Sequence[Any] | NDArray[Any]) -> tuple[float, float]:
 def interval_of_equal_error_rate(
     scores: Scores, first: Numbers, second: Numbers
 ) -> tuple[float, float]:
-    """95 % interval by bootstrap over speakers: trials count as often as both are drawn.
+    """Return 95 % interval by bootstrap over speakers: trials count as often as both are drawn.
 
     scores, and the numbers of the speakers on both sides, all (trials,). A speaker drawn twice
     counts twice against others, not four times against themselves.
@@ -113,7 +113,7 @@ def drawn_equal_error_rates(
 
 
 def separation(scores: Scores, same: NDArray[np.bool_], weights: Scores | None = None) -> float:
-    """How far targets' scores lie above strangers', in their mean deviation (d').
+    """Return how far targets' scores lie above strangers', in their mean deviation (d').
 
     scores, and whether both sides are the same speaker, (trials,). Scores that are normal have an
     EER of Phi(-d' / 2) (D. Green and J. Swets, Signal Detection Theory, 1966); it moves with all
@@ -131,7 +131,7 @@ def separation(scores: Scores, same: NDArray[np.bool_], weights: Scores | None =
 def interval_of_separation_gained(
     before: Scores, after: Scores, first: Numbers, second: Numbers, *, rounds: int = 500
 ) -> tuple[float, float]:
-    """95 % interval of what ``separation`` gains, by bootstrap over speakers.
+    """Return 95 % interval of what ``separation`` gains, by bootstrap over speakers.
 
     Both scores of each trial, and the rest as of ``interval_of_equal_error_rate``.
     """

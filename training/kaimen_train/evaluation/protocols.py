@@ -51,24 +51,24 @@ class TextTakes:
     takes: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
 
     def enrolled(self, speaker: str) -> Points:
-        """The points that enroll a speaker."""
+        """Return the points that enroll a speaker."""
         takes = self.takes[speaker]
         return np.stack([takes[take] for take in ENROLLED if take in takes])
 
     def probes(self, speaker: str, numbers: Iterable[int]) -> Points:
-        """The points with which a speaker comes to the gate."""
+        """Return the points with which a speaker comes to the gate."""
         takes = self.takes[speaker]
         return np.stack([takes[take] for take in numbers if take in takes])
 
 
 def by_text(rows: Sequence[Row], points: Points) -> list[TextTakes]:
-    """Recordings of one corpus, by text."""
+    """Return recordings of one corpus, by text."""
     names = [(row.text, row.speaker, row.take) for row in rows]
     return sorted(by_phrase(names, points), key=lambda said: said.text)
 
 
 def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], list[Samples]]:
-    """Phrases of two words by one speaker in one take: their names, and how they sound."""
+    """Return phrases of two words by one speaker in one take: their names, and how they sound."""
     words = {
         (row.text, row.speaker, row.take): sound for row, sound in zip(rows, sounds, strict=True)
     }
@@ -83,7 +83,7 @@ def joined(rows: Sequence[Row], sounds: Sequence[Samples]) -> tuple[list[Name], 
 
 
 def one_phrase(*words: Samples) -> Samples:
-    """Words with a short pause between them."""
+    """Return words with a short pause between them."""
     pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     return np.concatenate([piece for word in words for piece in (pause, word)][1:])
 
@@ -97,7 +97,7 @@ def by_phrase(names: Sequence[Name], points: Points) -> list[TextTakes]:
 
 
 def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> VoiceTrials:
-    """All pairs of recordings of the same text.
+    """Return all pairs of recordings of the same text.
 
     With ``others``, the same recordings under another condition, each pair is tried twice:
     one of the two as it is, the other under the condition.
@@ -120,7 +120,7 @@ def pairs(rows: Sequence[Row], points: Points, others: Points | None = None) -> 
 def verifications(
     texts: Sequence[TextTakes], numbers: Iterable[int], others: Sequence[TextTakes] | None = None
 ) -> VoiceTrials:
-    """Every probe against every enrolled speaker of the same text.
+    """Return every probe against every enrolled speaker of the same text.
 
     With ``others``, the same texts under another condition, the probes are those.
     """
@@ -153,7 +153,7 @@ class VoiceTrials:
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """All scores, (trials,)."""
+        """Return all scores, (trials,)."""
         return np.concatenate(self._scores)
 
     @property
@@ -164,17 +164,17 @@ class VoiceTrials:
 
     @property
     def targets(self) -> NDArray[np.float32]:
-        """Scores of speakers who met themselves."""
+        """Return scores of speakers who met themselves."""
         return self.scores[self.same]
 
     @property
     def strangers(self) -> NDArray[np.float32]:
-        """Scores of speakers who met others."""
+        """Return scores of speakers who met others."""
         return self.scores[~self.same]
 
     @property
     def eer(self) -> float:
-        """The equal error rate."""
+        """Return the equal error rate."""
         return equal_error_rate(self.targets, self.strangers)
 
     @property
@@ -184,11 +184,11 @@ class VoiceTrials:
 
     @property
     def sides(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-        """Numbers of the speakers on both sides, each (trials,)."""
+        """Return numbers of the speakers on both sides, each (trials,)."""
         return np.concatenate(self._first), np.concatenate(self._second)
 
     def errors(self) -> dict[str, Any]:
-        """EER with its interval, minDCF, and the DET curve."""
+        """Return EER with its interval, minDCF, and the DET curve."""
         targets, strangers = self.targets, self.strangers
         return {
             "eer": self.eer,
@@ -221,7 +221,7 @@ class OpenSet:
         return float(np.mean(students < threshold)), threshold
 
     def interval(self, fpir: float, seed: int = 0) -> tuple[float, float]:
-        """95 % interval of the FNIR by bootstrap over speakers."""
+        """Return 95 % interval of the FNIR by bootstrap over speakers."""
         random = np.random.default_rng(seed)
         names = list(self.strangers)
         drawn = [

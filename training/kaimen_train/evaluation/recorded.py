@@ -274,7 +274,7 @@ def _threshold(known: dict[str, Points], encoder: Encoder) -> float:
 def _missed(
     known: dict[str, Points], probes: dict[str, Points], threshold: float
 ) -> NDArray[np.bool_]:
-    """Which probes do not let their student in: too far, or nearer to another."""
+    """Return which probes do not let their student in: too far, or nearer to another."""
     missed = []
     for name, own in probes.items():
         score = score_of(known[name], own)
@@ -313,7 +313,7 @@ def _coded(sounds: Sequence[Samples], rate: int, channels: int, form: str) -> li
 
 
 def _at_rate(sound: Samples, rate: int, channels: int) -> Samples:
-    """A sound in a quiet room at a rate; a second channel hears it later and lower."""
+    """Return a sound in a quiet room at a rate; a second channel hears it later and lower."""
     random = np.random.default_rng(0)
     around = round(AROUND * SAMPLE_RATE)
     padded = np.pad(sound, around)

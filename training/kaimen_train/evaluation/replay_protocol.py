@@ -29,7 +29,7 @@ ONE_IN = 12  # takes that are played back
 
 
 def evaluate(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
-    """Shares of fresh takes refused and of replays found, by corpus and SNR."""
+    """Return shares of fresh takes refused and of replays found, by corpus and SNR."""
     random = np.random.default_rng(seed)
     drawn = devices(random, DEVICES, "test")
     found = {}

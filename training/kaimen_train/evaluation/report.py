@@ -91,7 +91,7 @@ def draw_ladder(steps: Sequence[Step], path: Path) -> None:
 
 
 def _tasks(every: Figures) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Figures with an EER by task and encoder."""
+    """Return figures with an EER by task and encoder."""
     tasks: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, figures in every.items():
         for corpus, pair in figures["pair"].items():
@@ -157,7 +157,7 @@ def _bars(every: Figures, kinds: list[str], axes: list[Axes]) -> None:
 
 
 def _drawn(draw: Callable[[list[Axes]], None], panels: int) -> str:
-    """An inline SVG with panels two in a row."""
+    """Return an inline SVG with panels two in a row."""
     rows = -(-panels // 2)
     figure = Figure(figsize=(10, 4.2 * rows), layout="constrained")
     axes = list(figure.subplots(rows, 2, squeeze=False).flat)

@@ -35,37 +35,37 @@ def show(tables: Iterable[Table], *, as_markdown: bool = False) -> None:
 
 
 def markdown(table: Table) -> str:
-    """A table as the docs have them."""
+    """Return a table as the docs have them."""
     head, rows = head_and_rows(table)
     lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
     return "\n".join([f"{table.title}\n", *lines]) + "\n\n"
 
 
 def head_and_rows(table: Table) -> tuple[list[str], list[list[str]]]:
-    """What is in a table, to be shown otherwise."""
+    """Return what is in a table, to be shown otherwise."""
     columns = ([str(cell) for cell in column.cells] for column in table.columns)
     rows = [list(row) for row in zip(*columns, strict=True)]
     return [str(column.header) for column in table.columns], rows
 
 
 def percent(share: float) -> str:
-    """A share, to be read."""
+    """Return a share, to be read."""
     return f"{100 * share:.2f}"
 
 
 def with_interval(value: float, interval: Sequence[float]) -> str:
-    """A share and its interval, to be read."""
+    """Return a share and its interval, to be read."""
     low, high = interval
     return f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
 def titled(title: str, *names: str) -> Table:
-    """An empty table."""
+    """Return an empty table."""
     return Table(*names, title=title, box=SIMPLE_HEAD)
 
 
 def evaluated(name: str, figures: Figures) -> Iterator[Table]:
-    """What ``kaimen_train.evaluation.evaluate.evaluate`` found of an encoder."""
+    """Yield what ``kaimen_train.evaluation.evaluate.evaluate`` found of an encoder."""
     table = titled(name, "protocol", "on", "figure", "%", "trials")
     rates = [("pair", corpus, pair) for corpus, pair in figures["pair"].items()]
     if figures["phrase"]:
@@ -102,7 +102,7 @@ def _sentences_and_days(gate: Figures) -> Iterator[tuple[str, str, Figures]]:
 
 
 def gate(name: str, figures: Figures) -> Iterator[Table]:
-    """What ``kaimen_train.evaluation.gate_protocol.evaluate`` found of an encoder."""
+    """Yield what ``kaimen_train.evaluation.gate_protocol.evaluate`` found of an encoder."""
     every = list(_gates(figures))
     if not every:
         return
@@ -150,7 +150,7 @@ def gates(every: Mapping[str, Figures], fmr: str = "0.0001") -> Iterator[Table]:
 
 
 def _gates(figures: Figures) -> Iterator[tuple[str, str, Figures]]:
-    """What it is measured on, the length, and the figures."""
+    """Yield what it is measured on, the length, and the figures."""
     for corpus, groups in figures["by_corpus"].items():
         for group, lengths in groups.items():
             for length, found in lengths.items():
@@ -164,7 +164,7 @@ def _fnir(found: Figures, *, interval: bool = False) -> str:
 
 
 def _whole(share: float) -> str:
-    """Two digits of a share in %: no more can be known of so few speakers."""
+    """Return two digits of a share in %: no more can be known of so few speakers."""
     return f"{100 * share:.0f}" if share >= 0.0995 or not share else f"{100 * share:.1f}"
 
 
@@ -173,7 +173,7 @@ def _trials(figures: Figures) -> str:
 
 
 def cost_of_int8(cost: Mapping[str, Figures]) -> Iterator[Table]:
-    """What ``kaimen_train.evaluation.evaluate.cost_of_int8`` found; no table of nothing."""
+    """Yield what ``kaimen_train.evaluation.evaluate.cost_of_int8`` found; no table of nothing."""
     if not cost:
         return
     names = ("trials", "EER int8, %", "float, %", "ratio", "flipped, %", "mean cosine")
@@ -187,7 +187,7 @@ def cost_of_int8(cost: Mapping[str, Figures]) -> Iterator[Table]:
 
 
 def ladder(steps: Sequence[Step]) -> Iterator[Table]:
-    """The rungs, from 39 numbers to the deep encoder."""
+    """Yield the rungs, from 39 numbers to the deep encoder."""
     names = ("rung", "what it is", "layers", "parameters", "kB", "ms")
     table = titled("EER, %", *names, *steps[0].pair, "phrase", "FNIR")
     for step in steps:
@@ -198,7 +198,7 @@ def ladder(steps: Sequence[Step]) -> Iterator[Table]:
 
 
 def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
-    """What ``kaimen_train.evaluation.endpointing.measure`` found."""
+    """Yield what ``kaimen_train.evaluation.endpointing.measure`` found."""
     names = ("recordings", "a phrase", "long pause", "< 80 % kept", "kept", "EER")
     table = titled("what endpointing loses, %", "corpus", "heard", *names, "EER, energy trim")
     for corpus, conditions in found.items():
@@ -214,7 +214,7 @@ def endpointing(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[Table]:
 def recorded(
     impairments: Sequence[Figures], gain_steps: Sequence[Figures], formats: Sequence[Figures]
 ) -> Iterator[Table]:
-    """What ``kaimen_train.evaluation.recorded`` found; a table of each that was measured."""
+    """Yield what ``kaimen_train.evaluation.recorded`` found; a table of each that was measured."""
     if impairments:
         table = titled(
             "loss of score",
@@ -256,7 +256,7 @@ def recorded(
 
 
 def claims(found: Iterable[Figures]) -> Iterator[Table]:
-    """What a claim turns away and lets in, by corpus, threshold and rule."""
+    """Yield what a claim turns away and lets in, by corpus, threshold and rule."""
     names = ("of", "students", "FMR", "threshold", "another", "true refused", "false opened")
     table = titled("claims, %", *names)
     for each in found:
@@ -274,7 +274,7 @@ def claims(found: Iterable[Figures]) -> Iterator[Table]:
 
 
 def promises(found: Iterable[Figures]) -> Iterator[Table]:
-    """What calibrations promised of schools, and what came true."""
+    """Yield what calibrations promised of schools, and what came true."""
     names = ("error", "calibrated with", "at", "threshold", "predicted", "measured", "schools")
     table = titled("what calibrations promise, %", *names)
     for each in found:
@@ -287,7 +287,7 @@ def promises(found: Iterable[Figures]) -> Iterator[Table]:
 
 
 def pairs(found: Iterable[Figures]) -> Iterator[Table]:
-    """How alike recordings of one speaker are, and of two."""
+    """Yield how alike recordings of one speaker are, and of two."""
     table = titled("cosines of pairs", "voices", "same speaker", "another", "EER, %")
     for each in found:
         spreads = [
@@ -299,7 +299,7 @@ def pairs(found: Iterable[Figures]) -> Iterator[Table]:
 
 
 def speed(taken: Mapping[str, float]) -> Iterator[Table]:
-    """Milliseconds by what took them; the first is the measure."""
+    """Yield milliseconds by what took them; the first is the measure."""
     first = next(iter(taken.values()))
     table = titled("1.5 s of sound", "what", "median ms", "times the first")
     for name, milliseconds in taken.items():
@@ -308,7 +308,7 @@ def speed(taken: Mapping[str, float]) -> Iterator[Table]:
 
 
 def loudspeaker(found: Figures) -> Iterator[Table]:
-    """Errors of the detector of loudspeakers."""
+    """Yield errors of the detector of loudspeakers."""
     for beside, figures in found.items():
         title = "simulated replays, " + BESIDE[beside]
         table = titled(title, "figure", "%, 95 % interval", "of")

@@ -56,7 +56,7 @@ class Tail:
         return cls(float(inside / total), float(start), mean * (1 - shape), shape)
 
     def threshold(self, share: float) -> float:
-        """The score that ``share`` of all scores reach, ``share`` being in the tail.
+        """Return the score that ``share`` of all scores reach, ``share`` being in the tail.
 
         S. Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, (4.12).
         """
@@ -67,7 +67,7 @@ class Tail:
 
 
 def counted_threshold(scores: Floats, weights: Floats, share: float) -> float:
-    """The lowest threshold that at most ``share`` of falling ``scores`` reach, by weight."""
+    """Return the lowest threshold that at most ``share`` of falling ``scores`` reach, by weight."""
     above = np.cumsum(weights)
     at = int(np.searchsorted(above, share * above[-1] * (1 + 1e-9), "right"))
     return float(np.nextafter(scores[at], np.inf)) if at < len(scores) else -np.inf
@@ -87,11 +87,11 @@ class Errors:
 
     @property
     def counted(self) -> int:
-        """How many strangers' trials there are: an FMR below one of them is not counted."""
+        """Return how many strangers' trials there are: an FMR below one of them is not counted."""
         return len(self._others)
 
     def fnir(self, fmrs: Sequence[float], drawn: Floats | None = None) -> tuple[Floats, Floats]:
-        """FNIR at each of the falling ``fmrs``, counted and by the tail; NaN where none is.
+        """Return FNIR at each of the falling ``fmrs``, counted and by the tail; NaN where none is.
 
         ``drawn`` says how often each speaker counts, (highest number + 1,); each once if None.
         """

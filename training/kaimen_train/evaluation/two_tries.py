@@ -36,7 +36,7 @@ INSIDE, OUTSIDE = 9.0, -9.0  # beyond every score
 
 
 def compare(texts: Sequence[TextTakes], enroll: range, visit: range) -> list[dict[str, Any]]:
-    """FNIR of one try and of two at each of the FPIRS; of who says a text often enough.
+    """Return FNIR of one try and of two at each of the FPIRS; of who says a text often enough.
 
     ``less`` is the share of FNIR that the second try saves, with a 95 % interval by bootstrap over
     speakers.
@@ -64,7 +64,7 @@ def compare(texts: Sequence[TextTakes], enroll: range, visit: range) -> list[dic
 
 
 def _of_text(said: TextTakes, enroll: range, visit: range) -> Iterator[tuple[Any, ...]]:
-    """Each speaker's visits: their name, then what Visits hold."""
+    """Yield each speaker's visits: their name, then what Visits hold."""
     speakers = [
         name
         for name, takes in sorted(said.takes.items())
@@ -100,7 +100,7 @@ class Visits:
     alike: NDArray[np.bool_]  # whether both tries are of one voice, (visits,)
 
     def only(self, places: NDArray[np.int_]) -> Visits:
-        """Some of the visits, or the same several times."""
+        """Return some of the visits, or the same several times."""
         return Visits(
             self.strangers[:, places],
             self.students[:, places],
@@ -109,7 +109,7 @@ class Visits:
         )
 
     def at(self, fpir: float) -> dict[str, float]:
-        """Both gates' errors where this share of strangers gets in."""
+        """Return both gates' errors where this share of strangers gets in."""
         single = float(np.quantile(self.strangers[0], 1 - fpir))
         first = float(np.quantile(self.strangers[0], 1 - fpir * FIRST_TRY))
         let_in = self._after(self.strangers, self.strangers[0], first)
@@ -130,7 +130,7 @@ class Visits:
     def _after(
         self, tries: NDArray[np.float64], nearest: NDArray[np.float64], first: float
     ) -> NDArray[np.float64]:
-        """What each visit comes to, given whom its first try was nearest to."""
+        """Return what each visit comes to, given whom its first try was nearest to."""
         asked = (nearest < first) & (nearest >= first - GREY)
         enough = (tries[0] >= first) | (asked & (tries[1] >= first))
         return np.where(enough, INSIDE, np.where(asked & self.alike, tries[2], OUTSIDE))

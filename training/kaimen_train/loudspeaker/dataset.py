@@ -36,7 +36,7 @@ class ReplayPhrases:
 
     @property
     def attacks(self) -> NDArray[np.bool_]:
-        """Which of them are replays."""
+        """Return which of them are replays."""
         return ~np.isin(self.kinds, SAID)
 
     @property
@@ -45,7 +45,7 @@ class ReplayPhrases:
         return np.asarray(~np.isnan(self.usual).any(axis=1), np.bool_)
 
     def only(self, chosen: NDArray[np.bool_]) -> ReplayPhrases:
-        """Some of the phrases."""
+        """Return some of the phrases."""
         return ReplayPhrases(
             [self.heard[number] for number in np.flatnonzero(chosen)],
             *(getattr(self, name)[chosen] for name in TOLD),
@@ -53,7 +53,7 @@ class ReplayPhrases:
 
     @property
     def voices(self) -> NDArray[np.str_]:
-        """Who said them: speakers of two corpora are two, whatever they are called."""
+        """Return who said them: speakers of two corpora are two, whatever they are called."""
         corpora = np.where(self.corpora == PHRASE, PHRASED, self.corpora)
         return np.char.add(np.char.add(corpora, "/"), self.speakers)
 
@@ -69,14 +69,14 @@ class ReplayPhrases:
 
     @classmethod
     def load(cls, path: Path) -> ReplayPhrases:
-        """What was kept."""
+        """Return what was kept."""
         with np.load(path) as stored:
             heard = np.split(stored["heard"], np.cumsum(stored["lengths"])[:-1])
             return cls(heard, *(stored[name] for name in TOLD))
 
     @classmethod
     def joined(cls, parts: Sequence[ReplayPhrases]) -> ReplayPhrases:
-        """Those of several parts, one after the other."""
+        """Return those of several parts, one after the other."""
         every = [heard for part in parts for heard in part.heard]
         told = (np.concatenate([getattr(part, name) for part in parts]) for name in TOLD)
         return cls(every, *told)
@@ -87,13 +87,13 @@ One = tuple[Heard, str, str, str, Place, Place]
 
 
 def together(many: Sequence[One]) -> ReplayPhrases:
-    """Phrases one by one become all of them."""
+    """Return phrases that came one by one, all together."""
     heard, *told = zip(*many, strict=True)
     return ReplayPhrases(list(heard), *(np.array(each) for each in told))
 
 
 def kept(path: Path, make: Callable[[], ReplayPhrases]) -> ReplayPhrases:
-    """Phrases from a file, made where there is none."""
+    """Return phrases from a file, made where there is none."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = path.with_name(f".{path.name}")  # by this name only once it is all there

@@ -170,7 +170,7 @@ def _batch(
 
 
 def _stretched(phrase: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """A phrase with its mel scale stretched, as of a voice of another size."""
+    """Return a phrase with its mel scale stretched, as of a voice of another size."""
     places = np.minimum(np.arange(features.MELS) * factor, features.MELS - 1)
     lower = np.minimum(places.astype(int), features.MELS - 2)
     share = (places - lower).astype(np.float32)
@@ -191,7 +191,7 @@ def score(phrases: ReplayPhrases, weights: Weights, *, alone: bool = False) -> N
 def calibrated(
     weights: Weights, scores: NDArray[np.float64], attacks: NDArray[np.bool_]
 ) -> Weights:
-    """Weights whose scores are log-odds: a line through them by logistic regression.
+    """Return weights whose scores are log-odds: a line through them by logistic regression.
 
     J. Platt, "Probabilistic outputs for support vector machines", 1999; both kinds weigh alike.
     """

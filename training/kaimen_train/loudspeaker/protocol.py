@@ -71,7 +71,7 @@ def both_errors(phrases: ReplayPhrases, scored: Scored, beside: Limits, alone: L
 
 
 def errors(scores: NDArray[np.float64], phrases: ReplayPhrases, threshold: float) -> Figures:
-    """EER of replays against live phrases, APCER by kind of device, BPCER; with intervals.
+    """Return EER of replays against live phrases, APCER by kind of device, BPCER; with intervals.
 
     Intervals are of 95 %, by bootstrap over speakers.
     """
@@ -105,7 +105,7 @@ def errors(scores: NDArray[np.float64], phrases: ReplayPhrases, threshold: float
 def _share(
     wrong: NDArray[np.bool_], chosen: NDArray[np.bool_], phrases: ReplayPhrases
 ) -> dict[str, float]:
-    """The share of the chosen that are wrong, its interval, and how many they are."""
+    """Return the share of the chosen that are wrong, its interval, and how many they are."""
     speakers, numbers = np.unique(phrases.voices[chosen], return_inverse=True)
     misses = np.bincount(numbers, wrong[chosen], len(speakers))
     counts = np.bincount(numbers, minlength=len(speakers))

@@ -151,7 +151,7 @@ class ReplayPart:
 def simulate(
     rows: list[Row], folder: Path, learned: Amount, held: Amount, encoder: Path, *, seed: int = 0
 ) -> tuple[ReplayPhrases, ReplayPhrases]:
-    """Phrases to learn from, and those of held-out speakers; kept, a part each.
+    """Return phrases to learn from, and those of held-out speakers; kept, a part each.
 
     A quarter of them are recordings as they are, a quarter live phrases, half replays. Raises
     SettingsError.
@@ -177,7 +177,7 @@ def simulate(
 
 
 def _part(rows: list[Row], folder: Path, encoder: Path, part: ReplayPart) -> Path:
-    """Where a part is kept, once it is drawn. Raises SettingsError."""
+    """Return where a part is kept, once it is drawn. Raises SettingsError."""
     name = _name(rows, encoder, part)
     path = folder / "loudspeaker" / f"{name}.npz"
     kept(path, lambda: together(list(_drawn_part(rows, folder, Encoder(encoder), part))))
@@ -210,7 +210,7 @@ def _drawn_part(rows: list[Row], folder: Path, encoder: Encoder, part: ReplayPar
 
 
 def unseen(rows: list[Row], folder: Path, encoder: Path, *, seed: int = 2) -> ReplayPhrases:
-    """The eval split as it is, live and replayed by devices of the family "test"; kept.
+    """Return the eval split as it is, live and replayed by devices of the family "test"; kept.
 
     Each recording is replayed by one kind of device in turn, each joined phrase by all of them.
     Raises SettingsError.

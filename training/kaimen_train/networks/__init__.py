@@ -44,7 +44,7 @@ class Rung:
     rounded: Callable[[keras.Model, tuple[float, float]], keras.Model] | None = None
 
     def builder(self, folder: Path) -> Build:
-        """What builds the network, where ``folder`` has a folder for each rung."""
+        """Return what builds the network, where ``folder`` has a folder for each rung."""
         if self.after is None:
             return self.make
         return partial(self.make, first=folder / self.after / WEIGHTS)

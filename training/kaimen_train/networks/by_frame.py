@@ -27,7 +27,7 @@ REACH = 2 * DELTA_REACH  # frames on each side that the deltas' deltas see
 
 
 def kernel39() -> NDArray[np.float32]:
-    """The 39 features of a frame from its neighbourhood, (2 REACH + 1, MELS, 39)."""
+    """Return the 39 features of a frame from its neighbourhood, (2 REACH + 1, MELS, 39)."""
     impulse = np.zeros((4 * REACH + 1, 1), np.float32)
     impulse[2 * REACH] = 1
     first = deltas(impulse)

@@ -40,7 +40,7 @@ class DeepShape:
 
 
 def build(frames: int | None = None, shape: DeepShape = DeepShape()) -> keras.Model:
-    """An encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
+    """Return an encoder from (batch, frames, MELS) to (batch, dimension), not yet unit-length."""
     heard = keras.Input((frames, MELS), name="features")
     flow = picture(layers.Reshape((-1, MELS, 1))(heard), shape.front, stride=(2, 2))
     for _ in range(2):

@@ -47,7 +47,7 @@ def network(
 
 
 def weights_of(made: keras.Model) -> Weights:
-    """The network's weights as kaimen.voice.loudspeaker wants them."""
+    """Return the network's weights as kaimen.voice.loudspeaker wants them."""
     found: Weights = {}
     for name in LAYERS:
         kernel, bias = made.get_layer(name).get_weights()

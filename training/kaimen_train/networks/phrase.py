@@ -25,7 +25,7 @@ PARTS = (FRAMES // 4 - PART) // APART + 1
 
 
 def build(frames: int = FRAMES) -> keras.Model:
-    """From (batch, frames, MELS) to (batch, parts, DIMENSION), not yet unit-length."""
+    """Map (batch, frames, MELS) to (batch, parts, DIMENSION), not yet unit-length."""
     heard = keras.Input((frames, MELS), name="features")
     flow = layers.Reshape((frames, MELS, 1))(heard)
     for channels, stride in zip(FRONT, ((1, 2), (2, 2), (1, 1), (2, 2)), strict=True):

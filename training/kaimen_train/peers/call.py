@@ -17,7 +17,7 @@ PYTHON = Path(__file__).parents[3] / ".venv-peers" / "bin" / "python"
 
 
 def embed(sounds: Sequence[NDArray[np.int16]], peer: str) -> NDArray[np.float32]:
-    """A peer's unit-length points of sounds at 16 kHz, shape (sounds, dimension).
+    """Return a peer's unit-length points of sounds at 16 kHz, shape (sounds, dimension).
 
     Raises SettingsError where the peers are not installed.
     """

@@ -25,7 +25,7 @@ BATCH = 64  # windows at once: several times faster than clip by clip
 
 
 def windows(encoder: VoiceEncoder, clip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The windows of which GE2E takes the mean, (windows, frames, mels), as it cuts them."""
+    """Return the windows of which GE2E takes the mean, (windows, frames, mels), as it cuts them."""
     clip = np.resize(clip, max(len(clip), int(SHORTEST * RATE)))
     clip = normalize_volume(clip, audio_norm_target_dBFS, increase_only=True)
     sounds, frames = encoder.compute_partial_slices(len(clip), 1.3, 0.75)

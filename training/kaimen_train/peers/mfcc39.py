@@ -14,7 +14,7 @@ RADIUS = 1_000.0  # large against the features, small against float32's resoluti
 
 
 def embed(sounds: Sequence[Samples]) -> NDArray[np.float32]:
-    """Unit-length points (sounds, 40) whose cosines rank pairs as their distances do.
+    """Return unit-length points (sounds, 40) whose cosines rank pairs as their distances do.
 
     A plane seen from far away is a sphere: for x and y lifted to the height RADIUS and scaled to
     unit length, the cosine is 1 - |x - y|^2 / (2 RADIUS^2), but for terms of higher order.

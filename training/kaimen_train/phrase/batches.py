@@ -51,7 +51,7 @@ class WordFeatures:
         self._shares = shares / shares.sum()
 
     def batch(self, random: np.random.Generator, frames: int) -> PhraseBatch:
-        """One batch; phrases of different groups never count as the same."""
+        """Return one batch; phrases of different groups never count as the same."""
         heard, which = [], []
         for group in range(GROUPS):
             for number, values in self._group(random):
@@ -78,7 +78,7 @@ class WordFeatures:
 
 
 def rivals(random: np.random.Generator, texts: Sequence[str]) -> list[Phrase]:
-    """Phrases that are easily taken for each other."""
+    """Return phrases that are easily taken for each other."""
     first, second = (str(each) for each in random.choice(texts, 2, replace=False))
     near = None
     pairs = [pair for pair in NEAR_ALIKE if set(pair) <= set(texts)]
@@ -105,7 +105,7 @@ def some(random: np.random.Generator, of: Sequence[Any], count: int) -> list[Any
 
 
 def joined(words: Sequence[Features], random: np.random.Generator) -> Features:
-    """Words after each other, with a short pause of the first one's room between them."""
+    """Return words after each other, with a short pause of the first one's room between them."""
     pieces = [words[0]]
     for word in words[1:]:
         pieces += [quiet(words[0], int(random.integers(PAUSE)), random), word]
@@ -113,7 +113,7 @@ def joined(words: Sequence[Features], random: np.random.Generator) -> Features:
 
 
 def quiet(heard: Features, frames: int, random: np.random.Generator) -> Features:
-    """Frames of what is around a word."""
+    """Return frames of what is around a word."""
     room = np.percentile(heard, 5, axis=0)
     return np.asarray(room + random.normal(0, 0.5, (frames, MELS)), np.float32)
 
@@ -145,7 +145,7 @@ def heard_again(heard: Features, random: np.random.Generator) -> Features:
 
 
 def hidden(heard: Features, random: np.random.Generator) -> Features:
-    """Features of which some mels and frames are covered (SpecAugment, arXiv 1904.08779)."""
+    """Return features of which some mels and frames are covered (SpecAugment, arXiv 1904.08779)."""
     if random.random() < 0.5:
         width = random.integers(9)
         at = random.integers(MELS - width)
@@ -157,7 +157,7 @@ def hidden(heard: Features, random: np.random.Generator) -> Features:
 
 
 def batches(words: WordFeatures, frames: int, *, seed: int, steps: range) -> Iterator[PhraseBatch]:
-    """One batch a step, in order, made ahead by another process."""
+    """Yield one batch a step, in order, made ahead by another process."""
     return ahead(_produce, words, frames, seed, steps, kept=AHEAD)
 
 

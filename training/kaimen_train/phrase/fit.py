@@ -108,7 +108,7 @@ def fit(rows: Sequence[Row], folder: Path, plan: PhrasePlan) -> Path:
 
 
 def contrast(parts: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-    """The supervised contrast between phrases, compared as the gate compares them."""
+    """Return the supervised contrast between phrases, compared as the gate compares them."""
     said = tf.math.l2_normalize(parts, axis=2)
     cosines = tf.einsum("ikd,jkd->kij", said, said)
     count = tf.cast(tf.shape(cosines)[0], tf.float32)
@@ -122,7 +122,7 @@ def contrast(parts: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
 
 
 def speech_of(rows: Sequence[Row], folder: Path, *, held: bool) -> Clips:
-    """Words of the train split: of the held-out speakers as spoken, or of all others."""
+    """Return words of the train split: of the held-out speakers as spoken, or of all others."""
     train = of_split(rows, "train")
     apart = held_out(train)
     clips = cut([row for row in train if row.corpus != NOISE], folder / "corpus")

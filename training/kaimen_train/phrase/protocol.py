@@ -50,7 +50,7 @@ class PhraseTrials:
     wrong: dict[str, dict[str, list[float]]]  # kind, speaker
 
     def at(self, threshold: float, speakers: Sequence[str] | None = None) -> dict[str, float]:
-        """Shares of right phrases missed, and of each kind of wrong ones accepted."""
+        """Return shares of right phrases missed, and of each kind of wrong ones accepted."""
         who = list(self.right) if speakers is None else speakers
         shares = {"missed": float(np.mean(self._of(self.right, who) < threshold))}
         for kind, scores in self.wrong.items():
@@ -58,7 +58,7 @@ class PhraseTrials:
         return shares
 
     def threshold(self, speakers: Sequence[str] | None = None) -> float:
-        """Which MISSED of the right phrases miss."""
+        """Return which MISSED of the right phrases miss."""
         who = list(self.right) if speakers is None else speakers
         return float(np.quantile(self._of(self.right, who), MISSED, method="lower"))
 
@@ -92,7 +92,7 @@ class PhraseTrials:
 
 
 def evaluate(rows: Sequence[Row], encoder: PhraseEncoder) -> dict[str, Any]:
-    """All figures on the eval split: words of two corpora, and joined phrases."""
+    """Return all figures on the eval split: words of two corpora, and joined phrases."""
     rows = of_split(rows, "eval")
     found: dict[str, Any] = {}
     for corpus, probes in PROBES.items():
@@ -128,7 +128,7 @@ def cost(encoder: PhraseEncoder, voice: Encoder) -> float:
 
 
 def learned(enrolled: Enrolled, card: float) -> float:
-    """The threshold that a school learns whose students all say one text."""
+    """Return the threshold that a school learns whose students all say one text."""
     school = in_common(enrolled.values())
     own = [
         phrase_score(each, [*takes[:place], *takes[place + 1 :]], school)
@@ -144,7 +144,7 @@ def _words(
     probes: range,
     least: Least | None = None,
 ) -> PhraseTrials:
-    """Every word enrolled, every word said; scores above the ``least`` of their text."""
+    """Return every word enrolled, every word said; scores above the ``least`` of their text."""
     near = {frozenset(pair) for pair in NEAR_ALIKE}
     right: dict[str, list[float]] = defaultdict(list)
     wrong: dict[str, list[float]] = defaultdict(list)
@@ -193,7 +193,7 @@ def _halves(
     probes: range,
     least: Least | None = None,
 ) -> PhraseTrials:
-    """Every phrase enrolled, every join that shares its first or its last half said."""
+    """Return every phrase enrolled, every join that shares its first or its last half said."""
     right: dict[str, list[float]] = defaultdict(list)
     half: dict[str, list[float]] = defaultdict(list)
     for phrase in PHRASES:
@@ -213,7 +213,7 @@ def _halves(
 
 
 def _enrolled(said: Mapping[Key, PhraseEmbedding], text: str) -> dict[str, list[PhraseEmbedding]]:
-    """The takes of a text that enroll each speaker, where there are enough of them."""
+    """Return the takes of a text that enroll each speaker, where there are enough of them."""
     found: dict[str, list[PhraseEmbedding]] = defaultdict(list)
     for (each, speaker, take), point in said.items():
         if each == text and take in ENROLLED:

@@ -70,7 +70,7 @@ def embed(
 def fit(
     voices: LabelledPoints, apart: NDArray[np.bool_], encoder: str, *, concentrated: bool = True
 ) -> Population:
-    """The population that these voices are a sample of. Raises SettingsError for too few.
+    """Return the population that these voices are a sample of. Raises SettingsError for too few.
 
     Unless ``concentrated``, people differ in as many directions as the training speakers do.
     """
@@ -118,7 +118,7 @@ def _power(between: Matrix, concentration: float | None) -> float:
 
 
 def _factor(covariance: Matrix, size: float, power: float = 1.0) -> Points:
-    """What turns normal numbers into deviations of this covariance, brought to a trace.
+    """Return what turns normal numbers into deviations of this covariance, brought to a trace.
 
     By a power above one of its variances, wide directions become wider and narrow ones narrower.
     """
@@ -152,7 +152,7 @@ class CosinePairs:
     other: NDArray[np.float32]  # by two
 
     def figures(self) -> dict[str, float]:
-        """Their means and deviations, and the EER."""
+        """Return their means and deviations, and the EER."""
         return {
             "same_mean": float(self.same.mean()),
             "same_deviation": float(self.same.std()),
@@ -172,7 +172,7 @@ def synthetic_pairs(population: Population, seed: int = 0) -> CosinePairs:
 
 
 def real_pairs(rows: Sequence[Row]) -> dict[str, CosinePairs]:
-    """The pair protocol's cosines on the eval split, by corpus. Raises SettingsError."""
+    """Return the pair protocol's cosines on the eval split, by corpus. Raises SettingsError."""
     made = embedded(hear(rows), of_encoder(SHIPPED))
     found = {}
     for corpus, points in made.points.items():

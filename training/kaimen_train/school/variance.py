@@ -33,7 +33,7 @@ class LabelledPoints:
     texts: NDArray[np.str_]
 
     def only(self, chosen: NDArray[np.bool_] | NDArray[np.int_]) -> LabelledPoints:
-        """Some of them."""
+        """Return some of them."""
         return LabelledPoints(
             self.points[chosen], self.corpora[chosen], self.speakers[chosen], self.texts[chosen]
         )

@@ -123,7 +123,7 @@ def membership(
 
 
 def voices_of(made: Embedded) -> LabelledPoints:
-    """Recordings of single texts, with whose they are."""
+    """Return recordings of single texts, with whose they are."""
     points = np.concatenate(list(made.points.values()))
     said = [row for corpus in made.points for row in made.heard.rows[corpus]]
     fields = ([getattr(row, name) for row in said] for name in ("corpus", "speaker", "text"))
@@ -131,7 +131,7 @@ def voices_of(made: Embedded) -> LabelledPoints:
 
 
 def pairs_of(voices: LabelledPoints) -> CosinePairs:
-    """Cosines by the pair protocol."""
+    """Return cosines by the pair protocol."""
     rows = [
         Row("", Path(), corpus, "eval", speaker, text)
         for corpus, speaker, text in zip(voices.corpora, voices.speakers, voices.texts, strict=True)

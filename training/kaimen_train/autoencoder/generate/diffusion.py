@@ -77,7 +77,7 @@ def _fit(draw: _Draw, numbers: Numbers, steps: int, seed: int) -> Layers:
 def _task(
     students: Points, given: Points | None, random: np.random.Generator
 ) -> tuple[Points, Points]:
-    """What the network hears of students under noise, and what it should say."""
+    """Return what the network hears of students under noise, and what it should say."""
     noise = np.exp(random.normal(*LEVELS, (len(students), 1))).astype(np.float32)
     noisy = students + noise * random.standard_normal(students.shape, np.float32)
     wanted = (students - noisy / (1 + noise**2)) * np.sqrt(1 + noise**2) / noise

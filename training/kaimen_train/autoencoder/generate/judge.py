@@ -44,7 +44,7 @@ class TextGallery:
         return TextGallery(self.points[rows], self.counts[chosen], self.speakers[rows])
 
     def strangers(self) -> Scores:
-        """Each recording's best score against all others' speakers."""
+        """Return each recording's best score against all others' speakers."""
         return leave_one_out(self.points, self.counts).strangers
 
 
@@ -132,7 +132,7 @@ def growth(
 
 
 def by_size(galleries: list[TextGallery], threshold: float) -> dict[int, float]:
-    """FPIR of galleries and of parts of them, as far as they reach."""
+    """Return FPIR of galleries and of parts of them, as far as they reach."""
     random = np.random.default_rng(0)
     largest = int(np.mean([len(each.counts) for each in galleries]))
     found = {}

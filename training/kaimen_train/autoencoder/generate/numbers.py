@@ -32,7 +32,7 @@ class Numbers:
     doubt: Points  # (k,): variance of a take around its speaker, where that of speakers is one
 
     def students(self, size: int, random: np.random.Generator) -> Points:
-        """Numbers (size, k) of as many students drawn from all speakers alike."""
+        """Return numbers (size, k) of as many students drawn from all speakers alike."""
         groups = self._groups(size, random)
         counts = self.counts[groups, np.newaxis].astype(np.float32)
         return self._totals[groups] / counts @ self.scale
@@ -65,7 +65,7 @@ class Numbers:
 
 
 def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:
-    """The numbers of real recordings, less what their texts add to all of them alike."""
+    """Return the numbers of real recordings, less what their texts add to all of them alike."""
     texts = _numbered(voices.corpora, voices.texts)
     groups = _numbered(voices.corpora, voices.texts, voices.speakers)
     points = voices.points - means_of(voices.points, texts)[texts]
@@ -96,13 +96,13 @@ def numbers_of(voices: LabelledPoints, population: Population) -> Numbers:
 
 
 def uncorrected(layers: Layers) -> Layers:
-    """The network's layers, and a correction that changes nothing."""
+    """Return the network's layers, and a correction that changes nothing."""
     count = len(layers[-1][1])
     return [*layers, (np.eye(count, dtype=np.float32), np.zeros(count, np.float32))]
 
 
 def corrected(model: str, layers: Layers) -> Layers:
-    """The network's layers, and what brings its numbers to mean zero and the identity.
+    """Return the network's layers, and what brings its numbers to mean zero and the identity.
 
     A careful network draws numbers that are too near their mean.
     """
@@ -122,6 +122,6 @@ def _whitening(points: Matrix, weights: NDArray[np.float64]) -> Points:
 
 
 def _numbered(*names: NDArray[np.str_]) -> NDArray[np.int64]:
-    """A number for each different combination of names."""
+    """Return a number for each different combination of names."""
     keys: Sequence[NDArray[np.int64]] = [np.unique(each, return_inverse=True)[1] for each in names]
     return np.unique(np.stack(keys), axis=1, return_inverse=True)[1].ravel()

@@ -71,7 +71,7 @@ def nearest(points: Points, others: Points) -> Scores:
 
 
 def nearness(school: Points, members: People, strangers: People) -> tuple[Scores, Scores]:
-    """How near synthetic students and unseen people (by TAKES each) come to the speakers."""
+    """Return how near synthetic students and unseen people (by TAKES each) come to the speakers."""
     known = like(school, members)
     return nearest(directions(school), known), nearest(like(school, strangers), known)
 
@@ -82,7 +82,7 @@ def too_near(drawn: Scores, real: Scores) -> float:
 
 
 def attacks(school: Points, someone: People) -> dict[str, Scores]:
-    """How sure an attacker who holds the school is of each person; higher: was learned from.
+    """Return how sure an attacker who holds the school is of each person; higher: was learned from.
 
     By the nearest student; by the density of students (von Mises and Fisher's kernel); and by
     the distance of Mahalanobis to all of them, which no copy gives away but the covariance does.
@@ -128,7 +128,7 @@ def laid_back(school: Points, someone: People, mean: Points) -> Points:
 
 
 def _axes(points: Points) -> NDArray[np.float64]:
-    """The direction of their mean, then the widest across it: (dimension, dimension)."""
+    """Return the direction of their mean, then the widest across it: (dimension, dimension)."""
     mean = points.mean(axis=0, dtype=np.float64)
     mean /= np.linalg.norm(mean)
     aside = points - np.outer(points @ mean, mean)

@@ -35,7 +35,7 @@ def rows(compared: Compared) -> list[dict[str, Any]]:
 
 
 def table(compared: Compared) -> Table:
-    """Figures down, models across: for reading."""
+    """Return figures down, models across: for reading."""
     found = titled("synthetic schools", "figure", *compared.figures)
     add = found.add_row
     every = list(compared.figures.values())
