@@ -22,6 +22,7 @@ FLOORS = (
         "errors",
         "interrupt",
         "names",
+        "parsing",
         "local_time",
         "clock",
         "closing",
@@ -202,3 +203,17 @@ def test_nothing_is_called_by_a_metaphor(folder: str) -> None:
         for word in [name, *name.split("_")]
     }
     assert {each for each in called if each[0] in NO_NAMES} == set()
+
+
+def test_texts_of_others_are_read_in_one_place() -> None:
+    """There what is nested too deeply is a wrong text, and no RecursionError."""
+    own = {"kaimen.parsing", "kaimen.language", "kaimen.bench.school"}  # and what Kaimen wrote
+    readers = {"json.loads", "json.load", "tomllib.loads", "tomllib.load"}
+    found = {
+        f"{module}:{node.lineno}"
+        for module, path in modules("kaimen")
+        if module not in own
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in readers
+    }
+    assert found == set()

@@ -19,7 +19,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kaimen.audit import verify
-from kaimen.console import words
+from kaimen.console import watching, words
 from kaimen.console.language import translator
 from kaimen.console.pages import live
 from kaimen.console.roles import Role
@@ -174,6 +174,28 @@ def test_a_gate_that_is_not_there_is_away(tmp_path: Path) -> None:
         return found
 
     assert asyncio.run(watch()) == {"kind": "gate", "away": True}
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000, b"\xff", b"{", b"x" * 2_000_000])
+def test_a_gate_that_speaks_nonsense_is_away_until_it_is_met_again(
+    line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN", 0.0)
+    said = [line, b'{"kind": "door", "state": "shut"}']
+
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((said.pop(0) if said else b"") + b"\n")
+        writer.close()
+
+    async def watch() -> list[dict[str, Any]]:
+        async with await asyncio.start_unix_server(speak, tmp_path / "feed"):
+            events = Watching(tmp_path / "feed").events()
+            found = [await anext(events) for _ in range(2)]
+            await events.aclose()
+        return found
+
+    away, door = asyncio.run(watch())
+    assert away == {"kind": "gate", "away": True} and door["state"] == "shut"
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ MISTAKES = {
     "no TOML after [door]": "[door]\npin = 22\nactive_high = false\n[gate\npolicy = voice\n",
     "no TOML before [door]": "policy voice\n[door]\npin = 22\nactive_high = false # low\n",
     "no TOML in [door]": "[door]\npin = 22\nactive_high = false\nlease = = 3\n",
+    "too deep a list": f"[door]\npin = 22\nactive_high = false\n[x]\na = {'[' * 100_000}\n",
     "bytes that are no text": "[door]\npin = 22\nactive_high = false\n# \udcff\n",
 }
 
@@ -181,7 +182,7 @@ def test_whatever_stands_in_the_settings_it_is_read_or_refused(text: bytes) -> N
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": true}', '{"28": true}'])
+@pytest.mark.parametrize("text", ["", "[]", "7", "[" * 100_000, '{"a": true}', '{"28": true}'])
 def test_what_nobody_wrote_down_like_that_is_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "door.rest").write_text(text, encoding="utf-8")
     assert written_down(levels_path(tmp_path / "door")) == {}

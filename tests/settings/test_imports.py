@@ -8,10 +8,10 @@ import sys
 HEAVY = {"gpiozero", "numpy", "sounddevice", "soundfile", "rich", "hnswlib", "tflite_runtime"}
 
 
-def test_settings_import_nothing_but_errors_names_and_the_standard_library() -> None:
+def test_settings_import_nothing_but_errors_names_parsing_and_the_standard_library() -> None:
     code = "import sys, kaimen.settings; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     loaded = set(told.stdout.decode().split())
     rooms = {each.split(".")[1] for each in loaded if each.startswith("kaimen.")}
-    assert rooms == {"errors", "names", "settings"}
+    assert rooms == {"errors", "names", "parsing", "settings"}
     assert not HEAVY & loaded

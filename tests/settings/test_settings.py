@@ -189,7 +189,9 @@ def test_a_section_that_is_a_value_is_refused(tmp_path: Path) -> None:
     assert refusal(write(tmp_path, "door = 3\n")).endswith("door is a section; write [door]")
 
 
-@pytest.mark.parametrize("text", ["[door", "door: 3", "[door]\npin = 4\npin = 5"])
+@pytest.mark.parametrize(
+    "text", ["[door", "door: 3", "[door]\npin = 4\npin = 5", f"a = {'[' * 100_000}"]
+)
 def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     assert "not TOML" in refusal(write(tmp_path, text))
 

@@ -63,6 +63,7 @@ def test_a_card_without_a_network_is_refused(network: Network) -> None:
     [
         b"",
         b"{",
+        b"[" * 100_000,
         b"[]",
         b"3",
         b"{}",

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kaimen.errors import StorageError
+from kaimen.parsing import read_json
 from kaimen.settings.gate import FREE_TRIES, LOCKOUT, LONGEST_LOCKOUT
 from kaimen.storage import write_over
 
@@ -119,8 +120,8 @@ def _kept(path: Path | None, now: float, free: int) -> UnknownVoices:
     """Return the tries that are kept at a path; all free ones used up where they are damaged."""
     if path is None or not path.exists():
         return UnknownVoices()
-    with suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        kept = json.loads(path.read_bytes())
+    with suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
+        kept = read_json(path.read_bytes())
         count, last, until = int(kept["count"]), float(kept["last"]), float(kept["until"])
         wait = max(0.0, until - last)
         if kept["boot"] != _boot() or not last <= now:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kaimen.errors import StorageError
 from kaimen.names import as_kept
+from kaimen.parsing import read_json
 from kaimen.registry.vault import Vault
 from kaimen.storage import changing, write_whole
 
@@ -107,7 +108,7 @@ class PinLockout:
 
     def _read(self, path: Path) -> dict[str, WrongPins]:
         try:
-            kept = json.loads(path.read_bytes())
+            kept = read_json(path.read_bytes())
             found = {
                 str(name): WrongPins(int(fields["count"]), float(fields["until"]))
                 for name, fields in kept["wrong"].items()
@@ -118,7 +119,7 @@ class PinLockout:
             return {}
         except OSError as error:
             raise StorageError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             self._damaged = True
             return {}
         self._damaged = not hmac.compare_digest(str(kept.get("mac")).encode(), mac.encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kaimen.errors import StorageError
+from kaimen.parsing import read_json
 
 BEGINNING = "0" * 64  # stands for the hash before the first line
 LONGEST = 1 << 20  # bytes that are read as one line
@@ -146,7 +146,7 @@ def checked(content: bytes, key: bytes) -> Record | None:
     body, tail = content[:-TAIL] + b"}", content[-TAIL:]
     if tail != f',"hash":"{hash_of(key, body)}"}}\n'.encode():
         return None
-    record: Record = json.loads(content)
+    record: Record = read_json(content)
     return record
 
 
@@ -168,7 +168,7 @@ def is_torn(path: Path) -> bool:
 def end_of(path: Path) -> tuple[int, str]:
     """Number and hash of a file's last line; of none where that is no line of ours."""
     try:
-        record = json.loads(path.read_bytes().splitlines()[-1])
+        record = read_json(path.read_bytes().splitlines()[-1])
         return int(record["number"]), str(record["hash"])
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError):
         return 0, BEGINNING

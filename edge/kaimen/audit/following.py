@@ -28,6 +28,7 @@ from kaimen.audit.chain import (
 )
 from kaimen.audit.head import HeadFile
 from kaimen.errors import StorageError
+from kaimen.parsing import read_json
 from kaimen.storage import write_whole
 
 MOST = 500  # records that are given at once
@@ -59,7 +60,7 @@ class Cursor:
         Raises StorageError for one that cannot be read.
         """
         try:
-            kept = json.loads(path.read_bytes())
+            kept = read_json(path.read_bytes())
             cursor = cls(int(kept["number"]), str(kept["hash"]), str(kept["at"]))
         except FileNotFoundError:
             return cls()
@@ -67,7 +68,7 @@ class Cursor:
             raise StorageError(
                 f"{path}: cannot be read ({error.strerror}); give it to the user that follows"
             ) from None
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             return cls()
         return cursor if cursor.number >= 0 else cls()
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from kaimen.audit.chain import BEGINNING, LONGEST, Record, checked, hash_of
+from kaimen.parsing import read_json
 from kaimen.storage import write_whole
 
 SLOTS = 16
@@ -141,8 +142,8 @@ class HeadFile:
 def _head_in(written: bytes, key: bytes, *slot: int) -> Head | None:
     """Return the head that a slot holds, or a whole file without slots; None of anything else."""
     try:
-        head = Head(*json.loads(written)[len(slot) : -1])
+        head = Head(*read_json(written)[len(slot) : -1])
         packed = head.packed(key, *slot)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         return None
     return head if written == (packed.ljust(len(written)) if slot else packed) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from kaimen.audit import Audit, verify
 from kaimen.backup.archive import MADE, SETTINGS, reading
 from kaimen.calibration.calibration import Calibration, UnkeyedCalibration
 from kaimen.errors import GalleryError, StorageError
+from kaimen.parsing import read_json
 from kaimen.progress import Track
 from kaimen.registry.accounts_file import read_accounts
 from kaimen.registry.erased import erasures
@@ -61,7 +61,7 @@ def read_through(file: Path, passphrase: bytes) -> BackupContent:
             if name == SETTINGS:
                 settings = content.read()
             elif name == MADE:
-                made = json.loads(content.read())
+                made = read_json(content.read())
     at, identity = str(made.get("at", "")), str(made.get("identity", ""))
     return BackupContent(file, passphrase, at, settings, size, identity)
 

@@ -20,6 +20,7 @@ from kaimen.door.protocol import DoorState, FaultStatus
 from kaimen.door.states import State
 from kaimen.errors import SettingsError, StorageError
 from kaimen.gate.supervisor import Pulse
+from kaimen.parsing import read_json
 from kaimen.settings import NotifySettings
 from kaimen.storage import write_whole
 
@@ -135,7 +136,7 @@ class NotifyBridge:
 
     def _kept(self) -> dict[str, float]:
         with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-            kept = json.loads(self._path.read_bytes())
+            kept = read_json(self._path.read_bytes())
             return {str(kind): float(at) for kind, at in kept.items()}
         return {}
 

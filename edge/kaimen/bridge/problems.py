@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from kaimen.bridge.source import GateLog
 from kaimen.bridge.status import FAULTS, DoorStatus
+from kaimen.parsing import read_json
 
 LARGEST = 1 << 20  # bytes of a file of findings
 STATES = ("ok", "attention", "broken")
@@ -52,9 +52,9 @@ def findings(path: Path) -> list[Condition]:
     found = {}
     for line in lines:
         try:
-            said = json.loads(line)
+            said = read_json(line)
             title, state = str(said["name"]), said["state"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             continue
         name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:60]
         if name and state in STATES:

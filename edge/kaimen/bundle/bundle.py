@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kaimen import __version__
 from kaimen.bundle.signing import KEY, SIGNATURE, Trusted
 from kaimen.errors import BundleError, ForgedBundle, TruncatedBundle, UnfitBundle
+from kaimen.parsing import read_json
 from kaimen.storage import write_whole
 from kaimen.voice import LOUDSPEAKER, PHRASE, SHIPPED
 
@@ -110,10 +111,10 @@ class Manifest:
     def read(cls, content: bytes) -> Manifest:
         """Return what ``rendered`` wrote, byte for byte. Raises ValueError."""
         try:
-            found: dict[str, Any] = json.loads(content)
+            found: dict[str, Any] = read_json(content)
             parts = tuple(Part(**part) for part in found.pop("parts"))
             manifest = cls(parts=parts, policy=Policy(**found.pop("policy")), **found)
-        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(str(error)) from None
         if manifest.rendered() != content:
             raise ValueError("not in the one form")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kaimen.bundle.bundle import MODELS
 from kaimen.errors import BundleError, EncoderError, FailedSelfTest, RecordingError, UnfitBundle
+from kaimen.parsing import read_json
 from kaimen.sound.recording import main_phrase, read
 from kaimen.voice import SHIPPED
 from kaimen.voice.encoder import Encoder
@@ -125,7 +126,7 @@ def _heard(path: Path, encoder: Encoder) -> Utterance:
 
 def _table(folder: Path) -> list[Take]:
     try:
-        table = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+        table = read_json((folder / TABLE).read_text(encoding="utf-8"))
         takes = [Take(**take) for take in table]
     except (OSError, ValueError, TypeError):
         takes = []

@@ -22,6 +22,7 @@ from kaimen.bundle.bundle import Bundle
 from kaimen.bundle.signing import Trusted
 from kaimen.bundle.trial import Trial
 from kaimen.errors import BundleError, ForgedBundle, OlderBundle, StorageError
+from kaimen.parsing import read_json
 from kaimen.storage import make_folder, move_whole, write_whole
 from kaimen.voice import SHIPPED
 
@@ -78,7 +79,7 @@ class SlotsState:
     @classmethod
     def read(cls, content: str) -> SlotsState:
         """Return what was written. Raises ValueError, TypeError and KeyError."""
-        found: dict[str, Any] = json.loads(content)
+        found: dict[str, Any] = read_json(content)
         trial = found.pop("trial")
         state = cls(trial=None if trial is None else Trial(**trial), **found)
         for slot in (state.active, state.back, state.trial and state.trial.slot):
@@ -100,7 +101,7 @@ class Slots:
         """What is active; what ships, where nothing was ever installed. Raises BundleError."""
         path = self.folder / STATE
         try:
-            whole = json.loads(path.read_bytes())
+            whole = read_json(path.read_bytes())
             if whole["checksum"] != _checksum(whole["state"]):
                 raise ValueError
             return SlotsState.read(whole["state"])

@@ -19,6 +19,7 @@ from kaimen.calibration.roster_calibration import RosterCalibration
 from kaimen.calibration.thresholds import GREY, shown_by
 from kaimen.errors import GalleryError
 from kaimen.language import text
+from kaimen.parsing import read_json
 from kaimen.registry.recordings import SHORT
 from kaimen.registry.vault import Vault
 from kaimen.settings.roster import Rule
@@ -173,7 +174,7 @@ class Calibration:
         if not hmac.compare_digest(mac, _mac(content, vault).encode()):
             raise _damaged(path)
         try:
-            return _of_fields(json.loads(content))
+            return _of_fields(read_json(content))
         except (ValueError, TypeError, KeyError):
             raise _damaged(path) from None
 
@@ -224,7 +225,7 @@ def aimed_at(path: Path, vault: Vault) -> float:
         return Calibration.load(path, vault).fpir
     except UnkeyedCalibration:
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            asked = float(json.loads(_read(path)[1])["fpir"])
+            asked = float(read_json(_read(path)[1])["fpir"])
             return asked if 0 < asked < FPIR else FPIR
     except GalleryError:
         pass
@@ -235,14 +236,14 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     """Return a file's fields, and what of them is the calibration. Raises GalleryError."""
     try:
         written = path.read_bytes()
-        whole = json.loads(written)
+        whole = read_json(written)
         if json.dumps(whole).encode() == written:
             return whole, whole["calibration"]
     except FileNotFoundError:
         raise GalleryError(f"{path}: this school was never calibrated; {AGAIN}") from None
     except OSError as error:
         raise GalleryError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         pass
     raise _damaged(path)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kaimen.console.roles import Role
 from kaimen.errors import GalleryError, SettingsError
 from kaimen.names import as_kept, name_of, printable
+from kaimen.parsing import read_json
 from kaimen.registry.accounts_file import read_accounts, write_accounts
 from kaimen.registry.vault import Vault
 from kaimen.storage import changing
@@ -80,7 +81,7 @@ class Accounts:
 
     def all(self) -> dict[str, Account]:
         """Return the accounts by name. Raises GalleryError for a file that was changed."""
-        rows = json.loads(read_accounts(self._path, self._vault) or b"[]")
+        rows = read_json(read_accounts(self._path, self._vault) or b"[]")
         return {
             name: Account(name, Role(role), hashed, tuple(Passkey(*each) for each in passkeys))
             for name, role, hashed, *more in rows

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kaimen.errors import StorageError
+from kaimen.parsing import read_json
 from kaimen.storage import write_whole
 
 # Wrong passwords before the first wait: for an account from one address, which locks nobody out
@@ -34,8 +35,8 @@ class Attempts:
         self._path, self._key, self._clock = path, key, clock
         self._lock = threading.Lock()
         self._counted: dict[str, tuple[int, float]] = {}  # how many, and the last one when
-        with suppress(OSError, ValueError, TypeError, RecursionError, AttributeError):
-            kept = json.loads(path.read_bytes())
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            kept = read_json(path.read_bytes())
             self._counted = {str(each): (int(n), float(at)) for each, (n, at) in kept.items()}
 
     def begin(self, name: str, address: str) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kaimen.parsing import read_json
 
 LISTENED = 1.0  # seconds at the microphone, where no gate has it
 PATIENCE = 120.0  # seconds that an examination may take on the slowest board
@@ -68,7 +69,7 @@ class Examination:
 
 def _finding(line: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        found = read_json(line)
     except ValueError:
         return None
     return found if isinstance(found, dict) and {"name", "state", "found"} <= found.keys() else None

@@ -6,13 +6,13 @@ The authenticator verifies its user, so that a passkey alone is two factors.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from kaimen.console.accounts import Account, Passkey
 from kaimen.console.challenges import PasskeyChallenge
 from kaimen.errors import KaimenError
+from kaimen.parsing import read_json
 
 DESK = "Kaimen 开门"  # what browsers show beside the account
 LONGEST_ANSWER = 16_000  # characters; without attestation it has about 1,500
@@ -128,8 +128,8 @@ def signed(answer: str, challenge: PasskeyChallenge, passkey: Passkey) -> int:
 
 def _parsed(answer: str) -> dict[str, Any]:
     try:
-        given = json.loads(answer)
-    except (ValueError, RecursionError):
+        given = read_json(answer)
+    except ValueError:
         given = None
     if not isinstance(given, dict):
         raise WrongPasskey("the browser's answer cannot be read; try again")

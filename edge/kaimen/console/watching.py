@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import struct
@@ -12,6 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+from kaimen.parsing import read_json
 
 Told = dict[str, Any]
 
@@ -69,7 +70,7 @@ class Watching:
             if user not in (0, os.getuid()):
                 raise PermissionError("that is another user's gate")
             while line := await reader.readline():
-                told = json.loads(line)
+                told = read_json(line)
                 if isinstance(told, dict):
                     self._tell(told)
         finally:

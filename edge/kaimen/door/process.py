@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import select
 import signal
@@ -29,6 +28,7 @@ from kaimen.door.protocol import Failed
 from kaimen.door.rest import drive_to_rest, levels_of, levels_path, write_down
 from kaimen.door.server import Server
 from kaimen.errors import DeviceError, KaimenError
+from kaimen.parsing import read_json
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.section import filled
 
@@ -68,7 +68,7 @@ def _written_down(settings: DoorSettings, socket: Path | None) -> Iterator[None]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kaimen.door.process")
-    parser.add_argument("settings", metavar="SETTINGS", type=json.loads)
+    parser.add_argument("settings", metavar="SETTINGS", type=read_json)
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--socket", type=Path, metavar="PATH")
     way.add_argument("--descriptor", type=int, metavar="NUMBER")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kaimen.errors import DeviceError, SettingsError
+from kaimen.parsing import read_json, read_toml
 from kaimen.settings.door import DoorSettings
 from kaimen.settings.section import filled
 
@@ -46,7 +47,7 @@ def write_down(levels: Levels, path: Path) -> None:
 def written_down(path: Path) -> Levels:
     """Return what a door wrote down; nothing where none did."""
     with suppress(OSError, ValueError, AttributeError):
-        found = json.loads(path.read_bytes())
+        found = read_json(path.read_bytes())
         return {int(pin): bool(high) for pin, high in found.items() if 0 <= int(pin) <= 27}
     return {}
 
@@ -82,10 +83,8 @@ def readable(path: Path | None) -> tuple[Levels, bool]:
 
 def _table(text: str) -> dict[str, Any]:
     """Return [door] of a TOML text; of one that is none, the lines of [door] that are."""
-    import tomllib
-
-    with suppress(tomllib.TOMLDecodeError):
-        found = tomllib.loads(text).get("door", {})
+    with suppress(ValueError):
+        found = read_toml(text).get("door", {})
         return found if isinstance(found, dict) else {"door": found}
     table: dict[str, Any] = {}
     inside = False
@@ -94,8 +93,8 @@ def _table(text: str) -> dict[str, Any]:
             inside = line.split("#")[0].strip() == "[door]"
         elif inside:
             try:
-                table |= tomllib.loads(line)
-            except tomllib.TOMLDecodeError:
+                table |= read_toml(line)
+            except ValueError:
                 table[line] = None  # a mistake in [door] itself
     return table
 

@@ -12,6 +12,7 @@ from kaimen.fleet.ledger import BUCKET_NAMES, BUCKETS, SHORT, Ledger
 from kaimen.fleet.membership import public_keys
 from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.local_time import now_as_kept
+from kaimen.parsing import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def read_manifest(message: FleetMessage) -> FleetManifest:
     try:
         if message.kind is not MessageKind.MANIFEST:
             raise ValueError
-        found = json.loads(message.content)
+        found = read_json(message.content)
         packed = base64.b64decode(found["digests"], validate=True)
         if len(packed) != BUCKETS * SHORT:
             raise ValueError

@@ -22,6 +22,7 @@ from kaimen.errors import FleetError, SettingsError
 from kaimen.fleet.message import MessageKind, desk_of, seal
 from kaimen.fleet.topics import GATE, LENGTH, Topics
 from kaimen.names import as_kept
+from kaimen.parsing import read_json
 from kaimen.storage import write_whole
 
 FILE = "membership.json"
@@ -155,7 +156,7 @@ class Membership:
     def parse(cls, written: bytes, where: str) -> Membership:
         """Return what was written. Raises FleetError."""
         try:
-            fields: dict[str, Any] = json.loads(written)
+            fields: dict[str, Any] = read_json(written)
             fields["broker"] = Broker(**fields["broker"])
             fields["tags"] = tuple(map(named, fields["tags"]))
             found = cls(**fields)

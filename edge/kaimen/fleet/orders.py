@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from kaimen.errors import ForgedMessage, OlderMessage
 from kaimen.fleet.message import FleetMessage, MessageKind
 from kaimen.fleet.store import Store
+from kaimen.parsing import read_json
 from kaimen.storage import forget, write_whole
 
 
@@ -40,7 +40,7 @@ class Orders:
         try:
             if message.kind is not MessageKind.ORDER:
                 raise ValueError
-            found = json.loads(message.content)
+            found = read_json(message.content)
             content = str(found["bundle"])
         except (ValueError, TypeError, KeyError):
             raise ForgedMessage("no order that this Kaimen understands; update it") from None
@@ -76,7 +76,7 @@ class Orders:
         said = ""
         for line in out.splitlines():
             try:
-                said = str(json.loads(line).get("error", said))
+                said = str(read_json(line).get("error", said))
             except (ValueError, AttributeError):
                 continue
         self._note(begun=False, well=code == 0, said=said or ("" if not code else f"exit {code}"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from kaimen.errors import ForgedMessage, KaimenError
 from kaimen.names import name_of
+from kaimen.parsing import read_json
 from kaimen.registry.consents import Consent
 from kaimen.registry.copying import PointCopy, RecordingCopy, StudentCopy
 from kaimen.registry.pins import KEPT
@@ -60,7 +61,7 @@ def unpacked(content: bytes) -> StudentCopy:
     """Return the student of a content. Raises ForgedMessage for what no desk packs."""
     try:
         (size,) = SIZE.unpack_from(content)
-        head = json.loads(content[SIZE.size : SIZE.size + size])
+        head = read_json(content[SIZE.size : SIZE.size + size])
         student = _student(head, _Blobs(content[SIZE.size + size :]))
         name_of(student.name, "the fleet")
         if student.group:
@@ -70,7 +71,7 @@ def unpacked(content: bytes) -> StudentCopy:
         for voiceprint in _voiceprints(student):
             _require_unit(voiceprint)
     except (
-        struct.error, ValueError, TypeError, KeyError, IndexError, RecursionError, KaimenError
+        struct.error, ValueError, TypeError, KeyError, IndexError, KaimenError
     ) as error:  # fmt: skip
         raise ForgedMessage(f"no student that this Kaimen reads ({error})") from None
     return student

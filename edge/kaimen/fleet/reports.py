@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from typing import Any
 
 from kaimen.errors import ForgedMessage
@@ -12,6 +11,7 @@ from kaimen.fleet.membership import Membership
 from kaimen.fleet.message import MessageKind, open_report
 from kaimen.fleet.store import Store
 from kaimen.local_time import now_as_kept
+from kaimen.parsing import read_json
 
 
 class Reports:
@@ -42,7 +42,7 @@ class Reports:
             return
         content = open_report(topic, payload, self._membership.gate_key(gate))
         try:
-            found = json.loads(content)
+            found = read_json(content)
             if what == "status":
                 self._report(gate, known, found, now)
             elif what == "events":

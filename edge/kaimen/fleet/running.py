@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 from kaimen.errors import KaimenError
 from kaimen.fleet.gate import FleetGate
 from kaimen.fleet.member import Member
+from kaimen.parsing import read_json
 from kaimen.systemd import notify
 
 RETRY = 2.0  # seconds after an error
@@ -82,7 +82,7 @@ class Settling:
     def _end(self, process: subprocess.Popen[str]) -> None:
         out, _ = process.communicate()
         try:
-            found: dict[str, Any] = json.loads(out.splitlines()[-1])
+            found: dict[str, Any] = read_json(out.splitlines()[-1])
             self.problem = str(found.get("error") or found.get("reason") or "")
         except (ValueError, IndexError):
             self.problem = f"index and calibration: exit code {process.returncode}"

@@ -17,6 +17,7 @@ from typing import Any
 
 from kaimen.errors import FleetError
 from kaimen.fleet.ledger import FleetEntry
+from kaimen.parsing import read_json
 from kaimen.registry.opening import transaction
 from kaimen.registry.sqlite_errors import as_error
 from kaimen.storage import make_folder
@@ -137,7 +138,7 @@ class Store:
     def fact(self, name: str, default: Any = None) -> Any:
         """Return something that was noted."""
         rows = self._read("SELECT value FROM facts WHERE name = ?", name)
-        return json.loads(rows[0][0]) if rows else default
+        return read_json(rows[0][0]) if rows else default
 
     def note(self, name: str, value: Any) -> None:
         """Note something."""
@@ -145,7 +146,7 @@ class Store:
 
     def gates(self) -> dict[str, dict[str, Any]]:
         """Return what is known of gates, by name."""
-        return {name: json.loads(status) for name, status in self._read("SELECT * FROM gates")}
+        return {name: read_json(status) for name, status in self._read("SELECT * FROM gates")}
 
     def put_gate(self, name: str, status: dict[str, Any]) -> None:
         """Keep what is known of a gate."""
@@ -178,7 +179,7 @@ class Store:
         counted = 0
         try:
             for (record,) in self._database.execute(latest_first, (gate,)):
-                found = json.loads(record)
+                found = read_json(record)
                 at = str(found.get("at", ""))
                 if at < end:
                     break
@@ -194,4 +195,4 @@ class Store:
             "ORDER BY gate, number",
             gate, gate, after,
         ):  # fmt: skip
-            yield {"gate": name, **json.loads(record)}
+            yield {"gate": name, **read_json(record)}

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import GalleryError
+from kaimen.parsing import read_json
 from kaimen.registry.seals import RegistryState
 from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
@@ -158,7 +159,7 @@ class Index:
         try:
             with path.open("rb") as file, _nowhere() as graph:
                 pieces = _unseal(file, vault)
-                head = json.loads(next(pieces))
+                head = read_json(next(pieces))
                 if head["encoder"] != encoder:
                     raise GalleryError(f"{path}: an index of another encoder's points")
                 index = cls(int(head["dimension"]))

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from kaimen.errors import CertificateError
 from kaimen.names import as_kept
+from kaimen.parsing import read_json
 from kaimen.registry.vault import Vault
 from kaimen.storage import write_whole
 
@@ -65,13 +66,13 @@ class Certificate:
     def read(cls, path: Path) -> Certificate:
         """Read one that may still be forged. Raises CertificateError."""
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path.read_bytes())
             found = cls(Statement(**content.pop("certificate")), **content)
             if found.statement.format != FORMAT:
                 raise ValueError
         except OSError as error:
             raise CertificateError(f"{path}: cannot be read ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise CertificateError(
                 f"{path}: not a certificate of 'kaimen erase'; ask the school for the file itself"
             ) from None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from kaimen.errors import GalleryError
+from kaimen.parsing import read_json
 from kaimen.registry.database import Database
 
 STUDENT, GUARDIAN = "student", "guardian"
@@ -91,7 +92,7 @@ class Consents:
     def _opened(self, number: int, student: int, sealed: bytes) -> Consent:
         content = self._database.vault.unseal(sealed, _context(number, student))
         try:
-            fields = json.loads(content)
+            fields = read_json(content)
             return Consent(**{**fields, "purposes": tuple(fields["purposes"])})
         except (ValueError, TypeError, KeyError):
             raise GalleryError(f"consent {number}: written by a newer Kaimen") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from kaimen.parsing import read_json
 from kaimen.registry.database import Database
 
 
@@ -48,7 +49,7 @@ class Erasures:
         """Return those that were begun, and did not end. Raises GalleryError."""
         found = []
         for identity, sealed in self._database.read("SELECT identity, sealed FROM erasing"):
-            fields = json.loads(self._database.vault.unseal(sealed, f"erasure {identity}"))
+            fields = read_json(self._database.vault.unseal(sealed, f"erasure {identity}"))
             fields.pop("enrolled", None)  # of one that an earlier version began
             found.append(Erasure(**fields))
         return sorted(found, key=lambda erasure: erasure.began)

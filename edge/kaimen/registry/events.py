@@ -10,6 +10,7 @@ import json
 from contextlib import AbstractContextManager
 from typing import Any
 
+from kaimen.parsing import read_json
 from kaimen.registry.database import Database
 from kaimen.registry.pseudonyms import pseudonym
 
@@ -49,7 +50,7 @@ class Events:
             "SELECT number, sealed FROM events ORDER BY number LIMIT ?", most
         ):
             content = self._database.vault.unseal(sealed, f"event {number}")
-            found.append((number, json.loads(content)))
+            found.append((number, read_json(content)))
         return found
 
     def done(self, last: int) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from kaimen.clock import utc_now
 from kaimen.errors import GalleryError, StorageError
 from kaimen.names import as_kept
+from kaimen.parsing import read_json
 from kaimen.registry.vault import Vault
 from kaimen.storage import make_folder, sync, unwritten, write_whole
 
@@ -116,7 +117,7 @@ class KeptPhrases:
         for path in sorted(self._files(".mark")):
             with contextlib.suppress(GalleryError, OSError):
                 opened = self._vault.unseal(path.read_bytes(), _context_of_mark(path.stem))
-                found.append(Mark(path.stem, **json.loads(opened)))
+                found.append(Mark(path.stem, **read_json(opened)))
         return found
 
     def erase(self, number: str) -> None:
@@ -198,7 +199,7 @@ class KeptPhrases:
         content = self._vault.unseal(sealed, _context(number))
         (length,) = LENGTH.unpack_from(content)
         end = LENGTH.size + length
-        about = json.loads(content[LENGTH.size : end])
+        about = read_json(content[LENGTH.size : end])
         return KeptPhrase(number, about["told"], tuple(about["students"])), content[end:]
 
     def _files(self, suffix: str) -> list[Path]:

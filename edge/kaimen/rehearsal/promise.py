@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kaimen.parsing import read_json
 from kaimen.rehearsal.attack import Count
 from kaimen.rehearsal.visitors import Kind
 
@@ -54,7 +55,7 @@ def measured(counts: Mapping[Kind, Count]) -> dict[Kind, Limit]:
 
 def load(path: Path = PROMISE) -> dict[Kind, Limit]:
     """Return the limits that come along."""
-    written = json.loads(path.read_text(encoding="utf-8"))
+    written = read_json(path.read_text(encoding="utf-8"))
     return {kind: Limit(**written[kind.value]) for kind in Kind}
 
 

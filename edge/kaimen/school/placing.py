@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kaimen.errors import GalleryError, StorageError
+from kaimen.parsing import read_json
 from kaimen.registry.lock import InUse, Lock, alone
 from kaimen.school.files import PLACED, SchoolFiles
 from kaimen.storage import clear_temporary, forget, make_folder, sync, write_whole
@@ -36,7 +37,7 @@ class Journal:
     def load(cls, path: Path, school: SchoolFiles) -> Journal | None:
         """Read it; None where nothing was interrupted. Raises GalleryError."""
         try:
-            journal = cls(**json.loads(path.read_bytes()))
+            journal = cls(**read_json(path.read_bytes()))
             if not re.fullmatch(r"\d{8}T\d{6}Z", journal.when) or not (
                 {*journal.old} <= {*school.pieces}
                 and {*journal.new} <= {*PLACED}

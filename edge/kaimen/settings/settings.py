@@ -6,11 +6,11 @@ setting that is silently ignored is how doors stay open.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kaimen.errors import SettingsError
+from kaimen.parsing import read_toml
 from kaimen.settings.bridge import BridgeSettings
 from kaimen.settings.bundle import BundleSettings
 from kaimen.settings.checks import ChecksSettings
@@ -64,8 +64,8 @@ class Settings:
         """Return the settings of a TOML text from somewhere. Raises SettingsError."""
         try:
             text = written if isinstance(written, str) else written.decode()
-            content = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            content = read_toml(text)
+        except ValueError as error:
             raise SettingsError(f"{where}: not TOML ({error})") from None
         settings = cls()
         refuse_unknown(content, settings, str(where))

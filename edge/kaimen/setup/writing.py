@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kaimen.errors import SettingsError
+from kaimen.parsing import read_toml
 from kaimen.settings import Settings
 from kaimen.setup.questions import QUESTIONS
 from kaimen.storage import write_whole
@@ -43,7 +43,7 @@ def before(path: Path) -> Path:
 def rendered(text: str, settings: Settings) -> str:
     """Return the text with the answers. Raises SettingsError where it cannot be changed."""
     lines = text.removesuffix("\n").split("\n")  # no other character ends a line of TOML
-    wanted = tomllib.loads(text)
+    wanted = read_toml(text)
     for question in QUESTIONS:
         value = question.current(settings)
         lines = _set(lines, question.section, question.setting, value, question.comment)
@@ -75,8 +75,8 @@ def write(path: Path, text: str) -> bool:
 
 def _says(text: str, wanted: Mapping[str, Any]) -> bool:
     try:
-        return tomllib.loads(text) == wanted
-    except tomllib.TOMLDecodeError:
+        return read_toml(text) == wanted
+    except ValueError:
         return False
 
 

@@ -6,7 +6,6 @@ file of the same name, which says what the network expects and how good it was f
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import EncoderError
+from kaimen.parsing import read_json
 from kaimen.sound import Samples
 from kaimen.voice import SHIPPED, features
 from kaimen.voice.network import RUNTIMES, Network
@@ -49,7 +49,7 @@ class Card:
     def read(cls, path: Path) -> Card:
         """Read a card. Raises EncoderError."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**read_json(path.read_text(encoding="utf-8")))
         except OSError:
             raise EncoderError(f"{path}: no card beside the encoder; export it again") from None
         except (ValueError, TypeError):

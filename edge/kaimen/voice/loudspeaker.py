@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import zipfile
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from kaimen.errors import EncoderError
+from kaimen.parsing import read_json
 from kaimen.voice import LOUDSPEAKER, features
 from kaimen.voice.encoder import Encoder, Voiceprint
 from kaimen.voice.features import Features
@@ -80,7 +80,7 @@ class LoudspeakerCard:
     def read(cls, path: Path) -> LoudspeakerCard:
         """Read a card. Raises EncoderError."""
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path.read_text(encoding="utf-8"))
             limits = {name: Limits(**said[name]) for name in ("beside", "alone")}
             card = cls(**(said | limits))
             numbers = all(

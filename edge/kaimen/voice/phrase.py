@@ -10,7 +10,6 @@ and how good it was found is in ``docs/figures/phrase.md``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaimen.errors import EncoderError
+from kaimen.parsing import read_json
 from kaimen.sound import Samples
 from kaimen.voice import PHRASE, features
 from kaimen.voice.features import Features
@@ -57,7 +57,7 @@ class PhraseCard:
     def read(cls, path: Path) -> PhraseCard:
         """Read a card. Raises EncoderError."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**read_json(path.read_text(encoding="utf-8")))
         except OSError:
             raise EncoderError(
                 f"{path}: no card beside the phrase encoder; export it again"
