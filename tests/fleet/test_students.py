@@ -114,6 +114,19 @@ def test_two_desks_at_once_agree(fleet: Fleet) -> None:
     fleet.until(lambda: fleet.agree() and len(fleet["gate-1"].registry) == 1)
 
 
+@pytest.mark.slow
+def test_a_desk_that_changed_many_before_it_was_connected_tells_them_all(fleet: Fleet) -> None:
+    """More than can be compared with the broker at once: they need not come right together."""
+    fleet.invite("second", desk=True)
+    fleet["office"].enroll("anna", 1)
+    start(fleet, "office", "gate-1")
+    fleet.until(fleet.agree)
+    for number in range(40):
+        fleet["second"].enroll(f"s{number:03}", number)
+    start(fleet, "second")
+    fleet.until(lambda: fleet.agree() and len(fleet["gate-1"].registry) == 41)
+
+
 def test_what_is_changed_at_a_gate_is_taken_back(fleet: Fleet) -> None:
     fleet["office"].enroll("anna", 1)
     start(fleet)

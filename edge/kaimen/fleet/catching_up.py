@@ -47,6 +47,8 @@ class CatchingUp:
         self._tried: set[str] = set()  # buckets that were asked for and did not come right
         self._unverified: set[str] = set()  # buckets that are asked for to see what is there
         self._touched: set[str] = set()  # buckets of which something came since last looked at
+        # What a bucket was to be and what was held of it when all that the broker has had come.
+        self._compared: dict[str, tuple[bytes, bytes]] = {}
         self._heard_at = time.monotonic()
 
     def verify(self) -> None:
@@ -92,7 +94,8 @@ class CatchingUp:
     def look(self) -> None:
         """Compare with the manifest: one has just come, or nothing has for a while."""
         now = time.monotonic()
-        self._since = {each: self._since.get(each, now) for each in self._replica.different()}
+        different = [each for each in self._replica.different() if not self._is_own(each)]
+        self._since = {each: self._since.get(each, now) for each in different}
         self._tried &= self._since.keys()
         for bucket, fetch in list(self._fetches.items()):
             right = digest_of(fetch.offered) == self._wanted(bucket)
@@ -139,10 +142,17 @@ class CatchingUp:
         students = manifest.students if manifest is not None else len(self._replica.ledger.entries)
         return min(MOST_BUCKETS, max(1, AT_ONCE * BUCKETS // (2 * students + 1)))
 
+    def _is_own(self, bucket: str) -> bool:
+        """Return whether a bucket differs only by what this desk has yet to tell."""
+        return self._compared.get(bucket) == (self._wanted(bucket), self._held(bucket))
+
+    def _held(self, bucket: str) -> bytes:
+        return self._replica.ledger.digest(bucket)
+
     def _wanted(self, bucket: str) -> bytes:
         manifest = self._replica.manifest
         if manifest is None or bucket in self._unverified:
-            return self._replica.ledger.digest(bucket)
+            return self._held(bucket)
         return manifest.digests[bucket]
 
     def _end(self, bucket: str, fetch: Fetch, right: bool, now: float) -> None:
@@ -152,6 +162,7 @@ class CatchingUp:
         manifest = self._replica.manifest
         if right and manifest is not None and bucket not in self._unverified:
             self._take_over(fetch, here, manifest.version)
+            self._compared[bucket] = self._wanted(bucket), self._held(bucket)
             self._since.pop(bucket, None)
         else:
             self.lacking |= {
