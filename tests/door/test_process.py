@@ -678,7 +678,7 @@ class TestProcess:
         assert "kaimen.door.process" in loaded
         assert not heavy & set(loaded)
         ours = {each.split(".")[1] for each in loaded if each.startswith("kaimen.")}
-        assert ours == {"closing", "door", "errors", "names", "settings", "systemd"}
+        assert ours == {"closing", "door", "errors", "names", "parsing", "settings", "systemd"}
 
     def test_an_unexpected_error_is_not_hidden(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
