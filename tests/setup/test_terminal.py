@@ -153,16 +153,22 @@ def test_interrupted_while_somebody_speaks_nothing_is_written(
     assert files(terminal) == {}
 
 
-STOP = Step("Stop them meanwhile.*: $", "yes", "maybe", "is none of yes, no")
+STOP = Step("Stop them while you set up.*: $", "yes", "maybe", "is none of yes, no")
+
+
+def stopped(setup: Callable[..., Terminal], folder: Path) -> tuple[Services, Terminal]:
+    """Begin a setup that has stopped the services, and asks its first question."""
+    services = Services(folder)
+    terminal = setup(services=services)
+    terminal.session(STOP)
+    terminal.asked(SESSION[0])
+    return services, terminal
 
 
 def test_services_that_hold_the_pins_are_stopped_and_started_with_what_was_written(
     setup: Callable[..., Terminal], tmp_path: Path
 ) -> None:
-    services = Services(tmp_path)
-    terminal = setup(services=services)
-    terminal.session(STOP)
-    terminal.asked(SESSION[0])
+    services, terminal = stopped(setup, tmp_path)
     assert services.calls == ["stop kaimen-gate kaimen-door "]
     terminal.answer(SESSION[0].answer)
     terminal.session(*SESSION[1:])
@@ -174,10 +180,7 @@ def test_services_that_hold_the_pins_are_stopped_and_started_with_what_was_writt
 def test_services_that_were_stopped_are_started_whatever_happens(
     setup: Callable[..., Terminal], tmp_path: Path
 ) -> None:
-    services = Services(tmp_path)
-    terminal = setup(services=services)
-    terminal.session(STOP)
-    terminal.asked(SESSION[0])
+    services, terminal = stopped(setup, tmp_path)
     terminal.kill(signal.SIGTERM)
     assert terminal.ended() == 130
     assert services.calls == ["stop kaimen-gate kaimen-door ", "start kaimen-door kaimen-gate "]

@@ -140,14 +140,15 @@ def _may_stop(holders: Sequence[str], dialogue: Dialogue) -> bool:
     """Ask whether services that hold microphone and pins may be stopped."""
     answer = dialogue.choose(
         text(
-            "{names} run here and hold the microphone and the pins. Stop them meanwhile?",
+            "Services hold the microphone and the pins: {names}. Stop them while you set up?",
             names=" ".join(holders),
         ),
         "yes",
         "no",
         explained=text(
-            "The door stays shut while they are stopped. They are started again at the end, "
-            "whatever happens, with what was written. no: what they hold cannot be tried."
+            "While they are stopped nothing opens the door, the exit button included. At the end "
+            "they start again, whatever happens, with the settings that were written. no: what "
+            "they hold cannot be tried."
         ),
     )
     return answer == "yes"

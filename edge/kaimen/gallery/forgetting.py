@@ -51,6 +51,7 @@ def _forget_places(path: Path, registry: Registry, students: Collection[str]) ->
     if not path.exists():
         return
     rows = registry.database.read("SELECT number, name FROM students")
-    gone = [number for number, name in rows if name in students]
+    names = set(students)
+    gone = [number for number, name in rows if name in names]
     models = registry.database.read("SELECT encoder FROM students UNION SELECT model FROM points")
     forget_places(path, registry.vault, [str(model) for (model,) in models], gone)
