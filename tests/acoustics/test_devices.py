@@ -8,20 +8,17 @@ import pytest
 from kaimen.acoustics import filters
 from kaimen.acoustics.codecs import NONE
 from kaimen.acoustics.devices import (
-    AROUND,
     BENDS,
     CODECS,
     FAMILIES,
     KINDS,
-    PEAK,
     RESONANCE,
     Device,
     device,
     devices,
     gates,
-    live,
-    replayed,
 )
+from kaimen.acoustics.replays import AROUND, PEAK, live, replayed
 from kaimen.acoustics.rooms import Room
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase

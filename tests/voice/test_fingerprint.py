@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaimen.acoustics.devices import devices, replayed
+from kaimen.acoustics.devices import devices
+from kaimen.acoustics.replays import replayed
 from kaimen.errors import NoSpeech
 from kaimen.sound import SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, read

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import kaimen.rehearsal
-from kaimen.acoustics.devices import devices, gates, live, replayed
+from kaimen.acoustics.devices import devices, gates
+from kaimen.acoustics.replays import live, replayed
 from kaimen.errors import EncoderError
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase, read

@@ -1,6 +1,6 @@
 """Attacks played at a whole gate: who is let in, who is not, and what kept them outside.
 
-Replays are simulated (``kaimen.acoustics.devices``), by devices of the family that no detector was
+Replays are simulated (``kaimen.acoustics.replays``), by devices of the family that no detector was
 trained with. Everything is drawn from one seed. Names of what is counted: ISO/IEC 30107-3 (APCER,
 the share of attacks of a kind that pass; BPCER, the share of living students taken for one).
 """
@@ -19,7 +19,8 @@ import soxr
 from kaimen.access.checks import Checks
 from kaimen.access.decision import Decision, Thresholds, Verdict
 from kaimen.access.policy import AccessPolicy
-from kaimen.acoustics.devices import devices, replayed
+from kaimen.acoustics.devices import devices
+from kaimen.acoustics.replays import replayed
 from kaimen.calibration.learning import calibrate
 from kaimen.calibration.phrase_threshold import with_words
 from kaimen.door.pins import forget, mock_pins, trace

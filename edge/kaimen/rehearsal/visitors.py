@@ -19,7 +19,8 @@ from zlib import crc32
 
 import numpy as np
 
-from kaimen.acoustics.devices import SNR, Device, devices, replayed
+from kaimen.acoustics.devices import Device, devices
+from kaimen.acoustics.replays import SNR, replayed
 from kaimen.errors import NoSpeech, SettingsError
 from kaimen.language import later
 from kaimen.sound import SAMPLE_RATE, Samples
@@ -87,7 +88,7 @@ class Day:
 def plan(people: dict[str, list[Path]], *, replays: bool = True) -> Day:
     """Split people and their recordings into a class and its visitors.
 
-    Replays are simulated (``kaimen.acoustics.devices``). Without them the voices are a
+    Replays are simulated (``kaimen.acoustics.replays``). Without them the voices are a
     machine's, one voice at several pitches: then none of them is a stranger to the others.
     Raises SettingsError for too small a class.
     """

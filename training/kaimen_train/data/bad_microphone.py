@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 
 from kaimen.acoustics import filters
-from kaimen.acoustics.devices import MicrophonePath, live
+from kaimen.acoustics.devices import MicrophonePath
+from kaimen.acoustics.replays import live
 from kaimen.acoustics.rooms import Room
 from kaimen.sound import Samples
 from kaimen_train.data.corpus import phrase_in

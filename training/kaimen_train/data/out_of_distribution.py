@@ -13,16 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kaimen.acoustics.devices import (
-    KINDS,
-    SNR,
-    SPOKEN_AT,
-    MicrophonePath,
-    device,
-    gates,
-    live,
-    replayed,
-)
+from kaimen.acoustics.devices import KINDS, SPOKEN_AT, MicrophonePath, device, gates
+from kaimen.acoustics.replays import SNR, live, replayed
 from kaimen.errors import NoSpeech
 from kaimen.sound import FULL_SCALE, SAMPLE_RATE, Samples
 from kaimen.sound.recording import main_phrase, phrases

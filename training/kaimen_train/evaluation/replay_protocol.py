@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from kaimen.acoustics.devices import devices, replayed
+from kaimen.acoustics.devices import devices
+from kaimen.acoustics.replays import replayed
 from kaimen.errors import NoSpeech
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kaimen.acoustics import codecs, devices, filters, rooms
-from kaimen.acoustics.devices import KINDS, SNR, MicrophonePath, device, gates, live, replayed
+from kaimen.acoustics import codecs, devices, filters, replays, rooms
+from kaimen.acoustics.devices import KINDS, MicrophonePath, device, gates
+from kaimen.acoustics.replays import SNR, live, replayed
 from kaimen.errors import NoSpeech, SettingsError
 from kaimen.sound import Samples
 from kaimen.sound.recording import main_phrase
@@ -280,7 +281,8 @@ def among_others(
 def _name(rows: Sequence[Row], encoder: Path, what: ReplayPart | int) -> str:
     """Changes with the recordings, the encoder, the seed and how replays are simulated."""
     sources = [
-        inspect.getsource(module) for module in (codecs, devices, filters, rooms, utterances)
+        inspect.getsource(module)
+        for module in (codecs, devices, filters, replays, rooms, utterances)
     ]
     heard_by = hashlib.sha256(encoder.read_bytes()).hexdigest()
     said = json.dumps([repr(what), heard_by, sources, *(row.path for row in rows)])
