@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from kaimen.audit.chain import (
 from kaimen.audit.head import Head, HeadFile
 from kaimen.errors import StorageError
 from kaimen.storage import write_whole
+
+TRIES = 10  # to copy a log that goes on; its oldest file may go meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +137,26 @@ def noted(folder: Path, key: bytes, field: str) -> list[Any]:
 
 
 def copy(folder: Path, key: bytes, to: Path) -> None:
-    """A log of one moment, whole, in a folder beside it; a gate may be writing it meanwhile.
+    """Copy a log of one moment, whole, into a folder beside it; a gate may write it meanwhile.
 
     Full files are linked, not copied. Raises StorageError for one that is not as it was written.
     """
-    found, _ = _head_of(folder, key)  # ``verify`` says what is wrong
+    for left in reversed(range(TRIES)):
+        found, _ = _head_of(folder, key)  # ``verify`` says what is wrong
+        problems = _copied(folder, key, to, found)
+        if not problems:
+            return
+        now, _ = _head_of(folder, key)
+        if not left or found is None or now is None or now.head == found.head:
+            raise StorageError(
+                f"{folder}: {problems[0].place}: {problems[0].what}; look at it with 'kaimen audit "
+                "verify', then move the folder away, and a new log begins"
+            )
+        shutil.rmtree(to)  # files of that moment may be gone: copy a later one
+
+
+def _copied(folder: Path, key: bytes, to: Path, found: HeadFile | None) -> list[Problem]:
+    """Copy a log as its head has it; return what is wrong with the copy."""
     to.mkdir(mode=0o700)
     for path in files_of(folder):
         with contextlib.suppress(FileNotFoundError):
@@ -149,12 +167,7 @@ def copy(folder: Path, key: bytes, to: Path) -> None:
     if found is not None and found.torn:  # whoever goes on with the copy tells of it, too
         lost = LostRecords(1, found.head.last).rendered()
         write_whole(to / LOCK, lost, private=True)
-    problems = verify(to, key).problems
-    if problems:
-        raise StorageError(
-            f"{folder}: {problems[0].place}: {problems[0].what}; look at it with 'kaimen audit "
-            "verify', then move the folder away, and a new log begins"
-        )
+    return verify(to, key).problems
 
 
 def _end_with(folder: Path, found: HeadFile) -> None:
