@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kaimen.errors import DeviceError, MicrophoneLost
+from kaimen.interrupt import handled
 from kaimen.sound import BLOCK, SAMPLE_RATE, Samples, microphone
 from kaimen.sound.high_pass import HighPass
 from kaimen.sound.microphone import Microphone, connected
@@ -76,7 +77,7 @@ def test_a_portaudio_that_cannot_answer_is_a_device_error(portaudio: FakePortAud
 
 def test_ctrl_c_waits_until_portaudio_has_begun(portaudio: FakePortAudio) -> None:
     portaudio.beginnings = [signal.SIGINT]
-    with pytest.raises(KeyboardInterrupt):
+    with handled(signal.default_int_handler, signal.SIGINT), pytest.raises(KeyboardInterrupt):
         connected()
     assert portaudio._initialized == 1  # it is ended once at exit
 
